@@ -1,0 +1,178 @@
+"""Torch data sets over prepared clips: the frames a detector learns from, and fresh fakes.
+
+Items are whole batches and a batch is a function of (seed, step) alone, so that training can be
+stopped and resumed with the same batches, whatever the number of workers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import Dataset
+
+from viba_lib.data.flow import farneback, flow_to_input
+from viba_lib.data.planted import plant
+from viba_lib.data.preparation import PreparedClip, load_clip
+from viba_lib.errors import VibaError
+
+
+class ClipStore:
+    """Prepared clips by path, each read once and kept."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._clips: dict[str, PreparedClip] = {}
+
+    def __getitem__(self, path: str) -> PreparedClip:
+        if path not in self._clips:
+            self._clips[path] = load_clip(self.root / path)
+        return self._clips[path]
+
+
+def face_tensor(images: np.ndarray, size: int) -> torch.Tensor:
+    """Face crops (T, S, S, 3) uint8 to Xception's input (T, 3, size, size) in [-1, 1]."""
+    if images.shape[1] != size:
+        images = np.stack(
+            [cv2.resize(i, (size, size), interpolation=cv2.INTER_AREA) for i in images]
+        )
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@dataclass
+class _Look:
+    """One draw of augmentation, given to a real frame and its fake twin alike."""
+
+    flip: bool
+    gain: float
+    shift: float
+    quality: int
+    blur: float
+    zoom: float
+    corner: np.ndarray
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "_Look":
+        return cls(
+            flip=bool(rng.random() < 0.5),
+            gain=rng.uniform(0.8, 1.2),
+            shift=rng.uniform(-20, 20),
+            quality=int(rng.integers(50, 100)) if rng.random() < 0.6 else 0,
+            blur=rng.uniform(0.3, 1.2) if rng.random() < 0.25 else 0.0,
+            zoom=rng.uniform(0.88, 1.0),
+            corner=rng.random(2),
+        )
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        side = image.shape[0]
+        window = round(side * self.zoom)
+        top, left = (self.corner * (side - window)).astype(int)
+        out = image[top : top + window, left : left + window]
+        out = cv2.resize(out, (side, side), interpolation=cv2.INTER_LINEAR)
+        out = np.clip(out * np.float32(self.gain) + np.float32(self.shift), 0, 255).astype(np.uint8)
+        if self.blur:
+            out = cv2.GaussianBlur(out, (0, 0), self.blur)
+        if self.quality:
+            _, data = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+            out = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        return out[:, ::-1] if self.flip else out
+
+
+class _Batches(Dataset):
+    """Half real, half fake; each fake is a fresh one of the real frame beside it, or a given one.
+
+    Parameters
+    ----------
+    rows : prepared frames of the training split: `path`, `position`, `label`
+    methods : what fresh fakes are drawn from; empty for data whose fakes are given
+    fresh : share of fakes that are made on the spot
+    """
+
+    def __init__(
+        self,
+        store: ClipStore,
+        rows: pd.DataFrame,
+        size: int,
+        steps: int,
+        batch_size: int,
+        methods: Sequence[str],
+        fresh: float,
+        seed: int,
+    ) -> None:
+        self.store, self.size, self.steps, self.batch_size = store, size, steps, batch_size
+        self.methods, self.fresh, self.seed = list(methods), fresh if methods else 0.0, seed
+        self.real = rows[rows.label == 0].reset_index(drop=True)
+        self.fake = rows[rows.label == 1].reset_index(drop=True)
+        if self.real.empty or (self.fake.empty and self.fresh < 1):
+            raise VibaError(
+                f"training needs real and fake frames, got {len(self.real)} real and "
+                f"{len(self.fake)} fake: check the split and the labels of the catalog"
+            )
+        # Identities weigh the same, however many frames each has.
+        counts = self.real.identity.map(self.real.identity.value_counts())
+        self.weights = (1 / counts / (1 / counts).sum()).to_numpy()
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        cv2.setNumThreads(1)
+        rng = np.random.default_rng([self.seed, 7919, step])
+        pairs = [self._pair(rng) for _ in range(self.batch_size // 2)]
+        items = [real for real, _ in pairs] + [fake for _, fake in pairs]
+        labels = torch.tensor([0] * len(pairs) + [1] * len(pairs))
+        return torch.stack(items), labels
+
+    def _pair(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        raise VibaError("use FaceBatches or FlowBatches")
+
+    def _draw(self, rng: np.random.Generator) -> tuple[PreparedClip, int, PreparedClip | None, int]:
+        row = self.real.iloc[int(rng.choice(len(self.real), p=self.weights))]
+        if rng.random() < self.fresh:
+            return self.store[row.path], int(row.position), None, 0
+        other = self.fake.iloc[int(rng.integers(len(self.fake)))]
+        return self.store[row.path], int(row.position), self.store[other.path], int(other.position)
+
+
+class FaceBatches(_Batches):
+    """Batches (B, 3, size, size) of face crops for Xception."""
+
+    def _pair(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        clip, at, given, given_at = self._draw(rng)
+        real = clip.faces[at]
+        look = _Look.draw(rng)
+        if given is None:
+            method = str(rng.choice(self.methods))
+            points = clip.landmarks[at][None] * real.shape[0]
+            fake = plant(real[None], points, method, rng)[0][0]
+        else:
+            fake = given.faces[given_at]
+        pair = face_tensor(np.stack([look(real), look(fake)]), self.size)
+        return pair[0], pair[1]
+
+
+class FlowBatches(_Batches):
+    """Batches (B, 3, size, size) of flow maps for the detector of motion."""
+
+    def _pair(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        clip, at, given, given_at = self._draw(rng)
+        real = clip.pairs[at]
+        look = _Look.draw(rng)
+        look.blur = 0.0
+        if given is None:
+            # Two frames carry a shift or a standstill; longer patterns come with given fakes.
+            method = str(rng.choice([m for m in self.methods if m != "lag"] or self.methods))
+            points = np.stack([clip.landmarks[at], clip.next_landmarks[at]]) * real.shape[1]
+            fake = plant(real, points, method, rng)[0]
+        else:
+            fake = given.pairs[given_at]
+        return self._flow(real, look), self._flow(fake, look)
+
+    def _flow(self, pair: np.ndarray, look: _Look) -> torch.Tensor:
+        first, second = (
+            cv2.resize(look(i), (self.size, self.size), interpolation=cv2.INTER_AREA) for i in pair
+        )
+        return torch.from_numpy(flow_to_input(farneback(first, second)))

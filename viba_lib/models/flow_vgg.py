@@ -1,0 +1,57 @@
+"""The detector of motion: VGG11 with batch norm on optical flow, as in the paper's Table 7."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torchvision.models import vgg11_bn
+
+from viba_lib.models.weights import load_weights
+
+FLOW_LAYERS = ("features.9", "features.12", "features.16")
+
+
+class FlowVGG11(nn.Module):
+    """VGG11-BN features with the paper's head: fully connected and dropout.
+
+    The paper gives the head as "FC + Dropout" without sizes. Global average pooling before it
+    keeps the head small (512 inputs) and lets maps of any size in.
+    """
+
+    def __init__(self, num_classes: int = 2, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.features = vgg11_bn(weights=None).features
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.last_linear = nn.Sequential(nn.Dropout(dropout), nn.Linear(512, num_classes))
+
+    def forward(self, flow: torch.Tensor) -> torch.Tensor:
+        """Flow input (T, 3, S, S) to logits (T, num_classes)."""
+        return self.last_linear(self.avgpool(self.features(flow)).flatten(1))
+
+
+def flow_vgg11(weights: str | Path | None = None, num_classes: int = 2) -> nn.Module:
+    """VGG11-BN on flow maps; layers answer to the paper's numbers (`features.9`, ...).
+
+    Input (T, 3, S, S) float32 as `viba_lib.data.flow.flow_to_input` makes it; 256 px in the paper.
+
+    Parameters
+    ----------
+    weights
+        None for random weights, or a file.
+
+    Returns
+    -------
+    Module in evaluation mode.
+
+    Raises
+    ------
+    WeightsError
+        A file that is missing, unreadable or of another network.
+    """
+    model = FlowVGG11(num_classes)
+    source = "random weights"
+    if weights is not None:
+        load_weights(model, weights)
+        source = f"file {Path(weights).name}"
+    model.weights_source = source  # type: ignore[assignment]
+    return model.eval()

@@ -1,0 +1,206 @@
+"""Training of both detectors: progress, best weights kept, resumption after a kill."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict
+from sklearn.metrics import roc_auc_score
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from viba_lib.models.weights import read_state
+
+Progress = Callable[[str], None]
+
+
+class TrainingSettings(BaseModel):
+    """Budget in steps, never in seconds, so that results do not depend on the machine's mood.
+
+    `patience` counts validations without a lower validation loss; the paper's Appendix A is
+    learning rate 0.001, batches of 16, at most 50 epochs, Adam, patience 7.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    steps: int
+    batch_size: int = 16
+    learning_rate: float = 3e-4
+    weight_decay: float = 0.01
+    warmup: int = 10
+    validate_every: int = 50
+    patience: int = 7
+    freeze_batchnorm: bool = True
+    precision: str = "bfloat16"
+    fresh: float = 0.7
+
+
+def autocast(device: str | torch.device, precision: str) -> torch.autocast:
+    """Autocast to bfloat16, or a no-op for "float32"."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def predict(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    device: str = "cpu",
+    precision: str = "float32",
+    batch_size: int = 16,
+) -> np.ndarray:
+    """Class probabilities.
+
+    Parameters
+    ----------
+    inputs : (T, 3, S, S)
+
+    Returns
+    -------
+    (T, classes) float32, rows sum to 1.
+    """
+    model.eval()
+    rows = []
+    with torch.inference_mode(), autocast(device, precision):
+        for batch in inputs.split(batch_size):
+            batch = batch.to(device, memory_format=torch.channels_last)
+            rows.append(model(batch).float().softmax(1).cpu())
+    return torch.cat(rows).numpy() if rows else np.zeros((0, 2), np.float32)
+
+
+def train(
+    model: nn.Module,
+    batches: Dataset,
+    validation: tuple[torch.Tensor, np.ndarray],
+    settings: TrainingSettings,
+    folder: Path,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress = lambda _: None,
+) -> pd.DataFrame:
+    """Train a detector in place and leave the weights with the lowest validation loss in it.
+
+    A checkpoint in `folder` is written at each validation; a second call goes on from there with
+    the same batches, so that a killed run ends with the weights of an undisturbed one.
+
+    Parameters
+    ----------
+    batches : data set whose item `step` is a batch (inputs, labels)
+    validation : inputs (N, 3, S, S) and labels (N,)
+
+    Returns
+    -------
+    One row per validation: step, loss (mean since the last), val_loss, val_auc, val_accuracy.
+    """
+    torch.manual_seed(seed)
+    model.to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    state: dict[str, Any] = {"step": 0, "best": float("inf"), "stale": 0, "history": []}
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.is_file():
+        saved = read_state_file(checkpoint)
+        model.load_state_dict(saved.pop("model"))
+        optimizer.load_state_dict(saved.pop("optimizer"))
+        state = saved
+        progress(f"resumed at step {state['step']}")
+    losses: list[float] = []
+    for step, (inputs, labels) in _remaining(batches, state["step"], settings.steps):
+        torch.manual_seed(seed * 1_000_003 + step)  # dropout is a function of the step as well
+        losses.append(_step(model, optimizer, inputs, labels, step, settings, device))
+        done = step + 1
+        if done % settings.validate_every == 0 or done == settings.steps:
+            row = {"step": done, "loss": float(np.mean(losses))}
+            row |= validate(model, *validation, device=device, precision=settings.precision)
+            losses = []
+            state["history"].append(row)
+            progress(
+                f"step {done}/{settings.steps}  loss {row['loss']:.3f}  "
+                f"validation {row['val_loss']:.3f}  AUC {row['val_auc']:.3f}"
+            )
+            better = row["val_loss"] < state["best"]
+            state |= {
+                "step": done,
+                "best": min(row["val_loss"], state["best"]),
+                "stale": 0 if better else state["stale"] + 1,
+            }
+            if better:
+                _write(model.state_dict(), folder / "best.pt")
+            _write(
+                state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()},
+                checkpoint,
+            )
+            if state["stale"] >= settings.patience:
+                progress(f"stopped early: {settings.patience} validations without a lower loss")
+                break
+    model.load_state_dict(read_state(folder / "best.pt"))
+    model.eval()
+    return pd.DataFrame(state["history"])
+
+
+def read_state_file(path: Path) -> dict[str, Any]:
+    """Read a checkpoint: tensors, numbers and plain containers only."""
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _write(content: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    torch.save(content, aside)
+    aside.replace(path)
+
+
+def _remaining(batches: Dataset, start: int, stop: int) -> Any:
+    # One worker makes the next batches while this process computes.
+    loader = DataLoader(Subset(batches, range(start, stop)), batch_size=None, num_workers=1)
+    return zip(range(start, stop), loader, strict=True)
+
+
+def _step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    inputs: torch.Tensor,
+    labels: torch.Tensor,
+    step: int,
+    settings: TrainingSettings,
+    device: str,
+) -> float:
+    model.train()
+    if settings.freeze_batchnorm:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+    # Linear warm-up, then a cosine to zero.
+    warm = min(1.0, (step + 1) / max(1, settings.warmup))
+    rate = settings.learning_rate * warm * 0.5 * (1 + np.cos(np.pi * step / settings.steps))
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    inputs = inputs.to(device, memory_format=torch.channels_last)
+    with autocast(device, settings.precision):
+        logits = model(inputs)
+    loss = nn.functional.cross_entropy(logits.float(), labels.to(device))
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def validate(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    labels: np.ndarray,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> dict[str, float]:
+    """Validation loss, AUC (NaN where only one class is there) and accuracy."""
+    probabilities = predict(model, inputs, device, precision).astype(np.float64)
+    chosen = np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1)
+    both = len(np.unique(labels)) == 2
+    return {
+        "val_loss": float(-np.log(chosen).mean()),
+        "val_auc": float(roc_auc_score(labels, probabilities[:, 1])) if both else float("nan"),
+        "val_accuracy": float((probabilities.argmax(1) == labels).mean()),
+    }

