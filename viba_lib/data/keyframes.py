@@ -1,0 +1,75 @@
+"""Key frames: peaks of blurred frame differences, as the paper's detector finds them.
+
+After Ibaceta (2023), video-keyframe-detector: differences of consecutive grey, blurred frames,
+baseline removed, peaks over a threshold.
+"""
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+from scipy.signal import find_peaks
+from skimage.restoration import rolling_ball
+
+
+def frame_differences(frames: Iterable[np.ndarray], blur: int = 11) -> np.ndarray:
+    """Mean absolute difference (T,) of each blurred grey frame to the one before; the first is 0.
+
+    Parameters
+    ----------
+    frames : RGB (H, W, 3) or grey (H, W) uint8, one after another
+    blur : side of the Gaussian kernel in pixels
+    """
+    found, before = [], None
+    for frame in frames:
+        grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        grey = cv2.GaussianBlur(grey, (blur, blur), 0).astype(np.float32)
+        found.append(0.0 if before is None else float(np.abs(grey - before).mean()))
+        before = grey
+    return np.array(found, np.float64)
+
+
+def without_baseline(differences: np.ndarray) -> np.ndarray:
+    """Differences (T,) without their slow part, scaled to a maximum of 1."""
+    if len(differences) < 3 or np.ptp(differences) == 0:
+        return np.zeros_like(differences)
+    scaled = differences / differences.max()
+    rest = scaled - rolling_ball(scaled, radius=max(3, len(scaled) // 4))
+    return rest / rest.max() if rest.max() > 0 else rest
+
+
+def key_frames(
+    frames: Iterable[np.ndarray] | np.ndarray,
+    threshold: float = 0.3,
+    minimum: int = 1,
+    maximum: int | None = None,
+) -> np.ndarray:
+    """Indices of key frames, ascending; never the last frame, which has no successor.
+
+    Parameters
+    ----------
+    frames : frames, or their differences (T,)
+    threshold : least height of a peak, as a share of the highest
+    minimum : filled up with evenly spaced frames where there are fewer peaks
+    maximum : the highest peaks are kept where there are more
+    """
+    given = isinstance(frames, np.ndarray) and frames.ndim == 1
+    differences = frames if given else frame_differences(frames)
+    signal = without_baseline(np.asarray(differences))
+    last = len(signal) - 1
+    if last < 1:
+        return np.zeros(0, int)
+    peaks, _ = find_peaks(np.r_[signal[:-1], 0], height=threshold)
+    if maximum is not None and len(peaks) > maximum:
+        peaks = peaks[np.argsort(signal[peaks])[::-1][:maximum]]
+    chosen = set(peaks.tolist())
+    wanted = min(minimum, last)
+    for index in np.linspace(0, last - 1, 2 * wanted + 1).round().astype(int)[1::2]:
+        if len(chosen) >= wanted:
+            break
+        chosen.add(int(index))
+    for index in range(last):
+        if len(chosen) >= wanted:
+            break
+        chosen.add(index)
+    return np.array(sorted(chosen), int)

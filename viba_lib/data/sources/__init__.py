@@ -1,0 +1,1 @@
+"""Data sets: their layout on disk becomes catalog rows."""

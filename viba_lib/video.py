@@ -1,0 +1,162 @@
+"""Decode and encode frames."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+
+from viba_lib.errors import VibaError
+
+
+class VideoError(VibaError):
+    """A video is missing, cannot be decoded or holds no frames."""
+
+
+class Video(NamedTuple):
+    """Decoded frames (T, H, W, 3) uint8 RGB, and their number per second."""
+
+    frames: np.ndarray
+    rate: float
+
+
+def _open(path: str | Path) -> av.container.InputContainer:
+    path = Path(path)
+    if not path.is_file():
+        raise VideoError(f"video {path} does not exist; expected a video file: check the path")
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, ValueError) as error:
+        raise VideoError(
+            f"{path} cannot be read as a video ({error.__class__.__name__}); expected a file that "
+            "FFmpeg decodes, such as MP4 with H.264: check that it is whole"
+        ) from error
+    if not container.streams.video:
+        container.close()
+        raise VideoError(f"{path} has no picture, only other streams; expected a video stream")
+    return container
+
+
+def frame_rate(path: str | Path) -> float:
+    """Frames per second as the container gives it, 25 where it does not say."""
+    with _open(path) as container:
+        rate = container.streams.video[0].average_rate
+    return float(rate) if rate else 25.0
+
+
+def iter_frames(
+    path: str | Path, start: float | None = None, end: float | None = None, form: str = "rgb24"
+) -> Iterator[np.ndarray]:
+    """Decode one frame after another, so that memory does not grow with the video's length.
+
+    Parameters
+    ----------
+    start, end : seconds; None = from the first, to the last frame
+    form : pixel format, "rgb24" or "gray"
+
+    Yields
+    ------
+    (H, W, 3) uint8 RGB, or (H, W) for "gray".
+
+    Raises
+    ------
+    VideoError
+        The file is missing, cannot be decoded or has no frame in the range.
+    """
+    count = 0
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        try:
+            for frame in container.decode(stream):
+                at = frame.time or 0.0
+                if start is not None and at < start - 1e-6:
+                    continue
+                if end is not None and at >= end:
+                    break
+                count += 1
+                yield frame.to_ndarray(format=form)
+        except av.FFmpegError as error:
+            if not count:
+                raise VideoError(
+                    f"{path} cannot be decoded ({error.__class__.__name__}); expected a whole "
+                    "video file: fetch or export it again"
+                ) from error
+            # A file that is cut off: what was decoded before the break is good.
+    if not count:
+        raise VideoError(
+            f"{path} has no frames{'' if start is None and end is None else ' in the range'}; "
+            "expected at least one: check that the file is whole"
+        )
+
+
+def read_video(
+    path: str | Path,
+    start: float | None = None,
+    end: float | None = None,
+    max_frames: int | None = None,
+    form: str = "rgb24",
+) -> Video:
+    """Decode a video into memory; see `iter_frames` for the arguments and errors."""
+    frames = []
+    for frame in iter_frames(path, start, end, form):
+        frames.append(frame)
+        if max_frames is not None and len(frames) >= max_frames:
+            break
+    return Video(np.stack(frames), frame_rate(path))
+
+
+def _even(frame: np.ndarray) -> np.ndarray:
+    # yuv420p halves the colour planes: both sides must be even.
+    pad = [(0, frame.shape[0] % 2), (0, frame.shape[1] % 2)] + [(0, 0)] * (frame.ndim - 2)
+    return np.pad(frame, pad, mode="edge")
+
+
+def write_video(
+    path: str | Path, frames: np.ndarray, rate: float, crf: int = 18, lossless: bool = False
+) -> Path:
+    """Write frames as H.264 that plays in a browser, or lossless as FFV1.
+
+    Parameters
+    ----------
+    frames : (T, H, W, 3) uint8 RGB, or (T, H, W) grey (lossless only)
+    crf : quality of H.264, lower is better
+
+    Returns
+    -------
+    The path. The file is written aside and renamed, so it is whole or absent.
+    """
+    path = Path(path)
+    if len(frames) == 0:
+        raise VideoError(f"no frames to write to {path}; expected at least one")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
+    os.close(handle)
+    form = "gray" if frames.ndim == 3 else "rgb24"
+    options = {} if lossless else {"movflags": "+faststart"}
+    try:
+        with av.open(aside, "w", options=options) as container:
+            stream = container.add_stream(
+                "ffv1" if lossless else "libx264", rate=Fraction(rate).limit_denominator(1001)
+            )
+            first = frames[0] if lossless else _even(frames[0])
+            stream.height, stream.width = first.shape[:2]
+            stream.pix_fmt = ("gray" if form == "gray" else "bgr0") if lossless else "yuv420p"
+            if not lossless:
+                stream.options = {"crf": str(crf), "preset": "fast"}
+            for array in frames:
+                pixels = np.ascontiguousarray(array if lossless else _even(array))
+                for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format=form)):
+                    container.mux(packet)
+            for packet in stream.encode():
+                container.mux(packet)
+        os.chmod(aside, 0o644)
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    return path
