@@ -1,0 +1,102 @@
+"""Information of a noisy channel, in bits, and the result that every bottleneck returns."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch.nn import functional
+
+LN2 = math.log(2.0)
+
+
+def gaussian_kl(
+    activation: torch.Tensor, keep: torch.Tensor, mean: torch.Tensor, std: torch.Tensor
+) -> torch.Tensor:
+    """KL divergence of what passes the bottleneck from pure noise, per unit (Schulz et al., Eq. 6).
+
+    With r' = (r - mean) / std, Z | R is N(lambda r', (1 - lambda)^2) and the noise N(0, 1).
+
+    Parameters
+    ----------
+    activation : (..., C, h, w) the layer's output r
+    keep : lambda in [0, 1], same shape
+    mean, std : (C, h, w) of the layer; std > 0
+
+    Returns
+    -------
+    Nats per unit, float32 whatever comes in: log(1 - lambda) is lost in half precision.
+    """
+    r = ((activation.float() - mean) / std).float()
+    # In float32 a sigmoid reaches exactly 1 from alpha = 16.75 on, and log 0 would be infinite.
+    lam = keep.float().clamp(max=1 - 1e-6)
+    rest = 1 - lam
+    return -0.5 * (1 + 2 * torch.log(rest) - (lam * r) ** 2 - rest**2)
+
+
+def smooth(keep: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Gaussian smoothing of lambda (T, C, h, w) in space, channel by channel.
+
+    Kernel as in the reference implementation: 4 sigma + 1 taps, so 5 for sigma 1, borders
+    reflected. A map that is too small to reflect repeats its border instead.
+    """
+    if sigma <= 0:
+        return keep
+    half = round(2 * sigma)
+    taps = torch.arange(-half, half + 1, dtype=keep.dtype, device=keep.device)
+    kernel = torch.exp(-(taps**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    channels = keep.shape[1]
+    mode = "reflect" if min(keep.shape[-2:]) > half else "replicate"
+    padded = functional.pad(keep, (half, half, half, half), mode=mode)
+    rows = kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    columns = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
+    out = functional.conv2d(padded, rows, groups=channels)
+    return functional.conv2d(out, columns, groups=channels)
+
+
+def bits_per_pixel(capacity: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Map over the input from the capacity of a layer.
+
+    Parameters
+    ----------
+    capacity : (T, C, h, w) bits per unit
+    size : (H, W) of the input
+
+    Returns
+    -------
+    (T, H, W) bits per pixel: summed over channels, bilinear, scaled so that each frame's total
+    is that of the layer.
+    """
+    total = capacity.sum(1, keepdim=True)
+    wide = functional.interpolate(total, size=size, mode="bilinear", align_corners=False)
+    # Bilinear weights at the border lose or gain a little; bits must not.
+    wanted = total.sum((2, 3), keepdim=True)
+    found = wide.sum((2, 3), keepdim=True).clamp_min(1e-12)
+    return (wide * (wanted / found))[:, 0]
+
+
+@dataclass
+class Attribution:
+    """What a bottleneck says of a clip.
+
+    capacity (T, C, h, w) bits per unit of the layer; bits_per_pixel (T, H, W); logits
+    (T, classes) with the bottleneck injected, mean over noise samples; logits_clean (T, classes)
+    without it; target (T,); history: per step and frame the model loss and the information loss
+    (steps, T), in nats.
+    """
+
+    capacity: torch.Tensor
+    bits_per_pixel: torch.Tensor
+    logits: torch.Tensor
+    logits_clean: torch.Tensor
+    target: torch.Tensor
+    history: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @staticmethod
+    def join(parts: list["Attribution"]) -> "Attribution":
+        """Frames of several attributions, one after another."""
+        names = ("capacity", "bits_per_pixel", "logits", "logits_clean", "target")
+        joined = {name: torch.cat([getattr(p, name) for p in parts]) for name in names}
+        keys = parts[0].history.keys()
+        history = {k: torch.cat([p.history[k] for p in parts], dim=1) for k in keys}
+        return Attribution(**joined, history=history)

@@ -1,0 +1,127 @@
+"""Mean, standard deviation and active units of a layer, in one pass."""
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from viba_lib.bottleneck.tail import CutModel, frozen
+from viba_lib.errors import VibaError
+
+FEW = 1000
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """Statistics of a layer's units over inputs.
+
+    mean, std (C, h, w) float32; active (C, h, w) bool: units that do not stay at one value;
+    count: number of inputs; layer: its name; input_size (H, W) of the inputs.
+    """
+
+    layer: str
+    mean: torch.Tensor
+    std: torch.Tensor
+    active: torch.Tensor
+    count: int
+    input_size: tuple[int, int]
+
+    @classmethod
+    def estimate(
+        cls,
+        model: nn.Module,
+        layer: str,
+        batches: Iterable[torch.Tensor],
+        threshold: float = 0.01,
+    ) -> "LayerStatistics":
+        """Estimate over batches (B, 3, H, W), merged pairwise (Chan et al. 1983), in float64.
+
+        Parameters
+        ----------
+        threshold : least standard deviation of an active unit
+
+        Raises
+        ------
+        VibaError
+            Unknown layer, no batches, batches of different sizes, or values that are not finite.
+        """
+        cut = CutModel(model, layer)
+        device = next(model.parameters()).device
+        count, mean, squares, size = 0, torch.zeros(()), torch.zeros(()), (0, 0)
+        with frozen(model), torch.no_grad():
+            for batch in batches:
+                if count and tuple(batch.shape[-2:]) != size:
+                    raise VibaError(f"batches of {size} and {tuple(batch.shape[-2:])}; need one size")
+                size = (int(batch.shape[-2]), int(batch.shape[-1]))
+                found = cut.head(batch.to(device)).double().cpu()
+                new, m = len(found), found.mean(0)
+                s = ((found - m) ** 2).sum(0)
+                delta = m - mean
+                total = count + new
+                squares = squares + s + delta**2 * (count * new / total)
+                mean = mean + delta * (new / total)
+                count = total
+        if not count:
+            raise VibaError(f"no batches to estimate layer {layer!r} from; expected at least one")
+        if not torch.isfinite(mean).all():
+            raise VibaError(f"layer {layer!r} gives values that are not finite; check the weights")
+        if count < FEW:
+            warnings.warn(
+                f"statistics of {layer!r} from {count} inputs; more than {FEW} are advised",
+                stacklevel=2,
+            )
+        # The reference divides by n - 1; one input alone has no spread.
+        std = (squares / max(1, count - 1)).sqrt()
+        return cls(layer, mean.float(), std.float(), std > threshold, count, size)
+
+    def save(self, path: str | Path) -> Path:
+        """Write as safetensors, aside first and then renamed."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        meta = {"layer": self.layer, "count": self.count, "input_size": list(self.input_size)}
+        tensors = {"mean": self.mean, "std": self.std, "active": self.active.to(torch.uint8)}
+        handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        os.close(handle)
+        try:
+            save_file(
+                {k: v.contiguous() for k, v in tensors.items()}, aside, {"viba": json.dumps(meta)}
+            )
+            os.replace(aside, path)
+        except BaseException:
+            Path(aside).unlink(missing_ok=True)
+            raise
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "LayerStatistics":
+        """Read statistics that `save` wrote.
+
+        Raises
+        ------
+        VibaError
+            The file is missing or is not one of statistics.
+        """
+        try:
+            with safe_open(path, "pt") as stored:
+                meta = json.loads(stored.metadata()["viba"])
+                tensors = {name: stored.get_tensor(name) for name in ("mean", "std", "active")}
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise VibaError(
+                f"{path} is no file of layer statistics ({error}); write one with .save(path)"
+            ) from error
+        return cls(
+            meta["layer"],
+            tensors["mean"],
+            tensors["std"],
+            tensors["active"].bool(),
+            int(meta["count"]),
+            (int(meta["input_size"][0]), int(meta["input_size"][1])),
+        )
