@@ -90,6 +90,7 @@ class PerSampleBottleneck:
         frames_per_batch: int = 16,
         items_per_pass: int = 32,
     ) -> None:
+        self.cut = CutModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
         if precision not in PRECISIONS:
@@ -107,7 +108,6 @@ class PerSampleBottleneck:
         self.noise_samples, self.sigma, self.min_std = noise_samples, sigma, min_std
         self.initial_alpha, self.seed, self.precision = initial_alpha, seed, precision
         self.frames_per_batch, self.items_per_pass = frames_per_batch, items_per_pass
-        self.cut = CutModel(model, layer)
 
     @classmethod
     def fast(

@@ -63,6 +63,7 @@ class ReadoutBottleneck:
         min_std: float = 0.01,
         seed: int = 0,
     ) -> None:
+        self.cut = CutModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
         self.model, self.layer, self.statistics = model, layer, statistics
@@ -70,7 +71,6 @@ class ReadoutBottleneck:
         self.readouts = {name: find_layer(model, name) for name in self.readout_layers}
         self.beta, self.learning_rate, self.sigma = beta, learning_rate, sigma
         self.min_std, self.seed = min_std, seed
-        self.cut = CutModel(model, layer)
         self.network: ReadoutNetwork | None = None
         self._scales: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 

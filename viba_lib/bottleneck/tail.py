@@ -151,21 +151,21 @@ def _split(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphModule
         and node.op != "get_attr"
         and any(user in after for user in node.users)
     ]
-    return _head(model, graph, place, crossing, after), _tail(model, graph, place, crossing, after)
+    return _head(model, graph, [place, *crossing]), _tail(model, graph, place, crossing, after)
 
 
-def _head(
-    model: nn.Module, graph: fx.Graph, place: fx.Node, crossing: list[fx.Node], after: set[fx.Node]
-) -> fx.GraphModule:
+def _head(model: nn.Module, graph: fx.Graph, wanted: list[fx.Node]) -> fx.GraphModule:
+    needed, queue = set(wanted), list(wanted)
+    while queue:
+        for parent in queue.pop().all_input_nodes:
+            if parent not in needed:
+                needed.add(parent)
+                queue.append(parent)
     new, copies = fx.Graph(), {}
     for node in graph.nodes:
-        if node not in after and node.op != "output":
+        if node in needed or node.op == "placeholder":
             copies[node] = new.node_copy(node, lambda n: copies[n])
-    # Values are copied where they arise: an in-place layer after them would change them.
-    kept = [new.call_method("clone", (copies[n],)) if n is place else copies[n]
-            for n in (place, *crossing)]  # fmt: skip
-    new.output(tuple(kept))
-    new.eliminate_dead_code()
+    new.output(tuple(copies[n] for n in wanted))
     return fx.GraphModule(model, new)
 
 

@@ -35,6 +35,7 @@ class TrainingSettings(BaseModel):
     freeze_batchnorm: bool = True
     precision: str = "bfloat16"
     fresh: float = 0.7
+    label_smoothing: float = 0.0
 
 
 def autocast(device: str | torch.device, precision: str) -> torch.autocast:
@@ -181,7 +182,9 @@ def _step(
     inputs = inputs.to(device, memory_format=torch.channels_last)
     with autocast(device, settings.precision):
         logits = model(inputs)
-    loss = nn.functional.cross_entropy(logits.float(), labels.to(device))
+    loss = nn.functional.cross_entropy(
+        logits.float(), labels.to(device), label_smoothing=settings.label_smoothing
+    )
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), 5.0)
     optimizer.step()

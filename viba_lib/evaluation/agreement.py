@@ -1,0 +1,122 @@
+"""Agreement of maps with annotated regions: Table 4 and Figure 2 of the paper."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import cv2
+import numpy as np
+import pandas as pd
+from sklearn.metrics import precision_recall_fscore_support
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from viba_lib.errors import VibaError
+
+REGIONS = {
+    "L": "Lips & mouth",
+    "E": "Deepfake edges",
+    "B": "Brows, eyes & forehead",
+    "N": "Nose, cheeks & ears",
+    "O": "Outside of face",
+    "C": "Chin & neck",
+}
+_PLANTED = {
+    "whole_face": {"L", "B", "N", "E"},
+    "mouth": {"L"},
+    "eyes_brows": {"B"},
+    "nose_cheeks": {"N"},
+    "chin_neck": {"C"},
+    "blending_edge": {"E"},
+}
+
+
+def overlap_coefficient(first: Iterable[str], second: Iterable[str]) -> float:
+    """Szymkiewicz-Simpson: common elements over the smaller set; 1 if both are empty, else 0."""
+    a, b = set(first), set(second)
+    if not a or not b:
+        return float(not a and not b)
+    return len(a & b) / min(len(a), len(b))
+
+
+def planted_regions(region: str) -> set[str]:
+    """Letters of the paper's regions that a planted region covers."""
+    if region not in _PLANTED:
+        raise VibaError(f"planted region {region!r} is not known; expected one of {list(_PLANTED)}")
+    return _PLANTED[region]
+
+
+def _fill(points: np.ndarray, size: int) -> np.ndarray:
+    mask = np.zeros((size, size), np.uint8)
+    hull = cv2.convexHull(np.round(points * size).astype(np.int32))
+    cv2.fillConvexPoly(mask, hull, 1)
+    return mask.astype(bool)
+
+
+def region_masks(landmarks: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """The paper's six regions as masks, from 68 landmarks.
+
+    Parameters
+    ----------
+    landmarks : (68, 2) in units of the crop, 0 to 1
+    size : side of the masks in pixels
+
+    Returns
+    -------
+    Masks (size, size) bool by letter; together they cover the crop, and none overlaps another.
+    """
+    p = np.asarray(landmarks, float)
+    brows = p[17:27]
+    lift = (p[8] - brows.mean(0)) * 0.33
+    face = _fill(np.concatenate([p[:17], brows - lift]), size)
+    width = max(1, round(float(np.ptp(p[:17, 0])) * size * 0.06))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    wide = cv2.dilate(face.astype(np.uint8), kernel).astype(bool)
+    core = cv2.erode(face.astype(np.uint8), kernel).astype(bool)
+    rows = np.arange(size)[:, None] / size * np.ones((1, size))
+    lips = _fill(p[48:68].mean(0) + (p[48:68] - p[48:68].mean(0)) * 1.25, size)
+    found: dict[str, np.ndarray] = {"L": lips}
+    below = p[5:12] + (p[8] - p[33]) * 0.6
+    found["C"] = _fill(np.concatenate([p[4:13], below]), size) & ~lips & (rows > p[57, 1])
+    found["E"] = wide & ~core & ~found["C"] & ~lips
+    found["B"] = core & (rows < p[[40, 41, 46, 47], 1].mean() + 0.02) & ~lips
+    found["N"] = core & ~found["B"] & ~found["C"] & ~lips
+    taken = np.logical_or.reduce(list(found.values()))
+    found["O"] = ~taken
+    return {letter: found[letter] for letter in REGIONS}
+
+
+def regions_of(
+    relevance: np.ndarray, masks: Mapping[str, np.ndarray], top: int = 3
+) -> list[str]:
+    """Letters of the `top` regions by mean relevance per pixel, strongest first.
+
+    Density, not mass, so that a large region does not win by its size.
+    """
+    density = {k: float(relevance[m].mean()) if m.any() else -1.0 for k, m in masks.items()}
+    return sorted(density, key=lambda k: density[k], reverse=True)[:top]
+
+
+def agreement_table(annotated: Sequence[set[str]], found: Sequence[Sequence[str]]) -> pd.Series:
+    """Macro F1, precision and recall over regions, overlap and Top 1, each 0 to 1.
+
+    Parameters
+    ----------
+    annotated : regions per video
+    found : regions per video that the map highlights, strongest first
+
+    Returns
+    -------
+    f1, precision, recall, overlap, top1 (the strongest region is an annotated one), videos.
+    """
+    if len(annotated) != len(found):
+        raise VibaError(f"{len(annotated)} annotations for {len(found)} videos; expected as many")
+    names = ["f1", "precision", "recall", "overlap", "top1", "videos"]
+    if not len(annotated):
+        return pd.Series([np.nan] * 5 + [0], index=names)
+    coder = MultiLabelBinarizer(classes=list(REGIONS)).fit([list(REGIONS)])
+    truth, guess = coder.transform(annotated), coder.transform([set(f) for f in found])
+    used = truth.any(0)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth[:, used], guess[:, used], average="macro", zero_division=0
+    )
+    overlap = np.mean([overlap_coefficient(a, f) for a, f in zip(annotated, found, strict=True)])
+    top1 = np.mean([bool(f) and f[0] in a for a, f in zip(annotated, found, strict=True)])
+    return pd.Series([f1, precision, recall, overlap, top1, len(annotated)], index=names)
