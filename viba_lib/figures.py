@@ -1,0 +1,283 @@
+"""Every figure of the book, in one style.
+
+Functions return a `matplotlib.figure.Figure` that pyplot does not know, so a notebook shows it
+once: as the value of its cell.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from viba_lib.overlay import colours
+
+REAL, FAKE = "#0173b2", "#de8f05"  # seaborn's colour-blind palette
+# One grey is readable on white and on black pages alike, since backgrounds are transparent.
+INK = "#7f7f7f"
+sns.set_theme(style="ticks", context="notebook", palette=[REAL, FAKE])
+mpl.rcParams.update(
+    {
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+        "savefig.transparent": True,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "font.size": 12,
+        "lines.linewidth": 2,
+        "legend.frameon": False,
+        "figure.dpi": 110,
+    }
+)
+
+
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _picture(axis: Axes, image: np.ndarray, label: str = "") -> None:
+    axis.imshow(image)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    sns.despine(ax=axis, left=True, bottom=True)
+    if label:
+        axis.set_xlabel(label, fontsize=11)
+
+
+def _outline(axis: Axes, mask: np.ndarray) -> None:
+    if mask.max() > 0:
+        axis.contour(mask, levels=[0.5 * mask.max()], colors=["#00e5ff"], linewidths=1.4)
+
+
+def _bar(figure: Figure, axes: Any, top: float) -> None:
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, top), cmap="inferno")
+    figure.colorbar(scale, ax=axes, label="bits per pixel", shrink=0.8, fraction=0.04)
+
+
+def top_of(relevance: np.ndarray) -> float:
+    """Upper end of the colour scale of maps: their 99.5th percentile."""
+    return max(float(np.quantile(relevance, 0.995)), 1e-9)
+
+
+def frames_grid(images: Sequence[np.ndarray], labels: Sequence[str], columns: int = 4) -> Figure:
+    """Pictures (H, W, 3) in a grid, each with a label under it."""
+    rows = -(-len(images) // columns)
+    figure, axes = _figure(2.6 * columns, 2.9 * rows, rows, columns)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, image, label in zip(axes.flat, images, labels, strict=False):
+        axis.axis("on")
+        _picture(axis, image, label)
+    return figure
+
+
+def relevance_grid(
+    images: np.ndarray,
+    relevance: np.ndarray,
+    masks: np.ndarray | None = None,
+    labels: Sequence[str] = (),
+) -> Figure:
+    """Inputs above, maps over them below, one colour scale; planted masks outlined in cyan.
+
+    Parameters
+    ----------
+    images : (T, S, S, 3) uint8
+    relevance : (T, S, S) bits per pixel
+    masks : (T, S, S) in [0, 1]
+    """
+    count, top = len(images), top_of(relevance)
+    figure, axes = _figure(max(4.0, 2.5 * count), 5.2, 2, count)
+    labels = list(labels) or [""] * count
+    for i in range(count):
+        _picture(axes[0, i], images[i])
+        _picture(axes[1, i], colours(images[i], relevance[i], top), labels[i])
+        if masks is not None:
+            _outline(axes[0, i], masks[i])
+            _outline(axes[1, i], masks[i])
+    _bar(figure, axes, top)
+    return figure
+
+
+def layers_grid(
+    images: np.ndarray,
+    maps: Mapping[str, np.ndarray],
+    masks: np.ndarray,
+    labels: Sequence[str],
+) -> Figure:
+    """One column per layer, one row per input; each column has its own scale (its maximum)."""
+    names = list(maps)
+    figure, axes = _figure(2.3 * (len(names) + 1), 2.5 * len(images), len(images), len(names) + 1)
+    for row, image in enumerate(images):
+        _picture(axes[row, 0], image, labels[row])
+        _outline(axes[row, 0], masks[row])
+        for column, name in enumerate(names, 1):
+            relevance = maps[name]
+            _picture(axes[row, column], colours(image, relevance[row], top_of(relevance)), name)
+            _outline(axes[row, column], masks[row])
+    return figure
+
+
+def key_frame_plot(differences: np.ndarray, indices: np.ndarray, threshold: float) -> Figure:
+    """Frame differences without their baseline, and the key frames found in them."""
+    figure, axes = _figure(7, 2.8)
+    axis = axes[0, 0]
+    axis.plot(differences, color=REAL)
+    axis.plot(indices, differences[indices], "o", color=FAKE, ms=9)
+    axis.axhline(threshold, color=INK, ls=":", lw=1)
+    axis.set(xlabel="frame", ylabel="difference (share of the highest)")
+    sns.despine(ax=axis)
+    return figure
+
+
+def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
+    """Training and validation loss, and validation AUC, over steps; a row of two per detector."""
+    figure, axes = _figure(8, 3 * len(histories), len(histories), 2)
+    for row, (name, history) in enumerate(histories.items()):
+        loss, auc = axes[row]
+        loss.plot(history.step, history.loss, color=REAL, marker="o", label="training")
+        loss.plot(history.step, history.val_loss, color=FAKE, marker="s", ls="--", label="validation")
+        loss.set(xlabel="step", ylabel=f"{name}: loss (nats)")
+        loss.legend()
+        auc.plot(history.step, history.val_auc, color=FAKE, marker="s", ls="--")
+        auc.axhline(0.5, color=INK, ls=":", lw=1)
+        auc.set(xlabel="step", ylabel="validation AUC", ylim=(0, 1.02))
+        sns.despine(fig=figure)
+    return figure
+
+
+def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure:
+    """Probability of fake per method, one row per detector; every dot is a frame."""
+    figure, axes = _figure(8, 3.6 * len(predictions), len(predictions), 1)
+    for row, (name, frame) in enumerate(predictions.items()):
+        axis = axes[row, 0]
+        shown = frame.assign(method=frame.method.where(frame.label == 1, "real"))
+        order = ["real", *sorted(set(shown.method) - {"real"})]
+        shown = shown.assign(kind=np.where(shown.label == 1, "fake", "real"))
+        sns.stripplot(
+            shown, x="p_fake", y="method", hue="kind", order=order, size=4, alpha=0.6, ax=axis,
+            palette={"real": REAL, "fake": FAKE}, legend=False,
+        )  # fmt: skip
+        axis.axvline(0.5, color=INK, ls=":", lw=1)
+        axis.set(xlabel=f"{name}: probability of fake", ylabel="", xlim=(-0.02, 1.02))
+        sns.despine(ax=axis)
+    return figure
+
+
+def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], bins: int = 10) -> Figure:
+    """Reliability diagram: share right over confidence; `groups` is name -> (p_fake, labels)."""
+    figure, axes = _figure(5, 4.2)
+    axis = axes[0, 0]
+    axis.plot([0.5, 1], [0.5, 1], color=INK, ls=":", lw=1)
+    for (name, (p_fake, labels)), marker in zip(groups.items(), "osd^", strict=False):
+        confidence, right = np.maximum(p_fake, 1 - p_fake), (p_fake > 0.5) == labels
+        cut = np.clip(((confidence - 0.5) * 2 * bins).astype(int), 0, bins - 1)
+        points = [(confidence[cut == b].mean(), right[cut == b].mean()) for b in np.unique(cut)]
+        axis.plot(*zip(*points, strict=True), marker=marker, label=name)
+    axis.set(xlabel="confidence", ylabel="share right", xlim=(0.48, 1.02), ylim=(-0.02, 1.05))
+    axis.legend()
+    sns.despine(ax=axis)
+    return figure
+
+
+def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
+    """Measures over the threshold of the mask; one panel per measure, one line per group."""
+    figure, axes = _figure(3.4 * len(measures), 3.2, 1, len(measures))
+    for axis, measure in zip(axes[0], measures, strict=True):
+        sns.lineplot(
+            frame, x="threshold", y=measure, hue="label", style="detector", ax=axis, errorbar=None,
+            palette={"real": REAL, "fake": FAKE}, legend=measure == measures[-1],
+        )  # fmt: skip
+        axis.set(xlabel="threshold (share of maximum)", ylabel=measure.upper())
+        sns.despine(ax=axis)
+    legend = axes[0, -1].get_legend()
+    if legend is not None:
+        sns.move_legend(axes[0, -1], "upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def region_overlay(image: np.ndarray, masks: Mapping[str, np.ndarray], names: Mapping[str, str]) -> Figure:
+    """The face regions over a crop (S, S, 3), with their letters."""
+    figure, axes = _figure(7.5, 4.4)
+    axis = axes[0, 0]
+    palette = sns.color_palette("colorblind", len(masks))
+    tinted = image.astype(float) / 255
+    for colour, mask in zip(palette, masks.values(), strict=True):
+        tinted[mask] = 0.55 * tinted[mask] + 0.45 * np.array(colour)
+    _picture(axis, tinted)
+    handles = [
+        mpl.patches.Patch(color=colour, label=f"{letter}: {names[letter]}")
+        for colour, letter in zip(palette, masks, strict=True)
+    ]
+    axis.legend(handles=handles, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return figure
+
+
+def region_frequencies(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
+    """Frequency of each region (columns region, who, share); after the paper's Figure 2."""
+    figure, axes = _figure(8, 3.6)
+    axis = axes[0, 0]
+    sns.barplot(frame, x="region", y="share", hue="who", order=list(order), ax=axis,
+                palette="colorblind")  # fmt: skip
+    axis.set(xlabel="region", ylabel="share of fake videos", ylim=(0, 1))
+    axis.legend(title="")
+    sns.despine(ax=axis)
+    return figure
+
+
+def history_plot(history: Mapping[str, Any]) -> Figure:
+    """Model loss and information loss (steps, T) of one optimisation, mean over frames."""
+    figure, axes = _figure(8, 3, 1, 2)
+    names = {"model_loss": "cross-entropy (nats)", "information_loss": "information (nats per unit)"}
+    for axis, (key, label), colour in zip(axes[0], names.items(), (REAL, FAKE), strict=True):
+        values = np.asarray(history[key])
+        axis.plot(np.arange(1, len(values) + 1), values.mean(1), marker="o", color=colour)
+        axis.set(xlabel="step", ylabel=label)
+        sns.despine(ax=axis)
+    return figure
+
+
+def maps_row(maps: Mapping[str, np.ndarray], unit: str = "") -> Figure:
+    """Scalar maps (H, W) side by side, each with its own colour bar."""
+    figure, axes = _figure(3.1 * len(maps), 3, 1, len(maps))
+    for axis, (name, values) in zip(axes[0], maps.items(), strict=True):
+        shown = axis.imshow(values, cmap="inferno")
+        axis.set(xticks=[], yticks=[], xlabel=name)
+        figure.colorbar(shown, ax=axis, shrink=0.8, label=unit)
+    return figure
+
+
+def lines(frame: pd.DataFrame, x: str, y: Sequence[str], xlabel: str, ylabel: str) -> Figure:
+    """Lines of columns `y` over a column `x`."""
+    figure, axes = _figure(6.5, 3.2)
+    axis = axes[0, 0]
+    for name, marker, style in zip(y, "osd^", ("-", "--", ":", "-."), strict=False):
+        axis.plot(frame[x], frame[name], marker=marker, ls=style, label=name, ms=4)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.legend()
+    sns.despine(ax=axis)
+    return figure
+
+
+def intervals(frame: pd.DataFrame, measures: Sequence[str], labels: str = "name") -> Figure:
+    """Values with intervals (columns m, m_low, m_high): one panel per measure."""
+    figure, axes = _figure(3.2 * len(measures), 0.5 * len(frame) + 1.6, 1, len(measures))
+    at = np.arange(len(frame))[::-1]
+    for number, (axis, measure) in enumerate(zip(axes[0], measures, strict=True)):
+        low, high = frame.get(f"{measure}_low"), frame.get(f"{measure}_high")
+        if low is not None and high is not None:
+            axis.hlines(at, low, high, color=INK)
+        axis.plot(frame[measure], at, "o", color=REAL, ms=8)
+        axis.set_yticks(at, frame[labels] if number == 0 else [""] * len(frame))
+        axis.set_xlabel(measure)
+        axis.set_ylim(-0.6, len(frame) - 0.4)
+        sns.despine(ax=axis)
+    return figure

@@ -1,0 +1,127 @@
+"""Heat map over frame: picture, poster and video."""
+
+import base64
+import html
+import os
+import tempfile
+from pathlib import Path
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+
+from viba_lib.errors import VibaError
+from viba_lib.video import write_video
+
+
+def colours(
+    image: np.ndarray, relevance: np.ndarray, maximum: float, alpha: float = 0.65
+) -> np.ndarray:
+    """One frame (H, W, 3) uint8 with its map (h, w) over it, scaled to the frame.
+
+    Where relevance is low the frame shows through; where it is high the colour covers it.
+    """
+    size = (image.shape[1], image.shape[0])
+    wide = cv2.resize(np.asarray(relevance, np.float32), size, interpolation=cv2.INTER_LINEAR)
+    level = np.clip(wide / max(maximum, 1e-12), 0, 1)
+    painted = mpl.colormaps["inferno"](level)[..., :3] * 255
+    weight = (alpha * (0.25 + 0.75 * level))[..., None]
+    return np.clip(image * (1 - weight) + painted * weight, 0, 255).astype(np.uint8)
+
+
+def overlay(
+    frames: np.ndarray, relevance: np.ndarray, maximum: float | None = None, alpha: float = 0.65
+) -> np.ndarray:
+    """Frames (T, H, W, 3) uint8 with maps (T, h, w) over them, one scale for all.
+
+    Parameters
+    ----------
+    maximum : relevance at full colour; None = the 99.5th percentile of the clip
+
+    Returns
+    -------
+    (T, H, W, 3) uint8.
+    """
+    if len(frames) != len(relevance):
+        raise VibaError(f"{len(frames)} frames and {len(relevance)} maps; expected as many")
+    top = float(np.quantile(relevance, 0.995)) if maximum is None else maximum
+    return np.stack([colours(f, r, top, alpha) for f, r in zip(frames, relevance, strict=True)])
+
+
+def paste_back(shape: tuple[int, int], square: np.ndarray, relevance: np.ndarray) -> np.ndarray:
+    """Put a crop's map (h, w) back at its place in the whole frame (H, W); zero outside.
+
+    Values stay bits per pixel of the crop: they are shown, not summed.
+    """
+    cx, cy, side = map(float, square)
+    height, width = relevance.shape
+    zoom = side / width
+    matrix = np.array([[zoom, 0, cx - side / 2], [0, side / height, cy - side / 2]], np.float64)
+    return cv2.warpAffine(
+        np.asarray(relevance, np.float32), matrix, (shape[1], shape[0]), flags=cv2.INTER_LINEAR
+    )
+
+
+def _strip(frame: np.ndarray, p_fake: np.ndarray, at: int) -> np.ndarray:
+    """The frame with a strip under it: probability of fake over time, the present one marked."""
+    height, width = max(36, frame.shape[0] // 8), frame.shape[1]
+    strip = np.full((height, width, 3), 24, np.uint8)
+    xs = np.linspace(6, width - 7, max(2, len(p_fake)))[: len(p_fake)]
+    ys = (height - 7) - p_fake * (height - 14)
+    cv2.line(strip, (0, height // 2), (width, height // 2), (90, 90, 90), 1)
+    points = np.stack([xs, ys], 1).round().astype(np.int32)
+    cv2.polylines(strip, [points], False, (222, 143, 5), 2, cv2.LINE_AA)
+    cv2.circle(strip, (int(points[at][0]), int(points[at][1])), 5, (255, 255, 255), -1, cv2.LINE_AA)
+    cv2.putText(strip, f"p(fake) {p_fake[at]:.2f}", (8, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42,
+                (235, 235, 235), 1, cv2.LINE_AA)  # fmt: skip
+    return np.concatenate([frame, strip])
+
+
+def overlay_video(
+    path: str | Path,
+    frames: np.ndarray,
+    relevance: np.ndarray,
+    rate: float,
+    p_fake: np.ndarray | None = None,
+    maximum: float | None = None,
+) -> Path:
+    """Write an H.264 video of maps over frames, with the prediction over time under it.
+
+    Parameters
+    ----------
+    p_fake : (T,) probability of fake; None = no strip
+    """
+    painted = overlay(frames, relevance, maximum)
+    if p_fake is not None:
+        painted = np.stack([_strip(f, np.asarray(p_fake), i) for i, f in enumerate(painted)])
+    return write_video(path, painted, rate, crf=23)
+
+
+def poster(path: str | Path, image: np.ndarray) -> Path:
+    """Write a picture (H, W, 3) uint8 as PNG, aside first and then renamed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise VibaError(f"a picture of shape {image.shape} could not be written to {path}")
+    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data.tobytes())
+    os.chmod(aside, 0o644)
+    os.replace(aside, path)
+    return path
+
+
+def video_html(path: str | Path, image: np.ndarray, label: str) -> str:
+    """`<video>` element with controls, poster and description; the file is embedded."""
+
+
+    film = base64.b64encode(Path(path).read_bytes()).decode()
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    still = base64.b64encode(data.tobytes()).decode() if done else ""
+    text = html.escape(label, quote=True)
+    return (
+        f'<video controls preload="none" aria-label="{text}" style="max-width:100%" '
+        f'poster="data:image/jpeg;base64,{still}">'
+        f'<source type="video/mp4" src="data:video/mp4;base64,{film}">{text}</video>'
+    )
