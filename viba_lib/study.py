@@ -249,9 +249,12 @@ class Study:
         return self.layers(detector)[0]
 
     def _flow(self, row: Any) -> np.ndarray:
-        """Flow (S, S, 2) in pixels of the input."""
+        return self.scaled_flow(self._store[row.path].flow[row.position])
+
+    def scaled_flow(self, flow: np.ndarray) -> np.ndarray:
+        """Stored flow (2, h, w) as flow (S, S, 2) in pixels of the detector's input."""
         size = self.profile.flow.size
-        flow = self._store[row.path].flow[row.position].astype(np.float32).transpose(1, 2, 0)
+        flow = flow.astype(np.float32).transpose(1, 2, 0)
         factor = size / flow.shape[0]
         return cv2.resize(flow, (size, size), interpolation=cv2.INTER_AREA) * factor
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,8 @@ class TrainingSettings(BaseModel):
 
     `patience` counts validations without a lower validation loss; the paper's Appendix A is
     learning rate 0.001, batches of 16, at most 50 epochs, Adam, patience 7.
+    `keep` says which weights stay: those with the lowest validation loss, or the last ones, which
+    is the better choice for a short schedule and a validation split of one person.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -36,6 +38,7 @@ class TrainingSettings(BaseModel):
     precision: str = "bfloat16"
     fresh: float = 0.7
     label_smoothing: float = 0.0
+    keep: Literal["best", "last"] = "best"
 
 
 def autocast(device: str | torch.device, precision: str) -> torch.autocast:
@@ -80,7 +83,7 @@ def train(
     seed: int = 0,
     progress: Progress = lambda _: None,
 ) -> pd.DataFrame:
-    """Train a detector in place and leave the weights with the lowest validation loss in it.
+    """Train a detector in place and leave the weights in it that `settings.keep` asks for.
 
     A checkpoint in `folder` is written at each validation; a second call goes on from there with
     the same batches, so that a killed run ends with the weights of an undisturbed one.
@@ -136,7 +139,8 @@ def train(
             if state["stale"] >= settings.patience:
                 progress(f"stopped early: {settings.patience} validations without a lower loss")
                 break
-    model.load_state_dict(read_state(folder / "best.pt"))
+    if settings.keep == "best":
+        model.load_state_dict(read_state(folder / "best.pt"))
     model.eval()
     return pd.DataFrame(state["history"])
 

@@ -1,1 +1,39 @@
 """Data sets: their layout on disk becomes catalog rows."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from viba_lib.data.sources.celebdf import catalog as celebdf
+from viba_lib.data.sources.faceforensics import catalog as faceforensics
+from viba_lib.data.sources.faceforensics import dfd
+from viba_lib.data.sources.table import catalog as table
+from viba_lib.errors import VibaError
+
+SOURCES: dict[str, Callable[[Path], pd.DataFrame]] = {
+    "table": table,
+    "faceforensics": faceforensics,
+    "dfd": dfd,
+    "celebdf": celebdf,
+}
+
+
+def read_source(name: str, root: str | Path) -> pd.DataFrame:
+    """Catalog of a data set on disk.
+
+    Raises
+    ------
+    VibaError
+        A data set that has no reader, or a folder that does not look like it.
+    """
+    if name not in SOURCES:
+        raise VibaError(
+            f"source {name!r} has no reader; expected one of {', '.join(SOURCES)}. Any other set "
+            "comes in through 'table': a CSV with the columns path and label (real or fake), and "
+            "if known method, identity, split, original, start, end"
+        )
+    root = Path(root)
+    if not root.exists():
+        raise VibaError(f"{root} does not exist; expected the folder of the data set")
+    return SOURCES[name](root)

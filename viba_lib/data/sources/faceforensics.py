@@ -1,0 +1,74 @@
+"""FaceForensics++ and DFD, which ships in the same tree (Rössler et al. 2019)."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from viba_lib.data.catalog import CatalogError, validate_catalog
+
+METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
+COMPRESSIONS = ("c23", "raw", "c40", "c0")
+
+
+def _videos(folder: Path) -> list[Path]:
+    """MP4 files of the first compression that is there, without macOS' `._` files."""
+    for compression in COMPRESSIONS:
+        found = folder / compression / "videos"
+        if found.is_dir():
+            files = [p for p in found.iterdir() if p.suffix.lower() == ".mp4"]
+            return sorted(p for p in files if not p.name.startswith("._"))
+    return []
+
+
+def _splits(root: Path) -> dict[str, str]:
+    """Official split of each video id, from train.json, val.json and test.json where they are."""
+    found = {}
+    for split in ("train", "val", "test"):
+        for path in (root / f"{split}.json", root / "splits" / f"{split}.json"):
+            if path.is_file():
+                for pair in json.loads(path.read_text(encoding="utf-8")):
+                    found.update({str(video): split for video in pair})
+    return found
+
+
+def _row(path: Path, dataset: str, label: str, method: str, identity: str, original: str) -> dict:
+    name = f"{dataset}-{method or 'real'}-{path.stem}"
+    return {"dataset": dataset, "video_id": name, "path": str(path.resolve()), "label": label,
+            "method": method, "identity": identity, "original": original,
+            "source": dataset}  # fmt: skip
+
+
+def _checked(rows: list[dict], root: Path, expected: str) -> pd.DataFrame:
+    if not rows:
+        raise CatalogError(f"{root} holds no videos of this layout; expected {expected}")
+    return validate_catalog(pd.DataFrame(rows))
+
+
+def catalog(root: Path) -> pd.DataFrame:
+    """FaceForensics++: originals `000`, fakes `<target>_<source>`, official splits."""
+    splits = _splits(root)
+    rows = [
+        _row(p, "faceforensics", "real", "", p.stem, "") | {"split": splits.get(p.stem, "")}
+        for p in _videos(root / "original_sequences" / "youtube")
+    ]
+    for method in METHODS:
+        for path in _videos(root / "manipulated_sequences" / method):
+            target = path.stem.split("_")[0]
+            row = _row(path, "faceforensics", "fake", method, target, f"faceforensics-real-{target}")
+            rows.append(row | {"split": splits.get(target, "")})
+    return _checked(rows, root, "original_sequences/youtube/c23/videos/000.mp4 and "
+                    "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4")  # fmt: skip
+
+
+def dfd(root: Path) -> pd.DataFrame:
+    """DFD: real `<actor>__<scene>`, fake `<target>_<source>__<scene>__<8 characters>`."""
+    rows = []
+    for path in _videos(root / "original_sequences" / "actors"):
+        rows.append(_row(path, "dfd", "real", "", path.stem.split("__")[0], ""))
+    for path in _videos(root / "manipulated_sequences" / "DeepFakeDetection"):
+        parts = path.stem.split("__")
+        target = parts[0].split("_")[0]
+        original = f"dfd-real-{target}__{parts[1]}" if len(parts) > 1 else ""
+        rows.append(_row(path, "dfd", "fake", "DeepFakeDetection", target, original))
+    return _checked(rows, root, "original_sequences/actors/c23/videos/01__talking.mp4")
