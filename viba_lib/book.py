@@ -44,7 +44,9 @@ def chapters() -> list[Path]:
     """Sources of the chapters, in order."""
     found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
     if not found:
-        raise BookError(f"no chapters in {NOTEBOOKS}; the book builds from a checkout of the project")
+        raise BookError(
+            f"no chapters in {NOTEBOOKS}; the book builds from a checkout of the project"
+        )
     return found
 
 
@@ -83,7 +85,9 @@ def check_pairs() -> None:
         wanted = [(c.cell_type, c.source) for c in as_notebook(source).cells]
         found = nbformat.read(target, 4) if target.is_file() else None
         if found is None or [(c.cell_type, c.source) for c in found.cells] != wanted:
-            raise BookError(f"{target.name} does not agree with {source.name}; run `make notebooks`")
+            raise BookError(
+                f"{target.name} does not agree with {source.name}; run `make notebooks`"
+            )
         if any(cell.get("outputs") for cell in found.cells):
             raise BookError(f"{target.name} holds outputs; run `make notebooks`")
 
@@ -191,7 +195,9 @@ def _value(name: str, text: str, default: Any) -> Any:
     try:
         return type(default)(ast.literal_eval(text))
     except (ValueError, SyntaxError, TypeError) as error:
-        raise BookError(f"parameter {name} is {text!r}; expected {type(default).__name__}") from error
+        raise BookError(
+            f"parameter {name} is {text!r}; expected {type(default).__name__}"
+        ) from error
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -216,7 +222,11 @@ def stage(executed: Sequence[Path]) -> Path:
     for target, source in wanted.items():
         _copy(source, target)
     for path in folder.rglob("*"):
-        if path.is_file() and path not in wanted and "_build" not in path.parts[len(folder.parts):]:
+        if (
+            path.is_file()
+            and path not in wanted
+            and "_build" not in path.parts[len(folder.parts) :]
+        ):
             path.unlink()
     return folder
 
