@@ -80,6 +80,16 @@ def frames_grid(images: Sequence[np.ndarray], labels: Sequence[str], columns: in
     return figure
 
 
+def outlined_grid(
+    images: np.ndarray, masks: np.ndarray, labels: Sequence[str], columns: int = 3
+) -> Figure:
+    """Pictures (T, S, S, 3) in a grid, with the planted mask (T, S, S) outlined in cyan."""
+    figure = frames_grid(list(images), labels, columns)
+    for axis, mask in zip(figure.axes, masks, strict=False):
+        _outline(axis, mask)
+    return figure
+
+
 def relevance_grid(
     images: np.ndarray,
     relevance: np.ndarray,
@@ -280,4 +290,38 @@ def intervals(frame: pd.DataFrame, measures: Sequence[str], labels: str = "name"
         axis.set_xlabel(measure)
         axis.set_ylim(-0.6, len(frame) - 0.4)
         sns.despine(ax=axis)
+    return figure
+
+
+def grey_picture(values: np.ndarray) -> np.ndarray:
+    """Scalar field (H, W) as a grey picture (H, W, 3) uint8, scaled to its range."""
+    level = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
+    return np.repeat((level * 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure:
+    """Total bits of each explained frame over its probability of fake, one panel per detector."""
+    figure, axes = _figure(4 * len(groups), 3.2, 1, len(groups))
+    for axis, (name, frame) in zip(axes[0], groups.items(), strict=True):
+        for label, colour, marker in ((0, REAL, "o"), (1, FAKE, "^")):
+            part = frame[frame.label == label]
+            kind = "fake" if label else "real"
+            axis.plot(part.p_fake, part.total_bits, marker, color=colour, alpha=0.7, label=kind)
+        axis.set(xlabel=f"{name}: probability of fake", ylabel="bits per frame", xlim=(-0.02, 1.02))
+        axis.legend()
+        sns.despine(ax=axis)
+    return figure
+
+
+def paper_plot(table: pd.DataFrame) -> Figure:
+    """The paper's values beside this run's with intervals (columns row, paper, run, low, high)."""
+    figure, axes = _figure(7, 0.6 * len(table) + 1.4)
+    axis, at = axes[0, 0], np.arange(len(table))[::-1]
+    axis.hlines(at, table.low, table.high, color=INK)
+    axis.plot(table.run, at, "o", color=REAL, ms=9, label="this run")
+    axis.plot(table.paper, at, "D", color=FAKE, ms=8, label="the paper")
+    axis.set_yticks(at, table.row)
+    axis.set_xlabel(str(table.measure.iloc[0]))
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    sns.despine(ax=axis)
     return figure

@@ -29,7 +29,7 @@ from torch import nn
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
 from viba_lib.data.catalog import CLASSES, load_catalog
 from viba_lib.data.clips import ClipStore, FaceBatches, FlowBatches, face_tensor
-from viba_lib.data.flow import flow_to_input, flow_to_rgb
+from viba_lib.data.flow import flow_to_input, flow_to_rgb, scale_flow
 from viba_lib.data.planted import build_planted
 from viba_lib.data.preparation import PreparedClip, prepare_catalog
 from viba_lib.data.sources.packages import default_files, fetch
@@ -253,10 +253,7 @@ class Study:
 
     def scaled_flow(self, flow: np.ndarray) -> np.ndarray:
         """Stored flow (2, h, w) as flow (S, S, 2) in pixels of the detector's input."""
-        size = self.profile.flow.size
-        flow = flow.astype(np.float32).transpose(1, 2, 0)
-        factor = size / flow.shape[0]
-        return cv2.resize(flow, (size, size), interpolation=cv2.INTER_AREA) * factor
+        return scale_flow(flow.astype(np.float32).transpose(1, 2, 0), self.profile.flow.size)
 
     def inputs(self, detector: str, rows: pd.DataFrame) -> torch.Tensor:
         """Detector inputs (T, 3, S, S) float32 of rows of `frames()`."""
@@ -559,8 +556,8 @@ class Study:
             facts[f"weights {detector}"] = f"{sha} (started from {start})"
         return facts | {"run time": {k: f"{v:.0f} s" for k, v in self.seconds().items()}}
 
-    def provenance_markdown(self) -> str:
-        """Provenance as a folded table for the end of a page."""
+    def provenance_html(self) -> str:
+        """Provenance as a folded HTML table for the end of a page."""
         rows = []
         for name, value in self.provenance().items():
             if isinstance(value, dict):
@@ -572,7 +569,7 @@ class Study:
         )
 
     def banner(self) -> str:
-        """Warning for the top of a page whose numbers are not the paper's; empty for `paper`."""
+        """HTML warning for the top of a page with other numbers than the paper's, or nothing."""
         if self.profile.name == "paper":
             return ""
         return (

@@ -1,12 +1,17 @@
 """The results tables of the book, each made in one place for the chapters that show it."""
 
+import html
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from viba_lib.data.catalog import resolve
+from viba_lib.errors import VibaError
 from viba_lib.evaluation.agreement import (
     REGIONS,
     agreement_table,
@@ -24,7 +29,9 @@ from viba_lib.evaluation.consistency import (
 from viba_lib.evaluation.detection import bootstrap_interval, detection_metrics
 from viba_lib.evaluation.faithfulness import mass_inside, mass_ratio, pointing_game
 from viba_lib.evaluation.paper import TABLE_2, TABLE_3, TABLE_4
+from viba_lib.overlay import overlay, overlay_video, paste_back, video_html
 from viba_lib.study import DETECTORS, Study
+from viba_lib.video import read_video
 
 DETECTION = ("accuracy", "precision", "recall", "auc", "ece")
 CONSISTENCY = ("iou", "tcs", "rpi", "persistence")
@@ -259,3 +266,146 @@ def _status(study: Study, paper: float, low: float, high: float) -> str:
     if not np.isfinite(low):
         return "no interval"
     return "reproduced" if low <= paper <= high else "differs"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Inputs with their maps: images (T, S, S, 3), masks (T, S, S), maps by name, measures."""
+
+    images: np.ndarray
+    masks: np.ndarray
+    labels: list[str]
+    maps: dict[str, np.ndarray]
+    table: pd.DataFrame
+
+
+def entropy(relevance: np.ndarray) -> float:
+    """Entropy of a map (H, W) over pixels, in bits; low is focused."""
+    share = np.clip(relevance, 0, None).ravel() / max(float(np.clip(relevance, 0, None).sum()), 1e-12)
+    share = share[share > 0]
+    return float(-(share * np.log2(share)).sum())
+
+
+def choose_rows(study: Study, detector: str, count: int) -> pd.DataFrame:
+    """Held-out fake and real frames, `count` each, one per video; the surest fakes first."""
+    found = study.predictions(detector)
+    found = found[(found.split == "test") & found.judged]
+    fake = found[found.label == 1].sort_values("p_fake", ascending=False)
+    real = found[found.label == 0].sort_values("p_fake")
+    parts = [part.drop_duplicates("video_id").head(count) for part in (fake, real)]
+    return pd.concat(parts).reset_index(drop=True)
+
+
+def injection_maps(study: Study, layer: str, beta: float, count: int) -> dict[str, Explained]:
+    """The same inputs at the paper's injection layers (chapter 05).
+
+    Raises
+    ------
+    VibaError
+        A layer that is none of the paper's.
+    """
+    known = [name for detector in DETECTORS for name in study.layers(detector)]
+    if layer != "all" and layer not in known:
+        raise VibaError(f"layer {layer!r} is not known here; choose 'all' or one of {known}")
+    out = {}
+    for detector in DETECTORS:
+        rows = choose_rows(study, detector, count)
+        names = [n for n in study.layers(detector) if layer in ("all", n)] or [study.layer(detector)]
+        masks = study.masks(detector, rows)
+        maps, measures = {}, []
+        for name in names:
+            maps[name] = study.explain(detector, rows, name, beta=beta).relevance.values
+            on = [mass_ratio(r, m) for r, m in zip(maps[name], masks, strict=True) if m.max() > 0]
+            measures.append(
+                {
+                    "detector": detector,
+                    "layer": name,
+                    "bits": float(maps[name].sum((1, 2)).mean()),
+                    "entropy": float(np.mean([entropy(r) for r in maps[name]])),
+                    "ratio": float(np.mean(on)) if on else float("nan"),
+                    "fakes": len(on),
+                }
+            )
+        labels = [f"{r.method or 'real'}, {r.p_fake:.2f}" for r in rows.itertuples()]
+        images = study.images(detector, rows)
+        out[detector] = Explained(images, masks, labels, maps, pd.DataFrame(measures))
+    return out
+
+
+def bottleneck_types(study: Study, count: int) -> Explained:
+    """Per-sample and readout maps of the same held-out fake frames (chapter 06)."""
+    rows = study.evaluation_rows("xception").query("label == 1")
+    rows = rows.groupby("method", sort=True).head(2).head(count).reset_index(drop=True)
+    masks, inputs = study.masks("xception", rows), study.inputs("xception", rows)
+    maps, seconds = {}, {}
+    runs = {"per-sample": study.bottleneck("xception"), "readout": study.readout("xception")}
+    for name, bottleneck in runs.items():
+        start = time.perf_counter()
+        maps[name] = bottleneck.attribute(inputs).bits_per_pixel.numpy()
+        seconds[name] = (time.perf_counter() - start) / len(rows)
+    measures = []
+    for name, found in maps.items():
+        overlaps = [
+            mean_iou(highlight(found[group.index]))
+            for _, group in rows.groupby("video_id")
+            if len(group) > 1
+        ]
+        ratios = [mass_ratio(r, m) for r, m in zip(found, masks, strict=True)]
+        measures.append(
+            {
+                "kind": name,
+                "frames": len(rows),
+                "ratio": float(np.nanmean(ratios)),
+                "entropy": float(np.mean([entropy(r) for r in found])),
+                "iou": float(np.mean(overlaps)) if overlaps else float("nan"),
+                "seconds": seconds[name],
+            }
+        )
+    images = study.images("xception", rows)
+    return Explained(images, masks, rows.method.tolist(), maps, pd.DataFrame(measures))
+
+
+def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
+    """`<video>` elements of a real and a fake test video for each detector (chapter 07)."""
+    catalog = study.catalog().set_index("video_id")
+    out = {}
+    for detector in DETECTORS:
+        frame, maps = explained(study, detector)
+        for label, kind in ((1, "fake"), (0, "real")):
+            part = frame[frame.label == label]
+            best = part.groupby("video_id").p_fake.mean().sort_values(ascending=not label).index[0]
+            part = part[part.video_id == best].sort_values("frame").head(max_frames)
+            clip = study.clip(str(best))
+            row = catalog.loc[best]
+            video = read_video(resolve(row.path, study.catalog_root()))
+            shown = video.frames[part.frame.to_numpy()]
+            squares = [clip.squares[p] for p in part.position]
+            shape = (shown.shape[1], shown.shape[2])
+            pasted = np.stack(
+                [
+                    paste_back(shape, s, r)
+                    for s, r in zip(squares, maps.relevance.values[part.index], strict=True)
+                ]
+            )
+            folder = study.root / "videos"
+            path = folder / f"{detector}-{kind}.mp4"
+            overlay_video(path, shown, pasted, 2.0, part.p_fake.to_numpy())
+            still = overlay(shown[:1], pasted[:1])[0]
+            text = f"Relevance of {detector} on a {kind} video"
+            text += f", planted artefact: {row.method}" if row.method else ""
+            text += f"; mean probability of fake {part.p_fake.mean():.2f}"
+            out[f"{detector} {kind}"] = (
+                f"{video_html(path, still, text)}<p>{html.escape(text)}.</p>"
+            )
+    return out
+
+
+def threshold_sweep(study: Study) -> pd.DataFrame:
+    """Mean IoU, TCS and RPI over thresholds, per detector and label (chapter 09)."""
+    parts = [
+        consistency_by_video(study, detector, threshold)
+        for detector in DETECTORS
+        for threshold in (0.1, 0.3, 0.5, 0.7, 0.9)
+    ]
+    groups = pd.concat(parts).groupby(["detector", "label", "threshold"])
+    return groups[["iou", "tcs", "rpi"]].mean().reset_index()

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch.utils.data import Dataset
 
-from viba_lib.data.flow import farneback, flow_to_input
+from viba_lib.data.flow import farneback, flow_to_input, scale_flow
 from viba_lib.data.planted import plant
 from viba_lib.data.preparation import PreparedClip, load_clip
 from viba_lib.errors import VibaError
@@ -172,7 +172,6 @@ class FlowBatches(_Batches):
         return self._flow(real, look), self._flow(fake, look)
 
     def _flow(self, pair: np.ndarray, look: _Look) -> torch.Tensor:
-        first, second = (
-            cv2.resize(look(i), (self.size, self.size), interpolation=cv2.INTER_AREA) for i in pair
-        )
-        return torch.from_numpy(flow_to_input(farneback(first, second)))
+        # Flow is found at full size and then scaled, as it is for the frames that are judged.
+        flow = farneback(look(pair[0]), look(pair[1]))
+        return torch.from_numpy(flow_to_input(scale_flow(flow, self.size)))

@@ -62,3 +62,11 @@ def flow_to_input(flow: np.ndarray, scale: float = 4.0) -> np.ndarray:
     length = np.linalg.norm(flow, axis=-1)
     stacked = np.stack([flow[..., 0], flow[..., 1], length]) / scale
     return np.clip(stacked, -3, 3).astype(np.float32)
+
+
+def scale_flow(flow: np.ndarray, size: int) -> np.ndarray:
+    """Flow (h, w, 2) scaled to (size, size, 2); lengths become pixels of the new size."""
+    if flow.shape[0] == size:
+        return flow
+    scaled = cv2.resize(flow, (size, size), interpolation=cv2.INTER_AREA)
+    return scaled * (size / flow.shape[0])
