@@ -1,4 +1,8 @@
-"""Build the book: stages, chapters through papermill, HTML, and checks of the built pages."""
+"""The book: pair, execute, stage, render and check.
+
+A chapter's source is `notebooks/NN_name.py`. papermill executes the notebook that it stands for;
+the executed copy is laid over a staged book, which Jupyter Book renders without running anything.
+"""
 
 import argparse
 import ast
@@ -10,23 +14,25 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote, urlsplit
 
 import jupytext
 import nbformat
-import papermill
-from bs4 import BeautifulSoup
+import yaml
+from bs4 import BeautifulSoup, Tag
 
+from viba_lib.data.sources.packages import KERAS_XCEPTION, STANDARD_FILES
 from viba_lib.errors import VibaError
+from viba_lib.profiles import load_profile
 from viba_lib.study import Study
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-COMMON = ("profile", "data_root", "results_root", "device", "seed")
+WORKERS = 2
 _START = time.perf_counter()
 
 
@@ -38,6 +44,20 @@ def say(line: str) -> None:
     """One line of progress with the time since the start."""
     passed = int(time.perf_counter() - _START)
     print(f"[{passed // 60:02d}:{passed % 60:02d}] {line}", flush=True)
+
+
+def _write(path: Path, text: str) -> bool:
+    """Write aside and rename, unless the file holds that text; Sphinx builds what is newer."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+    return True
+
+
+# ---- pairs ---------------------------------------------------------------------------------------
 
 
 def chapters() -> list[Path]:
@@ -69,13 +89,14 @@ def as_notebook(source: Path) -> Any:
 
 
 def write_pairs() -> None:
-    """Write the `.ipynb` of each pair from its `.py`."""
+    """Write the `.ipynb` of each pair from its `.py`, and the table of sources of the data set."""
     for source in chapters():
-        target = source.with_suffix(".ipynb")
         text = nbformat.writes(as_notebook(source), indent=1) + "\n"
-        if not target.is_file() or target.read_text(encoding="utf-8") != text:
-            target.write_text(text, encoding="utf-8")
-            say(f"wrote {target.name}")
+        if _write(source.with_suffix(".ipynb"), text):
+            say(f"wrote {source.stem}.ipynb")
+    page = ROOT / "book" / "dataset.md"
+    if _write(page, with_sources(page.read_text(encoding="utf-8"))):
+        say(f"wrote {page.name}")
 
 
 def check_pairs() -> None:
@@ -92,6 +113,22 @@ def check_pairs() -> None:
             raise BookError(f"{target.name} holds outputs; run `make notebooks`")
 
 
+def with_sources(page: str) -> str:
+    """The data set's page with the table of sources that `packages.py` lists."""
+    rows = ["| File | From | Person | Split | Licence | Origin |", "|---|---|---|---|---|---|"]
+    for file in (*STANDARD_FILES, KERAS_XCEPTION):
+        where = f"{file.package} {file.version} ({'PyPI' if file.registry == 'pip' else 'npm'})"
+        person, split = (v or "none" for v in (file.identity, file.split))
+        rows.append(
+            f"| `{file.name}` (SHA-256 `{file.sha256[:12]}…`) | {where} | {person} | {split} "
+            f"| {file.licence} | {file.origin} |"
+        )
+    begin, end = "<!-- sources: written by `make notebooks` -->", "<!-- end of sources -->"
+    table = "\n".join([begin, "", *rows, "", end])
+    pattern = re.escape(begin) + ".*?" + re.escape(end)
+    return re.sub(pattern, lambda _: table, page, flags=re.DOTALL)
+
+
 def parameters_of(source: Path) -> dict[str, Any]:
     """Names and defaults in the `parameters` cell of a chapter."""
     for cell in as_notebook(source).cells:
@@ -105,6 +142,9 @@ def parameters_of(source: Path) -> dict[str, Any]:
     raise BookError(f"{source.name} has no cell tagged 'parameters'")
 
 
+# ---- execution -----------------------------------------------------------------------------------
+
+
 def _code_hash() -> str:
     digest = hashlib.sha256()
     folder = ROOT / "viba_lib"
@@ -114,57 +154,123 @@ def _code_hash() -> str:
     return digest.hexdigest()
 
 
-def execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
-    """Execute a chapter with papermill into `target`; written aside, so it is whole or absent.
+def kernel_environment(workers: int = 1) -> dict[str, str]:
+    """Environment of a chapter's kernel: this interpreter's own, quiet, with its share of cores."""
+    return os.environ | {
+        # A kernel of the same name in the user's home must not win over this environment's.
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "TQDM_DISABLE": "1",
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers)),
+        # The backend of figures in a notebook is the kernel's own choice.
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+
+
+def problems_of(notebook: Any) -> list[str]:
+    """What is wrong with an executed notebook; empty if nothing."""
+    found, outputs = [], 0
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        outputs += len(cell.outputs)
+        if cell.source.strip() and cell.get("execution_count") is None:
+            found.append(f"cell {number} was not executed")
+        for output in cell.outputs:
+            if output.output_type == "error":
+                found.append(f"cell {number}: {output.ename}: {output.evalue}")
+            elif output.get("name") == "stderr":
+                found.append(f"cell {number} writes to stderr: {output.text.strip()[:200]}")
+    return found if outputs else [*found, "no cell has an output"]
+
+
+def execute(
+    source: Path, target: Path, parameters: Mapping[str, Any], workers: int = 1
+) -> list[str]:
+    """Execute a chapter with papermill into `target`, in the folder of the chapters.
+
+    papermill runs as a process of its own: it changes the working folder, which threads share.
+
+    Returns
+    -------
+    What is wrong with the executed notebook, see `problems_of`.
 
     Raises
     ------
     BookError
-        A cell failed, or a stored output is an error.
+        papermill's exit status is not zero. `target` is then left as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_suffix(".part.ipynb")
-    plain = target.with_suffix(".in.ipynb")
+    plain, aside = (target.with_name(f".{target.stem}.{s}.ipynb") for s in ("in", "out"))
     nbformat.write(as_notebook(source), plain)
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level", "ERROR"]
+    command += ["--kernel", "python3", "--cwd", str(NOTEBOOKS)]
+    command += ["-y", yaml.safe_dump(dict(parameters))] if parameters else []
     try:
-        papermill.execute_notebook(
-            str(plain), str(aside), parameters=parameters, cwd=str(NOTEBOOKS),
-            progress_bar=False, kernel_name="python3", request_save_on_cell_execute=False,
-        )  # fmt: skip
-    except papermill.PapermillExecutionError as error:
-        raise BookError(f"chapter {source.stem} failed: {error}") from error
+        done = subprocess.run(
+            [*command, str(plain), str(aside)],
+            env=kernel_environment(workers),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-25:]
+            raise BookError(f"chapter {source.stem} failed:\n" + "\n".join(said))
+        notebook = nbformat.read(aside, 4)
+        # Papermill notes absolute paths; a page that is published must not name the machine.
+        for key in ("input_path", "output_path"):
+            notebook.metadata.get("papermill", {}).pop(key, None)
+        nbformat.write(notebook, aside)
+        aside.replace(target)
     finally:
         plain.unlink(missing_ok=True)
-    notebook = nbformat.read(aside, 4)
-    # Papermill notes absolute paths; a page that is published must not name the machine.
-    for key in ("input_path", "output_path"):
-        notebook.metadata.get("papermill", {}).pop(key, None)
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if output.output_type == "error":
-                raise BookError(f"chapter {source.stem} stored an error: {output.evalue}")
-        if cell.cell_type == "code":
-            kept = [o for o in cell.outputs if o.get("name") != "stderr"]
-            cell["outputs"] = kept
-    nbformat.write(notebook, aside)
-    aside.replace(target)
+        aside.unlink(missing_ok=True)
+    return problems_of(notebook)
 
 
 def execute_cached(source: Path, profile: str, seed: int, device: str) -> Path:
-    """Executed chapter, from the cache where nothing that makes it changed."""
-    key = hashlib.sha256(
-        json.dumps(
-            [source.read_text(encoding="utf-8"), profile, seed, device, _code_hash()]
-        ).encode()
-    ).hexdigest()[:16]
-    target = ROOT / "results" / Path(profile).stem / "chapters" / key / f"{source.stem}.ipynb"
+    """Executed chapter, from the cache where nothing that makes it changed.
+
+    Only parameters that differ from the chapter's own are given: papermill then adds no cell to a
+    page that shows the defaults anyway.
+
+    Raises
+    ------
+    BookError
+        A cell failed, was not run or wrote to stderr, or nothing has an output.
+    """
+    loaded = load_profile(profile)
+    content = [source.read_text(encoding="utf-8"), loaded.model_dump(mode="json"), seed, device]
+    key = hashlib.sha256(json.dumps([*content, _code_hash()]).encode()).hexdigest()[:16]
+    target = ROOT / "results" / loaded.name / "chapters" / key / f"{source.stem}.ipynb"
     if target.is_file():
         say(f"{source.stem}: unchanged")
         return target
     start = time.perf_counter()
-    execute(source, target, {"profile": profile, "seed": seed, "device": device})
+    say(f"{source.stem}: starts")
+    defaults = parameters_of(source)
+    given = {"profile": profile, "seed": seed, "device": device}
+    given = {k: v for k, v in given.items() if defaults.get(k) != v}
+    trial = target.with_name(f"{source.stem}.trial.ipynb")
+    problems = execute(source, trial, given, WORKERS)
+    if problems:
+        raise BookError(
+            f"chapter {source.stem} ran, but: {'; '.join(problems)}; it is kept as {trial}"
+        )
+    trial.replace(target)
     say(f"{source.stem}: executed in {time.perf_counter() - start:.0f} s")
     return target
+
+
+def execute_all(profile: str, seed: int, device: str) -> list[Path]:
+    """Executed copies of all chapters, two at a time; failures are told when all are done."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        jobs = [pool.submit(execute_cached, s, profile, seed, device) for s in chapters()]
+        errors = [str(e) for e in (job.exception() for job in jobs) if isinstance(e, BookError)]
+    if errors:
+        raise BookError("\n\n".join(errors))
+    return [job.result() for job in jobs]
 
 
 def run_chapter(number: str, given: Sequence[str], out: Path) -> None:
@@ -173,7 +279,7 @@ def run_chapter(number: str, given: Sequence[str], out: Path) -> None:
     Raises
     ------
     BookError
-        Unknown chapter, or a parameter that the chapter does not have.
+        Unknown chapter, a parameter that the chapter does not have, or a cell that failed.
     """
     source = find_chapter(number)
     known = parameters_of(source)
@@ -200,143 +306,203 @@ def _value(name: str, text: str, default: Any) -> Any:
         ) from error
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy where the content differs, so that Sphinx builds only pages that changed."""
-    if target.is_file() and target.read_bytes() == source.read_bytes():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+# ---- pages ---------------------------------------------------------------------------------------
 
 
-def stage(executed: Sequence[Path]) -> Path:
-    """Lay executed chapters over the book's sources in `_build/stage`."""
-    folder = ROOT / "_build" / "stage"
-    wanted = {}
-    for name in ("_config.yml", "_toc.yml"):
-        wanted[folder / name] = ROOT / name
-    for path in (ROOT / "book").rglob("*"):
-        if path.is_file():
-            wanted[folder / path.relative_to(ROOT)] = path
-    for path in executed:
-        wanted[folder / "notebooks" / path.name] = path
+def repository() -> tuple[str, str] | None:
+    """Address and branch for launch buttons: those that a workflow runs for, if any."""
+    name = os.environ.get("GITHUB_REPOSITORY")
+    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+    return (f"{server}/{name}", os.environ.get("GITHUB_REF_NAME", "main")) if name else None
+
+
+def stage(executed: Sequence[Path], root: Path = ROOT) -> Path:
+    """Lay executed chapters over the book's sources in `_build/stage`.
+
+    Only files whose content differs are written, and those that belong to no page are removed.
+    """
+    folder = root / "_build" / "stage"
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    address = repository()
+    if address:
+        config["repository"] |= {"url": address[0], "branch": address[1]}
+    _write(folder / "_config.yml", yaml.safe_dump(config))
+    wanted = {folder / "_toc.yml": root / "_toc.yml"}
+    wanted |= {folder / p.relative_to(root): p for p in (root / "book").rglob("*") if p.is_file()}
+    wanted |= {folder / "notebooks" / p.name: p for p in executed}
     for target, source in wanted.items():
-        _copy(source, target)
-    for path in folder.rglob("*"):
-        if (
-            path.is_file()
-            and path not in wanted
-            and "_build" not in path.parts[len(folder.parts) :]
-        ):
+        if not target.is_file() or target.read_bytes() != source.read_bytes():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        if path not in wanted and path != folder / "_config.yml":
             path.unlink()
     return folder
 
 
-def render(folder: Path) -> Path:
-    """Build the HTML; a warning fails the build."""
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(folder), "--path-output",
-               str(ROOT), "-W", "--keep-going", "-q"]  # fmt: skip
-    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        lines = [x for x in (done.stdout + done.stderr).splitlines() if x.strip()]
-        raise BookError("the HTML did not build:\n" + "\n".join(lines[-40:]))
-    return ROOT / "_build" / "html"
+def render(folder: Path, root: Path = ROOT) -> Path:
+    """Build the HTML of a staged book in `_build/html`; a warning fails the build."""
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
+    command += [str(folder), "--path-output", str(root), "-W", "-n", "--keep-going", "-q"]
+    environment = kernel_environment() | {"PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    html = root / "_build" / "html"
+    if done.returncode or not (html / "index.html").is_file():
+        lines = [x for x in (done.stdout + done.stderr).splitlines() if x.strip(" =")]
+        shown = [x for x in lines if re.search("WARNING|ERROR|rror:", x)][:40] or lines[-40:]
+        raise BookError("the HTML did not build:\n" + "\n".join(shown))
+    return html
 
 
 def build(profile: str = "quick", seed: int = 0, device: str = "cpu") -> Path:
-    """Compute, execute and render; what did not change is not done again."""
+    """Compute, execute, render and check; what did not change is not done again."""
     say(f"profile {profile}, seed {seed}, device {device}")
     check_pairs()
-    study = Study(profile, ROOT / "data", ROOT / "results", device, seed, say)
-    study.run_all()
+    Study(profile, ROOT / "data", ROOT / "results", device, seed, say).run_all()
     say("stages done; executing chapters")
-    with ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(execute_cached, s, profile, seed, device) for s in chapters()]
-        executed = [job.result() for job in jobs]
+    executed = execute_all(profile, seed, device)
     say("building HTML")
-    folder = stage(executed)
-    html = render(folder)
-    check(html)
+    html = render(stage(executed))
+    check(html, profile)
     say(f"done: open {html.relative_to(ROOT)}/index.html")
     return html
 
 
 # ---- checks of the built pages -------------------------------------------------------------------
 
+CHAPTER = re.compile(r"notebooks/\d\d_\w+\.html")
 
-def page_problems(path: Path, html: Path) -> list[str]:
-    """What is wrong with one built page."""
-    text = path.read_text(encoding="utf-8")
-    page = BeautifulSoup(text, "html.parser")
-    article = page.find("article") or page
-    problems = []
-    for image in article.find_all("img"):
-        alt = (image.get("alt") or "").strip()
-        if not alt or re.fullmatch(r"(\.\./)*_images/.*", alt):
-            problems.append(f"picture without alt text: {image.get('src', '')[:60]}")
-    for figure in article.find_all("figure"):
-        if not figure.find("figcaption"):
-            problems.append("figure without caption")
-    for video in article.find_all("video"):
-        if not video.has_attr("controls") or video.has_attr("autoplay"):
-            problems.append("video without controls, or one that starts by itself")
+
+def check_pictures(article: Tag) -> Iterator[str]:
+    """Pictures without alternative text (Sphinx puts the file's name there), or caption."""
+    for image in article.select("img"):
+        alt = str(image.get("alt") or "").strip()
+        if not alt or re.search(r"_images/|\.(png|svg|jpe?g|gif)$", alt):
+            yield f"picture without alt text: {str(image.get('src'))[:60]}"
+    for figure in article.select("figure"):
+        if figure.find("figcaption") is None:
+            yield "figure without caption"
+
+
+def check_videos(article: Tag) -> Iterator[str]:
+    """Videos that a reader cannot control or a screen reader cannot name."""
+    for video in article.select("video"):
+        if not video.has_attr("controls"):
+            yield "video without controls"
+        if video.has_attr("autoplay"):
+            yield "video that starts by itself"
         if not video.get("aria-label"):
-            problems.append("video without a description")
+            yield "video without a description"
+
+
+def check_outputs(article: Tag) -> Iterator[str]:
+    """Errors and warnings that a cell left on the page."""
     if "Traceback (most recent call last)" in article.get_text():
-        problems.append("a traceback")
-    for folder in {str(ROOT), str(Path.home())} - {"/"}:
-        if f"{folder}/" in text:
-            problems.append(f"a path of the building machine: {folder}")
-    for link in article.find_all("a", href=True):
-        target = urlparse(link["href"])
-        if target.scheme or target.netloc or not target.path:
+        yield "a traceback"
+    for output in article.select(".output.stderr"):
+        yield f"output on stderr: {output.get_text(strip=True)[:80]}"
+
+
+def check_chapter(article: Tag, banner: bool) -> Iterator[str]:
+    """What each chapter must have: a figure, provenance and, but for `paper`, a banner."""
+    if article.select_one("img, video") is None:
+        yield "no figure"
+    provenance = article.select_one(".viba-provenance")
+    if provenance is None or not provenance.get_text(strip=True):
+        yield "no provenance"
+    if banner and article.select_one(".viba-banner") is None:
+        yield "no banner, although its numbers are not the paper's"
+
+
+def _places(page: BeautifulSoup) -> set[str]:
+    return {str(tag[key]) for key in ("id", "name") for tag in page.select(f"[{key}]")}
+
+
+def check_links(path: Path, page: BeautifulSoup, places: Mapping[Path, set[str]]) -> Iterator[str]:
+    """Links inside the book that lead nowhere; `places` are the ids of each page."""
+    targets = {str(tag[key]) for key in ("href", "src") for tag in page.select(f"[{key}]")}
+    for target in sorted(targets):
+        parts = urlsplit(target)
+        if parts.scheme or parts.netloc or target in ("", "#"):
             continue
-        if not (path.parent / unquote(target.path)).resolve().exists():
-            problems.append(f"dead link {link['href']}")
-    if re.fullmatch(r"\d\d_.*", path.stem) and path.parent.name == "notebooks":
-        if not article.find(class_="viba-banner") and "paper" not in text:
-            problems.append("no banner")
-        if not article.find(class_="viba-provenance"):
-            problems.append("no provenance")
-        if not article.find("img") and not article.find("video"):
-            problems.append("no figure")
-    return problems
+        place = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
+        known = places.get(place)
+        if not place.is_file():
+            yield f"dead link {target}"
+        elif parts.fragment and known is not None and unquote(parts.fragment) not in known:
+            yield f"dead link {target}: the page has no such place"
 
 
-def check(html: Path) -> None:
+def check_paths(html: Path, prefixes: Sequence[str] | None = None) -> Iterator[str]:
+    """Built files that name the machine they were built on."""
+    home = Path.home()
+    own = [f"{ROOT}/", f"{sys.prefix}/", *([f"{home}/"] if len(home.parts) > 1 else [])]
+    for path in sorted(html.rglob("*")):
+        if path.suffix in (".html", ".ipynb", ".md", ".txt", ".json", ".js"):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            for prefix in own if prefixes is None else prefixes:
+                if prefix in text:
+                    yield f"{path.relative_to(html)}: a path of the building machine: {prefix}"
+
+
+def page_problems(html: Path, banner: bool = True) -> list[str]:
+    """Everything that is wrong with built pages; each line begins with the page."""
+    skipped = ("genindex.html", "search.html")
+    paths = [p for p in sorted(html.rglob("*.html")) if p.name not in skipped]
+    paths = [p for p in paths if "_static" not in p.relative_to(html).parts]
+    pages = {p: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in paths}
+    places = {path.resolve(): _places(page) for path, page in pages.items()}
+    found: list[str] = []
+    for path, page in pages.items():
+        name = path.relative_to(html).as_posix()
+        article = page.select_one("article") or page
+        checks: list[Callable[[Tag], Iterator[str]]] = [check_pictures, check_videos, check_outputs]
+        said = [line for check_one in checks for line in check_one(article)]
+        if CHAPTER.fullmatch(name):
+            said += check_chapter(article, banner)
+        said += check_links(path, page, places)
+        found += [f"{name}: {line}" for line in said]
+    return found + list(check_paths(html))
+
+
+def check(html: Path, profile: str = "quick") -> None:
     """Check every built page; raises BookError with all that was found."""
-    pages = [p for p in sorted(html.rglob("*.html")) if "_static" not in p.parts]
-    built = {p.stem for p in pages}
+    if not (html / "index.html").is_file():
+        raise BookError(f"no built book in {html}; build it with `make book`")
+    built = {p.stem for p in (html / "notebooks").glob("*.html")}
     found = [f"{s.stem} was not built" for s in chapters() if s.stem not in built]
-    for path in pages:
-        if path.name in ("genindex.html", "search.html"):
-            continue
-        found += [f"{path.relative_to(html)}: {p}" for p in page_problems(path, html)]
+    found += page_problems(html, banner=load_profile(profile).name != "paper")
     if found:
         raise BookError("the built pages have problems:\n" + "\n".join(found[:60]))
-    say(f"checked {len(pages)} pages: links, alt text, captions, provenance")
+    say(f"checked {len(built)} chapters and the pages around them: all is in order")
 
 
-def main() -> None:
-    """`python -m viba_lib.book build|check|notebooks`."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m viba_lib.book build|check|notebooks`; returns the exit status."""
     parser = argparse.ArgumentParser(description="Build and check the book.")
     parser.add_argument("command", choices=("build", "check", "notebooks"))
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     try:
         if given.command == "build":
             build(given.profile, given.seed, given.device)
         elif given.command == "check":
             check_pairs()
-            check(ROOT / "_build" / "html")
+            check(ROOT / "_build" / "html", given.profile)
         else:
             write_pairs()
     except VibaError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; finished stages and chapters are kept", file=sys.stderr)
+        return 130
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
