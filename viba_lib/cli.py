@@ -43,10 +43,14 @@ def explain(
     video: Annotated[Path, typer.Argument(help="A video with a face.")],
     detector: Annotated[str, typer.Option(help="xception or flow-vgg11.")] = "xception",
     weights: Annotated[Path | None, typer.Option(help="Weights; left out: the profile's.")] = None,
-    layer: Annotated[str | None, typer.Option(help="Injection layer; left out: the paper's.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Injection layer; left out: the paper's.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the four files.")] = Path("viba-out"),
-    beta: Annotated[float | None, typer.Option(help="Weight of the information loss.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of the optimisation.")] = None,
+    beta: Annotated[
+        float | None, typer.Option(min=0, help="Weight of the information loss.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the optimisation.")] = None,
     max_frames: Annotated[int, typer.Option(min=1, help="Frames explained at most.")] = 24,
     profile: ProfileOption = "quick",
     data_root: DataOption = Path("data"),
@@ -55,14 +59,9 @@ def explain(
     seed: SeedOption = 0,
 ) -> None:
     """Explain a VIDEO: writes overlay.mp4, relevance.zarr, summary.json and poster.png."""
-    from viba_lib.explain import explain_video, read_clip
-    from viba_lib.models.weights import read_state
+    from viba_lib.explain import explain_video
 
     study = _study(profile, data_root, results_root, device, seed)
-    study.settings(detector)
-    if weights is not None:
-        read_state(weights)
-    read_clip(video, study, 1 if max_frames == 1 else 2)  # fail before any training starts
     settings = {k: v for k, v in {"beta": beta, "steps": steps}.items() if v is not None}
     summary = explain_video(video, out, study, detector, weights, layer, max_frames, settings, _say)
     print(f"p(fake) {summary['p_fake_mean']:.3f} (mean of {len(summary['p_fake'])} frames)")
@@ -176,7 +175,9 @@ def bench(
             start = time.perf_counter()
             bottleneck.attribute(inputs)
             seconds = (time.perf_counter() - start) / len(inputs)
-            rows.append({"detector": detector, "layer": layer, "settings": name, "s_frame": seconds})
+            rows.append(
+                {"detector": detector, "layer": layer, "settings": name, "s_frame": seconds}
+            )
             print(f"{detector:12s} {layer:12s} {name:8s} {seconds:8.2f} s per frame")
     if out is not None:
         out.write_text(json.dumps(rows, indent=1))
@@ -186,7 +187,8 @@ def main() -> None:
     """Entry point: an error a user can mend is one line on stderr and exit status 2."""
     try:
         app()
-    except VibaError as error:
+    except (VibaError, OSError) as error:
+        # OSError: a disk that is full, a folder that may not be written.
         Console(stderr=True, soft_wrap=True, highlight=False).print(
             f"error: {error}", style="red", markup=False
         )

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import torch
 import xarray as xr
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck.tail import find_layer
 from viba_lib.data.clips import face_tensor
 from viba_lib.data.faces import NoFaceError
 from viba_lib.data.flow import flow_to_input
 from viba_lib.data.preparation import PreparedClip, prepare_frames
+from viba_lib.errors import VibaError
 from viba_lib.models import flow_vgg11, load_weights, xception
 from viba_lib.models.weights import file_sha256
 from viba_lib.overlay import colours, overlay_video, paste_back, poster
@@ -59,22 +62,30 @@ def read_clip(
     return clip, frames, length
 
 
-def _model(
-    study: Study, detector: str, layer: str, weights: Path | None
-) -> tuple[torch.nn.Module, LayerStatistics, str]:
-    """Detector, statistics of its layer and the SHA-256 of its weights."""
-    if weights is None:
-        path = study.weights_path(detector)
-        return study.detector(detector), study.statistics(detector, layer), file_sha256(path)
+def _named(study: Study, detector: str, layer: str, weights: Path | None) -> torch.nn.Module:
+    """The detector's network, with the named weights if any; refuses a layer it does not have.
+
+    Comes before anything that takes minutes, so that a wrong name is told at once.
+    """
+    study.settings(detector)
     model = xception(None) if detector == "xception" else flow_vgg11(None)
-    load_weights(model, weights)
-    model = model.to(study.device, memory_format=torch.channels_last).eval()
+    find_layer(model, layer)
+    if weights is not None:
+        load_weights(model, weights)
+    return model.to(study.device).to(memory_format=torch.channels_last).eval()
+
+
+def _statistics(study: Study, detector: str, model: torch.nn.Module, layer: str) -> LayerStatistics:
+    """Statistics of a layer of the user's own detector, over the profile's training frames."""
     rows = study.frames("train", detector)
     rows = rows.sample(
         min(len(rows), study.profile.evaluation.statistics_frames), random_state=study.seed
     )
     batches = (study.inputs(detector, rows.iloc[i : i + 16]) for i in range(0, len(rows), 16))
-    return model, LayerStatistics.estimate(model, layer, batches), file_sha256(weights)
+    with warnings.catch_warnings():
+        # Few frames are said to be few in the summary.
+        warnings.simplefilter("ignore")
+        return LayerStatistics.estimate(model, layer, batches)
 
 
 def explain_video(
@@ -100,11 +111,24 @@ def explain_video(
     Returns
     -------
     The content of `summary.json`.
+
+    Raises
+    ------
+    VibaError
+        Unknown detector or layer, weights that do not fit, a video without frames or faces.
     """
     layer = layer or study.layer(detector)
+    if out.exists() and not out.is_dir():
+        raise VibaError(f"{out} is a file; expected a folder for the results: name another")
+    model = _named(study, detector, layer, weights)
     clip, frames, length = read_clip(video, study, max_frames)
     progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
-    model, statistics, sha = _model(study, detector, layer, weights)
+    if weights is None:
+        progress(f"detector: {detector} of the profile {study.profile.name}, trained if need be")
+        weights = study.weights_path(detector)
+        model, statistics = study.detector(detector), study.statistics(detector, layer)
+    else:
+        statistics = _statistics(study, detector, model, layer)
     chosen = study.profile.bottleneck.model_dump() | {"seed": study.seed} | (settings or {})
     bottleneck = PerSampleBottleneck(model, layer, statistics, frames_per_batch=8, **chosen)
     found = bottleneck.attribute(
@@ -119,7 +143,8 @@ def explain_video(
         "frames": length,
         "explained_frames": [int(i) for i in clip.frame],
         "detector": detector,
-        "weights_sha256": sha,
+        "weights_sha256": file_sha256(weights),
+        "statistics_frames": statistics.count,
         "layer": layer,
         "bottleneck": chosen,
         "profile": study.profile.name,
