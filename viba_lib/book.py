@@ -33,6 +33,7 @@ from viba_lib.study import Study
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 WORKERS = 2
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _START = time.perf_counter()
 
 
@@ -83,6 +84,7 @@ def find_chapter(number: str) -> Path:
 def as_notebook(source: Path) -> Any:
     """Notebook without outputs that a source stands for; cell ids follow from the position."""
     notebook = jupytext.read(source)
+    notebook.metadata["kernelspec"] = KERNEL
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{source.stem[:2]}-{number:03d}"
     return notebook

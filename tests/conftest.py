@@ -1,0 +1,25 @@
+"""What several tests share: where fetched data and finished stages lie, and small videos."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from viba_lib.video import write_video
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def roots() -> tuple[Path, Path]:
+    """Folders of data and results, kept between runs: stages are found by their keys."""
+    base = Path(os.environ.get("VIBA_TEST_ROOT", ROOT))
+    return base / "data", base / "results"
+
+
+@pytest.fixture
+def noise_video(tmp_path: Path) -> Path:
+    """Six frames of noise: a good video without a face."""
+    frames = np.random.default_rng(0).integers(0, 255, (6, 120, 160, 3), dtype=np.uint8)
+    return write_video(tmp_path / "noise.mp4", frames, 25)

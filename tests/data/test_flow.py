@@ -1,0 +1,66 @@
+"""Flow of a texture that moves by a known amount."""
+
+import cv2
+import numpy as np
+import pytest
+
+from viba_lib.data.flow import (
+    FarnebackParameters,
+    farneback,
+    flow_to_input,
+    flow_to_rgb,
+    scale_flow,
+)
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    """A smooth texture, and the same moved by (2, -1) pixels."""
+    noise = np.random.default_rng(0).integers(0, 255, (96, 96, 3)).astype(np.float32)
+    first = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
+    second = cv2.warpAffine(first, np.float32([[1, 0, 2], [0, 1, -1]]), (96, 96))
+    return first.astype(np.uint8), second.astype(np.uint8)
+
+
+def test_known_shift_is_found(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    flow = farneback(*pair)
+    assert flow.shape == (96, 96, 2) and flow.dtype == np.float32
+    inner = flow[20:-20, 20:-20].reshape(-1, 2)
+    np.testing.assert_allclose(np.median(inner, 0), [2, -1], atol=0.1)
+
+
+def test_agrees_with_opencv(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    grey = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in pair]
+    expected = cv2.calcOpticalFlowFarneback(*grey, None, 0.5, 3, 9, 3, 5, 1.2, 0)
+    np.testing.assert_array_equal(farneback(*pair, FarnebackParameters(winsize=9)), expected)
+
+
+def test_still_frames_have_no_flow_and_a_black_picture(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    flow = farneback(pair[0], pair[0])
+    np.testing.assert_allclose(flow, 0, atol=1e-3)
+    assert flow_to_rgb(flow).max() <= 1
+
+
+def test_hue_is_direction_and_brightness_is_length() -> None:
+    flow = np.zeros((1, 4, 2), np.float32)
+    flow[0, :, 0] = [1, 2, -2, 0]
+    picture = flow_to_rgb(flow, maximum=2)
+    assert picture.dtype == np.uint8 and picture.shape == (1, 4, 3)
+    assert picture[0, 1].tolist() == [255, 0, 0]
+    assert picture[0, 2].tolist() == [0, 255, 255]
+    assert picture[0, 0, 0] == 127 and picture[0, 3].tolist() == [0, 0, 0]
+
+
+def test_network_input_is_vector_and_length_scaled_and_clipped() -> None:
+    flow = np.zeros((2, 3, 2), np.float32)
+    flow[0, 0], flow[1, 2] = (3, 4), (-100, 0)
+    given = flow_to_input(flow, scale=2)
+    assert given.shape == (3, 2, 3) and given.dtype == np.float32
+    np.testing.assert_allclose(given[:, 0, 0], [1.5, 2, 2.5])
+    np.testing.assert_allclose(given[:, 1, 2], [-3, 0, 3])
+
+
+def test_scaling_keeps_motion_in_units_of_the_picture() -> None:
+    flow = np.full((8, 8, 2), 3, np.float32)
+    np.testing.assert_allclose(scale_flow(flow, 4), 1.5)
+    assert scale_flow(flow, 8) is flow

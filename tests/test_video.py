@@ -1,0 +1,110 @@
+"""Decoding, encoding and bad files. The videos have no sound, which must not matter."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from viba_lib.errors import VibaError
+from viba_lib.video import VideoError, frame_rate, iter_frames, read_video, write_video
+
+
+@pytest.fixture
+def frames() -> np.ndarray:
+    """(5, 40, 64, 3): left half red, right half a grey that grows with time."""
+    out = np.zeros((5, 40, 64, 3), np.uint8)
+    out[:, :, :32, 0] = 200
+    out[:, :, 32:] = (40 * np.arange(5, dtype=np.uint8))[:, None, None, None]
+    return out
+
+
+def test_lossy_round_trip_keeps_size_rate_and_colours(tmp_path: Path, frames: np.ndarray) -> None:
+    video = read_video(write_video(tmp_path / "a.mp4", frames, 12.5, crf=10))
+    assert video.frames.shape == frames.shape and video.frames.dtype == np.uint8
+    assert video.rate == pytest.approx(12.5)
+    inner = np.s_[:, 4:-4, 4:28]
+    assert np.abs(video.frames[inner].astype(int) - frames[inner]).mean() < 8
+
+
+@pytest.mark.parametrize("grey", [True, False])
+def test_lossless_round_trip_is_exact(tmp_path: Path, frames: np.ndarray, grey: bool) -> None:
+    given = frames[..., 0] if grey else frames
+    path = write_video(tmp_path / "a.mkv", given, 25, lossless=True)
+    np.testing.assert_array_equal(read_video(path, form="gray" if grey else "rgb24").frames, given)
+
+
+def test_odd_sizes_are_padded_for_the_browser(tmp_path: Path, frames: np.ndarray) -> None:
+    path = write_video(tmp_path / "odd.mp4", frames[:, :39, :63], 25)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.height, stream.width) == (40, 64)
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+    # +faststart: the index comes before the pictures, so that playing starts at once.
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_ranges_in_seconds_and_frame_limits(tmp_path: Path, frames: np.ndarray) -> None:
+    path = write_video(tmp_path / "a.mp4", frames, 10)
+    assert len(read_video(path, start=0.1, end=0.3).frames) == 2
+    assert len(read_video(path, max_frames=3).frames) == 3
+    assert frame_rate(path) == 10
+    with pytest.raises(VideoError, match="no frames in the range"):
+        read_video(path, start=9.0)
+
+
+def test_decoding_is_lazy(tmp_path: Path, frames: np.ndarray) -> None:
+    path = write_video(tmp_path / "a.mp4", frames, 10)
+    stream = iter_frames(path)
+    assert next(stream).shape == (40, 64, 3)
+    stream.close()
+    path.unlink()
+
+
+def test_bad_files_name_themselves_and_the_remedy(tmp_path: Path, frames: np.ndarray) -> None:
+    with pytest.raises(VideoError, match=r"absent\.mp4 does not exist"):
+        read_video(tmp_path / "absent.mp4")
+    with pytest.raises(VideoError, match="is a folder"):
+        read_video(tmp_path)
+    text, empty, cut = (tmp_path / f"{n}.mp4" for n in ("text", "empty", "cut"))
+    text.write_text("no video")
+    empty.write_bytes(b"")
+    cut.write_bytes(write_video(tmp_path / "a.mp4", frames, 10).read_bytes()[:500])
+    for path in (text, empty, cut):
+        with pytest.raises(VideoError, match=path.name):
+            read_video(path)
+    assert issubclass(VideoError, VibaError)
+
+
+def test_a_cut_off_stream_gives_the_frames_before_the_break(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3), np.uint8)
+    path = write_video(tmp_path / "a.mkv", noise, 10, lossless=True)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    kept = read_video(path).frames
+    assert 0 < len(kept) < len(noise)
+    np.testing.assert_array_equal(kept[:5], noise[:5])
+
+
+def test_sound_without_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(
+            np.zeros((1, 800), np.int16), format="s16", layout="mono"
+        )
+        sound.sample_rate = 8000
+        for packet in [*stream.encode(sound), *stream.encode()]:
+            container.mux(packet)
+    with pytest.raises(VideoError, match="no picture"):
+        read_video(path)
+
+
+def test_nothing_is_left_behind_when_writing_fails(tmp_path: Path, frames: np.ndarray) -> None:
+    with pytest.raises(VideoError, match="no frames to write"):
+        write_video(tmp_path / "a.mp4", frames[:0], 25)
+    with pytest.raises((ValueError, TypeError)):
+        write_video(tmp_path / "a.mp4", frames.astype(np.float64), 25)
+    assert list(tmp_path.iterdir()) == []
