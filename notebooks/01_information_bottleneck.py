@@ -89,7 +89,9 @@ with torch.no_grad():
     right = (toy(pictures[500:]).argmax(1) == labels[500:]).float().mean().item()
 
 # %% tags=["remove-input"]
-HTML(f"<p>On {len(labels[500:])} pictures that it never saw, the network is right in {right:.0%}.</p>")
+HTML(
+    f"<p>On {len(labels[500:])} pictures that it never saw, the network is right in {right:.0%}.</p>"
+)
 
 # %% [markdown]
 # ## The bottleneck finds the bar
@@ -120,8 +122,10 @@ from viba_lib.evaluation.faithfulness import mass_ratio
 ratios = [mass_ratio(m, t) for m, t in zip(maps, truth[shown].numpy(), strict=True)]
 
 # %% tags=["remove-input"]
-HTML(f"<p>The share of the bits that lies on the bar is {np.mean(ratios):.1f} times the bar's share "
-     "of the picture; a map without knowledge would reach 1.0.</p>")
+HTML(
+    f"<p>The share of the bits that lies on the bar is {np.mean(ratios):.1f} times the bar's share "
+    "of the picture; a map without knowledge would reach 1.0.</p>"
+)
 
 # %% [markdown]
 # The map is measured in bits of the layer, spread over pixels: it adds up. The next chapters do

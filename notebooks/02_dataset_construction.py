@@ -54,8 +54,10 @@ import pandas as pd
 from viba_lib.data.sources.packages import default_files
 
 files = default_files(study.profile.dataset.sources)
-pd.DataFrame([(f.name, f.package, f.identity, f.split, f.licence) for f in files],
-             columns=["file", "package", "identity", "split", "licence"])
+pd.DataFrame(
+    [(f.name, f.package, f.identity, f.split, f.licence) for f in files],
+    columns=["file", "package", "identity", "split", "licence"],
+)
 
 # %% [markdown]
 # ## Planted artefacts
@@ -109,8 +111,10 @@ shares = catalog.split.value_counts(normalize=True)
 identities.assign(videos=catalog.identity.value_counts())
 
 # %% tags=["remove-input"]
-HTML(f"<p>Largest number of splits that one identity is in: {identities['nunique'].max()}. Shares of "
-     "videos: " + ", ".join(f"{k} {v:.0%}" for k, v in shares.items()) + ".</p>")
+HTML(
+    f"<p>Largest number of splits that one identity is in: {identities['nunique'].max()}. Shares of "
+    "videos: " + ", ".join(f"{k} {v:.0%}" for k, v in shares.items()) + ".</p>"
+)
 
 # %% [markdown]
 # ## Key frames
@@ -158,8 +162,10 @@ study.problems()
 
 # %% tags=["remove-input"]
 frames = study.frames()
-HTML(f"<p>{len(frames)} frames of {frames.video_id.nunique()} videos were prepared; "
-     f"{len(study.problems())} problems.</p>")
+HTML(
+    f"<p>{len(frames)} frames of {frames.video_id.nunique()} videos were prepared; "
+    f"{len(study.problems())} problems.</p>"
+)
 
 # %% [markdown]
 # ## Summary

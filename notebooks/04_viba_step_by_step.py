@@ -42,7 +42,6 @@ HTML(study.banner())
 # We take a held-out fake that the detector finds, so that there is something to explain.
 
 # %%
-import numpy as np
 
 from viba_lib import figures
 
@@ -52,8 +51,10 @@ row = best.iloc[[clip % len(best)]]
 picture, mask = study.images("xception", row), study.masks("xception", row)
 
 # %% tags=["remove-input"]
-HTML(f"<p>The method is <i>{row.method.iloc[0]}</i>, and the detector gives "
-     f"{row.p_fake.iloc[0]:.2f} as the probability of fake.</p>")
+HTML(
+    f"<p>The method is <i>{row.method.iloc[0]}</i>, and the detector gives "
+    f"{row.p_fake.iloc[0]:.2f} as the probability of fake.</p>"
+)
 
 # %% [markdown]
 # ## Step 2: statistics of the layer
@@ -106,8 +107,10 @@ inside, ratio = mass_inside(maps[0], mask[0]), mass_ratio(maps[0], mask[0])
 after = attribution.logits.softmax(1)[0, 1].item()
 
 # %% tags=["remove-input"]
-HTML(f"<p>{inside:.0%} of the bits lie inside the planted mask, {ratio:.1f} times the mask's share of the "
-     f"frame (chance is 1). With the bottleneck in place the probability of fake is {after:.2f}.</p>")
+HTML(
+    f"<p>{inside:.0%} of the bits lie inside the planted mask, {ratio:.1f} times the mask's share of the "
+    f"frame (chance is 1). With the bottleneck in place the probability of fake is {after:.2f}.</p>"
+)
 
 # %% [markdown]
 # One frame proves little. Over all explained held-out fake frames:
@@ -120,9 +123,11 @@ study.save_table("localisation", places)
 places.groupby("method")[["inside", "area", "ratio", "hit"]].mean().round(2)
 
 # %% tags=["remove-input"]
-HTML(f"<p>Over {len(places)} frames of {places.video_id.nunique()} videos, relevance inside the mask is "
-     f"{places.ratio.mean():.1f} times the mask's share, and the strongest pixel lies inside in "
-     f"{places.hit.mean():.0%}; a pixel at random would in {places.area.mean():.0%}.</p>")
+HTML(
+    f"<p>Over {len(places)} frames of {places.video_id.nunique()} videos, relevance inside the mask is "
+    f"{places.ratio.mean():.1f} times the mask's share, and the strongest pixel lies inside in "
+    f"{places.hit.mean():.0%}; a pixel at random would in {places.area.mean():.0%}.</p>"
+)
 
 # %% [markdown]
 # ## The same for motion

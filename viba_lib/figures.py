@@ -154,7 +154,9 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
     for row, (name, history) in enumerate(histories.items()):
         loss, auc = axes[row]
         loss.plot(history.step, history.loss, color=REAL, marker="o", label="training")
-        loss.plot(history.step, history.val_loss, color=FAKE, marker="s", ls="--", label="validation")
+        loss.plot(
+            history.step, history.val_loss, color=FAKE, marker="s", ls="--", label="validation"
+        )
         loss.set(xlabel="step", ylabel=f"{name}: loss (nats)")
         loss.legend()
         auc.plot(history.step, history.val_auc, color=FAKE, marker="s", ls="--")
@@ -214,7 +216,9 @@ def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
     return figure
 
 
-def region_overlay(image: np.ndarray, masks: Mapping[str, np.ndarray], names: Mapping[str, str]) -> Figure:
+def region_overlay(
+    image: np.ndarray, masks: Mapping[str, np.ndarray], names: Mapping[str, str]
+) -> Figure:
     """The face regions over a crop (S, S, 3), with their letters."""
     figure, axes = _figure(7.5, 4.4)
     axis = axes[0, 0]
@@ -246,7 +250,10 @@ def region_frequencies(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
 def history_plot(history: Mapping[str, Any]) -> Figure:
     """Model loss and information loss (steps, T) of one optimisation, mean over frames."""
     figure, axes = _figure(8, 3, 1, 2)
-    names = {"model_loss": "cross-entropy (nats)", "information_loss": "information (nats per unit)"}
+    names = {
+        "model_loss": "cross-entropy (nats)",
+        "information_loss": "information (nats per unit)",
+    }
     for axis, (key, label), colour in zip(axes[0], names.items(), (REAL, FAKE), strict=True):
         values = np.asarray(history[key])
         axis.plot(np.arange(1, len(values) + 1), values.mean(1), marker="o", color=colour)

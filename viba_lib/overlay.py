@@ -115,7 +115,6 @@ def poster(path: str | Path, image: np.ndarray) -> Path:
 def video_html(path: str | Path, image: np.ndarray, label: str) -> str:
     """`<video>` element with controls, poster and description; the file is embedded."""
 
-
     film = base64.b64encode(Path(path).read_bytes()).decode()
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     still = base64.b64encode(data.tobytes()).decode() if done else ""

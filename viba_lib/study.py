@@ -117,7 +117,11 @@ class Study:
             start = time.perf_counter()
             compute(aside)
             seconds = round(time.perf_counter() - start, 2)
-            meta = {"stage": name, "seconds": seconds, "key": json.loads(json.dumps(key, default=str))}
+            meta = {
+                "stage": name,
+                "seconds": seconds,
+                "key": json.loads(json.dumps(key, default=str)),
+            }
             (aside / "meta.json").write_text(json.dumps(meta, indent=1))
             aside.rename(done)
             self.progress(f"{name}: done in {seconds:.0f} s")
@@ -341,7 +345,7 @@ class Study:
             path = self._trained(name) / "weights.safetensors"
             model = xception(None) if name == "xception" else flow_vgg11(None)
             load_weights(model, path)
-            self._models[name] = model.to(self.device, memory_format=torch.channels_last).eval()
+            self._models[name] = _place(model, self.device)
         return self._models[name]
 
     @cached_property
@@ -426,10 +430,10 @@ class Study:
 
         def compute(folder: Path) -> None:
             self.progress(f"explaining {len(rows)} frames of {detector} at {layer}")
-            self._explain(detector, rows, layer, settings).to_zarr(folder / "maps.zarr", mode="w")
+            save_maps(self._explain(detector, rows, layer, settings), folder / "maps.zarr")
 
         folder = self._stage(f"explain-{detector}", key, compute)
-        return xr.open_zarr(folder / "maps.zarr").load()
+        return xr.open_zarr(folder / "maps.zarr", consolidated=False).load()
 
     def _explain(
         self, detector: str, rows: pd.DataFrame, layer: str, settings: dict[str, Any]
@@ -579,6 +583,18 @@ class Study:
             "It shows how the method works; its numbers cannot be compared with the paper's, which "
             "come from licensed data.</p></div>"
         )
+
+
+def save_maps(maps: xr.Dataset, path: Path) -> None:
+    """Write maps as Zarr."""
+    with warnings.catch_warnings():
+        # zarr warns that text of fixed length has no place in its third specification yet.
+        warnings.simplefilter("ignore")
+        maps.to_zarr(path, mode="w", consolidated=False)
+
+
+def _place(model: nn.Module, device: str) -> nn.Module:
+    return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

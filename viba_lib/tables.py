@@ -4,6 +4,7 @@ import html
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,7 +63,9 @@ def held_out_table(study: Study) -> pd.DataFrame:
         found = found[(found.split == "test") & found.judged]
         draws = min(200, study.profile.evaluation.draws)
         row = with_intervals(found, ("accuracy", "auc"), "p_fake", draws, study.seed)
-        rows.append({"name": detector, "frames": len(found), "videos": found.video_id.nunique()} | row)
+        rows.append(
+            {"name": detector, "frames": len(found), "videos": found.video_id.nunique()} | row
+        )
     return pd.DataFrame(rows)
 
 
@@ -169,7 +172,9 @@ def table_4(study: Study, top: int = 3, annotations: pd.DataFrame | None = None)
             }
             videos = videos[videos.video_id.isin(votes)]
             videos = videos.assign(annotated=[set(votes[v]) for v in videos.video_id])
-        scores = agreement_table([set(a) for a in videos.annotated], [list(f) for f in videos.found])
+        scores = agreement_table(
+            [set(a) for a in videos.annotated], [list(f) for f in videos.found]
+        )
         rows.append({"detector": detector, **scores.to_dict()})
     return pd.DataFrame(rows)
 
@@ -179,7 +184,10 @@ def region_shares(study: Study, top: int = 3) -> pd.DataFrame:
     rows = []
     for detector in DETECTORS:
         videos = regions_by_video(study, detector, top)
-        for column, who in (("annotated", f"planted for {detector}"), ("found", f"VIBA, {detector}")):
+        for column, who in (
+            ("annotated", f"planted for {detector}"),
+            ("found", f"VIBA, {detector}"),
+        ):
             for region in REGIONS:
                 share = float(videos[column].str.contains(region).mean()) if len(videos) else 0.0
                 rows.append({"region": region, "who": who, "share": share})
@@ -229,7 +237,13 @@ def paper_beside_run(study: Study) -> pd.DataFrame:
     """Every number of the paper's Tables 2 to 4 beside this run's, with its interval and status."""
     rows = []
     for table, paper, run, keys, chapter in (
-        ("Table 2", TABLE_2, table_2(study), ["detector", "bottleneck"], "08_detection_performance"),
+        (
+            "Table 2",
+            TABLE_2,
+            table_2(study),
+            ["detector", "bottleneck"],
+            "08_detection_performance",
+        ),
         ("Table 3", TABLE_3, table_3(study), ["detector", "label"], "09_consistency"),
         ("Table 4", TABLE_4, table_4(study), ["detector"], "10_human_agreement"),
     ):
@@ -281,7 +295,9 @@ class Explained:
 
 def entropy(relevance: np.ndarray) -> float:
     """Entropy of a map (H, W) over pixels, in bits; low is focused."""
-    share = np.clip(relevance, 0, None).ravel() / max(float(np.clip(relevance, 0, None).sum()), 1e-12)
+    share = np.clip(relevance, 0, None).ravel() / max(
+        float(np.clip(relevance, 0, None).sum()), 1e-12
+    )
     share = share[share > 0]
     return float(-(share * np.log2(share)).sum())
 
@@ -310,7 +326,9 @@ def injection_maps(study: Study, layer: str, beta: float, count: int) -> dict[st
     out = {}
     for detector in DETECTORS:
         rows = choose_rows(study, detector, count)
-        names = [n for n in study.layers(detector) if layer in ("all", n)] or [study.layer(detector)]
+        names = [n for n in study.layers(detector) if layer in ("all", n)] or [
+            study.layer(detector)
+        ]
         masks = study.masks(detector, rows)
         maps, measures = {}, []
         for name in names:
@@ -338,7 +356,7 @@ def bottleneck_types(study: Study, count: int) -> Explained:
     rows = rows.groupby("method", sort=True).head(2).head(count).reset_index(drop=True)
     masks, inputs = study.masks("xception", rows), study.inputs("xception", rows)
     maps, seconds = {}, {}
-    runs = {"per-sample": study.bottleneck("xception"), "readout": study.readout("xception")}
+    runs: dict[str, Any] = {"per-sample": study.bottleneck("xception"), "readout": study.readout("xception")}
     for name, bottleneck in runs.items():
         start = time.perf_counter()
         maps[name] = bottleneck.attribute(inputs).bits_per_pixel.numpy()

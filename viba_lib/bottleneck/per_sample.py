@@ -114,9 +114,8 @@ class PerSampleBottleneck:
         cls, model: nn.Module, layer: str, statistics: LayerStatistics, **settings: Any
     ) -> "PerSampleBottleneck":
         """Preset: the tail in bfloat16 and two noise samples; same steps, nearly the same map."""
-        return cls(
-            model, layer, statistics, **({"noise_samples": 2, "precision": "bfloat16"} | settings)
-        )
+        chosen: dict[str, Any] = {"noise_samples": 2, "precision": "bfloat16"}
+        return cls(model, layer, statistics, **(chosen | settings))
 
     def attribute(
         self,

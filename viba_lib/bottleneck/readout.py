@@ -28,7 +28,7 @@ class ReadoutNetwork(nn.Module):
         self.conv3 = nn.Conv2d(channels_out * 2, channels_out, 1)
         with torch.no_grad():
             self.conv3.weight *= 1e-3
-            self.conv3.bias.fill_(5.0)
+            nn.init.constant_(self.conv3.bias, 5.0)  # type: ignore[arg-type]
 
     def forward(self, readouts: torch.Tensor) -> torch.Tensor:
         """Readouts (T, in, h, w) to alpha (T, out, h, w), clamped to +-5."""
@@ -197,7 +197,6 @@ class ReadoutBottleneck:
     def save(self, path: str | Path) -> Path:
         """Write the trained network and the scales of its readouts as safetensors."""
 
-
         if self.network is None:
             raise VibaError("the readout bottleneck is not trained; call fit before save")
         mean, std = self._scales["readouts"]
@@ -206,7 +205,6 @@ class ReadoutBottleneck:
 
     def load(self, path: str | Path) -> "ReadoutBottleneck":
         """Read what `save` wrote; raises VibaError where it does not fit the layers."""
-
 
         state = load_file(path)
         scales = state.pop("mean"), state.pop("std")

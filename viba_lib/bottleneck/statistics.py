@@ -59,7 +59,9 @@ class LayerStatistics:
         with frozen(model), torch.no_grad():
             for batch in batches:
                 if count and tuple(batch.shape[-2:]) != size:
-                    raise VibaError(f"batches of {size} and {tuple(batch.shape[-2:])}; need one size")
+                    raise VibaError(
+                        f"batches of {size} and {tuple(batch.shape[-2:])}; need one size"
+                    )
                 size = (int(batch.shape[-2]), int(batch.shape[-1]))
                 found = cut.head(batch.to(device)).double().cpu()
                 new, m = len(found), found.mean(0)

@@ -161,7 +161,8 @@ def _head(model: nn.Module, graph: fx.Graph, wanted: list[fx.Node]) -> fx.GraphM
             if parent not in needed:
                 needed.add(parent)
                 queue.append(parent)
-    new, copies = fx.Graph(), {}
+    new = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
     for node in graph.nodes:
         if node in needed or node.op == "placeholder":
             copies[node] = new.node_copy(node, lambda n: copies[n])
@@ -172,7 +173,8 @@ def _head(model: nn.Module, graph: fx.Graph, wanted: list[fx.Node]) -> fx.GraphM
 def _tail(
     model: nn.Module, graph: fx.Graph, place: fx.Node, crossing: list[fx.Node], after: set[fx.Node]
 ) -> fx.GraphModule:
-    new, copies = fx.Graph(), {}
+    new = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
     copies[place] = new.placeholder("z")
     for number, node in enumerate(crossing):
         copies[node] = new.placeholder(f"crossing_{number}")

@@ -62,7 +62,9 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
     }
     for problem, bad in checks.items():
         if bad.any():
-            column = "label" if "label" in problem else "split" if "split" in problem else "video_id"
+            column = (
+                "label" if "label" in problem else "split" if "split" in problem else "video_id"
+            )
             raise CatalogError(
                 f"the catalog is wrong in {int(bad.sum())} of {len(out)} rows: {problem} "
                 f"({_examples(out.loc[bad, column])}); mend these rows and read it again"

@@ -77,7 +77,7 @@ class _Look:
             out = cv2.GaussianBlur(out, (0, 0), self.blur)
         if self.quality:
             _, data = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
-            out = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            out = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
         return out[:, ::-1] if self.flip else out
 
 
@@ -163,8 +163,8 @@ class FlowBatches(_Batches):
         look = _Look.draw(rng)
         look.blur = 0.0
         if given is None:
-            # Two frames carry a shift or a standstill; longer patterns come with given fakes.
-            method = str(rng.choice([m for m in self.methods if m != "lag"] or self.methods))
+            # Two frames carry a shift; lag and freeze need longer clips and come as given fakes.
+            method = "jitter" if "jitter" in self.methods else str(rng.choice(self.methods))
             points = np.stack([clip.landmarks[at], clip.next_landmarks[at]]) * real.shape[1]
             fake = plant(real, points, method, rng)[0]
         else:

@@ -55,7 +55,7 @@ class FaceDetector:
         found = self._detector(np.ascontiguousarray(small), 0)
         boxes = [(r.left(), r.top(), r.right(), r.bottom()) for r in found]
         scaled = [tuple(round(v / factor) for v in box) for box in boxes]
-        return sorted(scaled, key=lambda b: (b[0] - b[2]) * (b[3] - b[1]))  # type: ignore[arg-type]
+        return sorted(scaled, key=lambda b: (b[0] - b[2]) * (b[3] - b[1]))
 
     def largest(self, frame: np.ndarray) -> Box | None:
         """Box of the largest face, or None."""

@@ -53,14 +53,16 @@ def flow_to_rgb(flow: np.ndarray, maximum: float | None = None) -> np.ndarray:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
-def flow_to_input(flow: np.ndarray, scale: float = 4.0) -> np.ndarray:
-    """Network input (3, H, W) float32: (dx, dy, length) / `scale`, clipped to [-3, 3].
+def flow_to_input(flow: np.ndarray, scale: float = 0.01) -> np.ndarray:
+    """Network input (3, H, W) float32: (dx, dy, length) of the local motion, clipped to [-3, 3].
 
-    Raw vectors keep what the colour code loses: sub-pixel motion, and the size of one clip's
-    motion against another's.
+    The median of the map, which is the head's or the camera's motion, is taken off: what gives a
+    fake away is a region that does not move with the rest. Lengths are in units of `scale` times
+    the map's side. Raw vectors keep what the colour code loses, such as sub-pixel motion.
     """
-    length = np.linalg.norm(flow, axis=-1)
-    stacked = np.stack([flow[..., 0], flow[..., 1], length]) / scale
+    local = flow - np.median(flow, axis=(0, 1))
+    stacked = np.stack([local[..., 0], local[..., 1], np.linalg.norm(local, axis=-1)])
+    stacked /= scale * flow.shape[0]
     return np.clip(stacked, -3, 3).astype(np.float32)
 
 

@@ -99,7 +99,7 @@ def soft_mask(
     angles = np.arctan2(arms[:, 1], arms[:, 0])
     grid = np.linspace(-np.pi, np.pi, len(wobble) + 1)
     outline = centre + arms * (1 + np.interp(angles, grid, np.append(wobble, wobble[0])))[:, None]
-    mask = np.zeros(shape, np.float32)
+    mask: np.ndarray = np.zeros(shape, np.float32)
     cv2.fillPoly(mask, [np.round(outline * 8).astype(np.int32)], 1.0, cv2.LINE_AA, shift=3)
     sigma = max(0.8, softness * float(np.ptp(points[:, 0])))
     mask = cv2.GaussianBlur(mask, (0, 0), sigma)
@@ -208,12 +208,12 @@ def _disturb(
     held = 0
     for t in range(len(frames)):
         if method == "jitter":
-            angle, size = rng.uniform(0, 2 * np.pi), face * rng.uniform(0.008, 0.022)
+            angle, size = rng.uniform(0, 2 * np.pi), face * rng.uniform(0.010, 0.026)
             by = size * np.array([np.cos(angle), np.sin(angle)])
             out.append(_move(frames[t].astype(np.float32), by, 1.0, landmarks[t].mean(0)))
             continue
         if method == "lag":
-            source = max(0, t - int(rng.integers(1, 4)))
+            source = max(0, t - int(rng.choice([1, 3, 5])))
         else:
             # Frozen for some frames, then a jump to the present.
             held = t if t - held >= int(rng.integers(2, 6)) else held
@@ -321,7 +321,9 @@ def _source_jobs(
         ]
         piece = frames[index * settings.clip_length : (index + 1) * settings.clip_length]
         name = f"{Path(file.name).stem}-{index:03d}"
-        jobs.append((name, piece, video.rate, file, [str(m) for m in methods], [seed, number, int(index)]))
+        jobs.append(
+            (name, piece, video.rate, file, [str(m) for m in methods], [seed, number, int(index)])
+        )
     return jobs
 
 

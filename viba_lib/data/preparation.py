@@ -138,7 +138,7 @@ def prepare_video(
     """
     cv2.setNumThreads(1)
     path = resolve(str(row["path"]), root)
-    span = {
+    span: dict[str, Any] = {
         name: None if pd.isna(row.get(name, np.nan)) else float(row[name])
         for name in ("start", "end")
     }

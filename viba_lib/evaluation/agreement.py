@@ -83,9 +83,7 @@ def region_masks(landmarks: np.ndarray, size: int) -> dict[str, np.ndarray]:
     return {letter: found[letter] for letter in REGIONS}
 
 
-def regions_of(
-    relevance: np.ndarray, masks: Mapping[str, np.ndarray], top: int = 3
-) -> list[str]:
+def regions_of(relevance: np.ndarray, masks: Mapping[str, np.ndarray], top: int = 3) -> list[str]:
     """Letters of the `top` regions by mean relevance per pixel, strongest first.
 
     Density, not mass, so that a large region does not win by its size.

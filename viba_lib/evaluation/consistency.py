@@ -1,6 +1,7 @@
 """How steady maps are along a clip: Table 3, Eq. (3) and (4) of the paper."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
 def mean_iou(masks: np.ndarray) -> float:
     """Mean IoU of consecutive frames of (T, H, W); NaN for a single frame."""
     m = _masks(masks)
-    pairs = [iou(a, b) for a, b in zip(m[:-1], m[1:], strict=True)]
+    pairs = [iou(a, b) for a, b in pairwise(m)]
     return float(np.mean(pairs)) if pairs else float("nan")
 
 

@@ -30,7 +30,9 @@ def expected_calibration_error(
     """
     p, y = np.asarray(probabilities, float), np.asarray(labels)
     if p.ndim != 2 or len(p) != len(y):
-        raise VibaError(f"probabilities {p.shape} and labels {y.shape}; expected (N, classes), (N,)")
+        raise VibaError(
+            f"probabilities {p.shape} and labels {y.shape}; expected (N, classes), (N,)"
+        )
     if not len(p):
         return float("nan")
     if not np.isfinite(p).all() or p.min() < 0 or p.max() > 1 + 1e-6:

@@ -7,7 +7,8 @@ from torch import nn
 
 def _detail(module: nn.Module) -> str:
     if isinstance(module, nn.Conv2d):
-        return f"kernel {module.kernel_size[0]}, stride {module.stride[0]}, bias {module.bias is not None}"
+        kernel, stride = module.kernel_size[0], module.stride[0]
+        return f"kernel {kernel}, stride {stride}, bias {module.bias is not None}"
     if isinstance(module, nn.BatchNorm2d):
         return f"eps {module.eps:g}, momentum {module.momentum}"
     if isinstance(module, nn.ReLU):

@@ -98,7 +98,7 @@ def train(
     One row per validation: step, loss (mean since the last), val_loss, val_auc, val_accuracy.
     """
     torch.manual_seed(seed)
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )

@@ -80,7 +80,7 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     WeightsError
         Names up to five missing, unexpected and misshaped keys.
     """
-    state = read_state(path)
+    state: dict[str, torch.Tensor] = read_state(path)
     for prefix in ("module.", "model."):
         if state and all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
@@ -201,8 +201,10 @@ def _convert(
 ) -> dict[str, torch.Tensor]:
     key = _keras_name(name)
     if key not in groups:
-        raise WeightsError(f"the .keras file has no layer {key!r} (wanted for {name}); "
-                           f"found {', '.join(sorted(groups)[:8])}, ...")
+        raise WeightsError(
+            f"the .keras file has no layer {key!r} (wanted for {name}); "
+            f"found {', '.join(sorted(groups)[:8])}, ..."
+        )
     arrays = groups[key]
     if isinstance(module, nn.BatchNorm2d):
         gamma, beta, mean, variance = arrays

@@ -44,7 +44,7 @@ def xception(
     elif weights is not None:
         load_weights(model, weights)
         source = f"file {Path(weights).name}"
-    model.weights_source = source
+    model.weights_source = source  # type: ignore[assignment]
     return model.eval()
 
 

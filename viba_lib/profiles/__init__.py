@@ -82,7 +82,9 @@ class Profile(_Strict):
 def profile_names() -> list[str]:
     """Names of the profiles that come with the library."""
     folder = resources.files("viba_lib.profiles")
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
+    )
 
 
 def load_profile(name: str | Path) -> Profile:
@@ -112,7 +114,9 @@ def load_profile(name: str | Path) -> Profile:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise VibaError(f"profile {name}: {where}: {first['msg']}, got {first['input']!r}") from error
+        raise VibaError(
+            f"profile {name}: {where}: {first['msg']}, got {first['input']!r}"
+        ) from error
     unknown = {*profile.xception.methods, *profile.flow.methods} - set(METHODS)
     if unknown:
         raise VibaError(f"profile {name}: unknown methods {sorted(unknown)}; known: {METHODS}")

@@ -47,5 +47,7 @@ def catalog(root: Path) -> pd.DataFrame:
                 }
             )
     if not rows:
-        raise CatalogError(f"{root} holds no Celeb-DF; expected {', '.join(FOLDERS)} with .mp4 files")
+        raise CatalogError(
+            f"{root} holds no Celeb-DF; expected {', '.join(FOLDERS)} with .mp4 files"
+        )
     return validate_catalog(pd.DataFrame(rows))

@@ -55,7 +55,9 @@ def catalog(root: Path) -> pd.DataFrame:
     for method in METHODS:
         for path in _videos(root / "manipulated_sequences" / method):
             target = path.stem.split("_")[0]
-            row = _row(path, "faceforensics", "fake", method, target, f"faceforensics-real-{target}")
+            row = _row(
+                path, "faceforensics", "fake", method, target, f"faceforensics-real-{target}"
+            )
             rows.append(row | {"split": splits.get(target, "")})
     return _checked(rows, root, "original_sequences/youtube/c23/videos/000.mp4 and "
                     "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4")  # fmt: skip

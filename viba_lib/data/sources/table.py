@@ -18,9 +18,7 @@ def catalog(root: Path) -> pd.DataFrame:
     CatalogError
         No table or several, missing columns, paths that leave the folder or do not exist.
     """
-    tables = (
-        [root] if root.is_file() else sorted([*root.glob("*.csv"), *root.glob("*.parquet")])
-    )
+    tables = [root] if root.is_file() else sorted([*root.glob("*.csv"), *root.glob("*.parquet")])
     if len(tables) != 1:
         raise CatalogError(f"{root} holds {len(tables)} tables; expected one .csv or .parquet file")
     path = tables[0]
@@ -34,5 +32,5 @@ def catalog(root: Path) -> pd.DataFrame:
             ids = ids + frame.start.map(lambda s: "" if pd.isna(s) else f"@{s:g}")
         frame.insert(0, "video_id", ids)
     if "source" not in frame:
-        frame["source"] = frame["source_url"] if "source_url" in frame else path.name
+        frame["source"] = frame.get("source_url", path.name)
     return validate_catalog(frame)
