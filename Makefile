@@ -2,14 +2,21 @@
 PROFILE ?= quick
 SEED ?= 0
 DEVICE ?= cpu
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+# The first that runs, is 3.11 or newer and can make environments. Names are tried, not looked up: a
+# version manager may have a shim for a version that is not installed.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
-.PHONY: book test env lint types notebooks clean
+.PHONY: book check test env lint format types notebooks clean help
 
 book: env
 	$(BIN)/python -m viba_lib.book build --profile $(PROFILE) --seed $(SEED) --device $(DEVICE)
+
+check: env
+	$(BIN)/python -m viba_lib.book check --profile $(PROFILE)
 
 test: env
 	$(BIN)/python -m pytest
@@ -17,16 +24,20 @@ test: env
 env: .venv/.installed
 
 .venv/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 2; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed;" \
+		"install it, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10 --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 types: env
 	$(BIN)/mypy
@@ -34,5 +45,16 @@ types: env
 notebooks: env
 	$(BIN)/python -m viba_lib.book notebooks
 
+# Data, results and .venv stay: they take long to come back.
 clean:
-	rm -rf _build results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+help:
+	@echo "make book       environment, data, training, explanations, chapters, HTML in _build/html"
+	@echo "                PROFILE=quick|standard|paper SEED=0 DEVICE=cpu|cuda"
+	@echo "make test       the test suite, with the chapters at the tiny profile"
+	@echo "make check      look over the built HTML: alt texts, links, provenance, videos"
+	@echo "make lint       ruff; make format: ruff, writing; make types: mypy"
+	@echo "make notebooks  write the .ipynb of each notebooks/*.py"
+	@echo "make env        the environment alone, in .venv"
+	@echo "make clean      remove _build and caches"
