@@ -123,9 +123,11 @@ def table_3(study: Study, threshold: float = 0.5) -> pd.DataFrame:
             row: dict[str, object] = {"name": f"{detector} {label}", "detector": detector}
             row |= {"label": label, "videos": len(part)}
             for measure in CONSISTENCY:
-                low, high = bootstrap_interval(
-                    part, lambda d, m=measure: float(d[m].mean()), draws=200, seed=study.seed
-                )
+
+                def mean(drawn: pd.DataFrame, measure: str = measure) -> float:
+                    return float(drawn[measure].mean())
+
+                low, high = bootstrap_interval(part, mean, draws=200, seed=study.seed)
                 row |= {measure: part[measure].mean(), f"{measure}_low": low}
                 row |= {f"{measure}_high": high}
             rows.append(row)
@@ -356,7 +358,10 @@ def bottleneck_types(study: Study, count: int) -> Explained:
     rows = rows.groupby("method", sort=True).head(2).head(count).reset_index(drop=True)
     masks, inputs = study.masks("xception", rows), study.inputs("xception", rows)
     maps, seconds = {}, {}
-    runs: dict[str, Any] = {"per-sample": study.bottleneck("xception"), "readout": study.readout("xception")}
+    runs: dict[str, Any] = {
+        "per-sample": study.bottleneck("xception"),
+        "readout": study.readout("xception"),
+    }
     for name, bottleneck in runs.items():
         start = time.perf_counter()
         maps[name] = bottleneck.attribute(inputs).bits_per_pixel.numpy()

@@ -100,9 +100,9 @@ class ReadoutBottleneck:
         return r, clean, torch.cat(wide, 1)
 
     def _keep(self, readouts: torch.Tensor) -> torch.Tensor:
-        mean, std = self._scales["readouts"]
         if self.network is None:
             raise VibaError("the readout bottleneck is not trained; call fit or load first")
+        mean, std = self._scales["readouts"]
         alpha = self.network((readouts - mean) / std)
         return smooth(torch.sigmoid(alpha), self.sigma)
 

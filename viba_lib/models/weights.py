@@ -44,7 +44,7 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
         )
     try:
         if path.suffix == ".safetensors":
-            state = load_file(path)
+            state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
@@ -58,8 +58,8 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
             f"weights file {path} holds more than tensors and was not opened ({_first_line(error)})"
             "; expected a plain state dict: save `model.state_dict()` and pass that file"
         ) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
+    inner = state.get("state_dict") if isinstance(state, Mapping) else None
+    state = inner if isinstance(inner, Mapping) else state
     if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
         raise WeightsError(f"weights file {path} holds no state dict of named tensors")
     return dict(state)

@@ -1,0 +1,278 @@
+"""The per-sample bottleneck against a plain version written from the equations."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
+from viba_lib.bottleneck.information import bits_per_pixel, gaussian_kl
+from viba_lib.bottleneck.tail import CutModel
+from viba_lib.errors import VibaError
+
+pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
+
+
+class Skip(nn.Module):
+    """A small network with a skip connection and in-place ReLUs, as Xception has them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1, stride=2)
+        self.relu = nn.ReLU(inplace=True)
+        self.middle = nn.Conv2d(6, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.relu(self.first(x))
+        y = self.relu(self.norm(self.middle(x)))
+        return self.last((x + y).mean((2, 3)))
+
+
+class Untraceable(Skip):
+    """Control flow on values, so that the graph cannot be cut."""
+
+    def forward(self, x):
+        if float(x.abs().sum()) < 0:
+            x = -x
+        return super().forward(x)
+
+
+@pytest.fixture
+def frames():
+    return torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(params=[Skip, Untraceable])
+def model(request):
+    torch.manual_seed(0)
+    return request.param().eval()
+
+
+def statistics_of(model, layer="middle"):
+    generator = torch.Generator().manual_seed(2)
+    return LayerStatistics.estimate(model, layer, [torch.randn(20, 3, 16, 16, generator=generator)])
+
+
+def plain_kernel():
+    taps = torch.arange(-2, 3).float()
+    kernel = torch.exp(-(taps[:, None] ** 2 + taps[None] ** 2) / 2)
+    return kernel / kernel.sum()
+
+
+def plain(model, statistics, frame, target, steps, samples, beta=10.0, seed=0):
+    """Slow and obvious: one frame, a hook on the whole model, every pass from the input."""
+    kept = []
+    handle = model.middle.register_forward_hook(lambda m, i, o: kept.append(o.detach().clone()))
+    model(frame[None])
+    handle.remove()
+    r = kept[0]
+    std = statistics.std.clamp_min(0.01)
+    alpha = torch.full_like(r, 5.0, requires_grad=True)
+    optimizer = torch.optim.Adam([alpha], lr=1.0)
+    generator = torch.Generator().manual_seed(seed)
+    kernel = plain_kernel().expand(6, 1, 5, 5)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        lam = torch.sigmoid(alpha)
+        lam = nn.functional.conv2d(
+            nn.functional.pad(lam, (2, 2, 2, 2), mode="reflect"), kernel, groups=6
+        )
+        noise = torch.randn(samples, *r.shape[1:], generator=generator) * std + statistics.mean
+        z = (lam * r + (1 - lam) * noise) * statistics.active
+        handle = model.middle.register_forward_hook(lambda m, i, o, z=z: z.clone())
+        logits = model(frame[None].expand(samples, -1, -1, -1))
+        handle.remove()
+        r_norm = (r - statistics.mean) / std
+        kl = -0.5 * (1 + torch.log((1 - lam) ** 2) - (lam * r_norm) ** 2 - (1 - lam) ** 2)
+        kl = kl * statistics.active
+        loss = nn.functional.cross_entropy(logits, target.expand(samples)) + beta * kl.mean()
+        loss.backward()
+        optimizer.step()
+    return kl.detach()[0] / math.log(2), alpha.grad[0]
+
+
+def test_equals_the_plain_version_for_many_frames_at_once(model, frames):
+    statistics = statistics_of(model)
+    target = model(frames).argmax(1).detach()
+    found = PerSampleBottleneck(model, "middle", statistics, steps=4, noise_samples=3).attribute(
+        frames
+    )
+    for i, frame in enumerate(frames):
+        capacity, _ = plain(model, statistics, frame, target[i], steps=4, samples=3)
+        torch.testing.assert_close(found.capacity[i], capacity, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frame_is_explained_as_if_it_were_alone(model, frames):
+    statistics = statistics_of(model)
+    make = dict(steps=3, noise_samples=2)
+    together = PerSampleBottleneck(model, "middle", statistics, **make).attribute(frames)
+    alone = PerSampleBottleneck(model, "middle", statistics, **make).attribute(frames[1:2])
+    split = PerSampleBottleneck(
+        model, "middle", statistics, frames_per_batch=2, items_per_pass=2, **make
+    ).attribute(frames)
+    torch.testing.assert_close(together.capacity[1:2], alone.capacity, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.capacity, split.capacity, rtol=1e-4, atol=1e-5)
+
+
+def test_the_graph_is_cut_where_it_can_be():
+    assert CutModel(Skip(), "middle").traced
+    assert not CutModel(Untraceable(), "middle").traced
+
+
+def test_the_layers_before_run_once(frames):
+    torch.manual_seed(0)
+    model = Skip().eval()
+    statistics = statistics_of(model)
+    calls = []
+    model.first.register_forward_hook(lambda *_: calls.append(1))
+    PerSampleBottleneck(model, "middle", statistics, steps=5, noise_samples=2).attribute(frames)
+    assert len(calls) == 1
+
+
+def test_nothing_of_the_model_is_changed(model, frames):
+    statistics = statistics_of(model)
+    model.train()
+    model.norm.eval()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    PerSampleBottleneck(model, "middle", statistics, steps=2, noise_samples=1).attribute(frames)
+    assert model.training and not model.norm.training
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert not model.middle._forward_hooks
+
+
+def test_hooks_and_modes_are_put_back_after_an_exception(model, frames):
+    statistics = statistics_of(model)
+    model.train()
+    bottleneck = PerSampleBottleneck(model, "middle", statistics, steps=2, noise_samples=1)
+
+    def fail(_done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bottleneck.attribute(frames, progress=fail)
+    assert model.training and not model.middle._forward_hooks
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_dead_unit_gives_no_nan(frames):
+    torch.manual_seed(0)
+    model = Skip().eval()
+    with torch.no_grad():
+        model.middle.weight[0] = 0
+        model.middle.bias[0] = 0
+    statistics = statistics_of(model)
+    assert not statistics.active[0].any()
+    found = PerSampleBottleneck(model, "middle", statistics, steps=3, noise_samples=1).attribute(
+        frames
+    )
+    assert torch.isfinite(found.capacity).all()
+    assert (found.capacity[:, 0] == 0).all()
+
+
+def test_kl_is_finite_and_right_near_one():
+    one = torch.tensor([1.0, 1 - 1e-9, 0.0])
+    nats = gaussian_kl(torch.zeros(3), one, torch.tensor(0.0), torch.tensor(1.0))
+    assert torch.isfinite(nats).all() and nats[2] == 0
+    lam, r = 0.7, 1.3
+    p = torch.distributions.Normal(lam * r, 1 - lam)
+    wanted = torch.distributions.kl_divergence(p, torch.distributions.Normal(0.0, 1.0))
+    found = gaussian_kl(torch.tensor(r), torch.tensor(lam), torch.tensor(0.0), torch.tensor(1.0))
+    torch.testing.assert_close(found, wanted)
+
+
+def test_bits_keep_their_total():
+    capacity = torch.rand(2, 4, 5, 5)
+    wide = bits_per_pixel(capacity, (37, 41))
+    assert wide.shape == (2, 37, 41)
+    torch.testing.assert_close(wide.sum((1, 2)), capacity.sum((1, 2, 3)))
+
+
+def test_the_seed_decides(model, frames):
+    statistics = statistics_of(model)
+
+    def run(seed):
+        made = PerSampleBottleneck(model, "middle", statistics, steps=5, noise_samples=1, seed=seed)
+        return made.attribute(frames).capacity
+
+    assert torch.equal(run(0), run(0))
+    assert not torch.equal(run(0), run(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (dict(layer="midle"), "middle"),
+        (dict(precision="float8"), "bfloat16"),
+        (dict(steps=0), "steps"),
+        (dict(beta=float("nan")), "beta"),
+    ],
+)
+def test_wrong_settings_are_refused(change, words):
+    model = Skip().eval()
+    settings = {"layer": "middle", **change}
+    layer = settings.pop("layer")
+    with pytest.raises(VibaError, match=words):
+        PerSampleBottleneck(model, layer, statistics_of(model), **settings)
+
+
+@pytest.mark.parametrize(
+    ("frames", "target", "words"),
+    [
+        (torch.zeros(1, 3, 20, 20), None, "statistics"),
+        (torch.full((1, 3, 16, 16), float("nan")), None, "finite"),
+        (torch.zeros(1, 3, 16, 16), 2, "expected one class from 0 to 1"),
+        (torch.zeros(3, 16, 16), None, "expected"),
+    ],
+)
+def test_wrong_frames_are_refused(frames, target, words):
+    model = Skip().eval()
+    bottleneck = PerSampleBottleneck(model, "middle", statistics_of(model), steps=1)
+    with pytest.raises(VibaError, match=words):
+        bottleneck.attribute(frames, target)
+
+
+def test_statistics_are_those_of_numpy_and_survive_the_disk(tmp_path):
+    model = Skip().eval()
+    batches = [torch.randn(n, 3, 16, 16) for n in (5, 1, 9)]
+    found = LayerStatistics.estimate(model, "middle", batches)
+    with torch.no_grad():
+        whole = CutModel(model, "middle").head(torch.cat(batches))
+    torch.testing.assert_close(found.mean, whole.mean(0))
+    torch.testing.assert_close(found.std, whole.std(0))
+    assert found.count == 15
+    back = LayerStatistics.load(found.save(tmp_path / "s.safetensors"))
+    assert torch.equal(back.mean, found.mean) and torch.equal(back.active, found.active)
+    assert (back.layer, back.count, back.input_size) == ("middle", 15, (16, 16))
+
+
+def test_few_samples_give_a_warning():
+    with pytest.warns(UserWarning, match="more than 1000"):
+        LayerStatistics.estimate(Skip().eval(), "middle", [torch.randn(4, 3, 16, 16)])
+
+
+def test_a_file_that_is_no_statistics_is_refused(tmp_path):
+    path = tmp_path / "s.safetensors"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(VibaError, match="no file of layer statistics"):
+        LayerStatistics.load(path)
+
+
+def test_readout_learns_and_survives_the_disk(frames, tmp_path):
+    torch.manual_seed(0)
+    model = Skip().eval()
+    statistics = statistics_of(model)
+    readout = ReadoutBottleneck(model, "middle", ["norm"], statistics, learning_rate=1e-2)
+    with pytest.raises(VibaError, match="not trained"):
+        readout.attribute(frames)
+    losses = readout.fit([frames], epochs=20)
+    assert losses[-1] < losses[0]
+    found = readout.attribute(frames)
+    assert found.bits_per_pixel.shape == (3, 16, 16)
+    path = readout.save(tmp_path / "r.safetensors")
+    again = ReadoutBottleneck(model, "middle", ["norm"], statistics).load(path)
+    assert torch.equal(again.attribute(frames).capacity, found.capacity)
+    assert not model.norm._forward_hooks
