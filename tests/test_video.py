@@ -66,8 +66,6 @@ def test_decoding_is_lazy(tmp_path: Path, frames: np.ndarray) -> None:
 def test_bad_files_name_themselves_and_the_remedy(tmp_path: Path, frames: np.ndarray) -> None:
     with pytest.raises(VideoError, match=r"absent\.mp4 does not exist"):
         read_video(tmp_path / "absent.mp4")
-    with pytest.raises(VideoError, match="is a folder"):
-        read_video(tmp_path)
     text, empty, cut = (tmp_path / f"{n}.mp4" for n in ("text", "empty", "cut"))
     text.write_text("no video")
     empty.write_bytes(b"")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
 from viba_lib.errors import VibaError
 
@@ -32,8 +31,9 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     CatalogError
-        Missing or doubled columns, no rows, doubled ids, ids that are no file names, unknown
-        labels or splits, paths that leave the catalog's folder through `..`.
+        Missing or doubled columns, no rows, empty or doubled ids, ids that are no file names,
+        unknown labels or splits, times that are none, paths that leave the catalog's folder
+        through `..`.
     """
     doubled = frame.columns[frame.columns.duplicated()].tolist()
     missing = [c for c in REQUIRED if c not in frame]
@@ -45,10 +45,17 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
     out = frame.copy()
     for column in TEXT:
         out[column] = out[column].fillna("").astype(str) if column in out else ""
+    unknown = pd.Series(False, index=out.index)
     for column in ("start", "end"):
-        out[column] = pd.to_numeric(out[column], errors="coerce") if column in out else np.nan
+        given = out[column] if column in out else pd.Series(np.nan, index=out.index)
+        out[column] = pd.to_numeric(given, errors="coerce")
+        unknown |= out[column].isna() & given.notna()
+    empty = out[["video_id", "path"]].isna().any(axis=1) | (out.path.astype(str) == "")
     out["video_id"], out["path"] = out.video_id.astype(str), out.path.astype(str)
     checks = {
+        "video ids or paths are empty": empty,
+        "start or end is no number of seconds": unknown,
+        "start is not before end": out.start >= out.end,
         "video ids are given twice": out.video_id.duplicated(),
         "video ids hold characters that a file name cannot": ~out.video_id.str.fullmatch(
             r"[^/\\\x00]+"
@@ -78,11 +85,26 @@ def load_catalog(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise CatalogError(f"catalog {path} does not exist; write it with `viba data catalog`")
+    return validate_catalog(read_table(path))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV or Parquet table; ids such as 007 stay text.
+
+    Raises
+    ------
+    CatalogError
+        The file is no such table.
+    """
     try:
-        frame = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except (ValueError, OSError, UnicodeError) as error:
-        raise CatalogError(f"catalog {path} cannot be read: {error}") from error
-    return validate_catalog(frame)
+        if path.suffix.lower() == ".csv":
+            return pd.read_csv(path, dtype=dict.fromkeys((*REQUIRED, *TEXT), str))
+        return pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise CatalogError(
+            f"{path} cannot be read as a table ({str(error).splitlines()[0]}); expected CSV or "
+            "Parquet with the columns " + ", ".join(REQUIRED)
+        ) from error
 
 
 def save_catalog(frame: pd.DataFrame, path: str | Path) -> Path:
@@ -138,13 +160,39 @@ def split_catalog(
             f"{groups.nunique()} groups cannot be split three ways; expected at least 3 videos"
             + (f" with different {group}" if group else "")
         )
-    splitter = GroupShuffleSplit if group else ShuffleSplit
-    first = splitter(n_splits=1, test_size=1 - fractions[0], random_state=seed)
-    _, rest = next(first.split(frame, groups=groups))
-    second = splitter(
-        n_splits=1, test_size=fractions[2] / (fractions[1] + fractions[2]), random_state=seed
-    )
-    val, test = next(second.split(frame.iloc[rest], groups=groups.iloc[rest]))
-    split = np.full(len(frame), "train", object)
-    split[rest[val]], split[rest[test]] = "val", "test"
+    return frame.assign(split=_deal(groups, dict(zip(SPLITS, fractions, strict=True)), seed))
+
+
+def _deal(groups: pd.Series, shares: dict[str, float], seed: int) -> pd.Series:
+    """Deal groups out at random: at least one to each split, what is left over to the first."""
+    order = np.random.default_rng(seed).permutation(sorted(groups.unique()))
+    first, *others = shares
+    names: list[str] = []
+    for split in others:
+        count = max(1, round(len(order) * shares[split] / sum(shares.values())))
+        names += [split] * min(count, len(order) - len(names) - 1)
+    names += [first] * (len(order) - len(names))
+    return groups.map(dict(zip(order, names, strict=True)))
+
+
+def complete_splits(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Assign a split to the videos that have none, and leave official splits alone.
+
+    Without any split, videos go to train, val and test by `split_catalog`: by identity where at
+    least three are known, so that no person is in two. Where some splits are given, such as
+    Celeb-DF's test list, the other identities are divided among the splits that are not, in the
+    proportion 70/15/15.
+    """
+    frame = frame.reset_index(drop=True)
+    open_rows = frame[frame.split == ""]
+    if open_rows.empty:
+        return frame
+    people = (open_rows.identity != "").all() and open_rows.identity.nunique() >= 3
+    group = "identity" if people else None
+    if len(open_rows) == len(frame):
+        return split_catalog(frame, seed=seed, group=group)
+    shares = {s: f for s, f in zip(SPLITS, (0.70, 0.15, 0.15), strict=True)
+              if not (frame.split == s).any()} or {"train": 1.0}  # fmt: skip
+    split = frame.split.copy()
+    split[open_rows.index] = _deal(open_rows[group or "video_id"], shares, seed)
     return frame.assign(split=split)

@@ -27,9 +27,22 @@ def _splits(root: Path) -> dict[str, str]:
     for split in ("train", "val", "test"):
         for path in (root / f"{split}.json", root / "splits" / f"{split}.json"):
             if path.is_file():
-                for pair in json.loads(path.read_text(encoding="utf-8")):
-                    found.update({str(video): split for video in pair})
+                try:
+                    pairs = json.loads(path.read_text(encoding="utf-8"))
+                    found.update({str(video): split for pair in pairs for video in pair})
+                except (ValueError, TypeError) as error:
+                    raise CatalogError(
+                        f'{path} is not a list of pairs such as ["071", "054"]; take the official '
+                        "file or remove it"
+                    ) from error
     return found
+
+
+def _mask(path: Path) -> str:
+    """Mask video of a fake, where the set was fetched with masks."""
+    folder = path.parents[2] / "masks"
+    places = (folder / "videos" / path.name, folder / path.parents[1].name / "videos" / path.name)
+    return next((str(p.resolve()) for p in places if p.is_file()), "")
 
 
 def _row(path: Path, dataset: str, label: str, method: str, identity: str, original: str) -> dict:
@@ -58,7 +71,7 @@ def catalog(root: Path) -> pd.DataFrame:
             row = _row(
                 path, "faceforensics", "fake", method, target, f"faceforensics-real-{target}"
             )
-            rows.append(row | {"split": splits.get(target, "")})
+            rows.append(row | {"split": splits.get(target, ""), "mask_path": _mask(path)})
     return _checked(rows, root, "original_sequences/youtube/c23/videos/000.mp4 and "
                     "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4")  # fmt: skip
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from viba_lib.data.catalog import CatalogError, resolve, validate_catalog
+from viba_lib.data.catalog import CatalogError, read_table, resolve, validate_catalog
 
 
 def catalog(root: Path) -> pd.DataFrame:
@@ -16,21 +16,36 @@ def catalog(root: Path) -> pd.DataFrame:
     Raises
     ------
     CatalogError
-        No table or several, missing columns, paths that leave the folder or do not exist.
+        No table or several, not readable, missing columns, paths that leave the folder. A video
+        that does not exist is no error here: it becomes a problem when it is prepared.
     """
     tables = [root] if root.is_file() else sorted([*root.glob("*.csv"), *root.glob("*.parquet")])
     if len(tables) != 1:
         raise CatalogError(f"{root} holds {len(tables)} tables; expected one .csv or .parquet file")
     path = tables[0]
-    frame = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    if "path" not in frame:
-        raise CatalogError(f"{path} has columns {list(frame)}; expected path and label")
-    frame["path"] = [str(resolve(str(p), path.parent)) for p in frame.path]
+    frame = read_table(path)
+    if "path" not in frame or frame.path.isna().any():
+        raise CatalogError(
+            f"{path} has columns {list(frame)} or rows without a path; expected path and label"
+        )
+    given = frame.path.astype(str)
+    for column in {"path", "mask_path"} & set(frame):
+        # The catalog may be written elsewhere, so its paths no longer depend on where it lies.
+        frame[column] = [
+            str(resolve(str(p), path.parent)) if pd.notna(p) and p else "" for p in frame[column]
+        ]
     if "video_id" not in frame:
-        ids = frame.path.map(lambda p: Path(p).stem)
-        if "start" in frame:
-            ids = ids + frame.start.map(lambda s: "" if pd.isna(s) else f"@{s:g}")
-        frame.insert(0, "video_id", ids)
+        frame.insert(0, "video_id", _ids(given, frame.get("start")))
     if "source" not in frame:
         frame["source"] = frame.get("source_url", path.name)
     return validate_catalog(frame)
+
+
+def _ids(paths: pd.Series, start: pd.Series | None) -> pd.Series:
+    """Names of the files, with their folders where names repeat, and the start of a piece."""
+    files = paths.map(lambda p: Path(p).stem)
+    if files[~paths.duplicated()].duplicated().any():
+        files = paths.map(lambda p: "-".join(Path(p).with_suffix("").parts).strip("/-"))
+    if start is not None:
+        files = files + start.map(lambda s: "" if pd.isna(s) else f"@{s}")
+    return files

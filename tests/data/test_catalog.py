@@ -1,0 +1,143 @@
+"""Catalogs: what is filled in, what is refused, and splits that share no identity."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from viba_lib.data.catalog import (
+    COLUMNS,
+    CatalogError,
+    complete_splits,
+    load_catalog,
+    resolve,
+    save_catalog,
+    split_catalog,
+    validate_catalog,
+)
+
+
+@pytest.fixture
+def catalog() -> pd.DataFrame:
+    """20 videos of 10 people."""
+    number = np.arange(20)
+    return pd.DataFrame(
+        {
+            "video_id": [f"v{i:02d}" for i in number],
+            "path": [f"videos/{i}.mp4" for i in number],
+            "label": np.where(number % 2, "fake", "real"),
+            "identity": [f"p{i // 2}" for i in number],
+        }
+    )
+
+
+def test_left_out_columns_are_filled_and_others_kept(catalog: pd.DataFrame) -> None:
+    found = validate_catalog(catalog.assign(note="x"))
+    assert list(found) == [*COLUMNS, "note"]
+    assert (found.method == "").all() and found.start.isna().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"video_id": "same"}, "given twice.*'same'"),
+        ({"video_id": [f"a/{i}" for i in range(20)]}, "file name"),
+        ({"video_id": ["..", *map(str, range(19))]}, r"file name.*'\.\.'"),
+        ({"video_id": [None, *map(str, range(19))]}, "empty"),
+        ({"path": ""}, "empty"),
+        ({"label": "FAKE"}, "labels.*'FAKE'"),
+        ({"split": "training"}, "splits.*'training'"),
+        ({"path": "a/../../b.mp4"}, r"leave the folder"),
+        ({"start": "soon"}, "no number of seconds"),
+        ({"start": 3.0, "end": 2.0}, "not before end"),
+    ],
+)
+def test_wrong_rows_are_named(catalog: pd.DataFrame, change: dict, said: str) -> None:
+    with pytest.raises(CatalogError, match=said):
+        validate_catalog(catalog.assign(**change))
+
+
+def test_wrong_tables_are_refused(catalog: pd.DataFrame) -> None:
+    with pytest.raises(CatalogError, match=r"no columns.*label"):
+        validate_catalog(catalog.drop(columns="label"))
+    with pytest.raises(CatalogError, match="no rows"):
+        validate_catalog(catalog.head(0))
+    with pytest.raises(CatalogError, match=r"twice: \['path'\]"):
+        validate_catalog(pd.concat([catalog, catalog.path], axis=1))
+
+
+def test_saved_and_read_back(tmp_path: Path, catalog: pd.DataFrame) -> None:
+    path = save_catalog(catalog, tmp_path / "new" / "catalog.parquet")
+    pd.testing.assert_frame_equal(load_catalog(path), validate_catalog(catalog))
+    assert [p.name for p in path.parent.iterdir()] == ["catalog.parquet"]
+
+
+def test_a_wrong_catalog_is_not_written(tmp_path: Path, catalog: pd.DataFrame) -> None:
+    with pytest.raises(CatalogError):
+        save_catalog(catalog.assign(label="?"), tmp_path / "catalog.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_csv_keeps_ids_as_text(tmp_path: Path, catalog: pd.DataFrame) -> None:
+    ids = [f"{i:03d}" for i in range(20)]
+    catalog.assign(video_id=ids, identity=ids).to_csv(tmp_path / "c.csv", index=False)
+    found = load_catalog(tmp_path / "c.csv")
+    assert found.video_id.tolist() == ids and found.identity.tolist() == ids
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="does not exist"):
+        load_catalog(tmp_path / "none.parquet")
+    for name, content in (("c.parquet", b"no parquet"), ("c.csv", b""), ("d.csv", b"\xff\xfe\x00")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CatalogError, match=name):
+            load_catalog(tmp_path / name)
+
+
+def test_paths_stay_inside_the_folder(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    assert resolve("a/b.mp4", inside) == (inside / "a/b.mp4").resolve()
+    assert resolve("/else/b.mp4", inside) == Path("/else/b.mp4")
+    (inside / "link").symlink_to(outside)
+    for path in ("../out/b.mp4", "link/b.mp4"):
+        with pytest.raises(CatalogError, match="leads out of"):
+            resolve(path, inside)
+
+
+@pytest.mark.parametrize("group", [None, "identity"])
+def test_splits_have_the_papers_shares(catalog: pd.DataFrame, group: str | None) -> None:
+    found = split_catalog(catalog, seed=3, group=group)
+    share = found.split.value_counts(normalize=True)
+    np.testing.assert_allclose(share[["train", "val", "test"]], [0.7, 0.15, 0.15], atol=0.11)
+    pd.testing.assert_frame_equal(found, split_catalog(catalog, seed=3, group=group))
+    if group:
+        assert found.groupby("identity").split.nunique().max() == 1
+
+
+def test_impossible_splits(catalog: pd.DataFrame) -> None:
+    with pytest.raises(CatalogError, match="sum to 1"):
+        split_catalog(catalog, (0.5, 0.1, 0.1))
+    with pytest.raises(CatalogError, match="at least 3 videos with different identity"):
+        split_catalog(catalog.head(4), group="identity")
+
+
+def test_three_people_make_three_splits(catalog: pd.DataFrame) -> None:
+    assert split_catalog(catalog.head(6), group="identity").split.nunique() == 3
+
+
+def test_missing_splits_are_completed_by_identity(catalog: pd.DataFrame) -> None:
+    found = complete_splits(validate_catalog(catalog))
+    assert set(found.split) == {"train", "val", "test"}
+    assert found.groupby("identity").split.nunique().max() == 1
+
+
+def test_official_splits_stay(catalog: pd.DataFrame) -> None:
+    given = validate_catalog(catalog.assign(split=["test"] * 6 + [""] * 14))
+    found = complete_splits(given, seed=1)
+    assert (found.split[:6] == "test").all()
+    assert found.split[6:].value_counts().to_dict() == {"train": 12, "val": 2}
+    assert found.groupby("identity").split.nunique().max() == 1
+    pd.testing.assert_frame_equal(complete_splits(found), found)
