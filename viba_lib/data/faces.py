@@ -1,7 +1,7 @@
 """Faces: detection, 68 landmarks and square crops (dlib, King 2009)."""
 
 import importlib.util
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,27 @@ def landmark_model() -> Path:
     return Path(spec.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
 
 
+# The landmark model takes a second to load, so a process loads it once for all its videos.
+@cache
+def _dlib_detector() -> Any:
+    return dlib.get_frontal_face_detector()
+
+
+@cache
+def _dlib_predictor() -> Any:
+    return dlib.shape_predictor(str(landmark_model()))
+
+
 class FaceDetector:
     """dlib's frontal detector and its 68-point landmarks."""
 
-    @cached_property
+    @property
     def _detector(self) -> Any:
-        return dlib.get_frontal_face_detector()
+        return _dlib_detector()
 
-    @cached_property
+    @property
     def _predictor(self) -> Any:
-        return dlib.shape_predictor(str(landmark_model()))
+        return _dlib_predictor()
 
     def boxes(self, frame: np.ndarray) -> list[Box]:
         """Boxes (left, top, right, bottom) in pixels of faces in a frame (H, W, 3), largest first.
