@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from viba_lib import book
@@ -56,7 +57,8 @@ def run_nbval(source: Path, folder: Path, roots: tuple[Path, Path]) -> subproces
     """Execute a copy of a chapter at the tiny profile, checked by nbval (lax)."""
     values = {"profile": "tiny", "data_root": str(roots[0]), "results_root": str(roots[1])}
     copy = folder / f"{source.stem}.ipynb"
-    nbformat.write(parameterize_notebook(book.as_notebook(source), values), copy)
+    nbformat.write(book.as_notebook(source), copy)
+    nbformat.write(parameterize_notebook(load_notebook_node(str(copy)), values), copy)
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=300", "-q"]
     command += ["-p", "no:cacheprovider", "--rootdir", str(folder), "-c", "/dev/null", str(copy)]
     return subprocess.run(
