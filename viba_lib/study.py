@@ -63,6 +63,18 @@ def _code(*modules: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def _meant(folder: str | Path) -> Path:
+    """A folder given as seen from notebooks/, also where a chapter runs from the folder above it.
+
+    papermill leaves a kernel in the folder it was called from: `../data` would lead out of the
+    project there.
+    """
+    folder = Path(folder)
+    notebooks = Path("notebooks")
+    above = folder.parts[:1] == ("..",) and (notebooks / "01_information_bottleneck.py").is_file()
+    return notebooks / folder if above else folder
+
+
 class Study:
     """One run of a profile: every method computes its stage or loads the cached result.
 
@@ -91,8 +103,8 @@ class Study:
         progress: Progress = lambda _: None,
     ) -> None:
         self.profile: Profile = load_profile(profile)
-        self.data_root, self.seed, self.device = Path(data_root), int(seed), device
-        self.root = Path(results_root) / self.profile.name
+        self.data_root, self.seed, self.device = _meant(data_root), int(seed), device
+        self.root = _meant(results_root) / self.profile.name
         self.progress = progress
         try:
             torch.zeros(1, device=device)
