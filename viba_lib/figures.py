@@ -4,6 +4,7 @@ Functions return a `matplotlib.figure.Figure` that pyplot does not know, so a no
 once: as the value of its cell.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,8 +40,17 @@ mpl.rcParams.update(
 )
 
 
+class NotebookFigure(Figure):
+    """A figure that a notebook shows as a picture without pyplot's help."""
+
+    def _repr_png_(self) -> bytes:
+        data = io.BytesIO()
+        self.savefig(data, format="png", bbox_inches="tight", dpi=self.dpi)
+        return data.getvalue()
+
+
 def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = NotebookFigure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
