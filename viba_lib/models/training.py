@@ -1,5 +1,6 @@
 """Training of both detectors: progress, best weights kept, resumption after a kill."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -179,7 +180,7 @@ def _step(
                 module.eval()
     # Linear warm-up, then a cosine to zero.
     warm = min(1.0, (step + 1) / max(1, settings.warmup))
-    rate = settings.learning_rate * warm * 0.5 * (1 + np.cos(np.pi * step / settings.steps))
+    rate = settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
