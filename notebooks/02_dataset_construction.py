@@ -46,18 +46,30 @@ HTML(study.banner())
 # ## Sources
 #
 # Each source is pinned by version and hash. Public figures are not manipulated, and no identity is
-# put on another face. See [the page of the data set](../book/dataset.md) for origins.
+# put on another face. Where a package does not say where a film comes from, the table says so.
+# [The page of the data set](../book/dataset.md) tells more.
 
 # %%
+import numpy as np
 import pandas as pd
 
 from viba_lib.data.sources.packages import default_files
 
 files = default_files(study.profile.dataset.sources)
-pd.DataFrame(
-    [(f.name, f.package, f.identity, f.split, f.licence) for f in files],
-    columns=["file", "package", "identity", "split", "licence"],
-)
+pd.set_option("display.max_colwidth", 120)
+columns = ["name", "package", "version", "identity", "split", "origin", "licence"]
+pd.DataFrame([{c: getattr(f, c) for c in columns} for f in files])
+
+# %% [markdown]
+# One real face of each person, as the spatial detector sees it. Expect cameras to differ as much as
+# faces do: compression, sharpness and light are what a detector must not mistake for an artefact.
+
+# %% mystnb={"image": {"alt": "One unmanipulated face crop of each person in the data set, with the name of the split under it."}, "figure": {"caption": "A real frame of each identity, and the split that the identity belongs to.", "name": "fig-real"}}
+from viba_lib import figures
+
+real = study.frames().query("label == 0").groupby("identity").head(1)
+names = [f"{r.identity} ({r.split})" for r in real.itertuples()]
+figures.frames_grid(study.images("xception", real), names, columns=4)
 
 # %% [markdown]
 # ## Planted artefacts
@@ -66,21 +78,28 @@ pd.DataFrame(
 # sharpness, size and place and blended back onto the same face under a soft mask. Expect some to be
 # plain to see and others, like a thin blending edge, to need a second look.
 
-# %% mystnb={"image": {"alt": "Face crops, one per planted method, each with the planted region outlined in cyan: whole face, mouth, eyes and brows, nose and cheeks, chin and neck, and a ring along the edge of the face."}, "figure": {"caption": "One held-out frame per spatial method. The mask of the artefact is outlined in cyan.", "name": "fig-planted"}}
-from viba_lib import figures
-
+# %% mystnb={"image": {"alt": "Face crops, one per planted method, each with the planted region outlined in cyan: whole face, mouth, eyes and brows, nose and cheeks, chin and neck, and a ring along the edge of the face."}, "figure": {"caption": "One frame per spatial method, from the test split where it holds the method. The mask of the artefact is outlined in cyan.", "name": "fig-planted"}}
 fakes = study.frames(detector="xception").query("label == 1")
 one_each = fakes.sort_values("split").groupby("method").head(1).sort_values("method").head(6)
 images, masks = study.images("xception", one_each), study.masks("xception", one_each)
 figures.outlined_grid(images, masks, one_each.method.tolist(), columns=3)
 
 # %% [markdown]
+# Inside the outlines colour, sharpness, size or place differ from the real frame; outside, every pixel
+# is the camera's, up to compression. This is the ground truth that the chapters after this one measure maps by.
+#
 # Three methods are temporal: a region that **jitters**, **lags** behind or **freezes**. Each single
 # frame of them is real; only the motion is not. The flow map shows what no frame does.
 
-# %% mystnb={"image": {"alt": "Colour-coded optical flow maps of temporal fakes with the disturbed region outlined; inside the outline the flow differs from that of the rest of the face."}, "figure": {"caption": "Flow maps of temporal fakes, hue for direction and brightness for speed. The disturbed region is outlined.", "name": "fig-temporal"}}
+# %% mystnb={"image": {"alt": "Colour-coded optical flow maps of temporal fakes with the disturbed region outlined; inside the outline the flow differs from that of the rest of the face."}, "figure": {"caption": "Flow maps of temporal fakes, of each method the one with most motion in the region: hue for direction, brightness for speed. The disturbed region is outlined.", "name": "fig-temporal"}}
 moving = study.frames(detector="flow-vgg11").query("label == 1")
-one_each = moving.groupby("method").head(1).sort_values("method")
+regions = study.masks("flow-vgg11", moving)
+lengths = [
+    np.linalg.norm(study.scaled_flow(study.clip(r.video_id).flow[r.position]), axis=2)
+    for r in moving.itertuples()
+]
+moving = moving.assign(inside=(np.stack(lengths) * regions).mean((1, 2)))
+one_each = moving.sort_values("inside").groupby("method").tail(1).sort_values("method")
 flows, masks = study.images("flow-vgg11", one_each), study.masks("flow-vgg11", one_each)
 figures.outlined_grid(flows, masks, one_each.method.tolist(), columns=3)
 
@@ -92,7 +111,7 @@ figures.outlined_grid(flows, masks, one_each.method.tolist(), columns=3)
 # %%
 from viba_lib.evaluation.paper import TABLE_1
 
-TABLE_1
+pd.concat([TABLE_1, pd.DataFrame([{"dataset": "total", "videos": TABLE_1.videos.sum()}])])
 
 # %%
 catalog = study.catalog()
@@ -136,22 +155,30 @@ found = key_frames(differences, threshold)
 figures.key_frame_plot(without_baseline(differences), found, threshold)
 
 # %% [markdown]
+# Still stretches of the film give no key frame, which is what the method is for: the detectors learn
+# nothing from the same picture twice.
+#
 # ## From a frame to the inputs
 #
 # dlib {cite}`king2009dlib` finds the face; a square 1.3 times its box is cut out at 299 px for
 # Xception. The same square of the key frame *and of its successor* at 256 px gives the flow map
-# {cite}`farneback2003`: this is the paper's Figure 3.
+# {cite}`farneback2003`: this is the paper's Figure 3. The pair below is from a temporal fake; try to
+# tell from its two frames alone.
 
 # %% mystnb={"image": {"alt": "Four pictures in a row: a face crop, the same crop one frame later, the flow map between them in colours, and the length of the flow."}, "figure": {"caption": "The Appendix D pipeline on one pair: key frame, successor, flow in colour, speed in pixels.", "name": "fig-pipeline"}}
 from viba_lib.data.flow import flow_to_rgb
 
-clip = study.clip(moving.video_id.iloc[0])
-flow = clip.flow[0].astype("float32").transpose(1, 2, 0)
+row = one_each.iloc[0]
+clip, at = study.clip(row.video_id), row.position
+flow = clip.flow[at].astype("float32").transpose(1, 2, 0)
 speed = figures.grey_picture((flow**2).sum(2) ** 0.5)
-steps = [clip.pairs[0, 0], clip.pairs[0, 1], flow_to_rgb(flow), speed]
+steps = [clip.pairs[at, 0], clip.pairs[at, 1], flow_to_rgb(flow), speed]
 figures.frames_grid(steps, ["key frame", "successor", "flow", "speed"])
 
 # %% [markdown]
+# Where the two crops look alike, the flow map still shows which part of the face moved, and where to.
+# The network gets the vectors themselves, not these colours, less their median: the head's own motion.
+#
 # ## What was left out
 #
 # A video that cannot be decoded, or a frame without a face, does not stop a run: it becomes a row of
