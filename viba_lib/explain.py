@@ -186,9 +186,13 @@ def _write(
             {
                 "relevance": (("frame", "y", "x"), maps, {"units": "bits per pixel"}),
                 "p_fake": ("frame", p_fake),
-                "square": (("frame", "corner"), clip.squares),
+                "square": (
+                    ("frame", "value"),
+                    clip.squares,
+                    {"units": "pixels of the frame", "value": "centre x, centre y, side"},
+                ),
             },
-            coords={"frame": clip.frame, "corner": ["centre_x", "centre_y", "side"]},
+            coords={"frame": clip.frame},
             attrs={k: v for k, v in summary.items() if isinstance(v, str)},
         ).to_zarr(aside / "relevance.zarr", mode="w", consolidated=False)
         (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
