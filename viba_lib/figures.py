@@ -18,9 +18,13 @@ from matplotlib.figure import Figure
 from viba_lib.overlay import colours
 
 REAL, FAKE = "#0173b2", "#de8f05"  # seaborn's colour-blind palette
+# Whatever is neither real nor fake takes the rest of that palette, so that two colours keep one
+# meaning throughout the book.
+OTHERS = ("#029e73", "#cc78bc", "#ca9161", "#56b4e9")
+FIRST, SECOND = OTHERS[:2]
 # One grey is readable on white and on black pages alike, since backgrounds are transparent.
 INK = "#7f7f7f"
-sns.set_theme(style="ticks", context="notebook", palette=[REAL, FAKE])
+sns.set_theme(style="ticks", context="notebook", palette=list(OTHERS))
 mpl.rcParams.update(
     {
         "figure.facecolor": "none",
@@ -150,8 +154,8 @@ def key_frame_plot(differences: np.ndarray, indices: np.ndarray, threshold: floa
     """Frame differences without their baseline, and the key frames found in them."""
     figure, axes = _figure(7, 2.8)
     axis = axes[0, 0]
-    axis.plot(differences, color=REAL)
-    axis.plot(indices, differences[indices], "o", color=FAKE, ms=9)
+    axis.plot(differences, color=FIRST)
+    axis.plot(indices, differences[indices], "o", color=SECOND, ms=9)
     axis.axhline(threshold, color=INK, ls=":", lw=1)
     axis.set(xlabel="frame", ylabel="difference (share of the highest)")
     sns.despine(ax=axis)
@@ -163,13 +167,13 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
     figure, axes = _figure(8, 3 * len(histories), len(histories), 2)
     for row, (name, history) in enumerate(histories.items()):
         loss, auc = axes[row]
-        loss.plot(history.step, history.loss, color=REAL, marker="o", label="training")
+        loss.plot(history.step, history.loss, color=FIRST, marker="o", label="training")
         loss.plot(
-            history.step, history.val_loss, color=FAKE, marker="s", ls="--", label="validation"
+            history.step, history.val_loss, color=SECOND, marker="s", ls="--", label="validation"
         )
         loss.set(xlabel="step", ylabel=f"{name}: loss (nats)")
         loss.legend()
-        auc.plot(history.step, history.val_auc, color=FAKE, marker="s", ls="--")
+        auc.plot(history.step, history.val_auc, color=SECOND, marker="s", ls="--")
         auc.axhline(0.5, color=INK, ls=":", lw=1)
         auc.set(xlabel="step", ylabel="validation AUC", ylim=(0, 1.02))
         sns.despine(fig=figure)
@@ -194,16 +198,22 @@ def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], bins: int = 10) -> Figure:
-    """Reliability diagram: share right over confidence; `groups` is name -> (p_fake, labels)."""
+def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], bins: int = 15) -> Figure:
+    """Reliability diagram: share right over confidence, in the bins (lo, hi] of the ECE.
+
+    Parameters
+    ----------
+    groups : name -> p_fake (N,), labels (N,)
+    """
     figure, axes = _figure(5, 4.2)
     axis = axes[0, 0]
     axis.plot([0.5, 1], [0.5, 1], color=INK, ls=":", lw=1)
     for (name, (p_fake, labels)), marker in zip(groups.items(), "osd^", strict=False):
         confidence, right = np.maximum(p_fake, 1 - p_fake), (p_fake > 0.5) == labels
-        cut = np.clip(((confidence - 0.5) * 2 * bins).astype(int), 0, bins - 1)
+        cut = np.ceil(confidence * bins).clip(1, bins)
         points = [(confidence[cut == b].mean(), right[cut == b].mean()) for b in np.unique(cut)]
-        axis.plot(*zip(*points, strict=True), marker=marker, label=name)
+        if points:
+            axis.plot(*zip(*points, strict=True), marker=marker, label=name)
     axis.set(xlabel="confidence", ylabel="share right", xlim=(0.48, 1.02), ylim=(-0.02, 1.05))
     axis.legend()
     sns.despine(ax=axis)
@@ -232,7 +242,7 @@ def region_overlay(
     """The face regions over a crop (S, S, 3), with their letters."""
     figure, axes = _figure(7.5, 4.4)
     axis = axes[0, 0]
-    palette = sns.color_palette("colorblind", len(masks))
+    palette = sns.color_palette("colorblind")[2 : 2 + len(masks)]
     tinted = image.astype(float) / 255
     for colour, mask in zip(palette, masks.values(), strict=True):
         tinted[mask] = 0.55 * tinted[mask] + 0.45 * np.array(colour)
@@ -250,7 +260,7 @@ def region_frequencies(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
     figure, axes = _figure(8, 3.6)
     axis = axes[0, 0]
     sns.barplot(frame, x="region", y="share", hue="who", order=list(order), ax=axis,
-                palette="colorblind")  # fmt: skip
+                palette=list(OTHERS[: frame.who.nunique()]))  # fmt: skip
     axis.set(xlabel="region", ylabel="share of fake videos", ylim=(0, 1))
     axis.legend(title="")
     sns.despine(ax=axis)
@@ -264,7 +274,7 @@ def history_plot(history: Mapping[str, Any]) -> Figure:
         "model_loss": "cross-entropy (nats)",
         "information_loss": "information (nats per unit)",
     }
-    for axis, (key, label), colour in zip(axes[0], names.items(), (REAL, FAKE), strict=True):
+    for axis, (key, label), colour in zip(axes[0], names.items(), (FIRST, SECOND), strict=True):
         values = np.asarray(history[key])
         axis.plot(np.arange(1, len(values) + 1), values.mean(1), marker="o", color=colour)
         axis.set(xlabel="step", ylabel=label)
@@ -294,17 +304,29 @@ def lines(frame: pd.DataFrame, x: str, y: Sequence[str], xlabel: str, ylabel: st
     return figure
 
 
-def intervals(frame: pd.DataFrame, measures: Sequence[str], labels: str = "name") -> Figure:
-    """Values with intervals (columns m, m_low, m_high): one panel per measure."""
+def intervals(
+    frame: pd.DataFrame,
+    measures: Sequence[str],
+    labels: str = "name",
+    chance: Mapping[str, float] | None = None,
+) -> Figure:
+    """Values with intervals (columns m, m_low, m_high): one panel per measure.
+
+    Parameters
+    ----------
+    chance : value of a measure that chance gives, drawn as a dotted line
+    """
     figure, axes = _figure(3.2 * len(measures), 0.5 * len(frame) + 1.6, 1, len(measures))
     at = np.arange(len(frame))[::-1]
     for number, (axis, measure) in enumerate(zip(axes[0], measures, strict=True)):
         low, high = frame.get(f"{measure}_low"), frame.get(f"{measure}_high")
         if low is not None and high is not None:
             axis.hlines(at, low, high, color=INK)
-        axis.plot(frame[measure], at, "o", color=REAL, ms=8)
+        axis.plot(frame[measure], at, "o", color=FIRST, ms=8)
         axis.set_yticks(at, frame[labels] if number == 0 else [""] * len(frame))
         axis.set_xlabel(measure)
+        if chance and measure in chance:
+            axis.axvline(chance[measure], color=INK, ls=":", lw=1)
         axis.set_ylim(-0.6, len(frame) - 0.4)
         sns.despine(ax=axis)
     return figure
@@ -335,10 +357,31 @@ def paper_plot(table: pd.DataFrame) -> Figure:
     figure, axes = _figure(7, 0.6 * len(table) + 1.4)
     axis, at = axes[0, 0], np.arange(len(table))[::-1]
     axis.hlines(at, table.low, table.high, color=INK)
-    axis.plot(table.run, at, "o", color=REAL, ms=9, label="this run")
-    axis.plot(table.paper, at, "D", color=FAKE, ms=8, label="the paper")
+    axis.plot(table.run, at, "o", color=FIRST, ms=9, label="this run")
+    axis.plot(table.paper, at, "D", color=SECOND, ms=8, label="the paper")
     axis.set_yticks(at, table.row)
     axis.set_xlabel(str(table.measure.iloc[0]))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     sns.despine(ax=axis)
+    return figure
+
+
+def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure:
+    """Share of right decisions per method, without and with the bottleneck; a panel per detector.
+
+    Parameters
+    ----------
+    groups : name -> columns method, frames, without, with_bottleneck
+    """
+    height = 0.5 * max(map(len, groups.values())) + 1.8
+    figure, axes = _figure(4.6 * len(groups), height, 1, len(groups))
+    for axis, (name, frame) in zip(axes[0], groups.items(), strict=True):
+        at = np.arange(len(frame))[::-1]
+        axis.hlines(at, frame.without, frame.with_bottleneck, color=INK, lw=1.5)
+        axis.plot(frame.without, at, "o", color=FIRST, ms=9, label="without")
+        axis.plot(frame.with_bottleneck, at, "D", color=SECOND, ms=6, label="with bottleneck")
+        axis.set_yticks(at, [f"{m} ({n})" for m, n in zip(frame.method, frame.frames, strict=True)])
+        axis.set(xlabel=f"{name}: share right", xlim=(-0.04, 1.04), ylim=(-0.6, len(frame) - 0.4))
+        sns.despine(ax=axis)
+    axes[0, 0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure

@@ -2,8 +2,9 @@
 
 import html
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,7 +12,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from viba_lib.baselines import centred_gaussian, grad_cam, random_maps
 from viba_lib.data.catalog import resolve
+from viba_lib.data.preparation import PreparedClip
 from viba_lib.errors import VibaError
 from viba_lib.evaluation.agreement import (
     REGIONS,
@@ -19,6 +22,7 @@ from viba_lib.evaluation.agreement import (
     planted_regions,
     region_masks,
     regions_of,
+    vote,
 )
 from viba_lib.evaluation.consistency import (
     highlight,
@@ -27,32 +31,37 @@ from viba_lib.evaluation.consistency import (
     region_persistence,
     temporal_consistency,
 )
-from viba_lib.evaluation.detection import bootstrap_interval, detection_metrics
+from viba_lib.evaluation.detection import bootstrap_intervals, detection_metrics
 from viba_lib.evaluation.faithfulness import mass_inside, mass_ratio, pointing_game
-from viba_lib.evaluation.paper import TABLE_2, TABLE_3, TABLE_4
+from viba_lib.evaluation.paper import TABLE_1, TABLE_2, TABLE_3, TABLE_4
+from viba_lib.evaluation.significance import mcnemar
 from viba_lib.overlay import overlay, overlay_video, paste_back, video_html
 from viba_lib.study import DETECTORS, Study
-from viba_lib.video import read_video
+from viba_lib.video import iter_frames
 
-DETECTION = ("accuracy", "precision", "recall", "auc", "ece")
 CONSISTENCY = ("iou", "tcs", "rpi", "persistence")
-PAPER_SIZE = 924
+PAPER_SIZE = 924  # pixels a side, section 3.4
+WIDEST = 640  # pixels of an embedded video, for pages that load on a phone
 
 
 def with_intervals(
-    frame: pd.DataFrame, measures: Sequence[str], column: str, draws: int, seed: int
+    frame: pd.DataFrame,
+    statistics: Callable[[pd.DataFrame], Mapping[str, float]],
+    study: Study,
 ) -> dict[str, float]:
-    """Measures of decisions by `column`, each with a 95 % interval from a bootstrap over videos."""
-    values = detection_metrics(frame.label.to_numpy(), frame[column].to_numpy())
+    """Statistics of rows as m, m_low, m_high, with 95 % intervals from a bootstrap over videos."""
+    ends = bootstrap_intervals(
+        frame, statistics, draws=study.profile.evaluation.draws, seed=study.seed
+    )
     row: dict[str, float] = {}
-    for measure in measures:
-
-        def statistic(part: pd.DataFrame, measure: str = measure) -> float:
-            return detection_metrics(part.label.to_numpy(), part[column].to_numpy())[measure]
-
-        low, high = bootstrap_interval(frame, statistic, draws=draws, seed=seed)
-        row |= {measure: values[measure], f"{measure}_low": low, f"{measure}_high": high}
+    for name, value in statistics(frame).items():
+        row |= {name: value, f"{name}_low": ends[name][0], f"{name}_high": ends[name][1]}
     return row
+
+
+def detection(column: str) -> Callable[[pd.DataFrame], dict[str, float]]:
+    """Detection measures of rows, decided by the probabilities in a column."""
+    return lambda rows: detection_metrics(rows.label.to_numpy(), rows[column].to_numpy())
 
 
 def held_out_table(study: Study) -> pd.DataFrame:
@@ -61,8 +70,7 @@ def held_out_table(study: Study) -> pd.DataFrame:
     for detector in DETECTORS:
         found = study.predictions(detector)
         found = found[(found.split == "test") & found.judged]
-        draws = min(200, study.profile.evaluation.draws)
-        row = with_intervals(found, ("accuracy", "auc"), "p_fake", draws, study.seed)
+        row = with_intervals(found, detection("p_fake"), study)
         rows.append(
             {"name": detector, "frames": len(found), "videos": found.video_id.nunique()} | row
         )
@@ -82,10 +90,45 @@ def table_2(study: Study) -> pd.DataFrame:
     for detector in DETECTORS:
         frame, _ = explained(study, detector)
         for injected, column in ((False, "p_fake"), (True, "p_fake_bottleneck")):
-            draws = min(200, study.profile.evaluation.draws)
-            row = with_intervals(frame, DETECTION, column, draws, study.seed)
+            row = with_intervals(frame, detection(column), study)
             name = f"{detector} {'+' if injected else '-'}"
             rows.append({"name": name, "detector": detector, "bottleneck": injected} | row)
+    return pd.DataFrame(rows)
+
+
+def detection_by_method(study: Study, detector: str) -> pd.DataFrame:
+    """Share of right decisions per method, without and with the bottleneck.
+
+    Returns
+    -------
+    method ("real" for real frames), frames, videos, without, with_bottleneck; shares 0 to 1.
+    """
+    frame, _ = explained(study, detector)
+    frame = frame.assign(
+        method=frame.method.where(frame.label == 1, "real"),
+        without=(frame.p_fake > 0.5) == frame.label,
+        with_bottleneck=(frame.p_fake_bottleneck > 0.5) == frame.label,
+    )
+    groups = frame.groupby("method", sort=True)
+    found = groups[["without", "with_bottleneck"]].mean()
+    found.insert(0, "frames", groups.size())
+    found.insert(1, "videos", groups.video_id.nunique())
+    return found.reset_index().sort_values("method", key=lambda m: m != "real", kind="stable")
+
+
+def mcnemar_tests(study: Study) -> pd.DataFrame:
+    """McNemar's test of decisions without against with the bottleneck, per detector.
+
+    Returns
+    -------
+    detector, only_without and only_with (frames that only this one got right), p_value.
+    """
+    rows = []
+    for detector in DETECTORS:
+        frame, _ = explained(study, detector)
+        test = mcnemar(frame.label.to_numpy(), frame.p_fake > 0.5, frame.p_fake_bottleneck > 0.5)
+        row = {"only_without": test["only_first"], "only_with": test["only_second"]}
+        rows.append({"detector": detector, **row, "p_value": test["p_value"]})
     return pd.DataFrame(rows)
 
 
@@ -120,74 +163,108 @@ def table_3(study: Study, threshold: float = 0.5) -> pd.DataFrame:
         videos = consistency_by_video(study, detector, threshold)
         for label in ("fake", "real"):
             part = videos[videos.label == label]
-            row: dict[str, object] = {"name": f"{detector} {label}", "detector": detector}
-            row |= {"label": label, "videos": len(part)}
-            for measure in CONSISTENCY:
-
-                def mean(drawn: pd.DataFrame, measure: str = measure) -> float:
-                    return float(drawn[measure].mean())
-
-                low, high = bootstrap_interval(part, mean, draws=200, seed=study.seed)
-                row |= {measure: part[measure].mean(), f"{measure}_low": low}
-                row |= {f"{measure}_high": high}
-            rows.append(row)
+            row = {"name": f"{detector} {label}", "detector": detector, "label": label}
+            measured = with_intervals(part, lambda v: v[list(CONSISTENCY)].mean().to_dict(), study)
+            rows.append(row | {"videos": len(part)} | measured)
     return pd.DataFrame(rows)
 
 
-def regions_by_video(study: Study, detector: str, top: int = 3) -> pd.DataFrame:
-    """Planted regions and highlighted regions of each explained fake test video."""
+def read_annotations(path: str | Path) -> pd.DataFrame:
+    """Human annotations from a CSV: annotator, video, regions (letters such as LB).
+
+    Raises
+    ------
+    VibaError
+        No such file, or missing columns.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise VibaError(f'annotations {path} do not exist; expected a CSV, or "" for none')
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = {"annotator", "video", "regions"} - set(frame)
+    if missing:
+        raise VibaError(
+            f"{path} has columns {list(frame)}; expected annotator, video, regions: "
+            f"{', '.join(sorted(missing))} missing"
+        )
+    return frame
+
+
+def _planted_letters(study: Study, row: pd.Series, clip: PreparedClip) -> str:
+    """Planted regions of a video, the one that most of the mask lies in first; "" if unknown."""
+    region = row["region"] if row.get("region") else row["method"]
+    if study.profile.dataset.kind != "planted" or not region:
+        return ""
+    mask = clip.masks.astype(float).mean(0)
+    regions = region_masks(clip.landmarks.mean(0), mask.shape[0])
+    letters = sorted(planted_regions(region))
+    return "".join(sorted(letters, key=lambda k: mask[regions[k]].sum(), reverse=True))
+
+
+def regions_by_video(
+    study: Study, detector: str, top: int = 3, annotations: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Annotated and highlighted regions of each explained fake test video.
+
+    Parameters
+    ----------
+    annotations : see `read_annotations`; videos without any are left out. With None the planted
+        regions stand in for annotations.
+
+    Returns
+    -------
+    video_id, method, annotated (letters, the `top` most frequent first), found (letters,
+    strongest first).
+    """
     frame, maps = explained(study, detector)
     catalog = study.catalog().set_index("video_id")
+    votes: dict[str, str] = {}
+    if annotations is not None:
+        groups = annotations.groupby(annotations.video.astype(str))
+        votes = {str(video): vote(group.regions, top) for video, group in groups}
     rows = []
     for video_id, group in frame[frame.label == 1].groupby("video_id", sort=True):
-        clip = study.clip(str(video_id))
+        clip, row = study.clip(str(video_id)), catalog.loc[video_id]
+        known = _planted_letters(study, row, clip) if annotations is None else votes.get(video_id)
+        if not known:
+            continue
         relevance = maps.relevance.values[group.index].mean(0)
         masks = region_masks(clip.landmarks.mean(0), relevance.shape[0])
-        row = catalog.loc[video_id]
-        region = row["region"] if row.get("region") else row["method"]
-        rows.append(
-            {
-                "video_id": video_id,
-                "method": row["method"],
-                "annotated": "".join(sorted(planted_regions(region))) if region else "",
-                "found": "".join(regions_of(relevance, masks, top)),
-            }
-        )
+        found = "".join(regions_of(relevance, masks, top))
+        rows.append((video_id, row["method"], known, found))
     return pd.DataFrame(rows, columns=["video_id", "method", "annotated", "found"])
 
 
 def table_4(study: Study, top: int = 3, annotations: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Agreement of highlighted with annotated regions (paper's Table 4).
+    """Agreement of highlighted with annotated regions, with intervals (paper's Table 4).
 
     Parameters
     ----------
-    annotations : video, regions (letters), one row per annotator and video; None = the planted
-        regions. With several annotators, a video's regions are the `top` most frequent ones.
+    annotations : see `regions_by_video`
     """
+
+    def agreement(videos: pd.DataFrame) -> dict[str, float]:
+        found = agreement_table(videos.annotated.tolist(), videos.found.tolist())
+        return found.drop("videos").to_dict()
+
     rows = []
     for detector in DETECTORS:
-        videos = regions_by_video(study, detector, top)
-        if annotations is not None:
-            votes = {
-                str(video): pd.Series(list("".join(group.regions))).value_counts().index[:top]
-                for video, group in annotations.groupby("video")
-            }
-            videos = videos[videos.video_id.isin(votes)]
-            videos = videos.assign(annotated=[set(votes[v]) for v in videos.video_id])
-        scores = agreement_table(
-            [set(a) for a in videos.annotated], [list(f) for f in videos.found]
-        )
-        rows.append({"detector": detector, **scores.to_dict()})
+        videos = regions_by_video(study, detector, top, annotations)
+        row = {"detector": detector, "videos": len(videos)}
+        rows.append(row | with_intervals(videos, agreement, study))
     return pd.DataFrame(rows)
 
 
-def region_shares(study: Study, top: int = 3) -> pd.DataFrame:
-    """Share of fake test videos in which each region is planted or highlighted (Figure 2)."""
+def region_shares(
+    study: Study, top: int = 3, annotations: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Share of fake test videos in which each region is annotated or highlighted (Figure 2)."""
     rows = []
+    source = "planted" if annotations is None else "annotated"
     for detector in DETECTORS:
-        videos = regions_by_video(study, detector, top)
+        videos = regions_by_video(study, detector, top, annotations)
         for column, who in (
-            ("annotated", f"planted for {detector}"),
+            ("annotated", f"{source} for {detector}"),
             ("found", f"VIBA, {detector}"),
         ):
             for region in REGIONS:
@@ -235,40 +312,91 @@ def localisation(study: Study, detector: str, maps: xr.Dataset | None = None) ->
     return pd.DataFrame(rows, columns=names)
 
 
-def paper_beside_run(study: Study) -> pd.DataFrame:
-    """Every number of the paper's Tables 2 to 4 beside this run's, with its interval and status."""
-    rows = []
-    for table, paper, run, keys, chapter in (
-        (
-            "Table 2",
-            TABLE_2,
-            table_2(study),
-            ["detector", "bottleneck"],
-            "08_detection_performance",
+def explainers(study: Study, detector: str) -> pd.DataFrame:
+    """Localisation of VIBA's maps, of Grad-CAM's at the same layer, and of maps that know nothing.
+
+    Returns
+    -------
+    As `localisation`, for every explained fake frame, and explainer.
+    """
+    _, maps = explained(study, detector)
+    fake = maps.isel(item=np.flatnonzero(maps.label.values == 1))
+    known = study.frames(detector=detector).set_index(["video_id", "position"])
+    pairs = list(zip(fake.video_id.values.astype(str), fake.position.values, strict=True))
+    rows = known.loc[pairs].reset_index()
+    shape = fake.relevance.shape
+    found = {
+        "VIBA": fake.relevance.values,
+        "Grad-CAM": grad_cam(
+            study.detector(detector), study.layer(detector), study.inputs(detector, rows)
         ),
+        "centred blob": centred_gaussian(shape),
+        "random": random_maps(shape, study.seed),
+    }
+    parts = [
+        localisation(study, detector, fake.assign(relevance=(("item", "y", "x"), values))).assign(
+            explainer=name
+        )
+        for name, values in found.items()
+    ]
+    return pd.concat(parts, ignore_index=True).assign(detector=detector)
+
+
+def explainer_table(study: Study) -> pd.DataFrame:
+    """Means of `explainers` over frames, with 95 % intervals over videos."""
+    rows = []
+    for detector in DETECTORS:
+        for name, part in explainers(study, detector).groupby("explainer", sort=False):
+            means = with_intervals(part, lambda v: v[["ratio", "hit"]].mean().to_dict(), study)
+            row = {"name": f"{detector}, {name}", "detector": detector, "explainer": name}
+            rows.append(row | {"frames": len(part), "area": part.area.mean()} | means)
+    return pd.DataFrame(rows)
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _table_1(study: Study) -> list[dict[str, object]]:
+    """The paper's numbers of videos per data set beside the catalog's."""
+    counts = study.catalog().dataset.map(_plain).value_counts()
+    rows: list[dict[str, object]] = []
+    for name, paper in TABLE_1.itertuples(index=False):
+        run = int(counts.get(_plain(name), 0))
+        rows.append({"table": "Table 1", "row": name, "measure": "videos", "paper": paper,
+                     "run": run, "low": run, "high": run,
+                     "status": _status(study, paper, run, run),
+                     "chapter": "02_dataset_construction"})  # fmt: skip
+    return rows
+
+
+def paper_beside_run(study: Study) -> pd.DataFrame:
+    """Every number of the paper's Tables 1 to 4 beside this run's.
+
+    Returns
+    -------
+    table, row, measure, paper, run, low and high (95 % interval of the run), status, chapter.
+    """
+    rows = _table_1(study)
+    for table, paper, run, keys, chapter in (
+        ("Table 2", TABLE_2, table_2(study), ["detector", "bottleneck"],
+         "08_detection_performance"),
         ("Table 3", TABLE_3, table_3(study), ["detector", "label"], "09_consistency"),
         ("Table 4", TABLE_4, table_4(study), ["detector"], "10_human_agreement"),
-    ):
-        joined = paper.merge(run, on=keys, suffixes=("_paper", ""))
-        measures = [c for c in paper if c not in keys]
-        for _, row in joined.iterrows():
-            for measure in measures:
+    ):  # fmt: skip
+        for _, row in paper.merge(run, on=keys, suffixes=("_paper", "")).iterrows():
+            for measure in (c for c in paper if c not in keys):
                 percent = measure not in ("ece", "iou", "tcs", "rpi")
-                scale = 100 if percent else 1
-                low, high = (row.get(f"{measure}_{end}", np.nan) * scale for end in ("low", "high"))
-                rows.append(
-                    {
-                        "table": table,
-                        "row": " ".join(_cell(row[k]) for k in keys),
-                        "measure": measure + (" (%)" if percent else ""),
-                        "paper": row[f"{measure}_paper"],
-                        "run": row[measure] * scale,
-                        "low": low,
-                        "high": high,
-                        "status": _status(study, row[f"{measure}_paper"], low, high),
-                        "chapter": chapter,
-                    }
+                value, low, high = (
+                    float(row[measure + end]) * (100 if percent else 1)
+                    for end in ("", "_low", "_high")
                 )
+                printed = float(row[f"{measure}_paper"])
+                rows.append({"table": table, "row": " ".join(_cell(row[k]) for k in keys),
+                             "measure": measure + (" (%)" if percent else ""), "paper": printed,
+                             "run": value, "low": low, "high": high,
+                             "status": _status(study, printed, low, high),
+                             "chapter": chapter})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -278,9 +406,9 @@ def _cell(value: object) -> str:
 
 def _status(study: Study, paper: float, low: float, high: float) -> str:
     if study.profile.name != "paper":
-        return "other data: not comparable"
+        return "not run: other data"
     if not np.isfinite(low):
-        return "no interval"
+        return "not run: too few videos"
     return "reproduced" if low <= paper <= high else "differs"
 
 
@@ -388,38 +516,56 @@ def bottleneck_types(study: Study, count: int) -> Explained:
     return Explained(images, masks, rows.method.tolist(), maps, pd.DataFrame(measures))
 
 
+def _film(
+    study: Study, detector: str, part: pd.DataFrame, relevance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (T, H, W, 3) of one explained video, and its maps (T, H, W) at the faces' places."""
+    clip = study.clip(str(part.video_id.iloc[0]))
+    row = study.catalog().set_index("video_id").loc[part.video_id.iloc[0]]
+    start, end = (float(row[k]) if pd.notna(row[k]) else None for k in ("start", "end"))
+    wanted, frames = set(part.frame), {}
+    film = iter_frames(resolve(row.path, study.catalog_root()), start, end)
+    for number, frame in enumerate(film):
+        if number in wanted:
+            frames[number] = frame
+        if len(frames) == len(wanted):
+            break
+    shown = np.stack([frames[number] for number in part.frame])
+    places = [clip.squares[position] for position in part.position]
+    maps = [paste_back(shown.shape[1:3], s, r) for s, r in zip(places, relevance, strict=True)]
+    zoom = min(1.0, WIDEST / max(shown.shape[1:3]))
+    size = (round(shown.shape[2] * zoom), round(shown.shape[1] * zoom))
+    small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in shown]
+    return np.stack(small), np.stack([cv2.resize(m, size) for m in maps])
+
+
 def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
-    """`<video>` elements of a real and a fake test video for each detector (chapter 07)."""
+    """`<video>` elements of a real and a fake test video for each detector (chapter 07).
+
+    Shown are the videos that the detector is surest about and right; the files are kept under
+    `results/<profile>/videos`.
+    """
     catalog = study.catalog().set_index("video_id")
     out = {}
     for detector in DETECTORS:
         frame, maps = explained(study, detector)
         for label, kind in ((1, "fake"), (0, "real")):
             part = frame[frame.label == label]
-            best = part.groupby("video_id").p_fake.mean().sort_values(ascending=not label).index[0]
-            part = part[part.video_id == best].sort_values("frame").head(max_frames)
-            clip = study.clip(str(best))
-            row = catalog.loc[best]
-            video = read_video(resolve(row.path, study.catalog_root()))
-            shown = video.frames[part.frame.to_numpy()]
-            squares = [clip.squares[p] for p in part.position]
-            shape = (shown.shape[1], shown.shape[2])
-            pasted = np.stack(
-                [
-                    paste_back(shape, s, r)
-                    for s, r in zip(squares, maps.relevance.values[part.index], strict=True)
-                ]
-            )
-            folder = study.root / "videos"
-            path = folder / f"{detector}-{kind}.mp4"
+            if part.empty:
+                out[f"{detector} {kind}"] = f"<p>The test split holds no {kind} video.</p>"
+                continue
+            sure = part.groupby("video_id").p_fake.mean().sort_values(ascending=not label)
+            part = part[part.video_id == sure.index[0]].sort_values("frame").head(max_frames)
+            shown, pasted = _film(study, detector, part, maps.relevance.values[part.index])
+            path = study.root / "videos" / f"{detector}-{kind}.mp4"
             overlay_video(path, shown, pasted, 2.0, part.p_fake.to_numpy())
-            still = overlay(shown[:1], pasted[:1])[0]
+            method = catalog.loc[sure.index[0], "method"]
             text = f"Relevance of {detector} on a {kind} video"
-            text += f", planted artefact: {row.method}" if row.method else ""
+            text += f", artefact: {method}" if method else ""
             text += f"; mean probability of fake {part.p_fake.mean():.2f}"
-            out[f"{detector} {kind}"] = (
-                f"{video_html(path, still, text)}<p>{html.escape(text)}.</p>"
-            )
+            still = overlay(shown[:1], pasted[:1])[0]
+            film = video_html(path, still, text)
+            out[f"{detector} {kind}"] = f"{film}<p>{html.escape(text)}.</p>"
     return out
 
 

@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.metrics import (
+    accuracy_score,
+    precision_recall_fscore_support,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+from sklearn.preprocessing import MultiLabelBinarizer
 from statsmodels.stats.contingency_tables import mcnemar as other_mcnemar
 
+from viba_lib.data.planted import SPATIAL
 from viba_lib.errors import VibaError
 from viba_lib.evaluation import (
     expected_calibration_error,
@@ -23,9 +32,10 @@ from viba_lib.evaluation.agreement import (
     planted_regions,
     region_masks,
     regions_of,
+    vote,
 )
 from viba_lib.evaluation.consistency import highlight, pixel_persistence
-from viba_lib.evaluation.detection import bootstrap_interval, detection_metrics
+from viba_lib.evaluation.detection import bootstrap_interval, bootstrap_intervals, detection_metrics
 from viba_lib.evaluation.faithfulness import mass_inside, mass_ratio, pointing_game
 from viba_lib.evaluation.significance import mcnemar
 
@@ -57,6 +67,16 @@ def test_equation_4_by_hand():
     assert np.isnan(region_persistence(square(0, 0)[None]))
     empty = np.stack([square(0, 0), np.zeros((10, 10), bool)])
     assert np.isnan(region_persistence(empty))
+    gap = np.stack([square(0, 0), square(0, 3), np.zeros((10, 10), bool), square(4, 3)])
+    assert region_persistence(gap) == pytest.approx(3 / np.hypot(10, 10))
+
+
+def test_equations_3_and_4_do_not_depend_on_the_frame_s_size():
+    clip = np.stack([square(0, 0), square(1, 3), square(4, 4)])
+    wide = clip.repeat(7, axis=1).repeat(7, axis=2)
+    assert temporal_consistency(wide) == pytest.approx(temporal_consistency(clip))
+    assert region_persistence(wide) == pytest.approx(region_persistence(clip))
+    assert mean_iou(wide) == pytest.approx(mean_iou(clip))
 
 
 def test_persistence_is_what_the_text_describes():
@@ -103,6 +123,25 @@ def test_detection_with_one_class_has_no_auc():
     assert np.isnan(found["auc"]) and found["recall"] == 0.5
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=30))
+def test_detection_is_scikit_learns(rows):
+    p, y = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    ours, decided = detection_metrics(y, p), p > 0.5
+    assert ours["accuracy"] == pytest.approx(accuracy_score(y, decided))
+    assert ours["precision"] == pytest.approx(precision_score(y, decided, zero_division=0))
+    assert ours["recall"] == pytest.approx(recall_score(y, decided, zero_division=0))
+    if len(set(y)) == 2:
+        assert ours["auc"] == pytest.approx(roc_auc_score(y, p))
+
+
+def test_bootstrap_leaves_out_draws_without_a_value():
+    frame = pd.DataFrame({"video_id": list("abcd"), "label": [0, 0, 0, 1], "p": [0.1, 0.2, 0.6, 1]})
+    found = bootstrap_intervals(frame, lambda d: detection_metrics(d.label, d.p), draws=100)
+    assert found["auc"] == (1, 1)
+    assert set(found) == {"accuracy", "precision", "recall", "auc", "ece"}
+
+
 def test_bootstrap_draws_videos():
     frame = pd.DataFrame({"video_id": list("aabbcc"), "value": [0, 0, 1, 1, 2, 2.0]})
     low, high = bootstrap_interval(frame, lambda d: float(d.value.mean()), draws=300)
@@ -120,10 +159,45 @@ def test_overlap_is_symmetric_and_one_for_a_subset():
 
 
 def test_agreement_by_hand():
-    found = agreement_table([{"L"}, {"B"}], [["L", "B"], ["N", "B"]])
-    assert found.top1 == 0.5 and found.overlap == 1 and found.recall == 1
-    assert found.precision == pytest.approx((1 + 0.5) / 2)
+    found = agreement_table(["L", "BC"], ["LB", "NB"])
+    # found L 1 of 1, B 1 of 2, N 0 of 1; annotated L 1 of 1, B 1 of 1, C 0 of 1
+    assert found.precision == pytest.approx((1 + 0.5 + 0) / 3)
+    assert found.recall == pytest.approx(2 / 3)
+    assert found.f1 == pytest.approx((1 + 2 / 3 + 0 + 0) / 4)
+    assert found.overlap == pytest.approx((1 + 0.5) / 2)
     assert agreement_table([], []).videos == 0
+    with pytest.raises(VibaError, match="as many"):
+        agreement_table(["L"], [])
+
+
+def test_top_1_asks_whether_the_first_annotated_region_is_highlighted():
+    assert agreement_table(["LB", "CN"], ["BL", "NE"]).top1 == 0.5
+
+
+answers = st.lists(
+    st.tuples(*[st.sets(st.sampled_from(list(REGIONS)), min_size=1).map("".join)] * 2),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(answers)
+def test_agreement_is_scikit_learns(pairs):
+    annotated, found = zip(*pairs, strict=True)
+    coder = MultiLabelBinarizer(classes=list(REGIONS)).fit([])
+    wanted = precision_recall_fscore_support(
+        coder.transform(annotated), coder.transform(found), average="macro", zero_division=np.nan
+    )
+    ours = agreement_table(annotated, found)
+    assert ours[["precision", "recall", "f1"]].tolist() == pytest.approx(list(wanted[:3]))
+
+
+def test_votes_of_annotators():
+    assert vote(["LB", "BL", "BN", "C"]) == "BLN"
+    assert vote(["LL", "B"], top=1) == "L", "one annotator, one voice"
+    assert vote([]) == ""
+    with pytest.raises(VibaError, match="letters"):
+        vote(["LX"])
 
 
 def face():
@@ -151,7 +225,7 @@ def test_regions_share_out_the_crop():
 def test_the_region_with_the_densest_relevance_comes_first():
     found = region_masks(face(), 120)
     assert regions_of(found["L"].astype(float), found, top=1) == ["L"]
-    assert planted_regions("mouth") == {"L"}
+    assert all(planted_regions(name) <= set(REGIONS) for name in SPATIAL)
     with pytest.raises(VibaError, match="planted region"):
         planted_regions("hat")
 

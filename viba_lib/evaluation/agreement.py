@@ -1,12 +1,11 @@
 """Agreement of maps with annotated regions: Table 4 and Figure 2 of the paper."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_fscore_support
-from sklearn.preprocessing import MultiLabelBinarizer
 
 from viba_lib.errors import VibaError
 
@@ -18,7 +17,7 @@ REGIONS = {
     "O": "Outside of face",
     "C": "Chin & neck",
 }
-_PLANTED = {
+_PLANTED: dict[str, set[str]] = {
     "whole_face": {"L", "B", "N", "E"},
     "mouth": {"L"},
     "eyes_brows": {"B"},
@@ -52,6 +51,9 @@ def _fill(points: np.ndarray, size: int) -> np.ndarray:
 
 def region_masks(landmarks: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """The paper's six regions as masks, from 68 landmarks.
+
+    The paper names its regions and draws no borders; these are ours. "Deepfake edges" is a band
+    along the outline of the face, where a pasted face would be blended.
 
     Parameters
     ----------
@@ -92,29 +94,60 @@ def regions_of(relevance: np.ndarray, masks: Mapping[str, np.ndarray], top: int 
     return sorted(density, key=lambda k: density[k], reverse=True)[:top]
 
 
-def agreement_table(annotated: Sequence[set[str]], found: Sequence[Sequence[str]]) -> pd.Series:
-    """Macro F1, precision and recall over regions, overlap and Top 1, each 0 to 1.
+def vote(answers: Iterable[str], top: int = 3) -> str:
+    """The `top` most frequent regions of several annotators' answers, most frequent first.
 
     Parameters
     ----------
-    annotated : regions per video
-    found : regions per video that the map highlights, strongest first
+    answers : letters per annotator, such as "LB"; ties go to the order of `REGIONS`
+
+    Raises
+    ------
+    VibaError
+        A letter that is no region.
+    """
+    counts = Counter(letter for answer in answers for letter in set(answer))
+    unknown = sorted(set(counts) - set(REGIONS))
+    if unknown:
+        raise VibaError(
+            f"annotations hold {''.join(unknown)!r}; expected letters of {''.join(REGIONS)}, such "
+            "as LB for lips and brows"
+        )
+    order = list(REGIONS)
+    return "".join(sorted(counts, key=lambda k: (-counts[k], order.index(k)))[:top])
+
+
+def agreement_table(annotated: Sequence[str], found: Sequence[str]) -> pd.Series:
+    """Agreement of regions that maps highlight with annotated ones, each measure 0 to 1.
+
+    Parameters
+    ----------
+    annotated : letters per video, the one most annotators chose first
+    found : letters per video that the map highlights, strongest first
 
     Returns
     -------
-    f1, precision, recall, overlap, top1 (the strongest region is an annotated one), videos.
+    f1, precision, recall (macro: means over regions, those without a defined value left out),
+    overlap (Szymkiewicz-Simpson, mean over videos), top1 (share of videos in which the map
+    highlights the first annotated region) and videos.
+
+    Raises
+    ------
+    VibaError
+        Lengths that differ.
     """
     if len(annotated) != len(found):
         raise VibaError(f"{len(annotated)} annotations for {len(found)} videos; expected as many")
     names = ["f1", "precision", "recall", "overlap", "top1", "videos"]
     if not len(annotated):
         return pd.Series([np.nan] * 5 + [0], index=names)
-    coder = MultiLabelBinarizer(classes=list(REGIONS)).fit([list(REGIONS)])
-    truth, guess = coder.transform(annotated), coder.transform([set(f) for f in found])
-    used = truth.any(0)
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        truth[:, used], guess[:, used], average="macro", zero_division=0
-    )
+    truth = np.array([[k in a for k in REGIONS] for a in annotated])
+    guess = np.array([[k in f for k in REGIONS] for f in found])
+    hits, wanted, given = (truth & guess).sum(0), truth.sum(0), guess.sum(0)
+    macro = [
+        float((hits[some] / base[some]).mean()) if (some := base > 0).any() else np.nan
+        for base in ((wanted + given) / 2, given, wanted)
+    ]
     overlap = np.mean([overlap_coefficient(a, f) for a, f in zip(annotated, found, strict=True)])
-    top1 = np.mean([bool(f) and f[0] in a for a, f in zip(annotated, found, strict=True)])
-    return pd.Series([f1, precision, recall, overlap, top1, len(annotated)], index=names)
+    top1 = np.mean([bool(a) and a[0] in f for a, f in zip(annotated, found, strict=True)])
+    return pd.Series([*macro, overlap, top1, len(annotated)], index=names)

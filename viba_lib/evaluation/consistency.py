@@ -1,6 +1,5 @@
 """How steady maps are along a clip: Table 3, Eq. (3) and (4) of the paper."""
 
-import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -23,11 +22,17 @@ def highlight(relevance: np.ndarray, fraction: float = 0.5) -> np.ndarray:
 
     Parameters
     ----------
-    relevance : (T, H, W)
+    relevance : (T, H, W) in any unit
+    fraction : 0 or more, below 1
 
     Returns
     -------
     (T, H, W) bool.
+
+    Raises
+    ------
+    VibaError
+        A fraction out of range.
     """
     if not 0 <= fraction < 1:
         raise VibaError(f"fraction {fraction} must be 0 or more and below 1")
@@ -83,11 +88,10 @@ def region_persistence(masks: np.ndarray) -> float:
     """
     m = _masks(masks)
     _, height, width = m.shape
-    rows, columns = np.mgrid[:height, :width]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        centres = np.array(
-            [(columns[f].mean(), rows[f].mean()) if f.any() else (np.nan, np.nan) for f in m]
-        )
-        steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
-        return float(np.nanmean(steps) / np.hypot(width, height)) if len(steps) else float("nan")
+    area = m.sum((1, 2))
+    with np.errstate(invalid="ignore"):  # an empty mask has no centroid: 0 / 0 is the NaN it gets
+        x = m.sum(1) @ np.arange(width) / area
+        y = m.sum(2) @ np.arange(height) / area
+    steps = np.hypot(np.diff(x), np.diff(y))
+    steps = steps[np.isfinite(steps)]
+    return float(steps.mean() / np.hypot(width, height)) if len(steps) else float("nan")

@@ -1,10 +1,10 @@
 """How well a detector decides: Table 2 of the paper, with calibration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_auc_score
+from scipy.stats import rankdata
 
 from viba_lib.errors import VibaError
 
@@ -47,7 +47,7 @@ def expected_calibration_error(
 
 
 def detection_metrics(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, float]:
-    """Accuracy, precision, recall (of fake), AUC and ECE at the threshold 0.5.
+    """Accuracy, precision, recall (of fake), AUC and ECE; decided at a probability of 0.5.
 
     Parameters
     ----------
@@ -56,20 +56,60 @@ def detection_metrics(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, float
 
     Returns
     -------
-    NaN where a measure is not defined (AUC with one class only).
+    Values 0 to 1. AUC is NaN with one class only; precision is 0 where nothing is called fake,
+    recall where nothing is fake; all are NaN for N = 0.
     """
-    labels, p_fake = np.asarray(labels), np.asarray(p_fake, float)
-    if not len(labels):
+    y, p = np.asarray(labels).astype(bool), np.asarray(p_fake, float)
+    if not len(y):
         return dict.fromkeys(("accuracy", "precision", "recall", "auc", "ece"), float("nan"))
-    decided = (p_fake > 0.5).astype(int)
-    both = len(np.unique(labels)) == 2
+    # Counted here, and not by scikit-learn, whose checks of its inputs take most of a bootstrap.
+    decided = p > 0.5
+    hits, fakes = int((decided & y).sum()), int(y.sum())
+    reals = len(y) - fakes
+    above = rankdata(p)[y].sum() - fakes * (fakes + 1) / 2  # pairs in which the fake is on top
     return {
-        "accuracy": float(accuracy_score(labels, decided)),
-        "precision": float(precision_score(labels, decided, zero_division=0)),
-        "recall": float(recall_score(labels, decided, zero_division=0)),
-        "auc": float(roc_auc_score(labels, p_fake)) if both else float("nan"),
-        "ece": expected_calibration_error(np.c_[1 - p_fake, p_fake], labels),
+        "accuracy": float((decided == y).mean()),
+        "precision": hits / max(int(decided.sum()), 1),
+        "recall": hits / max(fakes, 1),
+        "auc": float(above / (fakes * reals)) if fakes and reals else float("nan"),
+        "ece": expected_calibration_error(np.c_[1 - p, p], y),
     }
+
+
+def bootstrap_intervals(
+    frame: pd.DataFrame,
+    statistics: Callable[[pd.DataFrame], Mapping[str, float]],
+    groups: str = "video_id",
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """Percentile intervals of several statistics by one bootstrap over groups.
+
+    Frames of one video are alike, so videos are drawn, not frames.
+
+    Parameters
+    ----------
+    statistics : of rows of `frame`: values by name
+
+    Returns
+    -------
+    (low, high) by name, over the draws in which a statistic is defined; NaN where it never is, or
+    where fewer than two groups are there.
+    """
+    rng = np.random.default_rng(seed)
+    parts = list(frame.groupby(groups, sort=True).indices.values())
+    if len(parts) < 2:
+        return {name: (float("nan"), float("nan")) for name in statistics(frame)}
+    drawn = []
+    for _ in range(draws):
+        chosen = rng.integers(len(parts), size=len(parts))
+        drawn.append(statistics(frame.iloc[np.concatenate([parts[i] for i in chosen])]))
+    found = {}
+    for name, values in pd.DataFrame(drawn).astype(float).items():
+        ends = values.quantile([(1 - level) / 2, (1 + level) / 2])
+        found[str(name)] = (float(ends.iloc[0]), float(ends.iloc[1]))
+    return found
 
 
 def bootstrap_interval(
@@ -80,25 +120,9 @@ def bootstrap_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile interval of a statistic by a bootstrap over groups.
+    """Percentile interval of one statistic; see `bootstrap_intervals`."""
 
-    Frames of one video are alike, so videos are drawn, not frames.
+    def named(part: pd.DataFrame) -> dict[str, float]:
+        return {"value": statistic(part)}
 
-    Returns
-    -------
-    (low, high); NaN where fewer than two groups are there.
-    """
-    rng = np.random.default_rng(seed)
-    parts = [part for _, part in frame.groupby(groups, sort=True)]
-    if len(parts) < 2:
-        return float("nan"), float("nan")
-    values = []
-    for _ in range(draws):
-        chosen = rng.integers(len(parts), size=len(parts))
-        values.append(statistic(pd.concat([parts[i] for i in chosen])))
-    found = np.array(values, float)
-    found = found[np.isfinite(found)]
-    if not len(found):
-        return float("nan"), float("nan")
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return bootstrap_intervals(frame, named, groups, draws, seed, level)["value"]

@@ -1,0 +1,82 @@
+"""Every figure is a picture with a transparent ground, no title, and nothing left in pyplot."""
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from viba_lib import figures
+from viba_lib.evaluation.agreement import REGIONS
+
+rng = np.random.default_rng(0)
+images = rng.integers(0, 255, (3, 24, 24, 3), dtype=np.uint8)
+maps, masks = rng.random((3, 24, 24)), np.zeros((3, 24, 24))
+masks[0, 4:9, 4:9] = 1
+labels = ["a", "b", "c"]
+history = pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5], "val_loss": [1, 0.7], "val_auc": 0.6})
+frames = pd.DataFrame({"label": [0, 1, 1], "method": ["", "mouth", "jitter"],
+                       "p_fake": [0.1, 0.9, 0.4], "total_bits": [3.0, 5.0, 7.0]})  # fmt: skip
+rows = pd.DataFrame({"name": ["x -", "x +"], "iou": [0.5, np.nan], "iou_low": [0.4, np.nan],
+                     "iou_high": [0.6, np.nan]})  # fmt: skip
+sweep = pd.DataFrame({"threshold": [0.1, 0.5] * 2, "label": ["real"] * 2 + ["fake"] * 2,
+                      "detector": "xception", "iou": [0.9, 0.7, 0.8, 0.6]})  # fmt: skip
+shares = pd.DataFrame({"region": list(REGIONS), "who": "planted", "share": 0.5})
+parts = {k: np.arange(24)[:, None] // 4 == np.full((1, 24), i) for i, k in enumerate(REGIONS)}
+methods = pd.DataFrame({"method": ["real", "mouth"], "frames": [4, 2], "without": [1.0, 0.5],
+                        "with_bottleneck": [0.75, 0.5]})  # fmt: skip
+beside = pd.DataFrame({"row": ["x", "y"], "measure": "accuracy (%)", "paper": [81.5, 80.0],
+                       "run": [75.0, np.nan], "low": [60.0, np.nan],
+                       "high": [90.0, np.nan]})  # fmt: skip
+scores = {"x -": (np.array([0.2, 0.9]), np.array([0, 1])), "none": (np.zeros(0), np.zeros(0))}
+losses = {"model_loss": rng.random((4, 2)), "information_loss": rng.random((4, 2))}
+
+CASES = {
+    "frames_grid": lambda: figures.frames_grid(list(images), labels, 2),
+    "outlined_grid": lambda: figures.outlined_grid(images, masks, labels),
+    "relevance_grid": lambda: figures.relevance_grid(images, maps, masks, labels),
+    "relevance_grid of nothing": lambda: figures.relevance_grid(images[:1], 0 * maps[:1]),
+    "layers_grid": lambda: figures.layers_grid(images, {"block4": maps}, masks, labels),
+    "key_frame_plot": lambda: figures.key_frame_plot(rng.random(9), np.array([2, 5]), 0.3),
+    "learning_curves": lambda: figures.learning_curves({"xception": history, "flow": history}),
+    "scores_by_method": lambda: figures.scores_by_method({"xception": frames}),
+    "reliability": lambda: figures.reliability(scores),
+    "threshold_curves": lambda: figures.threshold_curves(sweep, ["iou"]),
+    "region_overlay": lambda: figures.region_overlay(images[0], parts, REGIONS),
+    "region_frequencies": lambda: figures.region_frequencies(shares, list(REGIONS)),
+    "history_plot": lambda: figures.history_plot(losses),
+    "maps_row": lambda: figures.maps_row({"one": maps[0], "two": maps[1]}, "bits"),
+    "lines": lambda: figures.lines(history, "step", ["loss"], "step", "loss"),
+    "intervals": lambda: figures.intervals(rows, ["iou"], chance={"iou": 0.1}),
+    "bits_plot": lambda: figures.bits_plot({"xception": frames}),
+    "paper_plot": lambda: figures.paper_plot(beside),
+    "by_method": lambda: figures.by_method({"xception": methods, "flow": methods[:1]}),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("draw", CASES.values(), ids=CASES)
+def test_a_figure_is_drawn(draw):
+    figure = draw()
+    picture = cv2.imdecode(np.frombuffer(figure._repr_png_(), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.shape[2] == 4 and (picture[..., 3] == 0).any(), "the page's colour shows through"
+    assert not any(axis.get_title() for axis in figure.axes) and figure.get_suptitle() == ""
+    assert not plt.get_fignums()
+
+
+def test_two_colours_mean_real_and_fake_and_nothing_else():
+    assert not {figures.REAL, figures.FAKE} & set(figures.OTHERS)
+    for name in ("intervals", "by_method", "paper_plot", "learning_curves", "reliability"):
+        used = {to_hex(line.get_color()) for axis in CASES[name]().axes for line in axis.lines}
+        assert not used & {figures.REAL, figures.FAKE}, name
+
+
+def test_maps_that_carry_bits_have_a_bar_that_says_so():
+    bars = [a.get_ylabel() for a in figures.relevance_grid(images, maps).axes]
+    assert "bits per pixel" in bars
+
+
+def test_the_scale_ends_at_the_strongest_pixels():
+    assert figures.top_of(np.arange(1000) / 999) == pytest.approx(0.995)
+    assert figures.top_of(np.zeros((2, 2))) > 0
