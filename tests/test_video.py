@@ -1,5 +1,6 @@
 """Decoding, encoding and bad files. The videos have no sound, which must not matter."""
 
+import struct
 from pathlib import Path
 
 import av
@@ -55,6 +56,20 @@ def test_ranges_in_seconds_and_frame_limits(tmp_path: Path, frames: np.ndarray) 
         read_video(path, start=9.0)
 
 
+def test_pictures_of_a_telephone_are_turned_upright(tmp_path: Path, frames: np.ndarray) -> None:
+    # A telephone held upright stores the sensor's lying picture and a matrix that says
+    # "turn clockwise by 90 degrees"; here that matrix is put in place of the identity.
+    upright = np.ascontiguousarray(frames[:, :, :40])
+    path = write_video(tmp_path / "a.mp4", np.rot90(upright, 1, axes=(1, 2)), 10, crf=5)
+    one = 1 << 16
+    identity = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    head, track, tail = path.read_bytes().partition(b"tkhd")
+    path.write_bytes(head + track + tail.replace(identity, turned, 1))
+    found = read_video(path).frames
+    assert np.abs(found.astype(int) - upright).mean() < 8
+
+
 def test_decoding_is_lazy(tmp_path: Path, frames: np.ndarray) -> None:
     path = write_video(tmp_path / "a.mp4", frames, 10)
     stream = iter_frames(path)
@@ -66,6 +81,8 @@ def test_decoding_is_lazy(tmp_path: Path, frames: np.ndarray) -> None:
 def test_bad_files_name_themselves_and_the_remedy(tmp_path: Path, frames: np.ndarray) -> None:
     with pytest.raises(VideoError, match=r"absent\.mp4 does not exist"):
         read_video(tmp_path / "absent.mp4")
+    with pytest.raises(VideoError, match="is a folder"):
+        read_video(tmp_path)
     text, empty, cut = (tmp_path / f"{n}.mp4" for n in ("text", "empty", "cut"))
     text.write_text("no video")
     empty.write_bytes(b"")

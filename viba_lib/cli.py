@@ -125,13 +125,11 @@ def data_catalog(
     out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("catalog.parquet"),
     seed: SeedOption = 0,
 ) -> None:
-    """List a data set on disk as a catalog, split 70/15/15 where it has no split of its own."""
-    from viba_lib.data.catalog import save_catalog, split_catalog
+    """List a data set on disk as a catalog, split 70/15/15 by identity where it has no split."""
+    from viba_lib.data.catalog import complete_splits, save_catalog
     from viba_lib.data.sources import read_source
 
-    found = read_source(source, root)
-    if (found.split == "").all():
-        found = split_catalog(found, seed=seed)
+    found = complete_splits(read_source(source, root), seed)
     save_catalog(found, out)
     print(found.groupby(["split", "label"]).size().to_string())
     print(f"{len(found)} videos written to {out}")

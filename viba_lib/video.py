@@ -26,6 +26,8 @@ class Video(NamedTuple):
 
 def _open(path: str | Path) -> av.container.InputContainer:
     path = Path(path)
+    if path.is_dir():
+        raise VideoError(f"{path} is a folder; expected one video file inside it")
     if not path.is_file():
         raise VideoError(f"video {path} does not exist; expected a video file: check the path")
     try:
@@ -67,7 +69,7 @@ def iter_frames(
     VideoError
         The file is missing, cannot be decoded or has no frame in the range.
     """
-    count = 0
+    count = width = height = 0
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -79,7 +81,12 @@ def iter_frames(
                 if end is not None and at >= end:
                     break
                 count += 1
-                yield frame.to_ndarray(format=form)
+                # Some streams change size half-way; the first frame's holds for all.
+                width, height = width or frame.width, height or frame.height
+                array = frame.to_ndarray(format=form, width=width, height=height)
+                # Telephones store pictures as the sensor lies and say how to turn them.
+                turns = round(frame.rotation / 90) % 4
+                yield np.rot90(array, turns).copy() if turns else array
         except av.FFmpegError as error:
             if not count:
                 raise VideoError(

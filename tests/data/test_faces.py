@@ -37,6 +37,15 @@ def test_the_box_follows_the_picture(detector: FaceDetector, face_frames: np.nda
     assert 4 <= later[0] - first[0] <= 16
 
 
+def test_a_small_face_in_a_large_frame_is_found(
+    detector: FaceDetector, face_frames: np.ndarray
+) -> None:
+    wide = np.zeros((540, 1280, 3), np.uint8)
+    wide[100:340, 500:820] = face_frames[0]
+    box = detector.largest(wide)
+    assert box is not None and 600 < box[0] < 700
+
+
 @pytest.mark.parametrize("shape", [(60, 80, 3), (1, 1, 3), (3, 400, 3)])
 def test_no_face_is_none(detector: FaceDetector, shape: tuple[int, ...]) -> None:
     assert detector.largest(np.full(shape, 90, np.uint8)) is None

@@ -163,8 +163,8 @@ class FlowBatches(_Batches):
         look = _Look.draw(rng)
         look.blur = 0.0
         if given is None:
-            # Two frames carry a shift; lag and freeze need longer clips and come as given fakes.
-            method = "jitter" if "jitter" in self.methods else str(rng.choice(self.methods))
+            # Two frames carry a shift or a standstill; a lag needs more and comes as a given fake.
+            method = str(rng.choice([m for m in self.methods if m != "lag"] or self.methods))
             points = np.stack([clip.landmarks[at], clip.next_landmarks[at]]) * real.shape[1]
             fake = plant(real, points, method, rng)[0]
         else:

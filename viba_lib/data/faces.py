@@ -13,7 +13,7 @@ from viba_lib.errors import VibaError
 
 Box = tuple[int, int, int, int]
 Square = tuple[float, float, float]
-DETECTION_WIDTH = 480
+DETECTION_WIDTHS = (480, 1440)
 
 
 class NoFaceError(VibaError):
@@ -58,11 +58,23 @@ class FaceDetector:
         """Boxes (left, top, right, bottom) in pixels of faces in a frame (H, W, 3), largest first.
 
         Small frames are enlarged and large ones reduced before detection: dlib finds faces from
-        80 pixels on, and its cost grows with the frame.
+        80 pixels on, and its cost grows with the frame. A large frame in which nothing is found
+        is searched again at a larger size, for faces that are small in it.
         """
-        factor = DETECTION_WIDTH / frame.shape[1]
+        # A tall picture counts as half as wide as it is high, or it would be enlarged to too much.
+        width = max(frame.shape[0] / 2, frame.shape[1])
+        found: list[Box] = []
+        for target in DETECTION_WIDTHS:
+            if found or (target > DETECTION_WIDTHS[0] and target > 2 * width):
+                break
+            found = self._search(frame, target / width)
+        return found
+
+    def _search(self, frame: np.ndarray, factor: float) -> list[Box]:
         kind = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        small = cv2.resize(frame, None, fx=factor, fy=factor, interpolation=kind)
+        # A very flat picture would be reduced to no rows at all.
+        size = [max(1, round(side * factor)) for side in (frame.shape[1], frame.shape[0])]
+        small = cv2.resize(frame, size, interpolation=kind)
         found = self._detector(np.ascontiguousarray(small), 0)
         boxes = [(r.left(), r.top(), r.right(), r.bottom()) for r in found]
         scaled = [tuple(round(v / factor) for v in box) for box in boxes]

@@ -241,6 +241,27 @@ def clip_landmarks(frames: np.ndarray) -> np.ndarray | None:
     return np.asarray(smooth, np.float32)
 
 
+def sway(frames: np.ndarray, rng: np.random.Generator, amount: float = 0.03) -> np.ndarray:
+    """Let a clip (T, H, W, 3) sway slowly, as a camera in a hand does.
+
+    Some sources sit before a fixed camera so still that a frozen region could not be told from
+    the rest, by anyone. Real clips and fakes sway alike, so swaying itself betrays nothing.
+
+    Parameters
+    ----------
+    amount : largest shift as a share of the frame's height
+    """
+    size = amount * frames.shape[1]
+    times = np.arange(len(frames))
+    path = np.zeros((len(frames), 2))
+    for axis in (0, 1):
+        period, phase = rng.uniform(10, 20), rng.uniform(0, 2 * np.pi)
+        path[:, axis] = size * rng.uniform(0.5, 1) * np.sin(2 * np.pi * times / period + phase)
+    centre = np.zeros(2)
+    moved = [_move(f, by, 1.0, centre) for f, by in zip(frames, path, strict=True)]
+    return np.stack(moved)
+
+
 def _shrink(frames: np.ndarray, width: int) -> np.ndarray:
     if frames.shape[2] <= width:
         return frames
@@ -320,6 +341,7 @@ def _source_jobs(
             temporal[(first + i) % len(temporal)] for i in range(settings.temporal_per_clip)
         ]
         piece = frames[index * settings.clip_length : (index + 1) * settings.clip_length]
+        piece = sway(piece, np.random.default_rng([seed, number, int(index), 1]))
         name = f"{Path(file.name).stem}-{index:03d}"
         jobs.append(
             (name, piece, video.rate, file, [str(m) for m in methods], [seed, number, int(index)])
