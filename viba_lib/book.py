@@ -117,13 +117,12 @@ def check_pairs() -> None:
 
 def with_sources(page: str) -> str:
     """The data set's page with the table of sources that `packages.py` lists."""
-    rows = ["| File | From | Person | Split | Licence | Origin |", "|---|---|---|---|---|---|"]
+    rows = ["| File | Origin | Split | Licence |", "|---|---|---|---|"]
     for file in (*STANDARD_FILES, KERAS_XCEPTION):
-        where = f"{file.package} {file.version} ({'PyPI' if file.registry == 'pip' else 'npm'})"
-        person, split = (v or "none" for v in (file.identity, file.split))
+        registry = "PyPI" if file.registry == "pip" else "npm"
         rows.append(
-            f"| `{file.name}` (SHA-256 `{file.sha256[:12]}…`) | {where} | {person} | {split} "
-            f"| {file.licence} | {file.origin} |"
+            f"| `{file.name}` in {file.package} {file.version} ({registry}), SHA-256 "
+            f"`{file.sha256[:12]}…` | {file.origin} | {file.split or 'none'} | {file.licence} |"
         )
     begin, end = "<!-- sources: written by `make notebooks` -->", "<!-- end of sources -->"
     table = "\n".join([begin, "", *rows, "", end])
