@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from viba_lib import figures
 from viba_lib.evaluation.agreement import REGIONS
@@ -80,3 +81,18 @@ def test_maps_that_carry_bits_have_a_bar_that_says_so():
 def test_the_scale_ends_at_the_strongest_pixels():
     assert figures.top_of(np.arange(1000) / 999) == pytest.approx(0.995)
     assert figures.top_of(np.zeros((2, 2))) > 0
+
+
+def test_figures_show_what_they_are_given():
+    images = np.zeros((2, 16, 16, 3), np.uint8)
+    maps = np.random.default_rng(0).random((2, 16, 16))
+    masks = np.zeros((2, 16, 16))
+    masks[0, 4:8, 4:8] = 1
+    figure = figures.relevance_grid(images, maps, masks, ["a", "b"])
+    assert isinstance(figure, Figure)
+    assert [a.get_xlabel() for a in figure.axes[2:4]] == ["a", "b"]
+    assert any("bits per pixel" in a.get_ylabel() for a in figure.axes)
+    history = pd.DataFrame({"step": [1, 2], "loss": [1, 0.5], "val_loss": [1, 0.7],
+                            "val_auc": [0.5, 0.9]})  # fmt: skip
+    lines = figures.learning_curves({"x": history}).axes[0].lines
+    assert lines[0].get_ydata().tolist() == [1, 0.5]

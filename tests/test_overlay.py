@@ -79,3 +79,37 @@ def test_poster_keeps_every_pixel(tmp_path):
     path = poster(tmp_path / "deep" / "poster.png", image)
     assert (cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) == image).all()
     assert [p.name for p in path.parent.iterdir()] == ["poster.png"]
+
+
+def test_the_frame_shows_where_relevance_is_low_and_colour_where_it_is_high():
+    frame = np.full((40, 40, 3), 100, np.uint8)
+    relevance = np.zeros((20, 20))
+    relevance[:, 10:] = 1
+    painted = overlay(frame[None], relevance[None])[0].astype(int)
+    assert np.abs(painted[:, 35:] - 100).mean() > 2 * np.abs(painted[:, :5] - 100).mean()
+    with pytest.raises(VibaError, match="expected as many"):
+        overlay(frame[None], relevance[None].repeat(2, 0))
+
+
+def test_a_map_goes_back_to_its_place():
+    pasted = paste_back((100, 200), np.array([150.0, 40.0, 40.0]), np.ones((10, 10)))
+    assert pasted.shape == (100, 200)
+    assert pasted[40, 150] == 1 and pasted[40, 100] == 0
+    assert pasted.sum() == pytest.approx(1600, rel=0.15)
+
+
+def test_a_video_with_its_strip_can_be_decoded_again(tmp_path):
+    frames = np.zeros((5, 61, 81, 3), np.uint8)
+    maps = np.random.default_rng(0).random((5, 30, 30))
+    path = overlay_video(tmp_path / "o.mp4", frames, maps, 5.0, np.linspace(0, 1, 5))
+    back = read_video(path).frames
+    assert back.shape[0] == 5 and back.shape[1] > 61 and back.shape[2] == 82
+    assert [p.name for p in tmp_path.iterdir()] == ["o.mp4"]
+
+
+def test_what_reaches_html_is_escaped(tmp_path):
+    path = overlay_video(
+        tmp_path / "o.mp4", np.zeros((1, 64, 64, 3), np.uint8), np.ones((1, 8, 8)), 5.0
+    )
+    found = video_html(path, np.zeros((8, 8, 3), np.uint8), '"><script>alert(1)</script>')
+    assert "<script>" not in found and "controls" in found and "autoplay" not in found
