@@ -10,7 +10,11 @@ LN2 = math.log(2.0)
 
 
 def gaussian_kl(
-    activation: torch.Tensor, keep: torch.Tensor, mean: torch.Tensor, std: torch.Tensor
+    activation: torch.Tensor,
+    keep: torch.Tensor,
+    mean: torch.Tensor,
+    std: torch.Tensor,
+    rest: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """KL divergence of what passes the bottleneck from pure noise, per unit (Schulz et al., Eq. 6).
 
@@ -21,15 +25,16 @@ def gaussian_kl(
     activation : (..., C, h, w) the layer's output r
     keep : lambda in [0, 1], same shape
     mean, std : (C, h, w) of the layer; std > 0
+    rest : 1 - lambda where the caller knows it without rounding; None = computed from `keep`
 
     Returns
     -------
     Nats per unit, float32 whatever comes in: log(1 - lambda) is lost in half precision.
     """
     r = ((activation.float() - mean) / std).float()
+    lam = keep.float()
     # In float32 a sigmoid reaches exactly 1 from alpha = 16.75 on, and log 0 would be infinite.
-    lam = keep.float().clamp(max=1 - 1e-6)
-    rest = 1 - lam
+    rest = (1 - lam).clamp_min(1e-6) if rest is None else rest.float().clamp_min(1e-30)
     return -0.5 * (1 + 2 * torch.log(rest) - (lam * r) ** 2 - rest**2)
 
 

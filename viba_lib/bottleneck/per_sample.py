@@ -1,6 +1,6 @@
 """The per-sample bottleneck: Eq. (1) and (2) of the paper, optimised for each frame."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from viba_lib.bottleneck.information import LN2, Attribution, bits_per_pixel, gaussian_kl, smooth
 from viba_lib.bottleneck.statistics import LayerStatistics
-from viba_lib.bottleneck.tail import CutModel, frozen
+from viba_lib.bottleneck.tail import CutModel, device_of, frozen
+from viba_lib.bottleneck.temporal import smooth_time
 from viba_lib.errors import VibaError
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -25,24 +26,36 @@ def check_frames(frames: torch.Tensor, statistics: LayerStatistics) -> None:
             f"{statistics.layer!r} are for {tuple(statistics.input_size)} px; scale the frames, or "
             "estimate statistics at their size"
         )
+    if not len(frames):
+        raise VibaError("no frames to explain; expected at least one")
     if not torch.isfinite(frames).all():
         raise VibaError("frames hold NaN or infinite values; expected finite inputs")
 
 
 def check_target(
-    target: torch.Tensor | int | None, logits: torch.Tensor, frames: int
+    target: torch.Tensor | Sequence[int] | int | None, logits: torch.Tensor, frames: int
 ) -> torch.Tensor:
     """Target class per frame (T,); None = the class that the model predicts."""
     if target is None:
         return logits.argmax(1)
-    chosen = torch.as_tensor(target, device=logits.device).reshape(-1).long()
-    chosen = chosen.expand(frames) if len(chosen) == 1 else chosen
-    if len(chosen) != frames or chosen.min() < 0 or chosen.max() >= logits.shape[1]:
+    chosen = spread_target(target, frames).to(logits.device)
+    if chosen.min() < 0 or chosen.max() >= logits.shape[1]:
         raise VibaError(
             f"target {chosen.tolist()[:8]} for {frames} frames; expected one class from 0 to "
             f"{logits.shape[1] - 1} per frame, or None for the predicted class"
         )
     return chosen
+
+
+def spread_target(target: torch.Tensor | Sequence[int] | int, frames: int) -> torch.Tensor:
+    """Target classes as (T,) integers; one class serves all frames."""
+    given = torch.as_tensor(target).reshape(-1)
+    if len(given) not in (1, frames) or given.is_floating_point():
+        raise VibaError(
+            f"target holds {len(given)} values of {given.dtype} for {frames} frames; expected one "
+            "class index per frame, one for all, or None for the predicted class"
+        )
+    return given.long().expand(frames)
 
 
 class PerSampleBottleneck:
@@ -66,6 +79,8 @@ class PerSampleBottleneck:
     precision : of the layers after the bottleneck: "float32", "bfloat16" or "float16"
     frames_per_batch, items_per_pass : frames optimised side by side; frames times samples that
         go through the tail at once. They bound the memory and change no result but rounding.
+    temporal_sigma : Gaussian smoothing of lambda along consecutive frames, in frames; 0 = each
+        frame alone, as in the paper. Otherwise all frames of a call form one batch.
 
     Raises
     ------
@@ -89,6 +104,7 @@ class PerSampleBottleneck:
         precision: str = "float32",
         frames_per_batch: int = 16,
         items_per_pass: int = 32,
+        temporal_sigma: float = 0.0,
     ) -> None:
         self.cut = CutModel(model, layer)
         if statistics.layer != layer:
@@ -101,13 +117,15 @@ class PerSampleBottleneck:
         for name, value in numbers.items():
             if not value > 0:
                 raise VibaError(f"{name} is {value}; expected a number above 0")
-        if not beta >= 0 or not sigma >= 0:
-            raise VibaError(f"beta {beta} and sigma {sigma} must be 0 or more")
+        for name, value in {"beta": beta, "sigma": sigma, "temporal_sigma": temporal_sigma}.items():
+            if not value >= 0:
+                raise VibaError(f"{name} is {value}; expected 0 or more")
         self.model, self.layer, self.statistics = model, layer, statistics
         self.beta, self.steps, self.learning_rate = beta, steps, learning_rate
         self.noise_samples, self.sigma, self.min_std = noise_samples, sigma, min_std
         self.initial_alpha, self.seed, self.precision = initial_alpha, seed, precision
         self.frames_per_batch, self.items_per_pass = frames_per_batch, items_per_pass
+        self.temporal_sigma = temporal_sigma
 
     @classmethod
     def fast(
@@ -120,7 +138,7 @@ class PerSampleBottleneck:
     def attribute(
         self,
         frames: torch.Tensor,
-        target: torch.Tensor | int | None = None,
+        target: torch.Tensor | Sequence[int] | int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Attribution:
         """Maps of frames.
@@ -137,22 +155,23 @@ class PerSampleBottleneck:
         the last Adam step.
         """
         check_frames(frames, self.statistics)
-        device = next(self.model.parameters()).device
+        targets = None if target is None else spread_target(target, len(frames))
+        device = device_of(self.model)
+        size = len(frames) if self.temporal_sigma > 0 else self.frames_per_batch
         parts = []
         with frozen(self.model):
-            for start in range(0, len(frames), self.frames_per_batch):
-                part = frames[start : start + self.frames_per_batch].to(device)
-                wanted = target
-                if torch.is_tensor(target) and target.numel() == len(frames):
-                    wanted = target.reshape(-1)[start : start + len(part)]
-                parts.append(self._optimise(part, wanted))
+            for start in range(0, len(frames), size):
+                part = slice(start, start + size)
+                wanted = None if targets is None else targets[part]
+                parts.append(self._optimise(frames[part].to(device), wanted))
                 if progress is not None:
-                    progress(start + len(part))
-        if not parts:
-            raise VibaError("no frames to explain; expected at least one")
+                    progress(min(start + size, len(frames)))
         return Attribution.join(parts)
 
-    def _optimise(self, frames: torch.Tensor, target: torch.Tensor | int | None) -> Attribution:
+    def _smooth(self, keep: torch.Tensor) -> torch.Tensor:
+        return smooth_time(smooth(keep, self.sigma), self.temporal_sigma)
+
+    def _optimise(self, frames: torch.Tensor, target: torch.Tensor | None) -> Attribution:
         with torch.no_grad():
             r = self.cut.head(frames)
             clean = self._logits(r, 1)
@@ -171,14 +190,16 @@ class PerSampleBottleneck:
         capacity, logits = torch.zeros_like(r), clean
         for _ in range(self.steps):
             optimizer.zero_grad(set_to_none=True)
-            keep = smooth(torch.sigmoid(alpha), self.sigma)
+            keep = self._smooth(torch.sigmoid(alpha))
+            # 1 - lambda without rounding: near 1 the information would lose its gradient.
+            rest = self._smooth(torch.sigmoid(-alpha))
             # The tail runs in passes; its gradient is gathered at lambda, then taken further once.
             leaf = keep.detach().requires_grad_()
             logits, loss = self._noisy(r, leaf, mean, std, active, wanted, noise)
-            nats = gaussian_kl(r, leaf, mean, std) * active
+            nats = gaussian_kl(r, keep, mean, std, rest) * active
             information = nats.mean((1, 2, 3))
-            (self.beta * information).sum().backward()
-            keep.backward(leaf.grad)
+            assert leaf.grad is not None  # _noisy went backward through the tail
+            (self.beta * information.sum() + (keep * leaf.grad).sum()).backward()
             optimizer.step()
             capacity = nats.detach() / LN2
             history["model_loss"].append(loss.detach().cpu())
@@ -215,10 +236,14 @@ class PerSampleBottleneck:
         per_pass = max(1, self.items_per_pass // len(r))
         for start in range(0, samples, per_pass):
             count = min(per_pass, samples - start)
+            # One draw per sample: several at once give other numbers where the size of a sample
+            # is not a multiple of 16, and a frame's map would depend on its batch.
             draws = [
-                torch.randn((count, *r.shape[1:]), generator=g, device=r.device) for g in noise
+                torch.randn(r.shape[1:], generator=g, device=r.device)
+                for g in noise
+                for _ in range(count)
             ]
-            epsilon = torch.cat(draws) * std + mean
+            epsilon = torch.stack(draws) * std + mean
             lam = keep.repeat_interleave(count, 0)
             z = lam * r.repeat_interleave(count, 0) + (1 - lam) * epsilon  # Eq. (1)
             found = self._logits(z * active, count)

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
 from viba_lib.bottleneck.information import LN2, Attribution, bits_per_pixel, gaussian_kl, smooth
 from viba_lib.bottleneck.per_sample import check_frames, check_target
-from viba_lib.bottleneck.statistics import LayerStatistics
-from viba_lib.bottleneck.tail import CutModel, find_layer, frozen
+from viba_lib.bottleneck.statistics import LayerStatistics, save_aside
+from viba_lib.bottleneck.tail import CutModel, device_of, find_layer, frozen
 from viba_lib.errors import VibaError
 
 
@@ -42,13 +43,14 @@ class ReadoutBottleneck:
     Parameters
     ----------
     model, layer, statistics : as in `PerSampleBottleneck`
-    readout_layers : later layers that are read, normalised and resized to the layer's size
+    readout_layers : later layers that are read, resized to the layer's size and normalised
+        channel by channel
     beta, learning_rate, sigma, min_std, seed : the reference's values
 
     Raises
     ------
     VibaError
-        Unknown layers, or statistics of another layer.
+        Unknown or no readout layers, or statistics of another layer.
     """
 
     def __init__(
@@ -68,51 +70,64 @@ class ReadoutBottleneck:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
         self.model, self.layer, self.statistics = model, layer, statistics
         self.readout_layers = tuple(readout_layers)
+        if not self.readout_layers:
+            raise VibaError("readout_layers is empty; name at least one layer after the injection")
         self.readouts = {name: find_layer(model, name) for name in self.readout_layers}
         self.beta, self.learning_rate, self.sigma = beta, learning_rate, sigma
         self.min_std, self.seed = min_std, seed
         self.network: ReadoutNetwork | None = None
         self._scales: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def _read(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Activation, clean logits and raw readouts at the layer's size, joined over channels."""
+    def _read(self, frames: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Clean logits, and what each readout layer gives, at its own size."""
         kept: dict[str, torch.Tensor] = {}
 
         def keep(name: str) -> Callable[..., None]:
             def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-                kept[name] = output.detach().clone()
+                kept[name] = output.detach().clone().float()
 
             return hook
 
         handles = [m.register_forward_hook(keep(n)) for n, m in self.readouts.items()]
         try:
             with torch.no_grad():
-                r = self.cut.head(frames)
                 clean = self.model(frames).float()
         finally:
             for handle in handles:
                 handle.remove()
-        size = r.shape[-2:]
-        wide = [
-            functional.interpolate(kept[n].float(), size=size, mode="bilinear", align_corners=False)
-            for n in self.readout_layers
-        ]
-        return r, clean, torch.cat(wide, 1)
+        return clean, [kept[name] for name in self.readout_layers]
 
-    def _keep(self, readouts: torch.Tensor) -> torch.Tensor:
+    def _wide(self, readouts: list[torch.Tensor]) -> torch.Tensor:
+        """Readouts at the layer's size, joined over channels."""
+        size = self.statistics.mean.shape[-2:]
+        wide = [
+            functional.interpolate(r, size=size, mode="bilinear", align_corners=False)
+            for r in readouts
+        ]
+        return torch.cat(wide, 1).to(device_of(self.model))
+
+    def _keep(self, readouts: list[torch.Tensor]) -> torch.Tensor:
         if self.network is None:
             raise VibaError("the readout bottleneck is not trained; call fit or load first")
         mean, std = self._scales["readouts"]
-        alpha = self.network((readouts - mean) / std)
+        alpha = self.network((self._wide(readouts) - mean) / std)
         return smooth(torch.sigmoid(alpha), self.sigma)
 
-    def _build(self, readouts: torch.Tensor, channels: int) -> None:
-        mean = readouts.mean((0, 2, 3), keepdim=True)
-        std = readouts.std((0, 2, 3), keepdim=True).clamp_min(self.min_std)
-        self._scales["readouts"] = (mean, std)
+    def _build(self, read: list[list[torch.Tensor]]) -> None:
+        """Scales of the readouts, batch by batch so that memory stays small, and the network."""
+        count, total, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
+        for readouts in read:
+            wide = self._wide(readouts).double()
+            count += wide.numel() // wide.shape[1]
+            total = total.to(wide) + wide.sum((0, 2, 3), keepdim=True)
+            squares = squares.to(wide) + (wide**2).sum((0, 2, 3), keepdim=True)
+        mean = total / count
+        std = (squares / count - mean**2).clamp_min(0).sqrt().clamp_min(self.min_std)
+        self._scales["readouts"] = (mean.float(), std.float())
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            self.network = ReadoutNetwork(readouts.shape[1], channels).to(readouts.device)
+            network = ReadoutNetwork(mean.shape[1], self.statistics.mean.shape[0])
+        self.network = network.to(mean.device)
 
     def fit(
         self,
@@ -122,32 +137,44 @@ class ReadoutBottleneck:
     ) -> list[float]:
         """Train on batches (B, 3, H, W) for the classes that the model predicts.
 
-        What is read from the frozen model is read once and kept for all epochs.
+        What is read from the frozen model is read once and kept for all epochs in the CPU's
+        memory, at the size of the layers that are read.
 
         Returns
         -------
         Mean loss per epoch, in nats.
+
+        Raises
+        ------
+        VibaError
+            No batches, or frames of another size than the statistics.
         """
-        device = next(self.model.parameters()).device
+        device = device_of(self.model)
         generator = torch.Generator(device).manual_seed(self.seed)
         losses = []
         with frozen(self.model):
-            frames = [batch.to(device) for batch in batches]
+            frames = list(batches)
+            if not frames:
+                raise VibaError(
+                    "no batches to fit the readout bottleneck to; expected at least one"
+                )
+            read = []
             for batch in frames:
                 check_frames(batch, self.statistics)
-            read = [self._read(batch) for batch in frames]
-            self._build(torch.cat([x[2] for x in read]), read[0][0].shape[1])
+                clean, readouts = self._read(batch.to(device))
+                read.append((clean.argmax(1), [r.cpu() for r in readouts]))
+            self._build([readouts for _, readouts in read])
             assert self.network is not None
             optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
             for epoch in range(epochs):
                 total = 0.0
-                for batch, (_, clean, readouts) in zip(frames, read, strict=True):
+                for batch, (target, readouts) in zip(frames, read, strict=True):
                     # The cut model keeps the values that cross the layer: read them afresh.
                     with torch.no_grad():
-                        r = self.cut.head(batch)
-                    keep = self._keep(readouts)
-                    logits, nats = self._inject(r, keep, generator)
-                    loss = functional.cross_entropy(logits, clean.argmax(1))
+                        r = self.cut.head(batch.to(device))
+                    noise = torch.randn(r.shape, generator=generator, device=device)
+                    logits, nats = self._inject(r, self._keep(readouts), noise)
+                    loss = functional.cross_entropy(logits, target)
                     loss = loss + self.beta * nats.mean()
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
@@ -159,25 +186,27 @@ class ReadoutBottleneck:
         return losses
 
     def _inject(
-        self, r: torch.Tensor, keep: torch.Tensor, generator: torch.Generator
+        self, r: torch.Tensor, keep: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         mean = self.statistics.mean.to(r)
         std = self.statistics.std.to(r).clamp_min(self.min_std)
         active = self.statistics.active.to(r)
-        noise = torch.randn(r.shape, generator=generator, device=r.device) * std + mean
-        logits = self.cut.tail((keep * r + (1 - keep) * noise) * active).float()
+        epsilon = noise * std + mean
+        logits = self.cut.tail((keep * r + (1 - keep) * epsilon) * active).float()  # Eq. (1)
         return logits, gaussian_kl(r, keep, mean, std) * active
 
     def attribute(self, frames: torch.Tensor, target: torch.Tensor | None = None) -> Attribution:
         """Maps of frames (T, 3, H, W), one pass each; `target` is only reported."""
         check_frames(frames, self.statistics)
-        device = next(self.model.parameters()).device
+        device = device_of(self.model)
         generator = torch.Generator(device).manual_seed(self.seed)
+        # The same draw for each frame, so that results do not depend on batches.
+        noise = torch.randn(self.statistics.mean.shape, generator=generator, device=device)
         parts = []
         with frozen(self.model), torch.no_grad():
             for batch in frames.to(device).split(16):
-                r, clean, readouts = self._read(batch)
-                logits, nats = self._inject(r, self._keep(readouts), generator)
+                clean, readouts = self._read(batch)
+                logits, nats = self._inject(self.cut.head(batch), self._keep(readouts), noise)
                 capacity = nats / LN2
                 size = (int(batch.shape[-2]), int(batch.shape[-1]))
                 parts.append(
@@ -196,25 +225,27 @@ class ReadoutBottleneck:
 
     def save(self, path: str | Path) -> Path:
         """Write the trained network and the scales of its readouts as safetensors."""
-
         if self.network is None:
             raise VibaError("the readout bottleneck is not trained; call fit before save")
         mean, std = self._scales["readouts"]
-        save_file(self.network.state_dict() | {"mean": mean, "std": std}, path)
-        return Path(path)
+        return save_aside(self.network.state_dict() | {"mean": mean, "std": std}, path)
 
     def load(self, path: str | Path) -> "ReadoutBottleneck":
-        """Read what `save` wrote; raises VibaError where it does not fit the layers."""
-
-        state = load_file(path)
-        scales = state.pop("mean"), state.pop("std")
+        """Read what `save` wrote; raises VibaError where it is missing or fits other layers."""
+        try:
+            state = load_file(path)
+            scales = state.pop("mean"), state.pop("std")
+        except (OSError, SafetensorError, KeyError) as error:
+            raise VibaError(
+                f"{path} is no readout bottleneck ({error}); write one with .save(path)"
+            ) from error
         channels = self.statistics.mean.shape[0]
         network = ReadoutNetwork(scales[0].shape[1], channels)
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise VibaError(f"{path} does not fit layer {self.layer!r}: {error}") from error
-        device = next(self.model.parameters()).device
+        device = device_of(self.model)
         self.network = network.to(device)
         self._scales["readouts"] = (scales[0].to(device), scales[1].to(device))
         return self

@@ -13,10 +13,27 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from viba_lib.bottleneck.tail import CutModel, frozen
+from viba_lib.bottleneck.tail import CutModel, device_of, frozen
 from viba_lib.errors import VibaError
 
 FEW = 1000
+
+
+def save_aside(
+    tensors: dict[str, torch.Tensor], path: str | Path, meta: dict[str, str] | None = None
+) -> Path:
+    """Write tensors as safetensors, aside first and then renamed, so never half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    os.close(handle)
+    try:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, aside, meta)
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    return path
 
 
 @dataclass(frozen=True)
@@ -54,7 +71,7 @@ class LayerStatistics:
             Unknown layer, no batches, batches of different sizes, or values that are not finite.
         """
         cut = CutModel(model, layer)
-        device = next(model.parameters()).device
+        device = device_of(model)
         count, mean, squares, size = 0, torch.zeros(()), torch.zeros(()), (0, 0)
         with frozen(model), torch.no_grad():
             for batch in batches:
@@ -85,22 +102,10 @@ class LayerStatistics:
         return cls(layer, mean.float(), std.float(), std > threshold, count, size)
 
     def save(self, path: str | Path) -> Path:
-        """Write as safetensors, aside first and then renamed."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write as safetensors."""
         meta = {"layer": self.layer, "count": self.count, "input_size": list(self.input_size)}
         tensors = {"mean": self.mean, "std": self.std, "active": self.active.to(torch.uint8)}
-        handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        os.close(handle)
-        try:
-            save_file(
-                {k: v.contiguous() for k, v in tensors.items()}, aside, {"viba": json.dumps(meta)}
-            )
-            os.replace(aside, path)
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
-        return path
+        return save_aside(tensors, path, {"viba": json.dumps(meta)})
 
     @classmethod
     def load(cls, path: str | Path) -> "LayerStatistics":

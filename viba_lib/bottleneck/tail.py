@@ -1,6 +1,7 @@
 """Cut a network after a named layer, so that the layers before it run once."""
 
 import difflib
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +31,12 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
         f"{type(model).__name__} has no layer {name!r}; expected a dotted name such as "
         f"{', '.join(near or top[:8])}: list them with dict(model.named_modules())"
     )
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's weights lie; the CPU where it has none."""
+    tensors = itertools.chain(model.parameters(), model.buffers(), [torch.empty(0)])
+    return next(tensors).device
 
 
 @contextmanager
@@ -73,7 +80,11 @@ class CutModel:
     def __init__(self, model: nn.Module, layer: str) -> None:
         self.model, self.layer = model, layer
         self.module = find_layer(model, layer)
-        self._graphs = _split(model, layer)
+        # In evaluation mode, since tracing turns `self.training` into a constant.
+        with frozen(model):
+            cut = _split(model, layer)
+        self._graphs = cut[:2] if cut is not None else None
+        self._per_frame: list[bool] = cut[2] if cut is not None else []
         self._crossing: list[torch.Tensor] = []
         self._frames: torch.Tensor | None = None
 
@@ -86,7 +97,7 @@ class CutModel:
         """Activation of the layer (T, C, h, w), a copy that in-place layers cannot change."""
         if self._graphs is not None:
             activation, *crossing = self._graphs[0](frames)
-            if all(torch.is_tensor(c) for c in crossing):
+            if self._can_repeat(crossing, len(frames)):
                 self._crossing = [c.detach().clone() for c in crossing]
                 return _tensor(activation, self.layer)
             self._graphs = None
@@ -104,10 +115,19 @@ class CutModel:
             raise VibaError(f"layer {self.layer!r} did not run; expected one that the model uses")
         return kept[-1]
 
+    def _can_repeat(self, crossing: list[Any], frames: int) -> bool:
+        return all(
+            torch.is_tensor(c) and (not per_frame or (c.dim() > 0 and len(c) == frames))
+            for c, per_frame in zip(crossing, self._per_frame, strict=True)
+        )
+
     def tail(self, z: torch.Tensor, repeats: int = 1) -> torch.Tensor:
         """Logits (T * repeats, classes) from activations."""
         if self._graphs is not None:
-            crossing = [c.repeat_interleave(repeats, 0) for c in self._crossing]
+            crossing = [
+                c.repeat_interleave(repeats, 0) if per_frame else c
+                for c, per_frame in zip(self._crossing, self._per_frame, strict=True)
+            ]
             return self._graphs[1](z.clone(), *crossing)
         if self._frames is None:
             raise VibaError("head() must run before tail()")
@@ -127,8 +147,23 @@ def _tensor(value: Any, layer: str) -> torch.Tensor:
     return value.detach().clone()
 
 
-def _split(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphModule] | None:
-    """Graphs before and after a layer, or None where the model cannot be traced."""
+def _downstream(graph: fx.Graph, start: set[fx.Node]) -> set[fx.Node]:
+    """Nodes that depend on any of `start`, without these."""
+    reached = set(start)
+    for node in graph.nodes:
+        if any(parent in reached for parent in node.all_input_nodes):
+            reached.add(node)
+    return reached - start
+
+
+def _split(
+    model: nn.Module, layer: str
+) -> tuple[fx.GraphModule, fx.GraphModule, list[bool]] | None:
+    """Graphs before and after a layer, or None where the model cannot be traced.
+
+    The third part says of each further value that crosses the cut whether it depends on the
+    frames, and so must be repeated with them.
+    """
     try:
         graph = _Tracer(layer).trace(model)
     except Exception:
@@ -138,11 +173,9 @@ def _split(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphModule
     if len(places) != 1:
         return None
     place = places[0]
-    after = {place}
-    for node in graph.nodes:
-        if any(parent in after for parent in node.all_input_nodes):
-            after.add(node)
-    after.discard(place)
+    after = _downstream(graph, {place})
+    inputs = {n for n in graph.nodes if n.op == "placeholder"}
+    of_frames = inputs | _downstream(graph, inputs)
     crossing = [
         node
         for node in graph.nodes
@@ -151,7 +184,9 @@ def _split(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphModule
         and node.op != "get_attr"
         and any(user in after for user in node.users)
     ]
-    return _head(model, graph, [place, *crossing]), _tail(model, graph, place, crossing, after)
+    head = _head(model, graph, [place, *crossing])
+    tail = _tail(model, graph, place, crossing, after)
+    return head, tail, [node in of_frames for node in crossing]
 
 
 def _head(model: nn.Module, graph: fx.Graph, wanted: list[fx.Node]) -> fx.GraphModule:

@@ -1,0 +1,74 @@
+"""Coupling of lambda along a clip."""
+
+import pytest
+import torch
+from torch import nn
+
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck.temporal import smooth_time
+from viba_lib.errors import VibaError
+
+
+@pytest.fixture
+def setting():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    )
+    frames = torch.randn(5, 3, 9, 9)
+    with pytest.warns(UserWarning, match="statistics"):
+        return model, LayerStatistics.estimate(model, "0", [frames]), frames
+
+
+def test_weights_are_those_of_a_gaussian_and_ends_are_repeated():
+    clip = torch.zeros(9, 2, 1, 3)
+    clip[4] = 1.0
+    taps = torch.exp(-(torch.arange(-2.0, 3.0) ** 2) / 2)
+    wanted = torch.zeros(9)
+    wanted[2:7] = taps / taps.sum()
+    torch.testing.assert_close(smooth_time(clip, 1.0)[:, 1, 0, 2], wanted)
+    torch.testing.assert_close(smooth_time(torch.ones(3, 1, 2, 2), 2.0), torch.ones(3, 1, 2, 2))
+
+
+def test_off_and_a_single_frame_change_nothing(setting):
+    model, statistics, frames = setting
+    assert smooth_time(frames, 0.0) is frames
+    plain = PerSampleBottleneck(model, "0", statistics, steps=3, noise_samples=1)
+    coupled = PerSampleBottleneck(
+        model, "0", statistics, steps=3, noise_samples=1, temporal_sigma=1.0
+    )
+    one = frames[:1]
+    assert torch.equal(plain.attribute(one).capacity, coupled.attribute(one).capacity)
+
+
+def test_a_frame_hears_its_neighbours_only_when_coupled(setting):
+    model, statistics, frames = setting
+    changed = frames.clone()
+    changed[4] = frames[4] * -3
+
+    def map_of_frame_3(clip, **settings):
+        made = PerSampleBottleneck(
+            model, "0", statistics, steps=4, noise_samples=1, frames_per_batch=2, **settings
+        )
+        return made.attribute(clip).bits_per_pixel[3]
+
+    torch.testing.assert_close(map_of_frame_3(frames), map_of_frame_3(changed))
+    coupled = [map_of_frame_3(clip, temporal_sigma=1.0) for clip in (frames, changed)]
+    assert (coupled[0] - coupled[1]).abs().max() > 1e-4
+
+
+def test_coupled_frames_of_a_call_are_one_batch(setting):
+    model, statistics, frames = setting
+    few, many = (
+        PerSampleBottleneck(
+            model, "0", statistics, steps=3, noise_samples=1, temporal_sigma=2.0, frames_per_batch=n
+        ).attribute(frames)
+        for n in (2, 5)
+    )
+    assert torch.equal(few.capacity, many.capacity)
+
+
+def test_a_negative_width_is_refused(setting):
+    model, statistics, _ = setting
+    with pytest.raises(VibaError, match="temporal_sigma"):
+        PerSampleBottleneck(model, "0", statistics, temporal_sigma=-1.0)

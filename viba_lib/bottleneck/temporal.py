@@ -1,0 +1,27 @@
+"""Coupling of lambda along a clip: an option for videos that the image method does not have."""
+
+import torch
+from torch.nn import functional
+
+
+def smooth_time(keep: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Gaussian smoothing along frames, so that neighbouring frames share what they keep.
+
+    Parameters
+    ----------
+    keep : (T, C, h, w) lambda of consecutive frames
+    sigma : in frames; 0 = none
+
+    Returns
+    -------
+    (T, C, h, w). The weights sum to 1 and the first and last frame are repeated beyond the ends, so
+    lambda stays in [0, 1] and a clip of one frame is left as it is.
+    """
+    if sigma <= 0 or len(keep) == 1:
+        return keep
+    half = max(1, round(2 * sigma))
+    taps = torch.arange(-half, half + 1, dtype=keep.dtype, device=keep.device)
+    kernel = torch.exp(-(taps**2) / (2 * sigma**2))
+    units = keep.flatten(1).T[:, None]
+    padded = functional.pad(units, (half, half), mode="replicate")
+    return functional.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0].T.view_as(keep)
