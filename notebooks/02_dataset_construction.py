@@ -88,7 +88,8 @@ figures.outlined_grid(images, masks, one_each.method.tolist(), columns=3)
 # Inside the outlines colour, sharpness, size or place differ from the real frame; outside, every pixel
 # is the camera's, up to compression. This is the ground truth that the chapters after this one measure maps by.
 #
-# Three methods are temporal: a region that **jitters**, **lags** behind or **freezes**. Each single
+# Three methods are temporal: a region that **jitters**, **lags** behind or **freezes**. So that there is
+# motion to disturb, all clips, real and fake alike, sway slowly, as a camera in a hand does. Each single
 # frame of them is real; only the motion is not. The flow map shows what no frame does.
 
 # %% mystnb={"image": {"alt": "Colour-coded optical flow maps of temporal fakes with the disturbed region outlined; inside the outline the flow differs from that of the rest of the face."}, "figure": {"caption": "Flow maps of temporal fakes, of each method the one with most motion in the region: hue for direction, brightness for speed. The disturbed region is outlined.", "name": "fig-temporal"}}
