@@ -94,7 +94,7 @@ figures.bits_plot(frames)
 HTML(
     "<p>"
     + " ".join(
-        f"{name}: {f.total_bits.median():.0f} bits for the median frame; rank correlation of bits with "
+        f"{name}: {f.total_bits.median():,.0f} bits for the median frame; rank correlation of bits with "
         f"certainty {(f.p_fake - 0.5).abs().corr(f.total_bits, method='spearman'):.2f}."
         for name, f in frames.items()
     )
