@@ -62,7 +62,7 @@ figures.intervals(table, ["accuracy", "recall", "auc", "ece"])
 # An accuracy hides what it is made of. Expect large regions to be found more often than a thin blending edge;
 # where dot and diamond coincide, the bottleneck changed nothing.
 
-# %% mystnb={"image": {"alt": "For each detector, the share of right decisions on real frames and on each planted method, a dot without and a diamond with the bottleneck."}, "figure": {"caption": "Share of right decisions on real frames and per method, without and with the bottleneck; the number of frames in brackets.", "name": "fig-by-method"}}
+# %% mystnb={"image": {"alt": "For each detector, the share of right decisions on real frames and on each planted method, a dot without and a diamond with the bottleneck."}, "figure": {"caption": "Share of right decisions on real frames and per method, without and with the bottleneck; the number of frames in brackets.", "name": "fig-decisions-by-method"}}
 from viba_lib.tables import detection_by_method
 
 methods = {name: detection_by_method(study, name) for name in ("xception", "flow-vgg11")}
