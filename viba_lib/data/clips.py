@@ -27,6 +27,10 @@ class ClipStore:
         self.root = Path(root)
         self._clips: dict[str, PreparedClip] = {}
 
+    def __getstate__(self) -> dict[str, object]:
+        # Another process reads what it needs itself.
+        return {"root": self.root, "_clips": {}}
+
     def __getitem__(self, path: str) -> PreparedClip:
         if path not in self._clips:
             self._clips[path] = load_clip(self.root / path)

@@ -159,8 +159,14 @@ def _write(content: Any, path: Path) -> None:
 
 
 def _remaining(batches: Dataset, start: int, stop: int) -> Any:
-    # One worker makes the next batches while this process computes.
-    loader = DataLoader(Subset(batches, range(start, stop)), batch_size=None, num_workers=1)
+    # One worker makes the next batches while this process computes. It is spawned: a fork would
+    # copy the locks of OpenCV's threads as they stand, and could wait for them for ever.
+    loader = DataLoader(
+        Subset(batches, range(start, stop)),
+        batch_size=None,
+        num_workers=1,
+        multiprocessing_context="spawn",
+    )
     return zip(range(start, stop), loader, strict=True)
 
 

