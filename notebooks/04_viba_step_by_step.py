@@ -42,7 +42,6 @@ HTML(study.banner())
 # We take a held-out fake that the detector finds, so that there is something to explain.
 
 # %%
-
 from viba_lib import figures
 
 found = study.predictions("xception").query("split == 'test' and label == 1 and judged")
@@ -75,7 +74,23 @@ shown = {"mean": statistics.mean, "standard deviation": statistics.std, "this fr
 figures.maps_row({k: v.float().mean(0).numpy() for k, v in shown.items()})
 
 # %% [markdown]
-# ## Steps 3 and 4: inject noise, optimise
+# ## Step 3: inject noise
+#
+# Eq. (1) mixes the layer's activation with noise of those statistics, $Z = \lambda R + (1-\lambda)\,\varepsilon$.
+# First with one $\lambda$ for the whole layer. At $\lambda = 1$ the detector says what it said above; at 0 it
+# sees noise alone, and its answer knows nothing of the frame. Where in between does it let go?
+
+# %% mystnb={"image": {"alt": "Probability of fake over the share of signal lambda: dots of single draws of noise, and their mean; at lambda 1 all draws meet at the prediction without noise."}, "figure": {"caption": "Probability of fake of this frame when the whole layer is mixed with noise, over the share of signal lambda: eight draws of noise each, and their mean.", "name": "fig-noise"}}
+from viba_lib.tables import noise_response
+
+response = noise_response(study, "xception", row)
+figures.draws(response, "lambda", "p_fake", "share of signal, lambda", "probability of fake")
+
+# %% [markdown]
+# One $\lambda$ for all units treats the artefact like the wall behind it. The bottleneck asks the finer
+# question: which units may be noise, so that the answer stays?
+#
+# ## Step 4: optimise
 #
 # Each unit of the layer gets its own $\lambda$, which starts near 1. Adam lowers
 #

@@ -63,7 +63,6 @@ from viba_lib import figures
 
 figures.paper_plot(table.query("table == 'Table 2' and measure == 'accuracy (%)'"))
 
-# %% [markdown]
 # %% mystnb={"image": {"alt": "IoU of consecutive masks for fake and real videos of both detectors, the paper's values beside this run's with intervals."}, "figure": {"caption": "IoU of consecutive masks: the paper and this run.", "name": "fig-paper-run-iou"}}
 figures.paper_plot(table.query("table == 'Table 3' and measure == 'iou'"))
 

@@ -304,6 +304,19 @@ def lines(frame: pd.DataFrame, x: str, y: Sequence[str], xlabel: str, ylabel: st
     return figure
 
 
+def draws(frame: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str) -> Figure:
+    """Dots of single draws of `y` over `x`, and the line of their mean."""
+    figure, axes = _figure(6.5, 3.2)
+    axis = axes[0, 0]
+    axis.plot(frame[x], frame[y], "o", color=INK, ms=4, alpha=0.6, label="one draw of noise")
+    mean = frame.groupby(x)[y].mean()
+    axis.plot(mean.index, mean, color=FIRST, label="mean")
+    axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(-0.03, 1.03))
+    axis.legend()
+    sns.despine(ax=axis)
+    return figure
+
+
 def intervals(
     frame: pd.DataFrame,
     measures: Sequence[str],

@@ -106,6 +106,7 @@ class Study:
         self.data_root, self.seed, self.device = _meant(data_root), int(seed), device
         self.root = _meant(results_root) / self.profile.name
         self.progress = progress
+        self._used: set[Path] = set()
         try:
             torch.zeros(1, device=device)
         except (RuntimeError, AssertionError) as error:
@@ -118,6 +119,7 @@ class Study:
     def _stage(self, name: str, key: Any, compute: Callable[[Path], None]) -> Path:
         """Folder of a finished stage; `compute(folder)` fills a folder aside where it is absent."""
         done = self.root / name / _digest(key)
+        self._used.add(done)
         if (done / "meta.json").is_file():
             return done
         done.parent.mkdir(parents=True, exist_ok=True)
@@ -498,13 +500,21 @@ class Study:
         """Maps of the evaluation frames, see `explain` and `evaluation_rows`."""
         return self.explain(detector, self.evaluation_rows(detector), layer, **settings)
 
-    def readout(self, detector: str = "xception") -> ReadoutBottleneck:
-        """Readout bottleneck of a detector at the paper's layer, fitted on the training split."""
+    def _readout_bottleneck(self, detector: str) -> ReadoutBottleneck:
         settings, layer = self.profile.readout, self.layer(detector)
-        key = [self._trained(detector).name, layer, settings.model_dump(), _code("bottleneck")]
-        readout = ReadoutBottleneck(
-            self.detector(detector), layer, settings.layers, self.statistics(detector, layer)
+        return ReadoutBottleneck(
+            self.detector(detector),
+            layer,
+            settings.layers,
+            self.statistics(detector, layer),
+            learning_rate=settings.learning_rate,
+            seed=self.seed,
         )
+
+    def _readout_folder(self, detector: str) -> Path:
+        settings, layer = self.profile.readout, self.layer(detector)
+        trained = self._trained(detector).name
+        key = [trained, layer, settings.model_dump(), self.seed, _code("bottleneck")]
 
         def compute(folder: Path) -> None:
             self.progress(f"fitting the readout bottleneck: {settings.epochs} epochs")
@@ -513,11 +523,28 @@ class Study:
             batches = [
                 self.inputs(detector, rows.iloc[i : i + 16]) for i in range(0, len(rows), 16)
             ]
-            readout.fit(batches, epochs=settings.epochs)
+            readout = self._readout_bottleneck(detector)
+            losses = readout.fit(
+                batches,
+                settings.epochs,
+                lambda done, loss: self.progress(
+                    f"readout: epoch {done}/{settings.epochs}  loss {loss:.3f}"
+                ),
+            )
+            epochs = range(1, len(losses) + 1)
+            pd.DataFrame({"epoch": epochs, "loss": losses}).to_parquet(folder / "history.parquet")
             readout.save(folder / "readout.safetensors")
 
-        readout.load(self._stage(f"readout-{detector}", key, compute) / "readout.safetensors")
-        return readout
+        return self._stage(f"readout-{detector}", key, compute)
+
+    def readout(self, detector: str = "xception") -> ReadoutBottleneck:
+        """Readout bottleneck of a detector at the paper's layer, fitted on the training split."""
+        path = self._readout_folder(detector) / "readout.safetensors"
+        return self._readout_bottleneck(detector).load(path)
+
+    def readout_history(self, detector: str = "xception") -> pd.DataFrame:
+        """Mean loss (nats) of each epoch of the readout's training."""
+        return pd.read_parquet(self._readout_folder(detector) / "history.parquet")
 
     # ---- the whole run, tables and provenance -------------------------------------------------
 
@@ -547,10 +574,9 @@ class Study:
     def seconds(self) -> dict[str, float]:
         """Run time of each stage whose result this run has used or made, in seconds."""
         found: dict[str, float] = {}
-        for path in sorted(self.root.glob("*/*/meta.json")):
-            meta = json.loads(path.read_text())
-            if isinstance(meta, dict) and "seconds" in meta and "stage" in meta:
-                found[meta["stage"]] = found.get(meta["stage"], 0.0) + float(meta["seconds"])
+        for folder in sorted(self._used):
+            meta = json.loads((folder / "meta.json").read_text())
+            found[meta["stage"]] = found.get(meta["stage"], 0.0) + float(meta["seconds"])
         return found
 
     def provenance(self) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 
 from viba_lib.baselines import centred_gaussian, grad_cam, random_maps
+from viba_lib.bottleneck.tail import CutModel
 from viba_lib.data.catalog import resolve
 from viba_lib.data.preparation import PreparedClip
 from viba_lib.errors import VibaError
@@ -480,6 +482,30 @@ def injection_maps(study: Study, layer: str, beta: float, count: int) -> dict[st
     return out
 
 
+def noise_response(
+    study: Study, detector: str, row: pd.DataFrame, points: int = 11, draws: int = 8
+) -> pd.DataFrame:
+    """Probability of fake when the whole layer is mixed with noise at one lambda (chapter 04).
+
+    Returns
+    -------
+    One row per lambda and draw: lambda, draw, p_fake.
+    """
+    layer = study.layer(detector)
+    cut, statistics = CutModel(study.detector(detector), layer), study.statistics(detector, layer)
+    generator = torch.Generator().manual_seed(study.seed)
+    rows = []
+    with torch.inference_mode():
+        r = cut.head(study.inputs(detector, row).to(study.device)).cpu()
+        noise = torch.randn(draws, *r.shape[1:], generator=generator)
+        noise = noise * statistics.std + statistics.mean
+        for lam in np.linspace(0, 1, points):
+            z = (lam * r + (1 - lam) * noise) * statistics.active
+            found = cut.tail(z.to(study.device), draws).float().softmax(1)[:, 1].cpu().numpy()
+            rows += [{"lambda": lam, "draw": i, "p_fake": p} for i, p in enumerate(found)]
+    return pd.DataFrame(rows)
+
+
 def bottleneck_types(study: Study, count: int) -> Explained:
     """Per-sample and readout maps of the same held-out fake frames (chapter 06)."""
     rows = study.evaluation_rows("xception").query("label == 1")
@@ -506,6 +532,7 @@ def bottleneck_types(study: Study, count: int) -> Explained:
             {
                 "kind": name,
                 "frames": len(rows),
+                "bits": float(found.sum((1, 2)).mean()),
                 "ratio": float(np.nanmean(ratios)),
                 "entropy": float(np.mean([entropy(r) for r in found])),
                 "iou": float(np.mean(overlaps)) if overlaps else float("nan"),

@@ -1,11 +1,13 @@
 """From made videos to prepared clips, and what becomes of bad ones."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from viba_lib.data.clips import ClipStore
 from viba_lib.data.faces import NoFaceError
 from viba_lib.data.flow import farneback
 from viba_lib.data.preparation import (
@@ -137,3 +139,9 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", **(fields | {"faces": np.array([{}], object)}))
     with pytest.raises(ValueError, match="allow_pickle=False"):
         load_clip(tmp_path / "x.npz")
+
+
+def test_a_store_of_clips_travels_without_what_it_has_read(tmp_path):
+    store = ClipStore(tmp_path)
+    store._clips["a.npz"] = "large"
+    assert pickle.loads(pickle.dumps(store)).__dict__ == {"root": tmp_path, "_clips": {}}

@@ -1,6 +1,8 @@
 """The detectors, their weights files, and training that can be resumed."""
 
+import importlib
 import pickle
+import socket
 
 import numpy as np
 import pytest
@@ -8,12 +10,16 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from viba_lib.data.sources.packages import FetchError
 from viba_lib.models import flow_vgg11, load_weights, save_weights, xception
 from viba_lib.models.describe import layer_table
 from viba_lib.models.flow_vgg import FLOW_LAYERS
 from viba_lib.models.training import TrainingSettings, predict, train
 from viba_lib.models.weights import WeightsError
 from viba_lib.models.xception import XCEPTION_LAYERS
+
+# By name, since the package's attribute of that name is the function.
+xception_module = importlib.import_module("viba_lib.models.xception")
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +163,34 @@ def test_predictions_are_probabilities():
     assert found.shape == (4, 2)
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
     assert predict(small(), torch.zeros(0, 3, 8, 8)).shape == (0, 2)
+
+
+def test_imagenet_weights_come_from_the_hub_first(monkeypatch, tmp_path):
+    other = xception_module.xception(None)
+    with torch.no_grad():
+        other.conv1.weight.fill_(0.5)
+    asked = []
+
+    def hub(url, folder, *_args, **options):
+        asked.append((socket.getdefaulttimeout(), options["check_hash"], options["weights_only"]))
+        return other.state_dict() | {"fc.weight": torch.zeros(1000, 2048)}
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", hub)
+    model = xception_module.xception("imagenet", data_root=tmp_path)
+    assert float(model.conv1.weight.mean()) == 0.5 and "hub" in model.weights_source
+    assert asked == [(xception_module.HUB_SECONDS, True, True)]
+    assert socket.getdefaulttimeout() is None
+
+
+def test_without_a_network_xception_starts_from_random_weights_and_says_so(monkeypatch, tmp_path):
+    def away(*_args, **_options):
+        raise OSError("no network")
+
+    def nothing(*_args):
+        raise FetchError("no registry")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", away)
+    monkeypatch.setattr(xception_module, "fetch", nothing)
+    with pytest.warns(UserWarning, match="no registry.*name a weights file"):
+        model = xception_module.xception("imagenet", data_root=tmp_path)
+    assert model.weights_source.startswith("random weights")

@@ -62,6 +62,7 @@ class ReadoutSettings(_Strict):
     layers: list[str] = ["block8", "block12", "conv4"]
     epochs: int = 10
     frames: int = 64
+    learning_rate: float = 1e-5
 
 
 class Profile(_Strict):
