@@ -96,8 +96,8 @@ figures.draws(response, "lambda", "p_fake", "share of signal, lambda", "probabil
 #
 # $$ \mathcal L(\theta, \lambda(X)) + \beta\, I(R; Z), $$ (eq-objective)
 #
-# Eq. (2) of the paper. Expect the information to fall steeply and the cross-entropy to stay low: most of
-# the layer is not needed for this prediction.
+# Eq. (2) of the paper. Expect the information to fall steeply and the cross-entropy to end low: most of the layer is
+# not needed for this prediction. A peak on the way is a step in which too much had become noise; the next takes it back.
 
 # %%
 bottleneck = study.bottleneck("xception", layer)

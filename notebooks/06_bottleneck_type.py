@@ -69,7 +69,8 @@ figures.relevance_grid(both.images, both.maps["readout"], both.masks, both.label
 # %% [markdown]
 # ## Measured
 #
-# `ratio` is relevance inside the planted mask against chance, `entropy` the map's spread in bits (lower is
+# `kept` is the share of frames whose prediction survives the bottleneck, `bits` what passes it per frame,
+# `ratio` relevance inside the planted mask against chance, `entropy` the map's spread in bits (lower is
 # clearer), `iou` the overlap of the highlighted regions of consecutive frames, `seconds` the cost per frame.
 
 # %%
@@ -77,22 +78,25 @@ study.save_table("bottleneck_type", both.table)
 both.table.round(3)
 
 # %% [markdown]
-# Has the readout learned anything? It starts where everything passes. The more of those bits it has given up
-# while the prediction stays, the more its map says about the decision. A map of a readout near its start
-# shows where the layer is *active*, not what the decision needs.
+# Has the readout learned anything? It starts where everything passes, and a map near that start shows where the
+# layer is *active*, not what the decision needs. At the other end, a readout that gives up nearly all bits everywhere
+# points nowhere. Its maps mean something where it keeps predictions with few bits:
 
 # %% tags=["remove-input"]
 start, end = study.readout_history("xception").loss.iloc[[0, -1]]
 kinds = both.table.set_index("kind")
 HTML(
-    f"<p>From its first to its last epoch the readout's loss went from {start:.2f} to {end:.2f} nats; on these frames it lets {kinds.bits['readout']:,.0f} bits pass, the per-sample bottleneck "
-    f"{kinds.bits['per-sample']:,.0f}. Relevance on the artefact is {kinds.ratio['readout']:.1f} times chance for the "
-    f"readout and {kinds.ratio['per-sample']:.1f} times for the per-sample bottleneck.</p>"
+    f"<p>From its first to its last epoch the readout's mean loss went from {start:.2f} to {end:.2f} nats. On these "
+    f"frames it lets {kinds.bits['readout']:,.0f} bits pass and keeps {kinds.kept['readout']:.0%} of the predictions; "
+    f"the per-sample bottleneck needs {kinds.bits['per-sample']:,.0f} and keeps {kinds.kept['per-sample']:.0%}. "
+    f"Relevance on the artefact is {kinds.ratio['readout']:.1f} times chance for the readout and "
+    f"{kinds.ratio['per-sample']:.1f} times for the per-sample bottleneck.</p>"
 )
 
 # %% [markdown]
-# The paper trained for ten epochs over thousands of frames and still found the readout's maps less clear. With
-# fewer frames an epoch is fewer steps, so this page can only be harder on it, not kinder.
+# The paper trained for ten epochs on its whole training split and found the readout's maps less consistent and less
+# clear. Ten epochs of the few frames of a short profile are far fewer steps, so this page shows the cost and the
+# kind of its maps, and does not settle which is better.
 #
 # ## Summary
 # - The readout costs one pass per frame once it is trained; how far training has brought it, its bits tell.

@@ -21,7 +21,8 @@
 #
 # A map per frame becomes a video: heat over the face, and a strip under it with the prediction. Key frames
 # are shown slowly, two a second. Of each kind you see the held-out video that the detector is surest about,
-# so these are good cases; [chapter 8](08_detection_performance) counts all of them.
+# so these are good cases; [chapter 8](08_detection_performance) counts all of them. The fake and the real video of a
+# detector share one colour scale.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -55,7 +56,8 @@ HTML(films["xception fake"])
 # %% [markdown]
 # ## Xception, a real video
 #
-# For a real face the target is the class "real": the heat is on what speaks *for* an untouched face.
+# For a real face the target is the class "real". What would speak *for* an untouched face? A detector can say "real"
+# because it found nothing, and finding nothing takes few bits. Compare the bits below the two videos.
 
 # %% tags=["remove-input"]
 HTML(films["xception real"])
@@ -72,7 +74,7 @@ HTML(films["flow-vgg11 fake"])
 # %% [markdown]
 # ## Motion, a real video
 #
-# Expect the heat where a face moves most, at the eyes and the mouth: that is where motion can look right.
+# Again, an even motion of the whole face is the absence of a disturbance: expect little heat, in no place of its own.
 
 # %% tags=["remove-input"]
 HTML(films["flow-vgg11 real"])
@@ -80,8 +82,9 @@ HTML(films["flow-vgg11 real"])
 # %% [markdown]
 # ## Bits and certainty
 #
-# The total of each map is the information that the prediction was given of that frame. If plain evidence needs
-# few bits, dots near 0 and 1 lie lower than dots in the middle.
+# The total of each map is the information that the prediction was given of that frame. Two things to look for: whether
+# a frame called real gets by with fewer bits than one called fake, and, among the fakes, whether plain evidence (far
+# right) needs fewer bits than doubtful evidence (middle).
 
 # %% mystnb={"image": {"alt": "Dots for the explained frames of both detectors: total bits of the map over the probability of fake, real and fake frames in two colours."}, "figure": {"caption": "Total bits of each explained frame over its probability of fake.", "name": "fig-bits"}}
 from viba_lib import figures
@@ -94,8 +97,10 @@ figures.bits_plot(frames)
 HTML(
     "<p>"
     + " ".join(
-        f"{name}: {f.total_bits.median():,.0f} bits for the median frame; rank correlation of bits with "
-        f"certainty {(f.p_fake - 0.5).abs().corr(f.total_bits, method='spearman'):.2f}."
+        f"{name}: the median frame called real has {f[f.p_fake < 0.5].total_bits.median():,.0f} bits, the median "
+        f"frame called fake {f[f.p_fake >= 0.5].total_bits.median():,.0f}; among the latter, the rank correlation of bits "
+        f"with the probability of fake is "
+        f"{f[f.p_fake >= 0.5].p_fake.corr(f[f.p_fake >= 0.5].total_bits, method='spearman'):.2f}."
         for name, f in frames.items()
     )
     + "</p>"

@@ -92,13 +92,13 @@ from viba_lib.tables import mcnemar_tests
 
 tests = mcnemar_tests(study)
 study.save_table("mcnemar", tests)
-tests.round(3)
+tests
 
 # %% tags=["remove-input"]
 HTML(
     "<p>"
     + " ".join(
-        f"{r.detector}: p = {r.p_value:.2f}, so the difference is "
+        f"{r.detector}: p {'< 0.001' if r.p_value < 0.001 else f'= {r.p_value:.3f}'}, so the difference is "
         f"{'significant' if r.p_value < 0.05 else 'not significant'} at 5 %."
         for r in tests.itertuples()
     )

@@ -41,7 +41,7 @@ from viba_lib.tables import paper_beside_run
 
 table = paper_beside_run(study)
 study.save_table("paper_beside_run", table)
-table.drop(columns="chapter").round(3)
+table.drop(columns="chapter").round(3).fillna("")
 
 # %% [markdown]
 # **Status.** With the licensed data, a number is *reproduced* where the paper's value lies in this run's 95 %

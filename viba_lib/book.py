@@ -7,6 +7,7 @@ the executed copy is laid over a staged book, which Jupyter Book renders without
 import argparse
 import ast
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -317,6 +318,17 @@ def repository() -> tuple[str, str] | None:
     return (f"{server}/{name}", os.environ.get("GITHUB_REF_NAME", "main")) if name else None
 
 
+def mathjax() -> dict[str, Path]:
+    """Files of MathJax by their place, so that formulas are set without a network."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        raise BookError("sphinx-mathjax-offline is not installed; run `make env`")
+    source = Path(spec.origin).parent / "static" / "mathjax"
+    fonts = source / "output" / "chtml" / "fonts" / "woff-v2"
+    files = [source / "tex-chtml.js", *fonts.glob("*.woff")]
+    return {str(f.relative_to(source)): f for f in files}
+
+
 def stage(executed: Sequence[Path], root: Path = ROOT) -> Path:
     """Lay executed chapters over the book's sources in `_build/stage`.
 
@@ -331,6 +343,8 @@ def stage(executed: Sequence[Path], root: Path = ROOT) -> Path:
     wanted = {folder / "_toc.yml": root / "_toc.yml"}
     wanted |= {folder / p.relative_to(root): p for p in (root / "book").rglob("*") if p.is_file()}
     wanted |= {folder / "notebooks" / p.name: p for p in executed}
+    static = folder / "book" / "_static" / "mathjax"
+    wanted |= {static / name: path for name, path in mathjax().items()}
     for target, source in wanted.items():
         if not target.is_file() or target.read_bytes() != source.read_bytes():
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -242,7 +242,8 @@ def region_overlay(
     """The face regions over a crop (S, S, 3), with their letters."""
     figure, axes = _figure(7.5, 4.4)
     axis = axes[0, 0]
-    palette = sns.color_palette("colorblind")[2 : 2 + len(masks)]
+    # Six hues that stay apart: the pinks of the palette look alike when they tint a face.
+    palette = [sns.color_palette("colorblind")[i] for i in (2, 3, 4, 8, 9, 7)][: len(masks)]
     tinted = image.astype(float) / 255
     for colour, mask in zip(palette, masks.values(), strict=True):
         tinted[mask] = 0.55 * tinted[mask] + 0.45 * np.array(colour)
@@ -262,7 +263,7 @@ def region_frequencies(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
     sns.barplot(frame, x="region", y="share", hue="who", order=list(order), ax=axis,
                 palette=list(OTHERS[: frame.who.nunique()]))  # fmt: skip
     axis.set(xlabel="region", ylabel="share of fake videos", ylim=(0, 1))
-    axis.legend(title="")
+    axis.legend(title="", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     sns.despine(ax=axis)
     return figure
 
@@ -329,14 +330,20 @@ def intervals(
     ----------
     chance : value of a measure that chance gives, drawn as a dotted line
     """
-    figure, axes = _figure(3.2 * len(measures), 0.5 * len(frame) + 1.6, 1, len(measures))
+    # Never more than three side by side: on a phone the text of more would be too small to read.
+    wide = min(3, len(measures))
+    rows = -(-len(measures) // wide)
+    height = rows * (0.45 * len(frame) + 1.3)
+    figure, axes = _figure(2 + 2.4 * wide, height, rows, wide)
+    for unused in axes.flat[len(measures) :]:
+        unused.set_visible(False)
     at = np.arange(len(frame))[::-1]
-    for number, (axis, measure) in enumerate(zip(axes[0], measures, strict=True)):
+    for number, (axis, measure) in enumerate(zip(axes.flat, measures, strict=False)):
         low, high = frame.get(f"{measure}_low"), frame.get(f"{measure}_high")
         if low is not None and high is not None:
             axis.hlines(at, low, high, color=INK)
         axis.plot(frame[measure], at, "o", color=FIRST, ms=8)
-        axis.set_yticks(at, frame[labels] if number == 0 else [""] * len(frame))
+        axis.set_yticks(at, frame[labels] if number % wide == 0 else [""] * len(frame))
         axis.set_xlabel(measure)
         if chance and measure in chance:
             axis.axvline(chance[measure], color=INK, ls=":", lw=1)

@@ -366,7 +366,7 @@ def _table_1(study: Study) -> list[dict[str, object]]:
     for name, paper in TABLE_1.itertuples(index=False):
         run = int(counts.get(_plain(name), 0))
         rows.append({"table": "Table 1", "row": name, "measure": "videos", "paper": paper,
-                     "run": run, "low": run, "high": run,
+                     "run": run, "low": float("nan"), "high": float("nan"),
                      "status": _status(study, paper, run, run),
                      "chapter": "02_dataset_construction"})  # fmt: skip
     return rows
@@ -408,9 +408,9 @@ def _cell(value: object) -> str:
 
 def _status(study: Study, paper: float, low: float, high: float) -> str:
     if study.profile.name != "paper":
-        return "not run: other data"
+        return "not run"
     if not np.isfinite(low):
-        return "not run: too few videos"
+        return "too few videos"
     return "reproduced" if low <= paper <= high else "differs"
 
 
@@ -511,15 +511,18 @@ def bottleneck_types(study: Study, count: int) -> Explained:
     rows = study.evaluation_rows("xception").query("label == 1")
     rows = rows.groupby("method", sort=True).head(2).head(count).reset_index(drop=True)
     masks, inputs = study.masks("xception", rows), study.inputs("xception", rows)
-    maps, seconds = {}, {}
+    maps, seconds, kept = {}, {}, {}
     runs: dict[str, Any] = {
         "per-sample": study.bottleneck("xception"),
         "readout": study.readout("xception"),
     }
     for name, bottleneck in runs.items():
         start = time.perf_counter()
-        maps[name] = bottleneck.attribute(inputs).bits_per_pixel.numpy()
+        attribution = bottleneck.attribute(inputs)
         seconds[name] = (time.perf_counter() - start) / len(rows)
+        maps[name] = attribution.bits_per_pixel.numpy()
+        same = attribution.logits.argmax(1) == attribution.logits_clean.argmax(1)
+        kept[name] = float(same.float().mean())
     measures = []
     for name, found in maps.items():
         overlaps = [
@@ -532,6 +535,7 @@ def bottleneck_types(study: Study, count: int) -> Explained:
             {
                 "kind": name,
                 "frames": len(rows),
+                "kept": kept[name],
                 "bits": float(found.sum((1, 2)).mean()),
                 "ratio": float(np.nanmean(ratios)),
                 "entropy": float(np.mean([entropy(r) for r in found])),
@@ -576,6 +580,7 @@ def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
     out = {}
     for detector in DETECTORS:
         frame, maps = explained(study, detector)
+        top: float | None = None
         for label, kind in ((1, "fake"), (0, "real")):
             part = frame[frame.label == label]
             if part.empty:
@@ -584,13 +589,16 @@ def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
             sure = part.groupby("video_id").p_fake.mean().sort_values(ascending=not label)
             part = part[part.video_id == sure.index[0]].sort_values("frame").head(max_frames)
             shown, pasted = _film(study, detector, part, maps.relevance.values[part.index])
+            # One scale for both: stretched to its own, a map of few bits would look like many.
+            top = float(np.quantile(pasted, 0.995)) if top is None else top
             path = study.root / "videos" / f"{detector}-{kind}.mp4"
-            overlay_video(path, shown, pasted, 2.0, part.p_fake.to_numpy())
+            overlay_video(path, shown, pasted, 2.0, part.p_fake.to_numpy(), top)
             method = catalog.loc[sure.index[0], "method"]
             text = f"Relevance of {detector} on a {kind} video"
             text += f", artefact: {method}" if method else ""
             text += f"; mean probability of fake {part.p_fake.mean():.2f}"
-            still = overlay(shown[:1], pasted[:1])[0]
+            text += f"; {part.total_bits.mean():,.0f} bits per frame"
+            still = overlay(shown[:1], pasted[:1], top)[0]
             film = video_html(path, still, text)
             out[f"{detector} {kind}"] = f"{film}<p>{html.escape(text)}.</p>"
     return out
