@@ -1,6 +1,8 @@
 """Decoding, encoding and bad files. The videos have no sound, which must not matter."""
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -123,3 +125,21 @@ def test_nothing_is_left_behind_when_writing_fails(tmp_path: Path, frames: np.nd
     with pytest.raises((ValueError, TypeError)):
         write_video(tmp_path / "a.mp4", frames.astype(np.float64), 25)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_the_same_frames_give_the_same_bytes_in_every_process(tmp_path, lossless):
+    program = """
+import sys
+import numpy as np
+from viba_lib.video import write_video
+rng = np.random.default_rng(0)
+still = rng.integers(0, 255, (144, 176, 3), np.uint8)
+frames = np.stack([np.roll(still, 3 * t, axis=1) // 2 + 7 * t for t in range(16)]).astype(np.uint8)
+write_video(sys.argv[1], frames, 25.0, crf=10, lossless=sys.argv[2] == "1")
+"""
+    paths = [tmp_path / f"{n}{'.mkv' if lossless else '.mp4'}" for n in range(3)]
+    for path in paths:
+        flag = str(int(lossless))
+        subprocess.run([sys.executable, "-c", program, str(path), flag], check=True)
+    assert len({path.read_bytes() for path in paths}) == 1

@@ -144,7 +144,8 @@ def write_video(
     handle, aside = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
     os.close(handle)
     form = "gray" if frames.ndim == 3 else "rgb24"
-    options = {} if lossless else {"movflags": "+faststart"}
+    # Bit-exact: no random identifiers, no name of the encoder's version.
+    options = {"fflags": "+bitexact"} | ({} if lossless else {"movflags": "+faststart"})
     try:
         with av.open(aside, "w", options=options) as container:
             stream = container.add_stream(
@@ -154,7 +155,10 @@ def write_video(
             stream.height, stream.width = first.shape[:2]
             stream.pix_fmt = ("gray" if form == "gray" else "bgr0") if lossless else "yuv420p"
             if not lossless:
-                stream.options = {"crf": str(crf), "preset": "fast"}
+                # One thread and no macroblock tree: with them x264 gives the same bytes each time
+                # and on any number of cores; the tree's own estimate varies from run to run.
+                stream.options = {"crf": str(crf), "preset": "fast", "threads": "1"}
+                stream.options |= {"x264-params": "mbtree=0"}
             for array in frames:
                 pixels = np.ascontiguousarray(array if lossless else _even(array))
                 for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format=form)):
