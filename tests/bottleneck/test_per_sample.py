@@ -8,6 +8,7 @@ from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.information import bits_per_pixel, gaussian_kl
+from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.tail import CutModel
 from viba_lib.errors import VibaError
 
@@ -310,3 +311,106 @@ def test_a_file_that_is_no_statistics_is_refused(tmp_path):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(VibaError, match="no file of layer statistics"):
         LayerStatistics.load(path)
+
+
+def test_statistics_of_workers_join_to_those_of_all(tmp_path):
+    model = Skip().eval()
+    batches = [torch.randn(n, 3, 16, 16) for n in (5, 1, 9)]
+    parts = [LayerStatistics.estimate(model, "middle", [b]) for b in batches]
+    whole = LayerStatistics.estimate(model, "middle", batches)
+    merged = LayerStatistics.merge(parts)
+    torch.testing.assert_close(merged.mean, whole.mean)
+    torch.testing.assert_close(merged.std, whole.std)
+    assert merged.count == 15 and torch.equal(merged.active, whole.active)
+    with pytest.raises(VibaError, match="at least one"):
+        LayerStatistics.merge([])
+    with pytest.raises(VibaError, match="do not join"):
+        LayerStatistics.merge([whole, LayerStatistics.estimate(model, "norm", batches)])
+
+
+def test_mirrored_noise_cancels():
+    noise = Noise(torch.full((3,), 2.0), torch.ones(3), seed=0, antithetic=True)
+    one, two = noise.draw(2)
+    torch.testing.assert_close((one + two) / 2, torch.full((3,), 2.0))
+    # A pair may be torn apart by two passes.
+    other = Noise(torch.full((3,), 2.0), torch.ones(3), seed=0, antithetic=True)
+    assert torch.equal(torch.cat([other.draw(1), other.draw(1)]), torch.stack([one, two]))
+    plain = Noise(torch.zeros(3), torch.ones(3), seed=0).draw(2)
+    assert not torch.allclose(plain[0], -plain[1])
+
+
+def test_a_frame_stops_when_its_map_does(model, frames):
+    """Each frame as if alone, also when others stop before it."""
+    statistics = statistics_of(model)
+    make = dict(steps=60, noise_samples=2, stop_below=0.02)
+    together = PerSampleBottleneck(model, "middle", statistics, **make).attribute(frames)
+    ran = torch.isfinite(together.history["information_loss"]).sum(0)
+    assert ran.max() < 60 and len(set(ran.tolist())) > 1
+    assert torch.isfinite(together.capacity).all()
+    for i in range(len(frames)):
+        alone = PerSampleBottleneck(model, "middle", statistics, **make).attribute(
+            frames[i : i + 1]
+        )
+        assert len(alone.history["information_loss"]) == ran[i]
+        torch.testing.assert_close(together.capacity[i], alone.capacity[0], rtol=1e-3, atol=1e-4)
+    split = PerSampleBottleneck(model, "middle", statistics, frames_per_batch=1, **make).attribute(
+        frames
+    )
+    assert torch.equal(torch.isfinite(split.history["model_loss"]).sum(0), ran)
+
+
+def test_a_warm_start_goes_on_where_the_last_frame_ended(model, frames):
+    statistics = statistics_of(model)
+    same = frames[:1].expand(3, -1, -1, -1)
+    warm = PerSampleBottleneck(
+        model, "middle", statistics, steps=3, noise_samples=1, warm_start=True
+    ).attribute(same)
+    information = warm.history["information_loss"]
+    assert (information[0, 1:] < information[-1, :-1] * 1.05).all()
+    cold = PerSampleBottleneck(model, "middle", statistics, steps=3, noise_samples=1)
+    torch.testing.assert_close(warm.capacity[:1], cold.attribute(same[:1]).capacity)
+
+
+def test_each_step_can_be_watched(model, frames):
+    seen = []
+    found = PerSampleBottleneck(
+        model, "middle", statistics_of(model), steps=3, noise_samples=1
+    ).attribute(frames, on_step=lambda step, capacity: seen.append((step, capacity.clone())))
+    assert [step for step, _ in seen] == [1, 2, 3]
+    torch.testing.assert_close(seen[-1][1], found.capacity)
+
+
+@pytest.mark.parametrize("name", ["fast", "accurate"])
+def test_presets_take_other_settings(model, frames, name):
+    make = getattr(PerSampleBottleneck, name)
+    bottleneck = make(model, "middle", statistics_of(model), steps=2, beta=3.0)
+    assert bottleneck.beta == 3.0 and bottleneck.precision == "bfloat16"
+    assert len(bottleneck.attribute(frames).history["model_loss"]) == 2
+
+
+def test_a_lean_tail_is_the_tail(frames):
+    torch.manual_seed(0)
+    model = Skip().eval()
+    with torch.no_grad():
+        model.norm.running_mean.normal_()
+        model.norm.running_var.uniform_(0.5, 2)
+    cut = CutModel(model, "middle")
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    z = cut.head(frames)
+    torch.testing.assert_close(cut.prepare()(z.clone(), 1), model(frames), rtol=1e-4, atol=1e-5)
+    cut = CutModel(model, "first")  # a convolution and its batch norm lie behind it
+    lean = cut.prepare()
+    z = cut.head(frames)
+    torch.testing.assert_close(lean(z.clone(), 1), model(frames), rtol=1e-4, atol=1e-5)
+    half = cut.prepare(torch.bfloat16)(z.clone(), 1)
+    torch.testing.assert_close(half, model(frames), rtol=0.1, atol=0.1)
+    assert half.dtype == torch.float32
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_coupling_and_warm_start_are_at_odds():
+    model = Skip().eval()
+    with pytest.raises(VibaError, match="choose one of them"):
+        PerSampleBottleneck(
+            model, "middle", statistics_of(model), warm_start=True, temporal_sigma=1.0
+        )

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from viba_lib.bottleneck import LayerStatistics, ReadoutBottleneck
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
 from viba_lib.errors import VibaError
 
 
@@ -118,3 +118,46 @@ def test_wrong_uses_are_refused(setting, tmp_path):
         ReadoutBottleneck(model, "0", [], statistics)
     with pytest.raises(VibaError, match="no layer"):
         ReadoutBottleneck(model, "0", ["30"], statistics)
+
+
+def test_a_training_that_was_stopped_ends_like_an_undisturbed_one(setting, tmp_path):
+    model, statistics, frames = setting
+    batches, path = list(frames.split(3)), tmp_path / "readout.pt"
+
+    def make():
+        return ReadoutBottleneck(model, "0", ["3", "5"], statistics, learning_rate=1e-2)
+
+    whole = make()
+    wanted = whole.fit(batches, epochs=5)
+
+    def stop(epoch, _loss):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(batches, epochs=5, progress=stop, checkpoint=path)
+    resumed = make()
+    assert resumed.fit(batches, epochs=5, checkpoint=path) == wanted
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(resumed.network.state_dict()[name], value)
+
+
+def test_a_checkpoint_of_another_readout_is_refused(setting, tmp_path):
+    model, statistics, frames = setting
+    path = tmp_path / "readout.pt"
+    ReadoutBottleneck(model, "0", ["3", "5"], statistics).fit([frames], 1, checkpoint=path)
+    with pytest.raises(VibaError, match="remove it to start anew"):
+        ReadoutBottleneck(model, "0", ["5"], statistics).fit([frames], 1, checkpoint=path)
+
+
+def test_lambda_of_the_readout_starts_the_per_sample_bottleneck(setting):
+    model, statistics, frames = setting
+    readout, _ = fitted(setting)
+    start = readout.keep(frames)
+    made = dict(steps=1, noise_samples=1, sigma=0.0)
+    from_readout = PerSampleBottleneck(model, "0", statistics, **made).attribute(
+        frames, start=start
+    )
+    torch.testing.assert_close(from_readout.keep, start, rtol=1e-3, atol=1e-4)
+    with pytest.raises(VibaError, match="expected lambda of 4 frames"):
+        PerSampleBottleneck(model, "0", statistics, **made).attribute(frames, start=start[:1])

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
-from viba_lib.bottleneck.temporal import smooth_time
+from viba_lib.bottleneck.temporal import roughness, smooth_time
 from viba_lib.errors import VibaError
 
 
@@ -72,3 +72,19 @@ def test_a_negative_width_is_refused(setting):
     model, statistics, _ = setting
     with pytest.raises(VibaError, match="temporal_sigma"):
         PerSampleBottleneck(model, "0", statistics, temporal_sigma=-1.0)
+
+
+def test_a_penalty_on_change_makes_maps_alike(setting):
+    model, statistics, frames = setting
+    assert roughness(frames[:1]) == 0
+    torch.testing.assert_close(
+        roughness(torch.tensor([[[0.0, 1.0]], [[1.0, 1.0]], [[1.0, 0.0]]])), torch.tensor(1.0)
+    )
+
+    def changes(weight):
+        found = PerSampleBottleneck(
+            model, "0", statistics, steps=8, noise_samples=1, temporal_weight=weight
+        ).attribute(frames)
+        return roughness(found.keep)
+
+    assert changes(1000.0) < 0.5 * changes(0.0)

@@ -87,7 +87,8 @@ class Attribution:
     capacity (T, C, h, w) bits per unit of the layer; bits_per_pixel (T, H, W); logits
     (T, classes) with the bottleneck injected, mean over noise samples; logits_clean (T, classes)
     without it; target (T,); history: per step and frame the model loss and the information loss
-    (steps, T), in nats.
+    (steps, T), in nats, NaN after a frame has stopped; keep: lambda of the last step, shaped as
+    capacity.
     """
 
     capacity: torch.Tensor
@@ -96,12 +97,23 @@ class Attribution:
     logits_clean: torch.Tensor
     target: torch.Tensor
     history: dict[str, torch.Tensor] = field(default_factory=dict)
+    keep: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
 
     @staticmethod
     def join(parts: list["Attribution"]) -> "Attribution":
         """Frames of several attributions, one after another."""
-        names = ("capacity", "bits_per_pixel", "logits", "logits_clean", "target")
+        if len(parts) == 1:
+            return parts[0]
+        names = ("capacity", "bits_per_pixel", "logits", "logits_clean", "target", "keep")
         joined = {name: torch.cat([getattr(p, name) for p in parts]) for name in names}
-        keys = parts[0].history.keys()
-        history = {k: torch.cat([p.history[k] for p in parts], dim=1) for k in keys}
+        history = {}
+        for key in parts[0].history:
+            steps = max(len(p.history[key]) for p in parts)
+            rows = [_as_long(p.history[key], steps) for p in parts]
+            history[key] = torch.cat(rows, dim=1)
         return Attribution(**joined, history=history)
+
+
+def _as_long(history: torch.Tensor, steps: int) -> torch.Tensor:
+    """History (s, T) with rows of NaN up to `steps`."""
+    return functional.pad(history, (0, 0, 0, steps - len(history)), value=math.nan)

@@ -1,6 +1,8 @@
 """The per-sample bottleneck: Eq. (1) and (2) of the paper, optimised for each frame."""
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,9 +10,10 @@ from torch import nn
 from torch.nn import functional
 
 from viba_lib.bottleneck.information import LN2, Attribution, bits_per_pixel, gaussian_kl, smooth
+from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.statistics import LayerStatistics
-from viba_lib.bottleneck.tail import CutModel, device_of, frozen
-from viba_lib.bottleneck.temporal import smooth_time
+from viba_lib.bottleneck.tail import CutModel, Tail, device_of, frozen
+from viba_lib.bottleneck.temporal import roughness, smooth_time
 from viba_lib.errors import VibaError
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -58,6 +61,30 @@ def spread_target(target: torch.Tensor | Sequence[int] | int, frames: int) -> to
     return given.long().expand(frames)
 
 
+@dataclass
+class _Batch:
+    """Frames that are optimised side by side: what stays the same over the steps, and alpha."""
+
+    r: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+    active: torch.Tensor
+    target: torch.Tensor
+    clean: torch.Tensor
+    alphas: list[torch.Tensor]
+    noise: Noise
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the forward pass of one step found, for the frames that are still optimised."""
+
+    nats: torch.Tensor
+    keep: torch.Tensor
+    logits: torch.Tensor
+    loss: torch.Tensor
+
+
 class PerSampleBottleneck:
     """Optimise lambda for each frame: what of a layer does the prediction need?
 
@@ -75,17 +102,24 @@ class PerSampleBottleneck:
     sigma : Gaussian smoothing of lambda in units of the layer; 0 = none
     min_std : least standard deviation of the noise, so that a dead unit gives no NaN
     initial_alpha : start value; lambda = sigmoid(alpha)
-    seed : of the noise; each frame has its own, so that results do not depend on batches
+    seed : of the noise, which is the same for each frame, so that results do not depend on batches
     precision : of the layers after the bottleneck: "float32", "bfloat16" or "float16"
     frames_per_batch, items_per_pass : frames optimised side by side; frames times samples that
         go through the tail at once. They bound the memory and change no result but rounding.
     temporal_sigma : Gaussian smoothing of lambda along consecutive frames, in frames; 0 = each
         frame alone, as in the paper. Otherwise all frames of a call form one batch.
+    temporal_weight : weight of a penalty on changes of lambda from frame to frame; couples the
+        frames of a call as well
+    antithetic : draw noise in pairs of opposite sign; an error of the first order cancels
+    stop_below : a frame stops where a step changes less than this share of its map; 0 = never
+    warm_start : each frame starts where the one before it ended, one after another
+    channels_last : memory format of activations (T, C, h, w); changes rounding only
+    compile : compile the tail with torch.compile; pays for itself in long runs
 
     Raises
     ------
     VibaError
-        Unknown layer, statistics of another layer, settings out of range.
+        Unknown layer, statistics of another layer, settings out of range or at odds.
     """
 
     def __init__(
@@ -105,41 +139,70 @@ class PerSampleBottleneck:
         frames_per_batch: int = 16,
         items_per_pass: int = 32,
         temporal_sigma: float = 0.0,
+        temporal_weight: float = 0.0,
+        antithetic: bool = False,
+        stop_below: float = 0.0,
+        warm_start: bool = False,
+        channels_last: bool = True,
+        compile: bool = False,
     ) -> None:
         self.cut = CutModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
         if precision not in PRECISIONS:
             raise VibaError(f"precision {precision!r} is not known; choose of {list(PRECISIONS)}")
-        numbers = {"steps": steps, "noise_samples": noise_samples, "min_std": min_std}
-        numbers |= {"frames_per_batch": frames_per_batch, "items_per_pass": items_per_pass}
-        numbers |= {"learning_rate": learning_rate}
-        for name, value in numbers.items():
+        above = {"steps": steps, "noise_samples": noise_samples, "min_std": min_std}
+        above |= {"frames_per_batch": frames_per_batch, "items_per_pass": items_per_pass}
+        above |= {"learning_rate": learning_rate}
+        for name, value in above.items():
             if not value > 0:
                 raise VibaError(f"{name} is {value}; expected a number above 0")
-        for name, value in {"beta": beta, "sigma": sigma, "temporal_sigma": temporal_sigma}.items():
+        least = {"beta": beta, "sigma": sigma, "stop_below": stop_below}
+        least |= {"temporal_sigma": temporal_sigma, "temporal_weight": temporal_weight}
+        for name, value in least.items():
             if not value >= 0:
                 raise VibaError(f"{name} is {value}; expected 0 or more")
+        self.coupled = temporal_sigma > 0 or temporal_weight > 0
+        if self.coupled and warm_start:
+            raise VibaError(
+                "warm_start takes frames one after another, a temporal coupling takes them "
+                "together; choose one of them"
+            )
         self.model, self.layer, self.statistics = model, layer, statistics
         self.beta, self.steps, self.learning_rate = beta, steps, learning_rate
         self.noise_samples, self.sigma, self.min_std = noise_samples, sigma, min_std
         self.initial_alpha, self.seed, self.precision = initial_alpha, seed, precision
         self.frames_per_batch, self.items_per_pass = frames_per_batch, items_per_pass
-        self.temporal_sigma = temporal_sigma
+        self.temporal_sigma, self.temporal_weight = temporal_sigma, temporal_weight
+        self.antithetic, self.stop_below, self.warm_start = antithetic, stop_below, warm_start
+        self.channels_last, self.compile = channels_last, compile
 
     @classmethod
     def fast(
         cls, model: nn.Module, layer: str, statistics: LayerStatistics, **settings: Any
     ) -> "PerSampleBottleneck":
-        """Preset: the tail in bfloat16 and two noise samples; same steps, nearly the same map."""
-        chosen: dict[str, Any] = {"noise_samples": 2, "precision": "bfloat16"}
+        """Preset: one noise sample and the tail in bfloat16; same steps, nearly the same map."""
+        chosen: dict[str, Any] = {"noise_samples": 1, "precision": "bfloat16"}
         return cls(model, layer, statistics, **(chosen | settings))
+
+    @classmethod
+    def accurate(
+        cls, model: nn.Module, layer: str, statistics: LayerStatistics, **settings: Any
+    ) -> "PerSampleBottleneck":
+        """Preset: 40 steps, paid for by noise samples; truer maps than the defaults, not the same.
+
+        Ten steps from alpha = 5 do not converge (see the chapter on speed).
+        """
+        chosen: dict[str, Any] = {"steps": 40, "noise_samples": 2, "antithetic": True}
+        return cls(model, layer, statistics, **(chosen | {"precision": "bfloat16"} | settings))
 
     def attribute(
         self,
         frames: torch.Tensor,
         target: torch.Tensor | Sequence[int] | int | None = None,
         progress: Callable[[int], None] | None = None,
+        start: torch.Tensor | None = None,
+        on_step: Callable[[int, torch.Tensor], None] | None = None,
     ) -> Attribution:
         """Maps of frames.
 
@@ -148,6 +211,9 @@ class PerSampleBottleneck:
         frames : (T, 3, H, W)
         target : (T,) class indices, one for all, or None = predicted class of each frame
         progress : called with the number of finished frames
+        start : lambda (T, C, h, w) to begin with, such as a readout's; None = initial_alpha
+        on_step : called in each step with its number, from 1, and the capacity (T', C, h, w) of
+            the frames of the batch before that step's update
 
         Returns
         -------
@@ -156,103 +222,181 @@ class PerSampleBottleneck:
         """
         check_frames(frames, self.statistics)
         targets = None if target is None else spread_target(target, len(frames))
+        alpha = None if start is None else self._alpha(start, len(frames))
         device = device_of(self.model)
-        size = len(frames) if self.temporal_sigma > 0 else self.frames_per_batch
-        parts = []
+        size = len(frames) if self.coupled else 1 if self.warm_start else self.frames_per_batch
+        parts: list[Attribution] = []
         with frozen(self.model):
-            for start in range(0, len(frames), size):
-                part = slice(start, start + size)
+            tail = self.cut.prepare(PRECISIONS[self.precision], self.compile)
+            for begin in range(0, len(frames), size):
+                part = slice(begin, begin + size)
                 wanted = None if targets is None else targets[part]
-                parts.append(self._optimise(frames[part].to(device), wanted))
+                given = None if alpha is None else alpha[part]
+                if self.warm_start and parts:
+                    given = self._alpha(parts[-1].keep[-1:], 1)
+                batch = frames[part].to(device)
+                parts.append(self._optimise(batch, wanted, given, tail, on_step))
                 if progress is not None:
-                    progress(min(start + size, len(frames)))
+                    progress(min(begin + size, len(frames)))
         return Attribution.join(parts)
+
+    def _alpha(self, start: torch.Tensor, frames: int) -> torch.Tensor:
+        if tuple(start.shape) != (frames, *self.statistics.mean.shape):
+            raise VibaError(
+                f"start has shape {tuple(start.shape)}; expected lambda of {frames} frames, "
+                f"{(frames, *self.statistics.mean.shape)}"
+            )
+        return torch.logit(start.float().clamp(0.0, 1.0), eps=1e-6)
 
     def _smooth(self, keep: torch.Tensor) -> torch.Tensor:
         return smooth_time(smooth(keep, self.sigma), self.temporal_sigma)
 
-    def _optimise(self, frames: torch.Tensor, target: torch.Tensor | None) -> Attribution:
+    def _format(self, units: torch.Tensor) -> torch.Tensor:
+        if self.channels_last and units.dim() == 4:
+            return units.contiguous(memory_format=torch.channels_last)
+        return units
+
+    def _begin(
+        self,
+        frames: torch.Tensor,
+        target: torch.Tensor | None,
+        alpha: torch.Tensor | None,
+        tail: Tail,
+    ) -> _Batch:
         with torch.no_grad():
-            r = self.cut.head(frames)
-            clean = self._logits(r, 1)
+            r = self._format(self.cut.head(frames))
+            clean = tail(r.clone(), 1)
         if not torch.isfinite(clean).all():
             raise VibaError("the model's output is not finite; check its weights")
-        wanted = check_target(target, clean, len(frames))
-        mean, std = self.statistics.mean.to(r), self.statistics.std.to(r).clamp_min(self.min_std)
-        if mean.shape != r.shape[1:]:
-            raise VibaError(f"statistics have shape {tuple(mean.shape)}, the layer gives "
-                            f"{tuple(r.shape[1:])}; estimate them with this model")  # fmt: skip
-        active = self.statistics.active.to(r)
-        alpha = torch.full_like(r, self.initial_alpha).requires_grad_()
-        optimizer = torch.optim.Adam([alpha], lr=self.learning_rate)
-        noise = [torch.Generator(r.device).manual_seed(self.seed) for _ in frames]
-        history: dict[str, list[torch.Tensor]] = {"model_loss": [], "information_loss": []}
-        capacity, logits = torch.zeros_like(r), clean
-        for _ in range(self.steps):
-            optimizer.zero_grad(set_to_none=True)
-            keep = self._smooth(torch.sigmoid(alpha))
-            # 1 - lambda without rounding: near 1 the information would lose its gradient.
-            rest = self._smooth(torch.sigmoid(-alpha))
-            # The tail runs in passes; its gradient is gathered at lambda, then taken further once.
-            leaf = keep.detach().requires_grad_()
-            logits, loss = self._noisy(r, leaf, mean, std, active, wanted, noise)
-            nats = gaussian_kl(r, keep, mean, std, rest) * active
-            information = nats.mean((1, 2, 3))
-            assert leaf.grad is not None  # _noisy went backward through the tail
-            (self.beta * information.sum() + (keep * leaf.grad).sum()).backward()
-            optimizer.step()
-            capacity = nats.detach() / LN2
-            history["model_loss"].append(loss.detach().cpu())
-            history["information_loss"].append(information.detach().cpu())
-        size = (int(frames.shape[-2]), int(frames.shape[-1]))
-        return Attribution(
-            capacity.cpu(),
-            bits_per_pixel(capacity, size).cpu(),
-            logits.cpu(),
-            clean.cpu(),
-            wanted.cpu(),
-            {name: torch.stack(values) for name, values in history.items()},
+        if self.statistics.mean.shape != r.shape[1:]:
+            raise VibaError(f"statistics are of {tuple(self.statistics.mean.shape)}, the layer "
+                            f"gives {tuple(r.shape[1:])}; estimate them anew")  # fmt: skip
+        fill = torch.full_like(r, self.initial_alpha)
+        first = fill if alpha is None else self._format(alpha.to(fill))
+        mean = self._format(self.statistics.mean.to(r)[None])
+        std = self._format(self.statistics.std.to(r).clamp_min(self.min_std)[None])
+        return _Batch(
+            r=r,
+            mean=mean,
+            std=std,
+            active=self._format(self.statistics.active.to(r)[None]),
+            target=check_target(target, clean, len(frames)),
+            clean=clean,
+            alphas=[a.clone().requires_grad_() for a in first.split(1)],
+            noise=Noise(mean[0], std[0], self.seed, self.antithetic),
         )
 
-    def _logits(self, z: torch.Tensor, repeats: int) -> torch.Tensor:
-        kind = PRECISIONS[self.precision]
-        with torch.autocast(z.device.type, kind or torch.bfloat16, enabled=kind is not None):
-            return self.cut.tail(z, repeats).float()
+    def _optimise(
+        self,
+        frames: torch.Tensor,
+        target: torch.Tensor | None,
+        alpha: torch.Tensor | None,
+        tail: Tail,
+        on_step: Callable[[int, torch.Tensor], None] | None,
+    ) -> Attribution:
+        batch = self._begin(frames, target, alpha, tail)
+        optimizer = torch.optim.Adam(batch.alphas, lr=self.learning_rate)
+        live = list(range(len(frames)))
+        capacity, kept, logits = torch.zeros_like(batch.r), torch.zeros_like(batch.r), batch.clean
+        history: dict[str, list[torch.Tensor]] = {"model_loss": [], "information_loss": []}
+        for step in range(1, self.steps + 1):
+            optimizer.zero_grad(set_to_none=True)
+            found = self._step(batch, live, tail)
+            optimizer.step()
+            change = _change(found.nats / LN2, capacity[live])
+            capacity[live], kept[live] = found.nats / LN2, found.keep
+            logits = logits.clone()
+            logits[live] = found.logits
+            for key, values in (
+                ("model_loss", found.loss),
+                ("information_loss", found.nats.flatten(1).mean(1)),
+            ):
+                row = torch.full((len(frames),), math.nan)
+                row[live] = values.cpu()
+                history[key].append(row)
+            if on_step is not None:
+                on_step(step, capacity.detach())
+            live = self._still(live, change)
+            if not live:
+                break
+        size = (int(frames.shape[-2]), int(frames.shape[-1]))
+        return Attribution(
+            capacity.contiguous().cpu(),
+            bits_per_pixel(capacity, size).cpu(),
+            logits.cpu(),
+            batch.clean.cpu(),
+            batch.target.cpu(),
+            {name: torch.stack(values) for name, values in history.items()},
+            kept.contiguous().cpu(),
+        )
+
+    def _still(self, live: list[int], change: torch.Tensor) -> list[int]:
+        """Frames that go on; those of a coupled clip stop together."""
+        if self.stop_below <= 0:
+            return live
+        if self.coupled:
+            return live if bool((change >= self.stop_below).any()) else []
+        places = [n for n, value in enumerate(change.tolist()) if value >= self.stop_below]
+        if 0 < len(places) < len(live):
+            self.cut.narrow(places)
+        return [live[n] for n in places]
+
+    def _step(self, batch: _Batch, live: list[int], tail: Tail) -> _Found:
+        """Gradients at alpha of the frames in `live`, and what this step's forward pass found."""
+        whole = len(live) == len(batch.r)
+        r = batch.r if whole else self._format(batch.r[live])
+        alpha = torch.cat([batch.alphas[i] for i in live])
+        keep = self._smooth(torch.sigmoid(alpha))
+        # 1 - lambda without rounding: near 1 the information would lose its gradient.
+        rest = self._smooth(torch.sigmoid(-alpha))
+        # The tail runs in passes; its gradient is gathered at lambda, then taken further once.
+        leaf = keep.detach().requires_grad_()
+        logits, loss = self._noisy(batch, r, leaf, batch.target[live], tail)
+        nats = gaussian_kl(r, keep, batch.mean, batch.std, rest) * batch.active
+        assert leaf.grad is not None  # _noisy went backward through the tail
+        objective = self.beta * nats.flatten(1).mean(1).sum() + (keep * leaf.grad).sum()
+        if self.temporal_weight > 0:
+            objective = objective + self.temporal_weight * roughness(keep)
+        objective.backward()
+        return _Found(nats.detach(), keep.detach(), logits, loss)
 
     def _noisy(
         self,
+        batch: _Batch,
         r: torch.Tensor,
         keep: torch.Tensor,
-        mean: torch.Tensor,
-        std: torch.Tensor,
-        active: torch.Tensor,
         target: torch.Tensor,
-        noise: list[torch.Generator],
+        tail: Tail,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits and model loss (T,), means over noise samples; the gradient goes to `keep`."""
-        samples = self.noise_samples
-        logits = torch.zeros(len(r), 0, device=r.device)
-        loss = torch.zeros(len(r), device=r.device)
-        per_pass = max(1, self.items_per_pass // len(r))
+        frames, samples = len(r), self.noise_samples
+        logits, loss = torch.zeros(()), torch.zeros(frames, device=r.device)
+        per_pass = max(1, self.items_per_pass // frames)
         for start in range(0, samples, per_pass):
             count = min(per_pass, samples - start)
-            # One draw per sample: several at once give other numbers where the size of a sample
-            # is not a multiple of 16, and a frame's map would depend on its batch.
-            draws = [
-                torch.randn(r.shape[1:], generator=g, device=r.device)
-                for g in noise
-                for _ in range(count)
-            ]
-            epsilon = torch.stack(draws) * std + mean
-            lam = keep.repeat_interleave(count, 0)
-            z = lam * r.repeat_interleave(count, 0) + (1 - lam) * epsilon  # Eq. (1)
-            found = self._logits(z * active, count)
+            epsilon = batch.noise.draw(count)
+            # Eq. (1) for each frame and each draw; one draw needs no axis of its own.
+            if count == 1:
+                z = self._mix(r, keep, epsilon) * batch.active
+            else:
+                mixed = self._mix(r[:, None], keep[:, None], epsilon[None]) * batch.active
+                z = self._format(mixed.flatten(0, 1))
+            found = tail(z, count)
             each = functional.cross_entropy(
                 found, target.repeat_interleave(count), reduction="none"
-            ).view(len(r), count)
+            ).view(frames, count)
             # Frames are summed, samples averaged: each frame is optimised as if it were alone.
             (each.sum() / samples).backward()
-            share = found.detach().view(len(r), count, -1).sum(1) / samples
-            logits = share if logits.shape[1] == 0 else logits + share
+            logits = logits.to(r.device) + found.detach().view(frames, count, -1).sum(1) / samples
             loss += each.detach().sum(1) / samples
         return logits, loss
+
+    @staticmethod
+    def _mix(r: torch.Tensor, keep: torch.Tensor, epsilon: torch.Tensor) -> torch.Tensor:
+        return keep * r + (1 - keep) * epsilon
+
+
+def _change(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
+    """Share of each map (T, C, ...), summed over channels, that a step changed: (T,)."""
+    a, b = new.sum(1).flatten(1), old.sum(1).flatten(1)
+    return (a - b).abs().sum(1) / a.abs().sum(1).clamp_min(1e-12)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -134,8 +135,15 @@ class ReadoutBottleneck:
         batches: Iterable[torch.Tensor],
         epochs: int = 10,
         progress: Callable[[int, float], None] | None = None,
+        checkpoint: str | Path | None = None,
     ) -> list[float]:
         """Train on batches (B, 3, H, W) for the classes that the model predicts.
+
+        Parameters
+        ----------
+        progress : called after each epoch with its number and mean loss
+        checkpoint : file that is written after each epoch; where it is there, training goes on
+            from it and ends with the weights of an undisturbed one
 
         What is read from the frozen model is read once and kept for all epochs in the CPU's
         memory, at the size of the layers that are read.
@@ -166,7 +174,9 @@ class ReadoutBottleneck:
             self._build([readouts for _, readouts in read])
             assert self.network is not None
             optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
-            for epoch in range(epochs):
+            if checkpoint is not None and Path(checkpoint).is_file():
+                losses = self._resume(Path(checkpoint), optimizer, generator)
+            for epoch in range(len(losses), epochs):
                 total = 0.0
                 for batch, (target, readouts) in zip(frames, read, strict=True):
                     # The cut model keeps the values that cross the layer: read them afresh.
@@ -181,9 +191,55 @@ class ReadoutBottleneck:
                     optimizer.step()
                     total += float(loss.detach())
                 losses.append(total / len(frames))
+                if checkpoint is not None:
+                    self._keep_state(Path(checkpoint), optimizer, generator, losses)
                 if progress is not None:
                     progress(epoch + 1, losses[-1])
         return losses
+
+    def _keep_state(
+        self,
+        path: Path,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+        losses: list[float],
+    ) -> None:
+        assert self.network is not None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(path.name + ".part")
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "generator": generator.get_state(),
+            "losses": losses,
+        }
+        torch.save(state, aside)
+        aside.replace(path)
+
+    def _resume(
+        self, path: Path, optimizer: torch.optim.Optimizer, generator: torch.Generator
+    ) -> list[float]:
+        assert self.network is not None
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.network.load_state_dict(state["network"])
+            optimizer.load_state_dict(state["optimizer"])
+            generator.set_state(state["generator"])
+            return list(state["losses"])
+        except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
+            raise VibaError(
+                f"{path} is no checkpoint of this readout bottleneck "
+                f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); remove "
+                "it to start anew"
+            ) from error
+
+    def keep(self, frames: torch.Tensor) -> torch.Tensor:
+        """Lambda (T, C, h, w) of frames (T, 3, H, W): a start for the per-sample bottleneck."""
+        check_frames(frames, self.statistics)
+        device = device_of(self.model)
+        with frozen(self.model), torch.no_grad():
+            parts = [self._keep(self._read(b.to(device))[1]).cpu() for b in frames.split(16)]
+        return torch.cat(parts)
 
     def _inject(
         self, r: torch.Tensor, keep: torch.Tensor, noise: torch.Tensor

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,9 @@ def save_aside(
 class LayerStatistics:
     """Statistics of a layer's units over inputs.
 
-    mean, std (C, h, w) float32; active (C, h, w) bool: units that do not stay at one value;
-    count: number of inputs; layer: its name; input_size (H, W) of the inputs.
+    mean, std float32 and active bool have the shape of the layer's output for one input, such as
+    (C, h, w); active: units that do not stay at one value; count: number of inputs; layer: its
+    name; input_size (H, W) or (T, H, W) of the inputs.
     """
 
     layer: str
@@ -49,7 +50,7 @@ class LayerStatistics:
     std: torch.Tensor
     active: torch.Tensor
     count: int
-    input_size: tuple[int, int]
+    input_size: tuple[int, ...]
 
     @classmethod
     def estimate(
@@ -59,27 +60,35 @@ class LayerStatistics:
         batches: Iterable[torch.Tensor],
         threshold: float = 0.01,
     ) -> "LayerStatistics":
-        """Estimate over batches (B, 3, H, W), merged pairwise (Chan et al. 1983), in float64.
+        """Estimate over batches, merged pairwise (Chan et al. 1983), in float64.
 
         Parameters
         ----------
+        batches : frames (B, 3, H, W) or clips (B, 3, T, H, W), all of one size
         threshold : least standard deviation of an active unit
 
         Raises
         ------
         VibaError
-            Unknown layer, no batches, batches of different sizes, or values that are not finite.
+            Unknown layer, no batches, batches of other axes or of different sizes, or values that
+            are not finite.
         """
         cut = CutModel(model, layer)
         device = device_of(model)
-        count, mean, squares, size = 0, torch.zeros(()), torch.zeros(()), (0, 0)
+        count, mean, squares = 0, torch.zeros(()), torch.zeros(())
+        size: tuple[int, ...] = ()
         with frozen(model), torch.no_grad():
             for batch in batches:
-                if count and tuple(batch.shape[-2:]) != size:
+                if batch.dim() not in (4, 5):
                     raise VibaError(
-                        f"batches of {size} and {tuple(batch.shape[-2:])}; need one size"
+                        f"a batch has shape {tuple(batch.shape)}; expected frames (B, 3, H, W) or "
+                        "clips (B, 3, T, H, W)"
                     )
-                size = (int(batch.shape[-2]), int(batch.shape[-1]))
+                if count and tuple(batch.shape[2:]) != size:
+                    raise VibaError(
+                        f"batches of {size} and {tuple(batch.shape[2:])}; need one size"
+                    )
+                size = tuple(batch.shape[2:])
                 found = cut.head(batch.to(device)).double().cpu()
                 new, m = len(found), found.mean(0)
                 s = ((found - m) ** 2).sum(0)
@@ -100,6 +109,43 @@ class LayerStatistics:
         # The reference divides by n - 1; one input alone has no spread.
         std = (squares / max(1, count - 1)).sqrt()
         return cls(layer, mean.float(), std.float(), std > threshold, count, size)
+
+    @classmethod
+    def merge(
+        cls, parts: Sequence["LayerStatistics"], threshold: float = 0.01
+    ) -> "LayerStatistics":
+        """Join statistics that several workers estimated on inputs of their own.
+
+        Parameters
+        ----------
+        parts : at least one, all of one layer and size
+        threshold : least standard deviation of an active unit
+
+        Raises
+        ------
+        VibaError
+            No parts, or parts of different layers, sizes or shapes.
+        """
+        if not parts:
+            raise VibaError("no statistics to merge; expected at least one")
+        first = parts[0]
+        kind = (first.layer, tuple(first.input_size), tuple(first.mean.shape))
+        count, mean, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
+        for part in parts:
+            found = (part.layer, tuple(part.input_size), tuple(part.mean.shape))
+            if found != kind:
+                raise VibaError(
+                    f"statistics of {found} do not join those of {kind} (layer, size of the "
+                    "inputs, shape); merge statistics of one layer at one size"
+                )
+            total = count + part.count
+            delta = part.mean.double() - mean
+            squares = squares + part.std.double() ** 2 * max(0, part.count - 1)
+            squares = squares + delta**2 * (count * part.count / total)
+            mean = mean + delta * (part.count / total)
+            count = total
+        std = (squares / max(1, count - 1)).sqrt()
+        return cls(first.layer, mean.float(), std.float(), std > threshold, count, first.input_size)
 
     def save(self, path: str | Path) -> Path:
         """Write as safetensors."""
@@ -130,5 +176,5 @@ class LayerStatistics:
             tensors["std"],
             tensors["active"].bool(),
             int(meta["count"]),
-            (int(meta["input_size"][0]), int(meta["input_size"][1])),
+            tuple(int(side) for side in meta["input_size"]),
         )

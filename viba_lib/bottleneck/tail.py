@@ -1,17 +1,26 @@
 """Cut a network after a named layer, so that the layers before it run once."""
 
 import difflib
+import inspect
 import itertools
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import fx, nn
 
+from viba_lib.bottleneck.lean import lean_tail
 from viba_lib.errors import VibaError
 
 Tail = Callable[[torch.Tensor, int], torch.Tensor]
+
+log = logging.getLogger(__name__)
+
+# What the check of a cut found, by model and cut: one check serves all equal cuts of a model.
+_checked: WeakKeyDictionary[nn.Module, dict[str, list[bool] | str]] = WeakKeyDictionary()
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
@@ -72,79 +81,231 @@ class _Tracer(fx.Tracer):
 class CutModel:
     """A model cut after a layer.
 
-    `head(frames)` runs everything up to the layer; `tail(z, repeats)` the rest, from activations
-    (T * repeats, C, h, w) in which each frame stands `repeats` times in a row. Where the model
-    cannot be traced, a hook on the whole model serves and `traced` is False: right, but slower.
+    `head(inputs)` runs everything up to the layer; `tail(z, repeats)` the rest, from activations
+    in which each input stands `repeats` times in a row. The graph is cut where the model can be
+    traced and where the two parts give, on the first input, what the whole model gives. Otherwise
+    a hook on the whole model serves and `traced` is False: right, but slower. The log says why.
     """
 
     def __init__(self, model: nn.Module, layer: str) -> None:
         self.model, self.layer = model, layer
         self.module = find_layer(model, layer)
-        # In evaluation mode, since tracing turns `self.training` into a constant.
-        with frozen(model):
-            cut = _split(model, layer)
-        self._graphs = cut[:2] if cut is not None else None
-        self._per_frame: list[bool] = cut[2] if cut is not None else []
-        self._crossing: list[torch.Tensor] = []
-        self._frames: torch.Tensor | None = None
+        self._graphs: tuple[fx.GraphModule, fx.GraphModule] | None = None
+        self._per_input: list[bool] | None = None
+        self._crossing: list[Any] = []
+        self._inputs: torch.Tensor | None = None
+        self._runs = 0
+        try:
+            # In evaluation mode, since tracing turns `self.training` into a constant.
+            with frozen(model):
+                self._graphs = _split(model, layer)
+        except Exception as error:
+            # Tracing fails in many ways (control flow on values, custom types).
+            self._fall_back(f"it cannot be traced ({error})")
 
     @property
     def traced(self) -> bool:
         """Whether the tail was cut out of the graph."""
         return self._graphs is not None
 
-    def head(self, frames: torch.Tensor) -> torch.Tensor:
-        """Activation of the layer (T, C, h, w), a copy that in-place layers cannot change."""
+    def head(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Activation of the layer, a copy that in-place layers cannot change.
+
+        Parameters
+        ----------
+        inputs : (N, 3, H, W), (N, 3, T, H, W) or whatever the model takes
+
+        Returns
+        -------
+        (N, ...) with 3 to 5 axes: tokens, or maps over space or over time and space.
+
+        Raises
+        ------
+        VibaError
+            The layer gives something else, or did not run.
+        """
+        if self._graphs is not None and self._per_input is None:
+            self._check(inputs[:1])
+        if self._graphs is None:
+            return self._watch(inputs)
+        activation, *crossing = self._graphs[0](inputs)
+        self._crossing = [c.detach().clone() if torch.is_tensor(c) else c for c in crossing]
+        return self._copy(activation, len(inputs))
+
+    def tail(self, z: torch.Tensor, repeats: int = 1) -> torch.Tensor:
+        """Logits (N * repeats, classes) from activations (N * repeats, ...)."""
         if self._graphs is not None:
-            activation, *crossing = self._graphs[0](frames)
-            if self._can_repeat(crossing, len(frames)):
-                self._crossing = [c.detach().clone() for c in crossing]
-                return _tensor(activation, self.layer)
-            self._graphs = None
-        self._frames = frames
-        kept: list[Any] = []
-        # The hook clones: an in-place ReLU after the layer would change what was kept.
+            return _logits(self._graphs[1](z.clone(), *self._repeated(repeats)))
+        if self._inputs is None:
+            raise VibaError("head() must run before tail()")
+        runs = itertools.count(1)
+        # Only the run that head() kept: a layer may be used at several places.
         handle = self.module.register_forward_hook(
-            lambda _m, _i, out: kept.append(_tensor(out, self.layer))
+            lambda _m, _i, _o: z.clone() if next(runs) == self._runs else None
         )
         try:
-            self.model(frames)
+            return _logits(self.model(self._inputs.repeat_interleave(repeats, 0)))
+        finally:
+            handle.remove()
+
+    def prepare(self, kind: torch.dtype | None = None, compiled: bool = False) -> Tail:
+        """The tail for many passes: lean where it was cut out, in another precision, compiled.
+
+        Parameters
+        ----------
+        kind : precision of the layers after the cut; None = as they are
+        compiled : by torch.compile, where the tail was cut out
+
+        Returns
+        -------
+        Function of activations, which in-place layers may change, and repeats; logits in float32.
+        """
+        run: Callable[..., Any] | None = None
+        if self._graphs is not None:
+            lean = lean_tail(self._graphs[1], kind)
+            run = torch.compile(lean) if compiled else lean
+
+        def tail(z: torch.Tensor, repeats: int = 1) -> torch.Tensor:
+            with torch.autocast(z.device.type, kind or torch.bfloat16, enabled=kind is not None):
+                # head() may have found meanwhile that the cut is of no use.
+                if run is None or self._graphs is None:
+                    return self.tail(z, repeats).float()
+                return _logits(run(z, *self._repeated(repeats))).float()
+
+        return tail
+
+    def narrow(self, places: Sequence[int]) -> None:
+        """Go on with some of the inputs of the last head() only."""
+        rows = list(places)
+        if self._graphs is None:
+            self._inputs = None if self._inputs is None else self._inputs[rows]
+            return
+        self._crossing = [
+            value if not grows else value[rows] if torch.is_tensor(value) else len(rows)
+            for value, grows in zip(self._crossing, self._per_input or [], strict=True)
+        ]
+
+    def _repeated(self, repeats: int) -> list[Any]:
+        """What crosses the cut, where each input stands `repeats` times in a row."""
+        return [
+            value
+            if not grows
+            else value.repeat_interleave(repeats, 0)
+            if torch.is_tensor(value)
+            else value * repeats
+            for value, grows in zip(self._crossing, self._per_input or [], strict=True)
+        ]
+
+    def _watch(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The layer's last output while the whole model runs."""
+        self._inputs = inputs
+        kept: list[torch.Tensor] = []
+        # The hook clones: an in-place ReLU after the layer would change what was kept.
+        handle = self.module.register_forward_hook(
+            lambda _m, _i, out: kept.append(self._copy(out, len(inputs)))
+        )
+        try:
+            self.model(inputs)
         finally:
             handle.remove()
         if not kept:
-            raise VibaError(f"layer {self.layer!r} did not run; expected one that the model uses")
+            raise VibaError(
+                f"layer {self.layer!r} did not run; expected one that the model calls: choose the "
+                "layer that contains it"
+            )
+        self._runs = len(kept)
         return kept[-1]
 
-    def _can_repeat(self, crossing: list[Any], frames: int) -> bool:
-        return all(
-            torch.is_tensor(c) and (not per_frame or (c.dim() > 0 and len(c) == frames))
-            for c, per_frame in zip(crossing, self._per_frame, strict=True)
+    def _check(self, item: torch.Tensor) -> None:
+        """Keep the cut only where it gives what the whole model gives, on one input, twice."""
+        assert self._graphs is not None
+        known = _checked.setdefault(self.model, {})
+        # With the code, since a model may be changed after it was cut.
+        key = f"{self.layer}\n{self._graphs[1].code}"
+        if key not in known:
+            try:
+                with frozen(self.model), torch.no_grad():
+                    known[key] = self._compare(item)
+            except VibaError:
+                raise
+            except Exception as error:
+                known[key] = f"its parts do not run alone ({error})"
+        found = known[key]
+        if isinstance(found, str):
+            self._fall_back(found)
+        else:
+            self._per_input = found
+
+    def _compare(self, item: torch.Tensor) -> list[bool] | str:
+        """Which values that cross the cut grow with the batch; or why the cut is of no use."""
+        assert self._graphs is not None
+        head, tail = self._graphs
+        pair = torch.cat([item, item])
+        r, *crossing = head(pair)
+        r, crossing = self._copy(r, 2), [c.clone() if torch.is_tensor(c) else c for c in crossing]
+        # A batch of one and one of two show what a trace took for a constant.
+        single = head(item)[1:] if crossing else []
+        per_input = [_grows(one, two) for one, two in zip(single, crossing, strict=True)]
+        if None in per_input:
+            return "a value crosses the cut that cannot be repeated with the inputs"
+        found, wanted = _logits(tail(r, *crossing)), _logits(self.model(pair))
+        if found.shape != wanted.shape:
+            return f"its parts give {tuple(found.shape)}, the whole {tuple(wanted.shape)}"
+        near = wanted.abs().max() * torch.finfo(wanted.dtype).eps ** 0.5
+        if not torch.allclose(found, wanted, rtol=0, atol=float(near)):
+            return "its parts give other values than the whole"
+        return [bool(grows) for grows in per_input]
+
+    def _fall_back(self, reason: str) -> None:
+        self._graphs = None
+        log.info(
+            "%s is run whole in each step, with a hook on %r: %s",
+            type(self.model).__name__,
+            self.layer,
+            reason,
         )
 
-    def tail(self, z: torch.Tensor, repeats: int = 1) -> torch.Tensor:
-        """Logits (T * repeats, classes) from activations."""
-        if self._graphs is not None:
-            crossing = [
-                c.repeat_interleave(repeats, 0) if per_frame else c
-                for c, per_frame in zip(self._crossing, self._per_frame, strict=True)
-            ]
-            return self._graphs[1](z.clone(), *crossing)
-        if self._frames is None:
-            raise VibaError("head() must run before tail()")
-        handle = self.module.register_forward_hook(lambda _m, _i, _o: z.clone())
-        try:
-            return self.model(self._frames.repeat_interleave(repeats, 0))
-        finally:
-            handle.remove()
-
-
-def _tensor(value: Any, layer: str) -> torch.Tensor:
-    if not torch.is_tensor(value) or value.dim() != 4:
-        what = f"{tuple(value.shape)}" if torch.is_tensor(value) else type(value).__name__
+    def _copy(self, value: Any, inputs: int) -> torch.Tensor:
+        """The layer's output, detached and copied; an error where it is no map."""
+        if torch.is_tensor(value) and 3 <= value.dim() <= 5 and len(value) == inputs:
+            return value.detach().clone()
+        if torch.is_tensor(value):
+            what = f"a tensor {tuple(value.shape)}"
+        else:
+            parts = f" of {len(value)}" if isinstance(value, tuple | list | dict) else ""
+            what = f"a {type(value).__name__}{parts}"
+        inside = [f"{self.layer}.{name}" for name, _ in self.module.named_children()][:4]
+        around = self.layer.rpartition(".")[0]
+        others = inside + ([f"{around} around it"] if around else [])
         raise VibaError(
-            f"layer {layer!r} gives {what}; expected one tensor (T, channels, height, width)"
+            f"layer {self.layer!r} gives {what} for {inputs} inputs; expected one tensor of 3 to 5 "
+            "axes, one row per input: tokens (N, L, C) or maps (N, C, h, w), (N, C, t, h, w). "
+            f"Choose another layer: {', '.join(others) or 'list them with named_modules()'}"
         )
-    return value.detach().clone()
+
+
+def _logits(value: Any) -> torch.Tensor:
+    if not torch.is_tensor(value) or value.dim() != 2:
+        what = f"{tuple(value.shape)}" if torch.is_tensor(value) else f"a {type(value).__name__}"
+        raise VibaError(
+            f"the model gives {what}; expected logits (N, classes): wrap it in a module that "
+            "returns these alone"
+        )
+    return value
+
+
+def _grows(one: Any, two: Any) -> bool | None:
+    """Whether a value grows with the batch, from batches of 1 and 2; None where neither fits."""
+    if torch.is_tensor(one) and torch.is_tensor(two):
+        if one.shape == two.shape:
+            return False
+        rows = one.dim() > 0 and (len(one), len(two)) == (1, 2) and one.shape[1:] == two.shape[1:]
+        return True if rows else None
+    if type(one) is not type(two) or torch.is_tensor(one):
+        return None
+    if one == two:
+        return False
+    return True if isinstance(one, int) and two == 2 * one else None
 
 
 def _downstream(graph: fx.Graph, start: set[fx.Node]) -> set[fx.Node]:
@@ -156,26 +317,21 @@ def _downstream(graph: fx.Graph, start: set[fx.Node]) -> set[fx.Node]:
     return reached - start
 
 
-def _split(
-    model: nn.Module, layer: str
-) -> tuple[fx.GraphModule, fx.GraphModule, list[bool]] | None:
-    """Graphs before and after a layer, or None where the model cannot be traced.
+def _split(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """Graphs before and after a layer.
 
-    The third part says of each further value that crosses the cut whether it depends on the
-    frames, and so must be repeated with them.
+    The first gives the layer's output and each further value that crosses the cut; the second
+    takes these in the same order. Raises where the model cannot be traced or cut.
     """
-    try:
-        graph = _Tracer(layer).trace(model)
-    except Exception:
-        # Tracing fails in many ways (control flow on values, custom types); the hook takes over.
-        return None
+    # Optional arguments keep their defaults: as unknowns, `if mask is not None` would hold.
+    names = inspect.signature(model.forward).parameters.values()
+    defaults = {p.name: p.default for p in names if p.default is not p.empty}
+    graph = _Tracer(layer).trace(model, defaults)
     places = [n for n in graph.nodes if n.op == "call_module" and n.target == layer]
     if len(places) != 1:
-        return None
+        raise ValueError(f"the layer is used {len(places)} times")
     place = places[0]
     after = _downstream(graph, {place})
-    inputs = {n for n in graph.nodes if n.op == "placeholder"}
-    of_frames = inputs | _downstream(graph, inputs)
     crossing = [
         node
         for node in graph.nodes
@@ -185,8 +341,7 @@ def _split(
         and any(user in after for user in node.users)
     ]
     head = _head(model, graph, [place, *crossing])
-    tail = _tail(model, graph, place, crossing, after)
-    return head, tail, [node in of_frames for node in crossing]
+    return head, _tail(model, graph, place, crossing, after)
 
 
 def _head(model: nn.Module, graph: fx.Graph, wanted: list[fx.Node]) -> fx.GraphModule:

@@ -25,3 +25,13 @@ def smooth_time(keep: torch.Tensor, sigma: float) -> torch.Tensor:
     units = keep.flatten(1).T[:, None]
     padded = functional.pad(units, (half, half), mode="replicate")
     return functional.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0].T.view_as(keep)
+
+
+def roughness(keep: torch.Tensor) -> torch.Tensor:
+    """Change of lambda (T, ...) from frame to frame, squared, mean over units, summed over frames.
+
+    As a penalty it couples the maps of a clip and leaves each free to jump where that pays.
+    """
+    if len(keep) == 1:
+        return keep.new_zeros(())
+    return (keep[1:] - keep[:-1]).square().flatten(1).mean(1).sum()
