@@ -156,6 +156,42 @@ def test_catalog_of_a_table(monkeypatch, capsys, tmp_path):
     assert_refused(capsys.readouterr().err, "nope", "table")
 
 
+BENCH = ("bench", "--untrained", "--profile", "tiny", "--detector", "flow-vgg11", "--frames", 1)
+
+
+def test_bench_shows_and_saves_rows(monkeypatch, capsys, tmp_path):
+    out = tmp_path / "rows.json"
+    options = ("--layer", "features.16", "--no-agreement", "--out", out)
+    assert viba(monkeypatch, *BENCH, *options) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in ("plain", "default", "bfloat16", "fast", "accurate"))
+    rows = json.loads(out.read_text())["rows"]
+    assert [r["settings"] for r in rows] == ["plain", "default", "bfloat16", "fast", "accurate"]
+    assert all(r["seconds"] > 0 and r["agreement"] is None for r in rows)
+
+
+def test_bench_keeps_what_was_measured_before_an_interrupt(monkeypatch, capsys, tmp_path):
+    def interrupted(subject, **_options):
+        yield {"detector": subject.detector, "layer": subject.layer, "settings": "plain",
+               "seconds": 1.5, "ratio": 1.0, "agreement": 0.5, "memory": 2.0}  # fmt: skip
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("viba_lib.bench.measure_subject", interrupted)
+    out = tmp_path / "rows.json"
+    assert viba(monkeypatch, *BENCH, "--out", out) == 130
+    assert [r["seconds"] for r in json.loads(out.read_text())["rows"]] == [1.5]
+    assert "1.500" in capsys.readouterr().out
+
+
+def test_bench_refuses_unknown_names(monkeypatch, capsys, tmp_path):
+    out = tmp_path / "rows.json"
+    assert viba(monkeypatch, *BENCH, "--layer", "features.99", "--out", out) == 2
+    assert_refused(capsys.readouterr().err, "features.99", "features.9")
+    assert viba(monkeypatch, "bench", "--detector", "resnet", "--out", out) == 2
+    assert_refused(capsys.readouterr().err, "resnet", "xception")
+    assert not out.exists()
+
+
 @pytest.mark.network
 @pytest.mark.parametrize("detector", ["xception", "flow-vgg11"])
 def test_explain_writes_the_four_files(monkeypatch, capsys, roots, tmp_path, detector):

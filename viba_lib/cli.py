@@ -1,8 +1,6 @@
 """The command line, `viba`."""
 
-import json
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -150,35 +148,66 @@ def data_prepare(
         print(f"{row.video_id}: {row.reason}")
 
 
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    digits = {"seconds": 3, "agreement": 3, "ratio": 1}.get(name, 0)
+    return "" if value != value else f"{value:,.{digits}f}"
+
+
 @app.command()
 def bench(
+    detector: Annotated[str, typer.Option(help="xception, flow-vgg11 or all.")] = "all",
+    layer: Annotated[
+        str, typer.Option(help='A layer, or "all" eight of the paper; left out: its choice.')
+    ] = "",
+    frames: Annotated[int, typer.Option(min=1, help="Frames explained in one call.")] = 2,
+    agreement: Annotated[
+        bool, typer.Option(help="Compare maps with the mean of eight default runs (long).")
+    ] = True,
+    memory: Annotated[
+        bool, typer.Option(help="Measure memory, each setting in a process of its own.")
+    ] = False,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of which the quickest counts.")] = 1,
+    plain_steps: Annotated[
+        int, typer.Option(min=2, max=10, help="Steps of the plain version that are run.")
+    ] = 2,
+    untrained: Annotated[
+        bool, typer.Option(help="Random weights and frames: the same cost, maps mean nothing.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file of the rows.")] = None,
     profile: ProfileOption = "quick",
     data_root: DataOption = Path("data"),
     results_root: ResultsOption = Path("results"),
-    frames: Annotated[int, typer.Option(min=1)] = 2,
-    out: Annotated[Path | None, typer.Option(help="JSON file.")] = None,
+    device: DeviceOption = "cpu",
+    seed: SeedOption = 0,
 ) -> None:
-    """Seconds per frame of the bottleneck: defaults in float32 beside the preset `fast`."""
-    from viba_lib.bottleneck import PerSampleBottleneck
+    """Seconds per frame of each setting, beside a plain version of the reference's work."""
+    from rich.live import Live
+
+    from viba_lib.bench import COLUMNS, measure_subject, save_rows, subjects
     from viba_lib.study import DETECTORS
 
-    study = _study(profile, data_root, results_root, "cpu", 0)
-    rows = []
-    for detector in DETECTORS:
-        layer, model = study.layer(detector), study.detector(detector)
-        statistics = study.statistics(detector, layer)
-        inputs = study.inputs(detector, study.evaluation_rows(detector).head(frames))
-        for name, make in (("default", PerSampleBottleneck), ("fast", PerSampleBottleneck.fast)):
-            bottleneck = make(model, layer, statistics)
-            start = time.perf_counter()
-            bottleneck.attribute(inputs)
-            seconds = (time.perf_counter() - start) / len(inputs)
-            rows.append(
-                {"detector": detector, "layer": layer, "settings": name, "s_frame": seconds}
-            )
-            print(f"{detector:12s} {layer:12s} {name:8s} {seconds:8.2f} s per frame")
-    if out is not None:
-        out.write_text(json.dumps(rows, indent=1))
+    study = _study(profile, data_root, results_root, device, seed)
+    chosen = DETECTORS if detector == "all" else (detector,)
+    titles = {"seconds": "s per frame", "ratio": "times plain", "memory": "MiB"}
+    table = Table(*(titles.get(name, name) for name in COLUMNS))
+    rows: list[dict[str, Any]] = []
+    with Live(table, console=Console()):
+        for subject in subjects(study, chosen, layer, frames, untrained):
+            for row in measure_subject(
+                subject,
+                runs=8 if agreement else 0,
+                repeats=repeats,
+                plain_steps=plain_steps,
+                memory=memory,
+            ):
+                rows.append(row)
+                table.add_row(*(_cell(name, row[name]) for name in COLUMNS))
+                _say(f"{subject.detector} at {subject.layer}: {row['settings']} is measured")
+                # Row by row, so that an interrupt leaves what was measured.
+                if out is not None:
+                    save_rows(out, study, rows)
 
 
 def main() -> None:

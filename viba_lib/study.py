@@ -588,7 +588,7 @@ class Study:
             "device": f"{self.device}, {platform.machine()}, {torch.get_num_threads()} threads",
             "versions": {"python": platform.python_version()}
             | {name: importlib.metadata.version(name) for name in ("viba", *names)},
-            "commit": _commit(),
+            "commit": commit(),
             "catalog": self._catalog_hash,
         }
         for detector in DETECTORS:
@@ -643,7 +643,7 @@ def _numpy(values: Any) -> np.ndarray:
     return values.detach().float().cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
 
 
-def _commit() -> str:
+def commit() -> str:
     """Commit of the code, with a mark where files differ from it."""
     command: Sequence[str] = ("git", "describe", "--always", "--dirty")
     try:

@@ -1,0 +1,519 @@
+"""What an explanation costs, and what cheaper settings lose: measured beside the plain version.
+
+The plain version does what the reference implementation of Schulz et al. (2020) does: one frame at
+a time, every step a pass of the whole model, gradients for all weights.
+"""
+
+import copy
+import json
+import math
+import platform
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import spearmanr
+from torch import nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck.information import LN2
+from viba_lib.bottleneck.tail import device_of, find_layer
+from viba_lib.errors import VibaError
+from viba_lib.models import flow_vgg11, xception
+from viba_lib.study import DETECTORS, Study, commit
+
+STEPS = 10  # of the reference, and so of the plain version and of the defaults
+MAKERS: dict[str, Callable[..., PerSampleBottleneck]] = {
+    "default": PerSampleBottleneck,
+    "bfloat16": partial(PerSampleBottleneck, precision="bfloat16"),
+    "fast": PerSampleBottleneck.fast,
+    "accurate": PerSampleBottleneck.accurate,
+}
+SETTINGS = ("plain", *MAKERS)
+COLUMNS = ("detector", "layer", "settings", "seconds", "ratio", "agreement", "memory")
+
+
+# ---- the plain version ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _hooked(module: nn.Module, hook: Callable[..., torch.Tensor | None]) -> Iterator[None]:
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _gradients(model: nn.Module) -> Iterator[None]:
+    """Gradients of weights start empty and are put back afterwards."""
+    before = [(parameter, parameter.grad) for parameter in model.parameters()]
+    try:
+        for parameter, _ in before:
+            parameter.grad = None
+        yield
+    finally:
+        for parameter, gradient in before:
+            parameter.grad = gradient
+
+
+def _gaussian(sigma: float, channels: int) -> torch.Tensor:
+    """Kernel (channels, 1, k, k), k = 5 for sigma 1."""
+    half = round(2 * sigma)
+    taps = torch.exp(-(torch.arange(-half, half + 1).float() ** 2) / (2 * sigma**2))
+    kernel = taps[:, None] * taps[None]
+    return (kernel / kernel.sum()).expand(channels, 1, -1, -1)
+
+
+def _smooth(keep: torch.Tensor, kernel: torch.Tensor | None) -> torch.Tensor:
+    if kernel is None:
+        return keep
+    half = kernel.shape[-1] // 2
+    # A map that is too small to reflect repeats its border, as in the engine.
+    mode = "reflect" if min(keep.shape[-2:]) > half else "replicate"
+    padded = functional.pad(keep[None], (half, half, half, half), mode=mode)
+    return functional.conv2d(padded, kernel, groups=len(keep))[0]
+
+
+def plain_attribute(
+    model: nn.Module,
+    layer: str,
+    statistics: LayerStatistics,
+    frame: torch.Tensor,
+    target: int,
+    beta: float = 10.0,
+    steps: int = STEPS,
+    noise_samples: int = 10,
+    learning_rate: float = 1.0,
+    sigma: float = 1.0,
+    min_std: float = 0.01,
+    initial_alpha: float = 5.0,
+    seed: int = 0,
+    on_step: Callable[[int], None] | None = None,
+) -> torch.Tensor:
+    """Capacity of one frame, slow and obvious: the yardstick of speed and of exactness.
+
+    Parameters
+    ----------
+    model : in evaluation mode; its gradients and hooks are put back
+    frame : (3, H, W)
+    target : class index
+    on_step : called with the number of each finished step, from 1
+    others : as in `PerSampleBottleneck`
+
+    Returns
+    -------
+    (C, h, w) bits per unit, of the forward pass before the last step of Adam.
+
+    Raises
+    ------
+    VibaError
+        Unknown layer, or a model in training mode.
+    """
+    module = find_layer(model, layer)
+    if model.training:
+        raise VibaError("the model is in training mode; call model.eval() first")
+    device = device_of(model)
+    mean, active = statistics.mean.to(device), statistics.active.to(device)
+    std = statistics.std.to(device).clamp_min(min_std)
+    kernel = _gaussian(sigma, len(mean)).to(device) if sigma > 0 else None
+    batch = frame.to(device).expand(noise_samples, -1, -1, -1)
+    wanted = torch.full((noise_samples,), target, device=device)
+    alpha = torch.full_like(mean, initial_alpha).requires_grad_()
+    optimizer = torch.optim.Adam([alpha], lr=learning_rate)
+    generator = torch.Generator(device).manual_seed(seed)
+    nats = torch.zeros_like(mean)
+
+    def inject(_module: nn.Module, _inputs: object, r: torch.Tensor) -> torch.Tensor:
+        nonlocal nats
+        keep = _smooth(torch.sigmoid(alpha), kernel)
+        draws = [torch.randn(mean.shape, generator=generator, device=device) for _ in r]
+        normal = (r - mean) / std
+        kl = -0.5 * (1 + torch.log((1 - keep) ** 2) - (keep * normal) ** 2 - (1 - keep) ** 2)
+        nats = (kl * active).mean(0)
+        return (keep * r + (1 - keep) * (torch.stack(draws) * std + mean)) * active  # Eq. (1)
+
+    with _hooked(module, inject), _gradients(model):
+        for step in range(1, steps + 1):
+            optimizer.zero_grad()
+            logits = model(batch)
+            (functional.cross_entropy(logits, wanted) + beta * nats.mean()).backward()  # Eq. (2)
+            optimizer.step()
+            if on_step is not None:
+                on_step(step)
+    return nats.detach() / LN2
+
+
+# ---- how far settings agree ----------------------------------------------------------------------
+
+
+def agreement(first: Any, second: Any) -> float:
+    """Rank correlation (Spearman) of layer maps (T, h, w), mean over frames.
+
+    Parameters
+    ----------
+    first, second : tensors or arrays, capacity summed over channels; NaN for a constant map
+
+    Raises
+    ------
+    VibaError
+        Maps of different shapes.
+    """
+    a, b = np.asarray(first), np.asarray(second)
+    if a.shape != b.shape or a.ndim != 3:
+        raise VibaError(f"maps of shapes {a.shape} and {b.shape}; expected (T, h, w) twice")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a constant map has no ranks; the NaN says so
+        found = [spearmanr(x.ravel(), y.ravel()).statistic for x, y in zip(a, b, strict=True)]
+    return float(np.mean(found))
+
+
+def reference_maps(
+    model: nn.Module,
+    layer: str,
+    statistics: LayerStatistics,
+    frames: torch.Tensor,
+    target: torch.Tensor | None = None,
+    runs: int = 8,
+    precision: str = "float32",
+) -> torch.Tensor:
+    """Layer maps (T, h, w) in bits: mean of runs of the defaults with seeds 0 to runs - 1."""
+    total = torch.zeros(())
+    for seed in range(runs):
+        run = PerSampleBottleneck(model, layer, statistics, seed=seed, precision=precision)
+        total = total + run.attribute(frames, target).capacity.sum(1)
+    return total / runs
+
+
+# ---- what is measured ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A detector with a layer, statistics of that layer, and the frames (T, 3, H, W) explained."""
+
+    detector: str
+    layer: str
+    model: nn.Module
+    statistics: LayerStatistics
+    frames: torch.Tensor
+
+
+def _network(detector: str) -> nn.Module:
+    return xception(None) if detector == "xception" else flow_vgg11(None)
+
+
+def named_layers(study: Study, detectors: Sequence[str], layer: str = "") -> dict[str, list[str]]:
+    """Layers to measure, per detector; comes before anything that takes minutes.
+
+    Parameters
+    ----------
+    layer : dotted name; "" = the paper's choice for each detector, "all" = the paper's eight
+
+    Raises
+    ------
+    VibaError
+        Unknown detector, or a layer that none of the detectors has.
+    """
+    if layer in ("", "all"):
+        chosen = {d: list(study.layers(d)) for d in detectors}
+        return chosen if layer else {d: names[:1] for d, names in chosen.items()}
+    for detector in detectors:
+        study.settings(detector)
+    networks = {d: _network(d) for d in detectors}
+    found = {d: [layer] for d, n in networks.items() if layer in dict(n.named_modules())}
+    if not found:
+        find_layer(networks[detectors[0]], layer)
+    return found
+
+
+def subjects(
+    study: Study,
+    detectors: Sequence[str] = DETECTORS,
+    layer: str = "",
+    frames: int = 2,
+    untrained: bool = False,
+) -> Iterator[Subject]:
+    """Detectors at layers, with held-out fake frames; see `named_layers`.
+
+    Parameters
+    ----------
+    untrained : random weights and random frames of the profile's size; nothing is fetched or
+        trained, costs are the same, and maps mean nothing
+    """
+    for detector, names in named_layers(study, detectors, layer).items():
+        if untrained:
+            size = study.settings(detector).size
+            with torch.random.fork_rng():
+                torch.manual_seed(study.seed)
+                model = _network(detector).to(study.device)
+                many = torch.rand(max(8, frames), 3, size, size) * 2 - 1
+            inputs = many[:frames]
+            model = model.to(memory_format=torch.channels_last)
+        else:
+            model = study.detector(detector)
+            fakes = study.evaluation_rows(detector).query("label == 1").head(frames)
+            inputs = study.inputs(detector, fakes)
+        for name in names:
+            if untrained:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # few inputs are enough where maps mean nothing
+                    statistics = LayerStatistics.estimate(model, name, [many])
+            else:
+                statistics = study.statistics(detector, name)
+            yield Subject(detector, name, model, statistics, inputs)
+
+
+# ---- measuring -----------------------------------------------------------------------------------
+
+
+def _clock(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _default_format(subject: Subject) -> Subject:
+    """Copy in the default memory format, in which the reference leaves weights and activations."""
+    model = copy.deepcopy(subject.model).to(memory_format=torch.contiguous_format)
+    return replace(subject, model=model, frames=subject.frames.contiguous())
+
+
+def _plain(subject: Subject, target: int, timed: int) -> tuple[float, torch.Tensor]:
+    """Seconds that the plain version takes for the first frame, and its layer map (1, h, w).
+
+    Only some of its steps are run. They are identical work: the first, which also allocates, counts
+    once, and the others stand for the rest.
+    """
+    device = device_of(subject.model)
+    marks = [_clock(device)]
+    capacity = plain_attribute(
+        subject.model, subject.layer, subject.statistics, subject.frames[0], target,
+        steps=timed, on_step=lambda _: marks.append(_clock(device)),
+    )  # fmt: skip
+    first, *others = np.diff(marks)
+    return float(first + (STEPS - 1) * np.mean(others)), capacity.sum(0)[None].cpu()
+
+
+def _engine(
+    subject: Subject, name: str, target: torch.Tensor, repeats: int, seed: int
+) -> tuple[float, torch.Tensor]:
+    """Seconds per frame of the quickest run, and layer maps (T, h, w).
+
+    Other work on the machine can only add to a time, so the quickest is the truest.
+    """
+    device, found = device_of(subject.model), []
+    bottleneck = MAKERS[name](subject.model, subject.layer, subject.statistics, seed=seed)
+    warm = copy.copy(bottleneck)
+    warm.steps = 1
+    warm.attribute(subject.frames, target)
+    for _ in range(repeats):
+        start = _clock(device)
+        attribution = bottleneck.attribute(subject.frames, target)
+        found.append(_clock(device) - start)
+    return min(found) / len(subject.frames), attribution.capacity.sum(1)
+
+
+def measure_subject(
+    subject: Subject,
+    settings: Iterable[str] = SETTINGS,
+    runs: int = 8,
+    repeats: int = 1,
+    plain_steps: int = 2,
+    memory: bool = False,
+    precision: str = "float32",
+) -> Iterator[dict[str, Any]]:
+    """Rows of `measure` for one detector and layer, each as soon as it is known."""
+    if plain_steps < 2:
+        raise VibaError(
+            f"plain_steps is {plain_steps}; expected 2 or more: the first also warms up"
+        )
+    with torch.no_grad():
+        target = subject.model(subject.frames.to(device_of(subject.model))).argmax(1).cpu()
+    wanted, plain = None, math.nan
+    for name in settings:
+        if name not in SETTINGS:
+            raise VibaError(f"settings {name!r} are not known; choose of {', '.join(SETTINGS)}")
+        if name == "plain":
+            seconds, maps = _plain(_default_format(subject), int(target[0]), plain_steps)
+            plain = seconds
+        else:
+            # A seed of its own: with one of the mean's, a run would be compared with itself.
+            seconds, maps = _engine(subject, name, target, repeats, runs)
+        compared = runs > 0 and (name != "plain" or plain_steps == STEPS)
+        if compared and wanted is None:
+            wanted = reference_maps(
+                subject.model, subject.layer, subject.statistics, subject.frames, target, runs,
+                precision,
+            )  # fmt: skip
+        yield {
+            "detector": subject.detector,
+            "layer": subject.layer,
+            "settings": name,
+            "seconds": seconds,
+            "ratio": plain / seconds,
+            "agreement": agreement(maps, wanted[: len(maps)]) if compared else math.nan,  # type: ignore[index]
+            "memory": peak_memory(subject, name) if memory else math.nan,
+        }
+
+
+def measure(study: Study, detectors: Sequence[str] = DETECTORS, layer: str = "",
+            frames: int = 2, **options: Any) -> pd.DataFrame:  # fmt: skip
+    """Seconds per frame of each setting, beside the plain version.
+
+    Parameters
+    ----------
+    layer : see `named_layers`
+    frames : held-out fake frames explained; the plain version takes the first
+    options : of `measure_subject`: runs whose mean map settings are compared with (0 = not at
+        all) and their precision, repeats of which the quickest counts, steps of the plain version
+        that are run, and whether memory is measured
+
+    Returns
+    -------
+    detector, layer, settings, seconds (per frame), ratio (of the plain version's seconds to
+    these), agreement (with the mean of runs, see `agreement`), memory (MiB, see `peak_memory`);
+    NaN where not measured.
+    """
+    rows = [
+        row
+        for subject in subjects(study, detectors, layer, frames)
+        for row in measure_subject(subject, **options)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def cost_by_frames(
+    study: Study, detector: str, counts: Sequence[int] = (1, 2, 4, 8, 16), settings: str = "fast"
+) -> pd.DataFrame:
+    """Seconds in total to explain so many frames in one call; columns frames, seconds."""
+    subject = next(subjects(study, [detector], frames=max(counts)))
+    copies = -(-max(counts) // len(subject.frames))
+    frames = subject.frames.repeat(copies, 1, 1, 1)
+    bottleneck = MAKERS[settings](subject.model, subject.layer, subject.statistics)
+    bottleneck.attribute(frames[:1])  # the first call also allocates
+    rows = []
+    for count in counts:
+        start = time.perf_counter()
+        bottleneck.attribute(frames[:count])
+        rows.append({"frames": count, "seconds": time.perf_counter() - start})
+    return pd.DataFrame(rows)
+
+
+def _count(model: nn.Module, layer: str, size: int) -> dict[str, float]:
+    """10^9 multiply-accumulates of one frame that run before a layer's output is there, and after.
+
+    The model is on the device "meta": tensors without values, since counting needs shapes alone.
+    """
+    reached: list[int] = []
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with _hooked(
+            find_layer(model, layer), lambda *_: reached.append(counter.get_total_flops())
+        ):
+            model(torch.zeros(1, 3, size, size, device="meta"))
+        whole = counter.get_total_flops()
+    # The counter counts a multiplication and an addition as two.
+    return {"before": reached[0] / 2e9, "behind": (whole - reached[0]) / 2e9}
+
+
+def layer_costs(study: Study) -> pd.DataFrame:
+    """Multiply-accumulates of one frame before and behind each of the paper's layers, counted.
+
+    Returns
+    -------
+    detector, layer, before, behind (10^9 multiply-accumulates), share (behind over all) and
+    expected: how much faster than the plain version the same steps must be when only what lies
+    behind the layer is run, forward and backward, and no gradient of a weight is taken.
+    """
+    rows = []
+    for detector in DETECTORS:
+        model, size = _network(detector).to("meta"), study.settings(detector).size
+        for layer in study.layers(detector):
+            row = {"detector": detector, "layer": layer}
+            rows.append(row | _count(model, layer, size))
+    table = pd.DataFrame(rows)
+    total = table.before + table.behind
+    # A pass forward costs one, its backward one for inputs and one for weights.
+    return table.assign(share=table.behind / total, expected=3 * total / (2 * table.behind))
+
+
+# ---- memory --------------------------------------------------------------------------------------
+
+
+def _resident(field: str) -> float:
+    """VmRSS or VmHWM of this process in MiB, or NaN where the system does not tell (not Linux)."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    found = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
+    return int(found[0]) / 1024 if found else math.nan
+
+
+def _growth(path: str, name: str) -> float:
+    subject: Subject = torch.load(path, weights_only=False)
+    device = device_of(subject.model)
+    with torch.no_grad():
+        target = subject.model(subject.frames[:1].to(device)).argmax(1).cpu()
+    before = _resident("VmRSS")
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device) / 2**20
+    if name == "plain":
+        _plain(subject, int(target), timed=2)
+    else:
+        bottleneck = MAKERS[name](subject.model, subject.layer, subject.statistics)
+        bottleneck.steps = 2
+        bottleneck.attribute(subject.frames)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20 - before
+    return _resident("VmHWM") - before
+
+
+def peak_memory(subject: Subject, name: str) -> float:
+    """Most memory that a setting adds while it explains the frames, in MiB.
+
+    Each setting has a process of its own, since what one leaves behind would hide what the next
+    takes. It runs two steps: all steps are alike. On a GPU what torch allocated there, on a CPU
+    the resident memory of the process; NaN where the system does not tell.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "subject.pt")
+        torch.save(_default_format(subject) if name == "plain" else subject, path)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(_growth, path, name).result()
+
+
+# ---- the file ------------------------------------------------------------------------------------
+
+
+def save_rows(path: Path, study: Study, rows: Sequence[dict[str, Any]]) -> None:
+    """Write measured rows as JSON with what they were measured on, aside first and then renamed."""
+    cuda = study.device.startswith("cuda")
+    kind = torch.cuda.get_device_name() if cuda else torch.backends.cpu.get_cpu_capability()
+    content = {
+        "device": study.device,
+        "machine": f"{platform.machine()}, {kind}",
+        "threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in ("viba", "torch")},
+        "commit": commit(),
+        "profile": study.profile.name,
+        "rows": [{k: None if v != v else v for k, v in row.items()} for row in rows],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    aside.replace(path)
