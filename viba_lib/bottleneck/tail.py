@@ -170,7 +170,8 @@ class CutModel:
                 # head() may have found meanwhile that the cut is of no use.
                 if run is None or self._graphs is None:
                     return self.tail(z, repeats).float()
-                return _logits(run(z, *self._repeated(repeats))).float()
+                # Cast here: skip connections would carry the wider type through all that follows.
+                return _logits(run(z.to(kind or z.dtype), *self._repeated(repeats))).float()
 
         return tail
 
@@ -251,8 +252,9 @@ class CutModel:
         found, wanted = _logits(tail(r, *crossing)), _logits(self.model(pair))
         if found.shape != wanted.shape:
             return f"its parts give {tuple(found.shape)}, the whole {tuple(wanted.shape)}"
-        near = wanted.abs().max() * torch.finfo(wanted.dtype).eps ** 0.5
-        if not torch.allclose(found, wanted, rtol=0, atol=float(near)):
+        # The same operations on the same batch: what is left is the rounding of fast kernels.
+        near = float(wanted.abs().max()) * max(1e-3, torch.finfo(wanted.dtype).eps ** 0.5)
+        if not torch.allclose(found, wanted, rtol=0, atol=near):
             return "its parts give other values than the whole"
         return [bool(grows) for grows in per_input]
 
