@@ -106,6 +106,25 @@ def test_equals_the_plain_version_for_many_frames_at_once(model, frames):
         torch.testing.assert_close(found.capacity[i], capacity, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("items_per_pass", [1, 32])
+def test_gradients_equal_those_of_the_plain_version(model, frames, monkeypatch, items_per_pass):
+    statistics = statistics_of(model)
+    target = model(frames).argmax(1).detach()
+    wanted = [plain(model, statistics, f, t, 3, 4)[1] for f, t in zip(frames, target, strict=True)]
+    gradients = []
+    step = torch.optim.Adam.step
+
+    def watched(self, *arguments, **options):
+        gradients.append(torch.cat([p.grad for p in self.param_groups[0]["params"]]))
+        return step(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    PerSampleBottleneck(
+        model, "middle", statistics, steps=3, noise_samples=4, items_per_pass=items_per_pass
+    ).attribute(frames)
+    torch.testing.assert_close(gradients[-1], torch.stack(wanted), rtol=1e-4, atol=1e-5)
+
+
 def test_a_frame_is_explained_as_if_it_were_alone(model, frames):
     statistics = statistics_of(model)
     make = dict(steps=3, noise_samples=2)
@@ -414,3 +433,61 @@ def test_coupling_and_warm_start_are_at_odds():
         PerSampleBottleneck(
             model, "middle", statistics_of(model), warm_start=True, temporal_sigma=1.0
         )
+
+
+class Clips(nn.Module):
+    """A small network for clips."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv3d(3, 4, 3, padding=1, stride=2)
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x)).mean((2, 3, 4)))
+
+
+def test_clips_come_back_frame_by_frame():
+    torch.manual_seed(0)
+    model = Clips().eval()
+    clips = torch.randn(2, 3, 4, 8, 8)
+    statistics = LayerStatistics.estimate(model, "first", [torch.randn(12, 3, 4, 8, 8)])
+    assert statistics.input_size == (4, 8, 8)
+    found = PerSampleBottleneck(model, "first", statistics, noise_samples=2).attribute(clips)
+    assert found.capacity.shape == (2, 4, 2, 4, 4) and found.bits_per_pixel.shape == (8, 8, 8)
+    totals = found.bits_per_pixel.unflatten(0, (2, 4)).sum((1, 2, 3))
+    torch.testing.assert_close(totals, found.capacity.flatten(1).sum(1))
+    with pytest.raises(VibaError, match=r"expected clips \(N, 3, T, H, W\)"):
+        PerSampleBottleneck(model, "first", statistics).attribute(clips[:, :, 0])
+    with pytest.raises(VibaError, match="leave both at 0"):
+        PerSampleBottleneck(model, "first", statistics, temporal_sigma=1.0).attribute(clips)
+
+
+class Tokens(nn.Module):
+    """Patches and a class token, as a vision transformer has them."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch = nn.Conv2d(3, 6, 4, stride=4)
+        self.cls = nn.Parameter(torch.randn(1, 1, 6))
+        self.block = nn.TransformerEncoderLayer(6, 2, 12, batch_first=True)
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = self.block(torch.cat([self.cls.expand(len(x), -1, -1), x], 1))
+        return self.last(x[:, 0])
+
+
+def test_tokens_come_back_as_maps_and_the_class_token_beside_them():
+    torch.manual_seed(0)
+    model = Tokens().eval()
+    frames = torch.randn(3, 3, 16, 16)
+    statistics = LayerStatistics.estimate(model, "block", [torch.randn(12, 3, 16, 16)])
+    found = PerSampleBottleneck(model, "block", statistics, beta=0.01).attribute(frames)
+    assert found.capacity.shape == (3, 17, 6) and found.bits_per_pixel.shape == (3, 16, 16)
+    torch.testing.assert_close(
+        found.bits_per_pixel.sum((1, 2)) + found.unplaced_bits, found.capacity.sum((1, 2))
+    )
+    # Behind the block only the class token is read: it keeps more than one of the 16 patches does.
+    assert (found.unplaced_bits > 2 * found.bits_per_pixel.sum((1, 2)) / 16).all()

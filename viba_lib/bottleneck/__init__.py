@@ -1,6 +1,7 @@
 """Information-bottleneck attribution of any torch model, at any layer (Schulz et al. 2020)."""
 
 from viba_lib.bottleneck.information import Attribution, bits_per_pixel, gaussian_kl
+from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.per_sample import PerSampleBottleneck
 from viba_lib.bottleneck.readout import ReadoutBottleneck
 from viba_lib.bottleneck.statistics import LayerStatistics
@@ -8,6 +9,7 @@ from viba_lib.bottleneck.statistics import LayerStatistics
 __all__ = [
     "Attribution",
     "LayerStatistics",
+    "Layout",
     "PerSampleBottleneck",
     "ReadoutBottleneck",
     "bits_per_pixel",

@@ -1,7 +1,7 @@
 """Information of a noisy channel, in bits, and the result that every bottleneck returns."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch.nn import functional
@@ -88,7 +88,7 @@ class Attribution:
     (T, classes) with the bottleneck injected, mean over noise samples; logits_clean (T, classes)
     without it; target (T,); history: per step and frame the model loss and the information loss
     (steps, T), in nats, NaN after a frame has stopped; keep: lambda of the last step, shaped as
-    capacity.
+    capacity; unplaced_bits (T,): bits of tokens that belong to no place, such as a class token.
     """
 
     capacity: torch.Tensor
@@ -98,13 +98,14 @@ class Attribution:
     target: torch.Tensor
     history: dict[str, torch.Tensor] = field(default_factory=dict)
     keep: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    unplaced_bits: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
 
     @staticmethod
     def join(parts: list["Attribution"]) -> "Attribution":
         """Frames of several attributions, one after another."""
         if len(parts) == 1:
             return parts[0]
-        names = ("capacity", "bits_per_pixel", "logits", "logits_clean", "target", "keep")
+        names = [f.name for f in fields(Attribution) if f.name != "history"]
         joined = {name: torch.cat([getattr(p, name) for p in parts]) for name in names}
         history = {}
         for key in parts[0].history:

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from viba_lib.bottleneck.information import LN2, Attribution, bits_per_pixel, gaussian_kl, smooth
+from viba_lib.bottleneck.information import LN2, Attribution, gaussian_kl
+from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.statistics import LayerStatistics
 from viba_lib.bottleneck.tail import CutModel, Tail, device_of, frozen
@@ -21,11 +22,13 @@ PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.floa
 
 def check_frames(frames: torch.Tensor, statistics: LayerStatistics) -> None:
     """Refuse frames of another size than the statistics, and values that are not finite."""
-    if frames.dim() != 4:
-        raise VibaError(f"frames have shape {tuple(frames.shape)}; expected (T, 3, H, W)")
-    if tuple(frames.shape[-2:]) != tuple(statistics.input_size):
+    wanted = tuple(statistics.input_size)
+    if frames.dim() != 2 + len(wanted):
+        expected = "(T, 3, H, W)" if len(wanted) == 2 else "clips (N, 3, T, H, W)"
+        raise VibaError(f"frames have shape {tuple(frames.shape)}; expected {expected}")
+    if tuple(frames.shape[2:]) != wanted:
         raise VibaError(
-            f"frames are {tuple(frames.shape[-2:])} px and the statistics of "
+            f"frames are {tuple(frames.shape[2:])} px and the statistics of "
             f"{statistics.layer!r} are for {tuple(statistics.input_size)} px; scale the frames, or "
             "estimate statistics at their size"
         )
@@ -65,6 +68,7 @@ def spread_target(target: torch.Tensor | Sequence[int] | int, frames: int) -> to
 class _Batch:
     """Frames that are optimised side by side: what stays the same over the steps, and alpha."""
 
+    layout: Layout
     r: torch.Tensor
     mean: torch.Tensor
     std: torch.Tensor
@@ -93,8 +97,9 @@ class PerSampleBottleneck:
 
     Parameters
     ----------
-    model : any module whose input is (T, 3, H, W)
-    layer : dotted name of a layer whose output is (T, C, h, w)
+    model : any module whose input is frames (T, 3, H, W) or clips (N, 3, T, H, W)
+    layer : dotted name of a layer whose output is one tensor: (T, C, h, w), (N, C, t, h, w) or
+        tokens (N, L, C)
     statistics : of that layer
     beta : weight of the information loss, which is a mean over units (beta / k in the paper)
     steps, learning_rate : of Adam
@@ -115,6 +120,8 @@ class PerSampleBottleneck:
     warm_start : each frame starts where the one before it ended, one after another
     channels_last : memory format of activations (T, C, h, w); changes rounding only
     compile : compile the tail with torch.compile; pays for itself in long runs
+    layout : order of the layer's axes: "auto", "channels_first", "channels_last", "tokens", or a
+        `Layout` with the grid and the number of tokens that belong to no place
 
     Raises
     ------
@@ -145,6 +152,7 @@ class PerSampleBottleneck:
         warm_start: bool = False,
         channels_last: bool = True,
         compile: bool = False,
+        layout: str | Layout = "auto",
     ) -> None:
         self.cut = CutModel(model, layer)
         if statistics.layer != layer:
@@ -175,7 +183,7 @@ class PerSampleBottleneck:
         self.frames_per_batch, self.items_per_pass = frames_per_batch, items_per_pass
         self.temporal_sigma, self.temporal_weight = temporal_sigma, temporal_weight
         self.antithetic, self.stop_below, self.warm_start = antithetic, stop_below, warm_start
-        self.channels_last, self.compile = channels_last, compile
+        self.channels_last, self.compile, self.layout = channels_last, compile, layout
 
     @classmethod
     def fast(
@@ -208,7 +216,7 @@ class PerSampleBottleneck:
 
         Parameters
         ----------
-        frames : (T, 3, H, W)
+        frames : (T, 3, H, W), or clips (N, 3, T, H, W), each of which counts as one frame
         target : (T,) class indices, one for all, or None = predicted class of each frame
         progress : called with the number of finished frames
         start : lambda (T, C, h, w) to begin with, such as a readout's; None = initial_alpha
@@ -217,8 +225,8 @@ class PerSampleBottleneck:
 
         Returns
         -------
-        Attribution with T frames. As in the reference, the map is that of the forward pass before
-        the last Adam step.
+        Attribution with T frames; of clips, the maps of all frames, clip after clip. As in the
+        reference, the map is that of the forward pass before the last Adam step.
         """
         check_frames(frames, self.statistics)
         targets = None if target is None else spread_target(target, len(frames))
@@ -248,8 +256,8 @@ class PerSampleBottleneck:
             )
         return torch.logit(start.float().clamp(0.0, 1.0), eps=1e-6)
 
-    def _smooth(self, keep: torch.Tensor) -> torch.Tensor:
-        return smooth_time(smooth(keep, self.sigma), self.temporal_sigma)
+    def _smooth(self, keep: torch.Tensor, layout: Layout) -> torch.Tensor:
+        return smooth_time(layout.smooth(keep, self.sigma), self.temporal_sigma)
 
     def _format(self, units: torch.Tensor) -> torch.Tensor:
         if self.channels_last and units.dim() == 4:
@@ -271,11 +279,17 @@ class PerSampleBottleneck:
         if self.statistics.mean.shape != r.shape[1:]:
             raise VibaError(f"statistics are of {tuple(self.statistics.mean.shape)}, the layer "
                             f"gives {tuple(r.shape[1:])}; estimate them anew")  # fmt: skip
+        if self.coupled and frames.dim() == 5:
+            raise VibaError(
+                "temporal_sigma and temporal_weight couple frames (T, 3, H, W); the model takes "
+                "clips, whose layers span time already: leave both at 0"
+            )
         fill = torch.full_like(r, self.initial_alpha)
         first = fill if alpha is None else self._format(alpha.to(fill))
         mean = self._format(self.statistics.mean.to(r)[None])
         std = self._format(self.statistics.std.to(r).clamp_min(self.min_std)[None])
         return _Batch(
+            layout=Layout.infer(self.layout, r, tuple(frames.shape[2:])),
             r=r,
             mean=mean,
             std=std,
@@ -319,15 +333,15 @@ class PerSampleBottleneck:
             live = self._still(live, change)
             if not live:
                 break
-        size = (int(frames.shape[-2]), int(frames.shape[-1]))
         return Attribution(
             capacity.contiguous().cpu(),
-            bits_per_pixel(capacity, size).cpu(),
+            batch.layout.bits_per_pixel(capacity, tuple(frames.shape[2:])).cpu(),
             logits.cpu(),
             batch.clean.cpu(),
             batch.target.cpu(),
             {name: torch.stack(values) for name, values in history.items()},
             kept.contiguous().cpu(),
+            batch.layout.unplaced(capacity).cpu(),
         )
 
     def _still(self, live: list[int], change: torch.Tensor) -> list[int]:
@@ -346,9 +360,9 @@ class PerSampleBottleneck:
         whole = len(live) == len(batch.r)
         r = batch.r if whole else self._format(batch.r[live])
         alpha = torch.cat([batch.alphas[i] for i in live])
-        keep = self._smooth(torch.sigmoid(alpha))
+        keep = self._smooth(torch.sigmoid(alpha), batch.layout)
         # 1 - lambda without rounding: near 1 the information would lose its gradient.
-        rest = self._smooth(torch.sigmoid(-alpha))
+        rest = self._smooth(torch.sigmoid(-alpha), batch.layout)
         # The tail runs in passes; its gradient is gathered at lambda, then taken further once.
         leaf = keep.detach().requires_grad_()
         logits, loss = self._noisy(batch, r, leaf, batch.target[live], tail)
@@ -397,6 +411,6 @@ class PerSampleBottleneck:
 
 
 def _change(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
-    """Share of each map (T, C, ...), summed over channels, that a step changed: (T,)."""
-    a, b = new.sum(1).flatten(1), old.sum(1).flatten(1)
+    """Share of each frame's capacity (T, ...) that a step changed, unit by unit: (T,)."""
+    a, b = new.flatten(1), old.flatten(1)
     return (a - b).abs().sum(1) / a.abs().sum(1).clamp_min(1e-12)
