@@ -284,12 +284,14 @@ class PerSampleBottleneck:
                 "temporal_sigma and temporal_weight couple frames (T, 3, H, W); the model takes "
                 "clips, whose layers span time already: leave both at 0"
             )
+        # timm's transformers say how many tokens stand before those of the picture.
+        prefix = getattr(self.model, "num_prefix_tokens", None)
         fill = torch.full_like(r, self.initial_alpha)
         first = fill if alpha is None else self._format(alpha.to(fill))
         mean = self._format(self.statistics.mean.to(r)[None])
         std = self._format(self.statistics.std.to(r).clamp_min(self.min_std)[None])
         return _Batch(
-            layout=Layout.infer(self.layout, r, tuple(frames.shape[2:])),
+            layout=Layout.infer(self.layout, r, tuple(frames.shape[2:]), prefix),
             r=r,
             mean=mean,
             std=std,
