@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 LN2 = math.log(2.0)
+LEAST = 1e-30  # of 1 - lambda: its logarithm and its inverse are finite in float32
 
 
 def gaussian_kl(
@@ -34,8 +35,19 @@ def gaussian_kl(
     r = ((activation.float() - mean) / std).float()
     lam = keep.float()
     # In float32 a sigmoid reaches exactly 1 from alpha = 16.75 on, and log 0 would be infinite.
-    rest = (1 - lam).clamp_min(1e-6) if rest is None else rest.float().clamp_min(1e-30)
-    return -0.5 * (1 + 2 * torch.log(rest) - (lam * r) ** 2 - rest**2)
+    return unit_kl(r, lam, (1 - lam).clamp_min(1e-6) if rest is None else rest.float())
+
+
+def unit_kl(r: torch.Tensor, keep: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
+    """`gaussian_kl` of standardised activations r, lambda and 1 - lambda, in nats per unit."""
+    rest = rest.clamp_min(LEAST)
+    return -0.5 * (1 + 2 * torch.log(rest) - (keep * r).square() - rest.square())
+
+
+def unit_kl_slope(r: torch.Tensor, keep: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
+    """Derivative of `unit_kl` with respect to lambda."""
+    rest = rest.clamp_min(LEAST)
+    return torch.addcmul(rest.reciprocal() - rest, r.square(), keep)
 
 
 def smooth(keep: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from viba_lib.bottleneck.information import LN2, Attribution, gaussian_kl
+from viba_lib.bottleneck.information import LN2, Attribution, unit_kl, unit_kl_slope
 from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.statistics import LayerStatistics
@@ -70,8 +70,7 @@ class _Batch:
 
     layout: Layout
     r: torch.Tensor
-    mean: torch.Tensor
-    std: torch.Tensor
+    normal: torch.Tensor
     active: torch.Tensor
     target: torch.Tensor
     clean: torch.Tensor
@@ -290,16 +289,20 @@ class PerSampleBottleneck:
         first = fill if alpha is None else self._format(alpha.to(fill))
         mean = self._format(self.statistics.mean.to(r)[None])
         std = self._format(self.statistics.std.to(r).clamp_min(self.min_std)[None])
+        active = self._format(self.statistics.active.to(r)[None])
         return _Batch(
             layout=Layout.infer(self.layout, r, tuple(frames.shape[2:]), prefix),
-            r=r,
-            mean=mean,
-            std=std,
-            active=self._format(self.statistics.active.to(r)[None]),
+            r=r * active,
+            normal=(r - mean) / std,
+            active=active,
             target=check_target(target, clean, len(frames)),
             clean=clean,
-            alphas=[a.clone().requires_grad_() for a in first.split(1)],
-            noise=Noise(mean[0], std[0], self.seed, self.antithetic),
+            # Frames that may stop one by one need parameters of their own.
+            alphas=[
+                a.clone().requires_grad_()
+                for a in first.split(1 if self.stop_below > 0 and not self.coupled else len(first))
+            ],
+            noise=Noise((mean * active)[0], (std * active)[0], self.seed, self.antithetic),
         )
 
     def _optimise(
@@ -311,30 +314,29 @@ class PerSampleBottleneck:
         on_step: Callable[[int, torch.Tensor], None] | None,
     ) -> Attribution:
         batch = self._begin(frames, target, alpha, tail)
-        optimizer = torch.optim.Adam(batch.alphas, lr=self.learning_rate)
+        optimizer = torch.optim.Adam(batch.alphas, lr=self.learning_rate, fused=True)
         live = list(range(len(frames)))
-        capacity, kept, logits = torch.zeros_like(batch.r), torch.zeros_like(batch.r), batch.clean
+        nats, kept, logits = torch.zeros_like(batch.r), torch.zeros_like(batch.r), batch.clean
         history: dict[str, list[torch.Tensor]] = {"model_loss": [], "information_loss": []}
         for step in range(1, self.steps + 1):
             optimizer.zero_grad(set_to_none=True)
             found = self._step(batch, live, tail)
             optimizer.step()
-            change = _change(found.nats / LN2, capacity[live])
-            capacity[live], kept[live] = found.nats / LN2, found.keep
-            logits = logits.clone()
-            logits[live] = found.logits
-            for key, values in (
-                ("model_loss", found.loss),
-                ("information_loss", found.nats.flatten(1).mean(1)),
-            ):
-                row = torch.full((len(frames),), math.nan)
-                row[live] = values.cpu()
-                history[key].append(row)
+            change = _change(found.nats, nats[live]) if self.stop_below > 0 else found.loss
+            nats, kept, logits = (
+                _put(old, live, new)
+                for old, new in ((nats, found.nats), (kept, found.keep), (logits, found.logits))
+            )
+            losses = {"model_loss": found.loss, "information_loss": found.nats.flatten(1).mean(1)}
+            for key, values in losses.items():
+                empty = torch.full((len(frames),), math.nan)
+                history[key].append(_put(empty, live, values.cpu()))
             if on_step is not None:
-                on_step(step, capacity.detach())
+                on_step(step, nats / LN2)
             live = self._still(live, change)
             if not live:
                 break
+        capacity = nats / LN2
         return Attribution(
             capacity.contiguous().cpu(),
             batch.layout.bits_per_pixel(capacity, tuple(frames.shape[2:])).cpu(),
@@ -360,21 +362,24 @@ class PerSampleBottleneck:
     def _step(self, batch: _Batch, live: list[int], tail: Tail) -> _Found:
         """Gradients at alpha of the frames in `live`, and what this step's forward pass found."""
         whole = len(live) == len(batch.r)
-        r = batch.r if whole else self._format(batch.r[live])
-        alpha = torch.cat([batch.alphas[i] for i in live])
-        keep = self._smooth(torch.sigmoid(alpha), batch.layout)
-        # 1 - lambda without rounding: near 1 the information would lose its gradient.
+        r, normal = (x if whole else self._format(x[live]) for x in (batch.r, batch.normal))
+        alphas = [batch.alphas[i] for i in live] if len(batch.alphas) > 1 else batch.alphas
+        alpha = torch.cat(alphas) if len(alphas) > 1 else alphas[0]
+        # What is smoothed is 1 - lambda: near lambda = 1 it keeps the digits that the information
+        # needs for its slope, and 1 minus the smoothed is lambda, smoothed.
         rest = self._smooth(torch.sigmoid(-alpha), batch.layout)
-        # The tail runs in passes; its gradient is gathered at lambda, then taken further once.
-        leaf = keep.detach().requires_grad_()
-        logits, loss = self._noisy(batch, r, leaf, batch.target[live], tail)
-        nats = gaussian_kl(r, keep, batch.mean, batch.std, rest) * batch.active
-        assert leaf.grad is not None  # _noisy went backward through the tail
-        objective = self.beta * nats.flatten(1).mean(1).sum() + (keep * leaf.grad).sum()
+        keep = (1 - rest.detach()).requires_grad_()
+        logits, loss = self._noisy(batch, r, keep, batch.target[live], tail)
         if self.temporal_weight > 0:
-            objective = objective + self.temporal_weight * roughness(keep)
-        objective.backward()
-        return _Found(nats.detach(), keep.detach(), logits, loss)
+            (self.temporal_weight * roughness(keep)).backward()
+        assert keep.grad is not None  # _noisy went backward through the tail
+        with torch.no_grad():
+            nats = unit_kl(normal, keep, rest) * batch.active
+            slope = unit_kl_slope(normal, keep, rest) * batch.active
+            # The information is a mean over units.
+            gradient = keep.grad.add_(slope, alpha=self.beta / normal[0].numel())
+        rest.backward(-gradient)
+        return _Found(nats, keep.detach(), logits, loss)
 
     def _noisy(
         self,
@@ -391,12 +396,14 @@ class PerSampleBottleneck:
         for start in range(0, samples, per_pass):
             count = min(per_pass, samples - start)
             epsilon = batch.noise.draw(count)
-            # Eq. (1) for each frame and each draw; one draw needs no axis of its own.
+            # Eq. (1) for each frame and each draw, epsilon + lambda (r - epsilon); one draw needs
+            # no axis of its own. Inactive units are zero in r and in the noise, and so in z.
             if count == 1:
-                z = self._mix(r, keep, epsilon) * batch.active
+                z = torch.lerp(self._format(epsilon).expand_as(r), r, keep)
             else:
-                mixed = self._mix(r[:, None], keep[:, None], epsilon[None]) * batch.active
-                z = self._format(mixed.flatten(0, 1))
+                wide = (len(r), count, *r.shape[1:])
+                ends = (epsilon[None].expand(wide), r[:, None].expand(wide))
+                z = self._format(torch.lerp(*ends, keep[:, None].expand(wide)).flatten(0, 1))
             found = tail(z, count)
             each = functional.cross_entropy(
                 found, target.repeat_interleave(count), reduction="none"
@@ -407,9 +414,14 @@ class PerSampleBottleneck:
             loss += each.detach().sum(1) / samples
         return logits, loss
 
-    @staticmethod
-    def _mix(r: torch.Tensor, keep: torch.Tensor, epsilon: torch.Tensor) -> torch.Tensor:
-        return keep * r + (1 - keep) * epsilon
+
+def _put(old: torch.Tensor, rows: list[int], new: torch.Tensor) -> torch.Tensor:
+    """`old` with some rows replaced, without a copy where all are."""
+    if len(rows) == len(old):
+        return new
+    old = old.clone()
+    old[rows] = new
+    return old
 
 
 def _change(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
