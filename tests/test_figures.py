@@ -32,6 +32,13 @@ beside = pd.DataFrame({"row": ["x", "y"], "measure": "accuracy (%)", "paper": [8
                        "high": [90.0, np.nan]})  # fmt: skip
 scores = {"x -": (np.array([0.2, 0.9]), np.array([0, 1])), "none": (np.zeros(0), np.zeros(0))}
 losses = {"model_loss": rng.random((4, 2)), "information_loss": rng.random((4, 2))}
+shares_of_cost = pd.DataFrame({"detector": "xception", "layer": ["block4", "bn4"],
+                               "share": [0.6, 0.0]})  # fmt: skip
+seconds = pd.DataFrame({"detector": ["a", "a", "b"], "layer": ["x", "x", "y"],
+                        "settings": ["plain", "fast", "fast"],
+                        "seconds": [40.0, 0.31, 0.02]})  # fmt: skip
+ratios = pd.DataFrame({"line": ["beta 1"] * 2 + ["beta 10"] * 2, "steps": [1, 10] * 2,
+                       "ratio": [1.0, 2.0, 1.1, np.nan]})  # fmt: skip
 
 CASES = {
     "frames_grid": lambda: figures.frames_grid(list(images), labels, 2),
@@ -52,6 +59,9 @@ CASES = {
     "intervals": lambda: figures.intervals(rows, ["iou"], chance={"iou": 0.1}),
     "bits_plot": lambda: figures.bits_plot({"xception": frames}),
     "paper_plot": lambda: figures.paper_plot(beside),
+    "cost_shares": lambda: figures.cost_shares(shares_of_cost),
+    "seconds_bars": lambda: figures.seconds_bars(seconds),
+    "over_steps": lambda: figures.over_steps({"cold": ratios, "warm": ratios}, "ratio", "x", 1.0),
     "by_method": lambda: figures.by_method({"xception": methods, "flow": methods[:1]}),
 }
 
@@ -68,7 +78,8 @@ def test_a_figure_is_drawn(draw):
 
 def test_two_colours_mean_real_and_fake_and_nothing_else():
     assert not {figures.REAL, figures.FAKE} & set(figures.OTHERS)
-    for name in ("intervals", "by_method", "paper_plot", "learning_curves", "reliability"):
+    names = ("intervals", "by_method", "paper_plot", "learning_curves", "reliability", "over_steps")
+    for name in names:
         used = {to_hex(line.get_color()) for axis in CASES[name]().axes for line in axis.lines}
         assert not used & {figures.REAL, figures.FAKE}, name
 
@@ -96,3 +107,16 @@ def test_figures_show_what_they_are_given():
                             "val_auc": [0.5, 0.9]})  # fmt: skip
     lines = figures.learning_curves({"x": history}).axes[0].lines
     assert lines[0].get_ydata().tolist() == [1, 0.5]
+
+
+def test_bars_on_a_log_axis_end_at_their_seconds():
+    first, second = figures.seconds_bars(seconds).axes
+    ends = [bar.get_x() + bar.get_width() for bar in (*first.patches, *second.patches)]
+    assert ends == pytest.approx([40.0, 0.31, 0.02])
+    assert first.get_xlim() == second.get_xlim() and first.get_xscale() == "log"
+    assert [t.get_text() for t in first.texts] == ["40 s", "0.31 s"]
+
+
+def test_shares_of_cost_fill_the_bar():
+    patches = figures.cost_shares(shares_of_cost).axes[0].patches
+    assert [p.get_width() for p in patches] == pytest.approx([0.6, 0.0, 0.4, 1.0])

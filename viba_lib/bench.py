@@ -279,6 +279,16 @@ def subjects(
             yield Subject(detector, name, model, statistics, inputs)
 
 
+def presets(study: Study) -> pd.DataFrame:
+    """What the settings of the engine differ in, as they are at the paper's layer of Xception."""
+    model, layer = study.detector("xception"), study.layer("xception")
+    statistics = study.statistics("xception", layer)
+    names = ("steps", "noise_samples", "antithetic", "precision")
+    made = {name: make(model, layer, statistics) for name, make in MAKERS.items()}
+    rows = [{"settings": k} | {n: getattr(v, n) for n in names} for k, v in made.items()]
+    return pd.DataFrame(rows)
+
+
 # ---- measuring -----------------------------------------------------------------------------------
 
 

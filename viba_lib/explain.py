@@ -130,7 +130,7 @@ def explain_video(
     else:
         statistics = _statistics(study, detector, model, layer)
     chosen = study.profile.bottleneck.model_dump() | {"seed": study.seed} | (settings or {})
-    bottleneck = PerSampleBottleneck(model, layer, statistics, frames_per_batch=8, **chosen)
+    bottleneck = PerSampleBottleneck(model, layer, statistics, **chosen)
     found = bottleneck.attribute(
         clip_inputs(study, detector, clip).to(study.device),
         progress=lambda n: progress(f"{n}/{len(clip.frame)} frames"),

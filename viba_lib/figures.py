@@ -405,3 +405,69 @@ def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure:
         sns.despine(ax=axis)
     axes[0, 0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
+
+
+def cost_shares(table: pd.DataFrame) -> Figure:
+    """Share of a pass before and behind each layer (columns detector, layer, share of behind)."""
+    figure, axes = _figure(7, 0.42 * len(table) + 1.4)
+    axis, at = axes[0, 0], np.arange(len(table))[::-1]
+    axis.barh(at, table.share, color=FIRST, label="behind: run in every step")
+    axis.barh(at, 1 - table.share, left=table.share, color=SECOND, label="before: run once")
+    axis.set_yticks(at, [f"{r.detector}, {r.layer}" for r in table.itertuples()])
+    axis.set(xlabel="share of multiply-accumulates", xlim=(0, 1))
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    sns.despine(ax=axis)
+    return figure
+
+
+def seconds_bars(table: pd.DataFrame) -> Figure:
+    """Seconds per frame of each setting on a log axis (columns detector, layer, settings, seconds).
+
+    One panel per detector and layer, one below the other.
+    """
+    groups = list(table.groupby(["detector", "layer"], sort=False))
+    figure, axes = _figure(7, sum(0.4 * len(part) + 1 for _, part in groups), len(groups), 1)
+    low = 10 ** np.floor(np.log10(table.seconds.min()))
+    for axis, ((detector, layer), part) in zip(axes[:, 0], groups, strict=True):
+        at = np.arange(len(part))[::-1]
+        # Bars of a log axis have no zero to start from: they start at a power of ten for all.
+        axis.barh(at, part.seconds - low, left=low, color=FIRST)
+        for place, seconds in zip(at, part.seconds, strict=True):
+            axis.text(seconds * 1.06, place, f"{seconds:.3g} s", va="center", fontsize=11)
+        axis.set_yticks(at, part.settings)
+        axis.set(xscale="log", xlim=(low, table.seconds.max() * 2.5))
+        axis.set_xlabel(f"{detector} at {layer}: seconds per frame")
+        sns.despine(ax=axis)
+    return figure
+
+
+def over_steps(
+    panels: Mapping[str, pd.DataFrame], measure: str, ylabel: str, chance: float | None = None
+) -> Figure:
+    """A measure over the steps of the optimisation on a log axis; one panel each, one line a group.
+
+    Parameters
+    ----------
+    panels : what the lines differ in -> columns line, steps and the measure
+    chance : value that chance gives, drawn as a dotted line
+    """
+    figure, axes = _figure(4.4 * len(panels), 3.6, 1, len(panels))
+    steps = sorted({s for frame in panels.values() for s in frame.steps})
+    for axis, (name, frame) in zip(axes[0], panels.items(), strict=True):
+        styles = zip("osd^", ("-", "--", ":", "-."), strict=True)
+        for (line, part), (marker, style) in zip(
+            frame.groupby("line", sort=False), styles, strict=False
+        ):
+            axis.plot(part.steps, part[measure], marker=marker, ls=style, label=line)
+        if chance is not None:
+            axis.axhline(chance, color=INK, ls=":", lw=1)
+        axis.set(xscale="log", xlabel="steps", ylabel=ylabel)
+        axis.set_xticks(steps, [str(s) for s in steps])
+        axis.minorticks_off()
+        axis.legend(title=name)
+        sns.despine(ax=axis)
+    # One scale, so that panels can be compared.
+    ends = np.array([axis.get_ylim() for axis in axes[0]])
+    for axis in axes[0]:
+        axis.set_ylim(ends.min(), ends.max())
+    return figure

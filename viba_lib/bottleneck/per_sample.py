@@ -17,6 +17,9 @@ from viba_lib.bottleneck.tail import CutModel, Tail, device_of, frozen
 from viba_lib.bottleneck.temporal import roughness, smooth_time
 from viba_lib.errors import VibaError
 
+# Larger tensors are given back to the system and asked for anew in each operation, page by page.
+TENSOR_BYTES = 24 * 2**20
+MOST_FRAMES = 32
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -110,6 +113,7 @@ class PerSampleBottleneck:
     precision : of the layers after the bottleneck: "float32", "bfloat16" or "float16"
     frames_per_batch, items_per_pass : frames optimised side by side; frames times samples that
         go through the tail at once. They bound the memory and change no result but rounding.
+        None = as many as keep a tensor of the layer's size under 24 MiB.
     temporal_sigma : Gaussian smoothing of lambda along consecutive frames, in frames; 0 = each
         frame alone, as in the paper. Otherwise all frames of a call form one batch.
     temporal_weight : weight of a penalty on changes of lambda from frame to frame; couples the
@@ -142,8 +146,8 @@ class PerSampleBottleneck:
         initial_alpha: float = 5.0,
         seed: int = 0,
         precision: str = "float32",
-        frames_per_batch: int = 16,
-        items_per_pass: int = 32,
+        frames_per_batch: int | None = None,
+        items_per_pass: int | None = None,
         temporal_sigma: float = 0.0,
         temporal_weight: float = 0.0,
         antithetic: bool = False,
@@ -158,6 +162,9 @@ class PerSampleBottleneck:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
         if precision not in PRECISIONS:
             raise VibaError(f"precision {precision!r} is not known; choose of {list(PRECISIONS)}")
+        fit = max(1, min(MOST_FRAMES, TENSOR_BYTES // (4 * statistics.mean.numel())))
+        frames_per_batch = fit if frames_per_batch is None else frames_per_batch
+        items_per_pass = fit if items_per_pass is None else items_per_pass
         above = {"steps": steps, "noise_samples": noise_samples, "min_std": min_std}
         above |= {"frames_per_batch": frames_per_batch, "items_per_pass": items_per_pass}
         above |= {"learning_rate": learning_rate}

@@ -65,6 +65,23 @@ class ReadoutSettings(_Strict):
     learning_rate: float = 1e-5
 
 
+class SpeedSettings(_Strict):
+    """The chapter on speed: what it times, and its study of convergence.
+
+    frames are timed in one call, counts of frames for the cost of a clip; maps are compared with
+    the mean of `runs` default runs in `precision`; the study optimises `clip_frames` frames of
+    `clips` clips for `steps` steps.
+    """
+
+    frames: int = Field(2, ge=1)
+    runs: int = Field(8, ge=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    counts: list[int] = [1, 2, 4, 8, 16]
+    clips: int = Field(12, ge=1)
+    clip_frames: int = Field(4, ge=1)
+    steps: int = Field(200, ge=1)
+
+
 class Profile(_Strict):
     """Everything a run needs to know, read from `viba_lib/profiles/NAME.yaml` or a file."""
 
@@ -77,6 +94,7 @@ class Profile(_Strict):
     bottleneck: BottleneckSettings = BottleneckSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     readout: ReadoutSettings = ReadoutSettings()
+    speed: SpeedSettings = SpeedSettings()
     workers: int = 2
 
 

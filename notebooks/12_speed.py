@@ -1,0 +1,227 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Speed, and what ten steps leave on the table
+#
+# ```{admonition} What you will see
+# - where the time of an explanation goes, counted layer by layer
+# - what each setting costs, and how far its map is from a careful one, measured on this machine
+# - how many steps it takes until the map points at the artefact, and what a better start gives
+# - maps coupled along a clip: steadier, and at what price
+# ```
+#
+# The optimisation runs anew for each frame, and a video has many. So speed decides what can be explained at all; and
+# steps are what it is bought with.
+
+# %% tags=["parameters"]
+profile = "quick"
+data_root = "../data"
+results_root = "../results"
+device = "cpu"
+seed = 0
+frames = 0  # frames timed in one call; 0 = as many as the profile says
+steps = 0  # of the longest optimisation; 0 = as many as the profile says
+
+# %% tags=["remove-input"]
+from IPython.display import HTML
+
+from viba_lib.study import Study
+
+study = Study(profile, data_root, results_root, device, seed)
+HTML(study.banner())
+
+# %% [markdown]
+# ## Where the time goes
+#
+# A plain version of the method sends the frame through the whole network in every step, once for each draw of noise,
+# and on the way back takes the gradient of every weight. But nothing before the layer changes from step to step, and
+# nothing but $\lambda$ needs a gradient. The library cuts the network at the layer: what lies before runs once, what
+# lies behind in every step, with its weights at rest. How much that saves depends on where the layer is.
+
+# %% mystnb={"image": {"alt": "Bars for the eight injection layers: share of the network's multiply-accumulates behind the layer and before it; at the early layers most lies behind, at the last ones next to nothing."}, "figure": {"caption": "Share of a forward pass behind and before each of the paper's injection layers, counted in multiply-accumulates.", "name": "fig-cost-shares"}}
+from viba_lib import bench, figures
+
+costs = bench.layer_costs(study)
+figures.cost_shares(costs.sort_values(["detector", "behind"], ascending=False))
+
+# %% tags=["remove-input"]
+chosen = costs[[study.layer(row.detector) == row.layer for row in costs.itertuples()]]
+HTML(
+    "<p>In units of one forward pass, a plain step costs three passes of the whole network: forward, back to the inputs, "
+    "and back to the weights. A step of the cut network costs two of its part behind the layer. "
+    + " ".join(
+        f"At {row.layer} of {row.detector}, {row.behind:.1f} of {row.before + row.behind:.1f} billion multiply-accumulates "
+        f"lie behind; by counting alone, the same steps should take {row.expected:.1f} times less."
+        for row in chosen.itertuples()
+    )
+    + "</p>"
+)
+
+# %% [markdown]
+# ## What each setting costs
+#
+# `default` computes what the plain version computes, to rounding. Three things can be traded for more: precision
+# (`bfloat16` in the part behind the layer, while the information stays in float32), draws of noise per step, and steps.
+# Noise can also be drawn in mirrored pairs (`antithetic`), so that errors of first order cancel.
+
+# %%
+bench.presets(study)
+
+# %% [markdown]
+# Now measured, with the plain version in the same run. `ratio` is how many times faster than plain. `agreement` is the
+# rank correlation of the layer's map with the mean map of several default runs with other noise; one is the same order
+# of all places. Read it from the default: even that one differs from the mean, by its own noise. A cheaper setting that
+# agrees as well has lost nothing that the default knew. `accurate` is not made to agree: it goes on where the default
+# stops.
+
+# %%
+speed = study.profile.speed
+options = {"runs": speed.runs, "precision": speed.precision}
+timed = bench.measure(study, frames=frames or speed.frames, **options)
+study.save_table("speed", timed)
+timed.drop(columns="memory").round(3)
+
+# %% mystnb={"image": {"alt": "Bars on a logarithmic axis: seconds per frame of the settings plain, default, bfloat16, fast and accurate, for both detectors at the paper's layers."}, "figure": {"caption": "Seconds per frame of each setting at the paper's layers, on a logarithmic axis.", "name": "fig-seconds"}}
+figures.seconds_bars(timed)
+
+# %% tags=["remove-input"]
+by_name = timed.set_index(["detector", "settings"])
+HTML(
+    "<p>"
+    + " ".join(
+        f"{name}: the default is {by_name.ratio[name, 'default']:.1f} times faster than plain, fast "
+        f"{by_name.ratio[name, 'fast']:.0f} times, with an agreement of {by_name.agreement[name, 'fast']:.2f} beside the "
+        f"default's {by_name.agreement[name, 'default']:.2f}."
+        for name in timed.detector.unique()
+    )
+    + f" Measured on {study.provenance()['device']}. The plain version ran two of its steps, and the rest is counted in: "
+    "all its steps are the same work.</p>"
+)
+
+# %% [markdown]
+# `viba bench` prints this table for your machine, for other layers and, if asked, with the memory that each setting
+# takes.
+#
+# ## A clip costs its frames
+#
+# Frames are optimised side by side, each as if it were alone. Expect a straight line.
+
+# %% mystnb={"image": {"alt": "Line of the seconds to explain a clip over its number of frames; it rises evenly."}, "figure": {"caption": "Seconds in all over the number of frames explained in one call, Xception with the preset fast.", "name": "fig-clip-cost"}}
+clip = bench.cost_by_frames(study, "xception", speed.counts)
+figures.lines(clip, "frames", ["seconds"], "frames", "seconds in all")
+
+# %% tags=["remove-input"]
+each = clip.seconds / clip.frames
+HTML(
+    f"<p>A single frame took {each.iloc[0]:.2f} s; in a call of {clip.frames.iloc[-1]} frames, one took "
+    f"{each.iloc[-1]:.2f} s.</p>"
+)
+
+# %% [markdown]
+# ## How many steps?
+#
+# Ten steps of Adam from $\lambda$ near 1 are the reference's choice. Is the map then finished? Where the artefact is
+# planted, the question has an answer: how much relevance lies on it, as a multiple of chance, after so many steps. Each
+# line is one single optimisation, looked at along its way, with one draw of noise per step. On the left from the cold
+# start, for three weights $\beta$ of the information. On the right at $\beta = 10$ from three starts: *cold*; *readout*,
+# what the readout bottleneck of [chapter 6](06_bottleneck_type) predicts; and *warm*, where the frame before ended.
+
+# %%
+from viba_lib.convergence import convergence, over_frames, starts_alike, verdict
+
+table = convergence(study, "xception", speed.clips, speed.clip_frames, steps or speed.steps)
+study.save_table("convergence", table)
+means, starts = over_frames(table), starts_alike(table)
+cold = means[means.start == "cold"]
+
+# %% mystnb={"image": {"alt": "Two panels of relevance on the artefact as a multiple of chance over the steps of the optimisation: left for three values of beta from the cold start, right at beta 10 from three starts."}, "figure": {"caption": "Share of relevance inside the planted mask over the mask's share of the frame, over steps; mean over held-out fake frames, chance is 1.", "name": "fig-convergence"}}
+panels = {
+    "beta": cold.assign(line=cold.beta.map("{:g}".format)),
+    "start": starts.assign(line=starts.start),
+}
+figures.over_steps(panels, "ratio", "relevance on the artefact / chance", chance=1.0)
+
+# %% mystnb={"image": {"alt": "Two panels of the bits of a map over the steps of the optimisation: left for three values of beta, right at beta 10 from three starts."}, "figure": {"caption": "Bits of a map over steps, of the same optimisations.", "name": "fig-bits-steps"}}
+figures.over_steps(panels, "bits", "bits per frame")
+
+# %% tags=["remove-input"]
+ten, last, best = verdict(means).values()
+HTML(
+    f"<p>Over {ten.frames} frames of {table.video_id.nunique()} clips, {ten.steps} steps at beta 10 come down to "
+    f"{ten.bits:,.0f} bits a frame, with {ten.ratio:.1f} times the chance share on the artefact and the strongest pixel "
+    f"inside in {ten.hit:.0%}. {last.steps} steps come down to {last.bits:,.0f} bits, with {last.ratio:.1f} times chance "
+    f"and {last.hit:.0%}: so much is left on the table. The most relevance on the artefact from the cold start is at beta "
+    f"{best.beta:g} after {best.steps} steps: {best.ratio:.1f} times chance, with {best.bits:,.0f} bits and the strongest "
+    f"pixel inside in {best.hit:.0%}.</p>"
+)
+
+# %% [markdown]
+# And another start? Where few steps are to be enough, it should be near the end of the way. The readout may be near a
+# wrong end. The frame before is near the right one where little moved; the first frame of a clip pays for that with the
+# longest optimisation.
+
+# %% tags=["remove-input"]
+few = starts[starts.steps == starts.steps[starts.start == "warm"].max()].set_index("start")
+HTML(
+    f"<p>After {few.steps.iloc[0]} steps, on the same {few.frames.iloc[0]} frames: "
+    + "; ".join(
+        f"{name} {row.ratio:.1f} times chance with {row.bits:,.0f} bits"
+        for name, row in few.iterrows()
+    )
+    + ".</p>"
+)
+
+# %% [markdown]
+# With the few frames of a short profile, near values order nothing for sure. Nor is a map of fewer bits a better one by
+# itself: at a large $\beta$ an optimisation may pay for saved bits with the prediction.
+#
+# ## Coupled along a clip
+#
+# Frames of a clip show one face, and their maps need not jump. $\lambda$ can be smoothed along time, or its change from
+# frame to frame be made to cost. Either raises the overlap of neighbouring maps *by construction*, as painting the same
+# blob on every frame would. So consistency stands beside what it must not cost: relevance on the artefact (`ratio`), and
+# predictions that survive the bottleneck (`kept`).
+
+# %%
+from viba_lib.convergence import coupling
+
+coupled = coupling(study, "xception")
+study.save_table("coupling", coupled)
+coupled.round(3)
+
+# %% mystnb={"image": {"alt": "Three panels of dots: overlap of consecutive highlighted regions, relevance on the artefact against chance, and predictions kept, for a clip explained frame by frame and with two couplings."}, "figure": {"caption": "One held-out fake clip, frame by frame and coupled: IoU of consecutive maps, relevance on the artefact (chance is 1) and predictions kept.", "name": "fig-coupling"}}
+figures.intervals(coupled, ["iou", "ratio", "kept"], chance={"ratio": 1.0})
+
+# %% tags=["remove-input"]
+alone, *others = coupled.itertuples()
+HTML(
+    "<p>"
+    + " ".join(
+        f"{other.name.capitalize()}: IoU {alone.iou:.2f} becomes {other.iou:.2f}, relevance on the artefact "
+        f"{alone.ratio:.1f} becomes {other.ratio:.1f} times chance, and {other.kept:.0%} of the predictions are kept "
+        f"({alone.kept:.0%} alone)."
+        for other in others
+    )
+    + "</p>"
+)
+
+# %% [markdown]
+# ## Summary
+# - The cost lies behind the layer, in every step and every draw; before it, once.
+# - `PerSampleBottleneck` computes the reference's map, `.fast` nearly that at a fraction of the cost, `.accurate` goes on
+#   to more steps.
+# - A steady map is worth something only where it stays true.
+
+# %% tags=["remove-input"]
+HTML(study.provenance_html())
