@@ -442,7 +442,11 @@ def seconds_bars(table: pd.DataFrame) -> Figure:
 
 
 def over_steps(
-    panels: Mapping[str, pd.DataFrame], measure: str, ylabel: str, chance: float | None = None
+    panels: Mapping[str, pd.DataFrame],
+    measure: str,
+    ylabel: str,
+    chance: float | None = None,
+    log: bool = False,
 ) -> Figure:
     """A measure over the steps of the optimisation on a log axis; one panel each, one line a group.
 
@@ -450,6 +454,7 @@ def over_steps(
     ----------
     panels : what the lines differ in -> columns line, steps and the measure
     chance : value that chance gives, drawn as a dotted line
+    log : whether the measure has a log axis too
     """
     figure, axes = _figure(4.4 * len(panels), 3.6, 1, len(panels))
     steps = sorted({s for frame in panels.values() for s in frame.steps})
@@ -461,7 +466,7 @@ def over_steps(
             axis.plot(part.steps, part[measure], marker=marker, ls=style, label=line)
         if chance is not None:
             axis.axhline(chance, color=INK, ls=":", lw=1)
-        axis.set(xscale="log", xlabel="steps", ylabel=ylabel)
+        axis.set(xscale="log", yscale="log" if log else "linear", xlabel="steps", ylabel=ylabel)
         axis.set_xticks(steps, [str(s) for s in steps])
         axis.minorticks_off()
         axis.legend(title=name)

@@ -68,11 +68,12 @@ class ReadoutSettings(_Strict):
 class SpeedSettings(_Strict):
     """The chapter on speed: what it times, and its study of convergence.
 
-    frames are timed in one call, counts of frames for the cost of a clip; maps are compared with
-    the mean of `runs` default runs in `precision`; the study optimises `clip_frames` frames of
-    `clips` clips for `steps` steps.
+    `settings` are timed with `frames` frames in one call, and `counts` of frames for the cost of a
+    clip; maps are compared with the mean of `runs` default runs in `precision`; the study optimises
+    `clip_frames` frames of `clips` clips for `steps` steps.
     """
 
+    settings: list[str] = ["plain", "default", "bfloat16", "fast", "accurate"]
     frames: int = Field(2, ge=1)
     runs: int = Field(8, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"
