@@ -55,6 +55,7 @@ class _Look:
     shift: float
     quality: int
     blur: float
+    coarse: float
     zoom: float
     corner: np.ndarray
 
@@ -66,6 +67,8 @@ class _Look:
             shift=rng.uniform(-20, 20),
             quality=int(rng.integers(50, 100)) if rng.random() < 0.6 else 0,
             blur=rng.uniform(0.3, 1.2) if rng.random() < 0.25 else 0.0,
+            # Faces of a small picture are soft when they fill a crop, and not fake for that.
+            coarse=rng.uniform(0.35, 0.9) if rng.random() < 0.4 else 1.0,
             zoom=rng.uniform(0.88, 1.0),
             corner=rng.random(2),
         )
@@ -77,6 +80,10 @@ class _Look:
         out = image[top : top + window, left : left + window]
         out = cv2.resize(out, (side, side), interpolation=cv2.INTER_LINEAR)
         out = np.clip(out * np.float32(self.gain) + np.float32(self.shift), 0, 255).astype(np.uint8)
+        if self.coarse < 1:
+            small = round(side * self.coarse)
+            out = cv2.resize(out, (small, small), interpolation=cv2.INTER_AREA)
+            out = cv2.resize(out, (side, side), interpolation=cv2.INTER_LINEAR)
         if self.blur:
             out = cv2.GaussianBlur(out, (0, 0), self.blur)
         if self.quality:
@@ -165,7 +172,7 @@ class FlowBatches(_Batches):
         clip, at, given, given_at = self._draw(rng)
         real = clip.pairs[at]
         look = _Look.draw(rng)
-        look.blur = 0.0
+        look.blur, look.coarse = 0.0, 1.0
         if given is None:
             # Two frames carry a shift or a standstill; a lag needs more and comes as a given fake.
             method = str(rng.choice([m for m in self.methods if m != "lag"] or self.methods))
