@@ -119,10 +119,11 @@ def test_a_warm_start_is_where_the_frame_before_ended(study):
     settings = {"noise_samples": 1, "precision": "bfloat16", "frames_per_batch": 3}
     table = c.convergence(study, clips=1, frames=3, longest=4, betas=())
     inputs = study.data[:3]
-    before = study.bottleneck("", steps=4, **settings).attribute(inputs).keep[:1]
+    before = study.bottleneck("", steps=4, **settings).attribute(inputs, with_keep=True)
+    before = before.keep[:1]
     for item in (1, 2):
         found = study.bottleneck("", steps=2, **settings).attribute(
-            inputs[item : item + 1], start=before
+            inputs[item : item + 1], start=before, with_keep=True
         )
         before = found.keep
         row = table.query(f"start == 'warm' and steps == 2 and frame == {3 * item}").iloc[0]

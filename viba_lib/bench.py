@@ -8,7 +8,6 @@ import copy
 import json
 import math
 import platform
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -473,8 +472,7 @@ def _resident(field: str) -> float:
     return int(found[0]) / 1024 if found else math.nan
 
 
-def _growth(path: str, name: str) -> float:
-    subject: Subject = torch.load(path, weights_only=False)
+def _growth(subject: Subject, name: str) -> float:
     device = device_of(subject.model)
     with torch.no_grad():
         target = subject.model(subject.frames[:1].to(device)).argmax(1).cpu()
@@ -500,11 +498,9 @@ def peak_memory(subject: Subject, name: str) -> float:
     takes. It runs two steps: all steps are alike. On a GPU what torch allocated there, on a CPU
     the resident memory of the process; NaN where the system does not tell.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "subject.pt")
-        torch.save(_default_format(subject) if name == "plain" else subject, path)
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            return pool.submit(_growth, path, name).result()
+    given = _default_format(subject) if name == "plain" else subject
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_growth, given, name).result()
 
 
 # ---- the file ------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def watch(
             maps = bits_per_pixel(capacity, size).cpu().numpy()
             parts.append(judge(maps, masks).assign(steps=step))
 
-    found = bottleneck.attribute(inputs, start=start, on_step=look)
+    found = bottleneck.attribute(inputs, start=start, on_step=look, with_keep=True)
     return pd.concat(parts, ignore_index=True), found
 
 

@@ -509,12 +509,14 @@ class Study:
             self.statistics(detector, layer),
             learning_rate=settings.learning_rate,
             seed=self.seed,
+            precision=self.profile.bottleneck.precision,
         )
 
     def _readout_folder(self, detector: str) -> Path:
         settings, layer = self.profile.readout, self.layer(detector)
         trained = self._trained(detector).name
-        key = [trained, layer, settings.model_dump(), self.seed, _code("bottleneck")]
+        precision = self.profile.bottleneck.precision
+        key = [trained, layer, settings.model_dump(), precision, self.seed, _code("bottleneck")]
 
         def compute(folder: Path) -> None:
             self.progress(f"fitting the readout bottleneck: {settings.epochs} epochs")
@@ -530,7 +532,9 @@ class Study:
                 lambda done, loss: self.progress(
                     f"readout: epoch {done}/{settings.epochs}  loss {loss:.3f}"
                 ),
+                folder / "checkpoint.pt",
             )
+            (folder / "checkpoint.pt").unlink(missing_ok=True)
             epochs = range(1, len(losses) + 1)
             pd.DataFrame({"epoch": epochs, "loss": losses}).to_parquet(folder / "history.parquet")
             readout.save(folder / "readout.safetensors")

@@ -268,8 +268,10 @@ def test_the_seed_decides(model, frames):
         made = PerSampleBottleneck(model, "middle", statistics, steps=5, noise_samples=1, seed=seed)
         return made.attribute(frames).capacity
 
+    state = torch.get_rng_state()
     assert torch.equal(run(0), run(0))
     assert not torch.equal(run(0), run(1))
+    assert torch.equal(state, torch.get_rng_state())
 
 
 @pytest.mark.parametrize(
@@ -304,6 +306,36 @@ def test_wrong_frames_are_refused(frames, target, words):
     bottleneck = PerSampleBottleneck(model, "middle", statistics_of(model), steps=1)
     with pytest.raises(VibaError, match=words):
         bottleneck.attribute(frames, target)
+
+
+def test_weights_that_are_not_finite_are_refused(frames):
+    model = Skip().eval()
+    statistics = statistics_of(model)
+    with torch.no_grad():
+        model.last.bias[0] = float("nan")
+    with pytest.raises(VibaError, match="check its weights"):
+        PerSampleBottleneck(model, "middle", statistics, steps=1).attribute(frames)
+
+
+def test_another_size_of_frames_takes_new_statistics(model):
+    wide = torch.randn(2, 3, 24, 20)
+    with pytest.raises(VibaError, match="estimate statistics at their size"):
+        PerSampleBottleneck(model, "middle", statistics_of(model), steps=1).attribute(wide)
+    anew = LayerStatistics.estimate(model, "middle", [wide])
+    found = PerSampleBottleneck(model, "middle", anew, steps=1).attribute(wide)
+    assert found.bits_per_pixel.shape == (2, 24, 20)
+
+
+def test_lambda_is_given_where_it_is_asked_for(model, frames):
+    """In parts of different sizes, which are joined without holding all of them twice."""
+    made = PerSampleBottleneck(
+        model, "middle", statistics_of(model), steps=2, noise_samples=1, frames_per_batch=2
+    )
+    found, bare = made.attribute(frames, with_keep=True), made.attribute(frames)
+    assert found.keep.shape == found.capacity.shape and not len(bare.keep)
+    assert ((found.keep >= 0) & (found.keep <= 1)).all()
+    assert torch.equal(found.capacity, bare.capacity)
+    assert found.history["model_loss"].shape == (2, 3)
 
 
 def test_statistics_are_those_of_numpy_and_survive_the_disk(tmp_path):

@@ -156,8 +156,43 @@ def test_lambda_of_the_readout_starts_the_per_sample_bottleneck(setting):
     start = readout.keep(frames)
     made = dict(steps=1, noise_samples=1, sigma=0.0)
     from_readout = PerSampleBottleneck(model, "0", statistics, **made).attribute(
-        frames, start=start
+        frames, start=start, with_keep=True
     )
     torch.testing.assert_close(from_readout.keep, start, rtol=1e-3, atol=1e-4)
     with pytest.raises(VibaError, match="expected lambda of 4 frames"):
         PerSampleBottleneck(model, "0", statistics, **made).attribute(frames, start=start[:1])
+
+
+def test_what_passes_may_be_negative(setting):
+    """The layer lies before its ReLU: the reference clamps at zero there, and changes the model."""
+    model, _, frames = setting
+    readout, _ = fitted(setting, learning_rate=1e-9)
+    seen = []
+
+    def look(z, repeats=1):
+        seen.append(z)
+        return model[1:](z.clone())
+
+    readout.cut.prepare = lambda *_: look
+    readout.attribute(frames)
+    with torch.no_grad():
+        r = model[0](frames)
+    assert (r < -0.1).any() and (seen[0][r < -0.1] < 0).float().mean() > 0.9
+
+
+def test_hooks_and_modes_are_put_back_when_training_fails(setting):
+    model, statistics, frames = setting
+    model.train()
+    readout = ReadoutBottleneck(model, "0", ["3", "5"], statistics)
+
+    def fail(_epoch, _loss):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        readout.fit([frames], epochs=2, progress=fail)
+    model[4].forward, whole = lambda _: 1 / 0, model[4].forward
+    with pytest.raises(ZeroDivisionError):
+        readout.fit([frames], epochs=1)
+    model[4].forward = whole
+    assert model.training and all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert not any(m._forward_hooks for m in model.modules())

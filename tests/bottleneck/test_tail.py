@@ -322,3 +322,11 @@ def test_modes_come_back_when_the_tail_fails(frames):
 
 def test_a_model_without_weights_is_on_the_cpu():
     assert device_of(nn.Sequential(nn.ReLU())).type == "cpu"
+
+
+@pytest.mark.parametrize("there", ["meta", "cpu and meta"])
+def test_weights_on_no_or_on_several_devices_are_refused(there):
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1))
+    (model if there == "meta" else model[1]).to("meta")
+    with pytest.raises(VibaError, match=f"on {there}; expected one device"):
+        device_of(model)

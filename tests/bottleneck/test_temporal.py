@@ -34,11 +34,10 @@ def test_off_and_a_single_frame_change_nothing(setting):
     model, statistics, frames = setting
     assert smooth_time(frames, 0.0) is frames
     plain = PerSampleBottleneck(model, "0", statistics, steps=3, noise_samples=1)
-    coupled = PerSampleBottleneck(
-        model, "0", statistics, steps=3, noise_samples=1, temporal_sigma=1.0
-    )
     one = frames[:1]
-    assert torch.equal(plain.attribute(one).capacity, coupled.attribute(one).capacity)
+    for coupling in ({"temporal_sigma": 1.0}, {"temporal_weight": 10.0}):
+        coupled = PerSampleBottleneck(model, "0", statistics, steps=3, noise_samples=1, **coupling)
+        assert torch.equal(plain.attribute(one).capacity, coupled.attribute(one).capacity)
 
 
 def test_a_frame_hears_its_neighbours_only_when_coupled(setting):
@@ -57,15 +56,38 @@ def test_a_frame_hears_its_neighbours_only_when_coupled(setting):
     assert (coupled[0] - coupled[1]).abs().max() > 1e-4
 
 
-def test_coupled_frames_of_a_call_are_one_batch(setting):
-    model, statistics, frames = setting
-    few, many = (
-        PerSampleBottleneck(
-            model, "0", statistics, steps=3, noise_samples=1, temporal_sigma=2.0, frames_per_batch=n
-        ).attribute(frames)
-        for n in (2, 5)
-    )
-    assert torch.equal(few.capacity, many.capacity)
+@pytest.mark.parametrize(
+    "coupling",
+    [
+        {"temporal_sigma": 1.0},
+        {"temporal_weight": 50.0},
+        {"temporal_sigma": 0.5, "temporal_weight": 50.0},
+    ],
+)
+def test_a_clip_is_one_optimisation_in_whatever_parts_it_passes(setting, coupling, monkeypatch):
+    """Parts bound the memory; lambda and its gradient reach over their borders."""
+    model, statistics, _ = setting
+    clip = torch.randn(7, 3, 9, 9, generator=torch.Generator().manual_seed(3))
+    step, gradients = torch.optim.Adam.step, []
+
+    def watched(self, *arguments, **options):
+        gradients[-1].append(torch.cat([p.grad for p in self.param_groups[0]["params"]]))
+        return step(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    found = []
+    for size in (7, 1, 2, 3):
+        gradients.append([])
+        made = PerSampleBottleneck(
+            model, "0", statistics, steps=4, noise_samples=2, frames_per_batch=size, **coupling
+        )
+        found.append(made.attribute(clip, with_keep=True))
+        assert found[-1].history["model_loss"].shape == (4, 7)
+    for other, others in zip(found[1:], gradients[1:], strict=True):
+        for one, whole in zip(others, gradients[0], strict=True):
+            torch.testing.assert_close(one, whole, rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(other.capacity, found[0].capacity, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(other.keep, found[0].keep, rtol=1e-3, atol=1e-4)
 
 
 def test_a_negative_width_is_refused(setting):
@@ -84,7 +106,7 @@ def test_a_penalty_on_change_makes_maps_alike(setting):
     def changes(weight):
         found = PerSampleBottleneck(
             model, "0", statistics, steps=8, noise_samples=1, temporal_weight=weight
-        ).attribute(frames)
+        ).attribute(frames, with_keep=True)
         return roughness(found.keep)
 
     assert changes(1000.0) < 0.5 * changes(0.0)

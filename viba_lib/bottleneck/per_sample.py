@@ -1,94 +1,82 @@
 """The per-sample bottleneck: Eq. (1) and (2) of the paper, optimised for each frame."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from viba_lib.bottleneck.checks import check_frames, check_target, spread_target
 from viba_lib.bottleneck.information import LN2, Attribution, unit_kl, unit_kl_slope
 from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.statistics import LayerStatistics
-from viba_lib.bottleneck.tail import CutModel, Tail, device_of, frozen
-from viba_lib.bottleneck.temporal import roughness, smooth_time
+from viba_lib.bottleneck.tail import CutModel, Held, Tail, device_of, frozen, tail_kind
+from viba_lib.bottleneck.temporal import reach, roughness, smooth_time
 from viba_lib.errors import VibaError
 
 # Larger tensors are given back to the system and asked for anew in each operation, page by page.
-TENSOR_BYTES = 24 * 2**20
+TENSOR_BYTES = 10 * 2**20
 MOST_FRAMES = 32
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def check_frames(frames: torch.Tensor, statistics: LayerStatistics) -> None:
-    """Refuse frames of another size than the statistics, and values that are not finite."""
-    wanted = tuple(statistics.input_size)
-    if frames.dim() != 2 + len(wanted):
-        expected = "(T, 3, H, W)" if len(wanted) == 2 else "clips (N, 3, T, H, W)"
-        raise VibaError(f"frames have shape {tuple(frames.shape)}; expected {expected}")
-    if tuple(frames.shape[2:]) != wanted:
-        raise VibaError(
-            f"frames are {tuple(frames.shape[2:])} px and the statistics of "
-            f"{statistics.layer!r} are for {tuple(statistics.input_size)} px; scale the frames, or "
-            "estimate statistics at their size"
-        )
-    if not len(frames):
-        raise VibaError("no frames to explain; expected at least one")
-    if not torch.isfinite(frames).all():
-        raise VibaError("frames hold NaN or infinite values; expected finite inputs")
-
-
-def check_target(
-    target: torch.Tensor | Sequence[int] | int | None, logits: torch.Tensor, frames: int
-) -> torch.Tensor:
-    """Target class per frame (T,); None = the class that the model predicts."""
-    if target is None:
-        return logits.argmax(1)
-    chosen = spread_target(target, frames).to(logits.device)
-    if chosen.min() < 0 or chosen.max() >= logits.shape[1]:
-        raise VibaError(
-            f"target {chosen.tolist()[:8]} for {frames} frames; expected one class from 0 to "
-            f"{logits.shape[1] - 1} per frame, or None for the predicted class"
-        )
-    return chosen
-
-
-def spread_target(target: torch.Tensor | Sequence[int] | int, frames: int) -> torch.Tensor:
-    """Target classes as (T,) integers; one class serves all frames."""
-    given = torch.as_tensor(target).reshape(-1)
-    if len(given) not in (1, frames) or given.is_floating_point():
-        raise VibaError(
-            f"target holds {len(given)} values of {given.dtype} for {frames} frames; expected one "
-            "class index per frame, one for all, or None for the predicted class"
-        )
-    return given.long().expand(frames)
-
-
-@dataclass
-class _Batch:
-    """Frames that are optimised side by side: what stays the same over the steps, and alpha."""
-
-    layout: Layout
-    r: torch.Tensor
-    normal: torch.Tensor
-    active: torch.Tensor
-    target: torch.Tensor
-    clean: torch.Tensor
-    alphas: list[torch.Tensor]
-    noise: Noise
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What the forward pass of one step found, for the frames that are still optimised."""
+class _Units:
+    """Statistics of the layer's units (1, ...), on the device and in the format of activations.
 
+    (r - mean) / std is r scale + shift, in one pass over the memory.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    active: torch.Tensor
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+
+@dataclass
+class _Window:
+    """Consecutive frames of a batch that share a pass, and what of them stays the same."""
+
+    begin: int
+    end: int
+    layout: Layout
+    r: torch.Tensor
+    target: torch.Tensor
+    clean: torch.Tensor
+    held: Held
+    noise: Noise
+
+
+@dataclass
+class _State:
+    """Alpha of a batch (T, ...), and what the last forward pass found of each frame.
+
+    `leaves` are what Adam changes: alpha as a whole, or its frames one by one where these may stop.
+    """
+
+    alpha: torch.Tensor
+    leaves: list[torch.Tensor]
     nats: torch.Tensor
     keep: torch.Tensor
     logits: torch.Tensor
     loss: torch.Tensor
+    change: torch.Tensor
+
+    def collect(self, rows: list[int], gradient: torch.Tensor) -> None:
+        """Add a gradient of some frames to what Adam reads."""
+        if len(self.leaves) > 1:
+            for row, one in zip(rows, gradient.split(1), strict=True):
+                self.leaves[row].grad = one
+        elif len(rows) == len(self.alpha):
+            self.leaves[0].grad = gradient
+        else:
+            if self.leaves[0].grad is None:
+                self.leaves[0].grad = torch.zeros_like(self.leaves[0])
+            self.leaves[0].grad[rows[0] : rows[-1] + 1] += gradient
 
 
 class PerSampleBottleneck:
@@ -113,7 +101,7 @@ class PerSampleBottleneck:
     precision : of the layers after the bottleneck: "float32", "bfloat16" or "float16"
     frames_per_batch, items_per_pass : frames optimised side by side; frames times samples that
         go through the tail at once. They bound the memory and change no result but rounding.
-        None = as many as keep a tensor of the layer's size under 24 MiB.
+        None = as many as keep a tensor of the layer's size under 10 MiB.
     temporal_sigma : Gaussian smoothing of lambda along consecutive frames, in frames; 0 = each
         frame alone, as in the paper. Otherwise all frames of a call form one batch.
     temporal_weight : weight of a penalty on changes of lambda from frame to frame; couples the
@@ -160,8 +148,7 @@ class PerSampleBottleneck:
         self.cut = CutModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
-        if precision not in PRECISIONS:
-            raise VibaError(f"precision {precision!r} is not known; choose of {list(PRECISIONS)}")
+        self.kind = tail_kind(precision)
         fit = max(1, min(MOST_FRAMES, TENSOR_BYTES // (4 * statistics.mean.numel())))
         frames_per_batch = fit if frames_per_batch is None else frames_per_batch
         items_per_pass = fit if items_per_pass is None else items_per_pass
@@ -217,6 +204,7 @@ class PerSampleBottleneck:
         progress: Callable[[int], None] | None = None,
         start: torch.Tensor | None = None,
         on_step: Callable[[int, torch.Tensor], None] | None = None,
+        with_keep: bool = False,
     ) -> Attribution:
         """Maps of frames.
 
@@ -228,6 +216,7 @@ class PerSampleBottleneck:
         start : lambda (T, C, h, w) to begin with, such as a readout's; None = initial_alpha
         on_step : called in each step with its number, from 1, and the capacity (T', C, h, w) of
             the frames of the batch before that step's update
+        with_keep : give lambda as well, which takes as much memory as the capacity
 
         Returns
         -------
@@ -237,22 +226,37 @@ class PerSampleBottleneck:
         check_frames(frames, self.statistics)
         targets = None if target is None else spread_target(target, len(frames))
         alpha = None if start is None else self._alpha(start, len(frames))
+        with frozen(self.model):
+            parts = self._parts(frames, targets, alpha, progress, on_step, with_keep)
+            return Attribution.join(parts, len(frames))
+
+    def _parts(
+        self,
+        frames: torch.Tensor,
+        targets: torch.Tensor | None,
+        alpha: torch.Tensor | None,
+        progress: Callable[[int], None] | None,
+        on_step: Callable[[int, torch.Tensor], None] | None,
+        with_keep: bool,
+    ) -> Iterator[Attribution]:
+        """Attributions of batch after batch."""
         device = device_of(self.model)
         size = len(frames) if self.coupled else 1 if self.warm_start else self.frames_per_batch
-        parts: list[Attribution] = []
-        with frozen(self.model):
-            tail = self.cut.prepare(PRECISIONS[self.precision], self.compile)
-            for begin in range(0, len(frames), size):
-                part = slice(begin, begin + size)
-                wanted = None if targets is None else targets[part]
-                given = None if alpha is None else alpha[part]
-                if self.warm_start and parts:
-                    given = self._alpha(parts[-1].keep[-1:], 1)
-                batch = frames[part].to(device)
-                parts.append(self._optimise(batch, wanted, given, tail, on_step))
-                if progress is not None:
-                    progress(min(begin + size, len(frames)))
-        return Attribution.join(parts)
+        tail = self.cut.prepare(self.kind, self.compile)
+        last = torch.zeros(0)
+        for begin in range(0, len(frames), size):
+            part = slice(begin, begin + size)
+            wanted = None if targets is None else targets[part]
+            given = None if alpha is None else alpha[part]
+            if self.warm_start and begin > 0:
+                given = self._alpha(last, 1)
+            batch = frames[part].to(device)
+            found = self._optimise(batch, wanted, given, tail, on_step, with_keep)
+            if self.warm_start:
+                last = found.keep
+            if progress is not None:
+                progress(min(begin + size, len(frames)))
+            yield found if with_keep else replace(found, keep=torch.zeros(0))
 
     def _alpha(self, start: torch.Tensor, frames: int) -> torch.Tensor:
         if tuple(start.shape) != (frames, *self.statistics.mean.shape):
@@ -270,13 +274,33 @@ class PerSampleBottleneck:
             return units.contiguous(memory_format=torch.channels_last)
         return units
 
-    def _begin(
+    def _units(self, device: torch.device) -> _Units:
+        """Statistics as the steps need them."""
+        mean = self.statistics.mean.float()
+        std = self.statistics.std.float().clamp_min(self.min_std)
+        units = (mean, std, self.statistics.active.float(), 1 / std, -mean / std)
+        return _Units(*(self._format(x.to(device)[None]) for x in units))
+
+    def _windows(
+        self, frames: torch.Tensor, target: torch.Tensor | None, units: _Units, tail: Tail
+    ) -> list[_Window]:
+        """A batch is one window; the frames of a coupled clip may be too many for one pass."""
+        size = self.frames_per_batch if self.coupled else len(frames)
+        found = []
+        for begin in range(0, len(frames), size):
+            end = min(begin + size, len(frames))
+            wanted = None if target is None else target[begin:end]
+            found.append(self._window(frames[begin:end], wanted, begin, units, tail))
+        return found
+
+    def _window(
         self,
         frames: torch.Tensor,
         target: torch.Tensor | None,
-        alpha: torch.Tensor | None,
+        begin: int,
+        units: _Units,
         tail: Tail,
-    ) -> _Batch:
+    ) -> _Window:
         with torch.no_grad():
             r = self._format(self.cut.head(frames))
             clean = tail(r.clone(), 1)
@@ -292,105 +316,161 @@ class PerSampleBottleneck:
             )
         # timm's transformers say how many tokens stand before those of the picture.
         prefix = getattr(self.model, "num_prefix_tokens", None)
-        fill = torch.full_like(r, self.initial_alpha)
-        first = fill if alpha is None else self._format(alpha.to(fill))
-        mean = self._format(self.statistics.mean.to(r)[None])
-        std = self._format(self.statistics.std.to(r).clamp_min(self.min_std)[None])
-        active = self._format(self.statistics.active.to(r)[None])
-        return _Batch(
+        mean, std, active = units.mean[0], units.std[0], units.active[0]
+        return _Window(
+            begin=begin,
+            end=begin + len(frames),
             layout=Layout.infer(self.layout, r, tuple(frames.shape[2:]), prefix),
-            r=r * active,
-            normal=(r - mean) / std,
-            active=active,
+            r=r * units.active,
             target=check_target(target, clean, len(frames)),
             clean=clean,
-            # Frames that may stop one by one need parameters of their own.
-            alphas=[
-                a.clone().requires_grad_()
-                for a in first.split(1 if self.stop_below > 0 and not self.coupled else len(first))
-            ],
-            noise=Noise((mean * active)[0], (std * active)[0], self.seed, self.antithetic),
+            held=self.cut.held,
+            noise=Noise(mean * active, std * active, self.seed, self.antithetic),
+        )
+
+    def _state(self, frames: int, units: _Units, start: torch.Tensor | None) -> _State:
+        device = units.mean.device
+        shape = (frames, *units.mean.shape[1:])
+        alpha = self._format(torch.full(shape, self.initial_alpha, device=device))
+        if start is not None:
+            alpha.copy_(start)
+        # Views: what Adam changes of them is alpha. Frames that may stop are parameters of their
+        # own, since Adam moves what has a gradient of zero on.
+        each = 1 if self.stop_below > 0 and not self.coupled else frames
+        return _State(
+            alpha=alpha,
+            leaves=[part.detach().requires_grad_() for part in alpha.split(each)],
+            nats=self._format(torch.zeros(shape, device=device)),
+            keep=torch.zeros(0),
+            logits=torch.zeros(0),
+            loss=torch.full((frames,), math.nan, device=device),
+            change=torch.full((frames,), math.inf, device=device),
         )
 
     def _optimise(
         self,
         frames: torch.Tensor,
         target: torch.Tensor | None,
-        alpha: torch.Tensor | None,
+        start: torch.Tensor | None,
         tail: Tail,
         on_step: Callable[[int, torch.Tensor], None] | None,
+        with_keep: bool,
     ) -> Attribution:
-        batch = self._begin(frames, target, alpha, tail)
-        optimizer = torch.optim.Adam(batch.alphas, lr=self.learning_rate, fused=True)
+        units = self._units(frames.device)
+        windows = self._windows(frames, target, units, tail)
+        clean = torch.cat([w.clean for w in windows])
+        state = self._state(len(frames), units, start)
+        state.logits = clean.clone()
+        if with_keep or self.warm_start:
+            state.keep = torch.empty_like(state.nats)
+        optimizer = torch.optim.Adam(state.leaves, lr=self.learning_rate, fused=True)
         live = list(range(len(frames)))
-        nats, kept, logits = torch.zeros_like(batch.r), torch.zeros_like(batch.r), batch.clean
         history: dict[str, list[torch.Tensor]] = {"model_loss": [], "information_loss": []}
         for step in range(1, self.steps + 1):
             optimizer.zero_grad(set_to_none=True)
-            found = self._step(batch, live, tail)
+            state.loss = torch.full_like(state.loss, math.nan)
+            for window in windows:
+                self._step(window, live, units, state, tail)
             optimizer.step()
-            change = _change(found.nats, nats[live]) if self.stop_below > 0 else found.loss
-            nats, kept, logits = (
-                _put(old, live, new)
-                for old, new in ((nats, found.nats), (kept, found.keep), (logits, found.logits))
+            history["model_loss"].append(state.loss.cpu())
+            information = state.nats.mean(tuple(range(1, state.nats.dim())))
+            history["information_loss"].append(
+                information.where(~state.loss.isnan(), math.nan).cpu()
             )
-            losses = {"model_loss": found.loss, "information_loss": found.nats.flatten(1).mean(1)}
-            for key, values in losses.items():
-                empty = torch.full((len(frames),), math.nan)
-                history[key].append(_put(empty, live, values.cpu()))
             if on_step is not None:
-                on_step(step, nats / LN2)
-            live = self._still(live, change)
+                on_step(step, state.nats / LN2)
+            live = self._still(live, state.change, windows)
             if not live:
                 break
-        capacity = nats / LN2
+        capacity = state.nats.div_(LN2)
+        layout = windows[0].layout
         return Attribution(
             capacity.contiguous().cpu(),
-            batch.layout.bits_per_pixel(capacity, tuple(frames.shape[2:])).cpu(),
-            logits.cpu(),
-            batch.clean.cpu(),
-            batch.target.cpu(),
+            layout.bits_per_pixel(capacity, tuple(frames.shape[2:])).cpu(),
+            state.logits.cpu(),
+            clean.cpu(),
+            torch.cat([w.target for w in windows]).cpu(),
             {name: torch.stack(values) for name, values in history.items()},
-            kept.contiguous().cpu(),
-            batch.layout.unplaced(capacity).cpu(),
+            state.keep.contiguous().cpu(),
+            layout.unplaced(capacity).cpu(),
         )
 
-    def _still(self, live: list[int], change: torch.Tensor) -> list[int]:
+    def _still(self, live: list[int], change: torch.Tensor, windows: list[_Window]) -> list[int]:
         """Frames that go on; those of a coupled clip stop together."""
         if self.stop_below <= 0:
             return live
         if self.coupled:
             return live if bool((change >= self.stop_below).any()) else []
-        places = [n for n, value in enumerate(change.tolist()) if value >= self.stop_below]
+        places = [n for n, value in enumerate(change[live].tolist()) if value >= self.stop_below]
         if 0 < len(places) < len(live):
+            self.cut.held = windows[0].held
             self.cut.narrow(places)
+            windows[0].held = self.cut.held
         return [live[n] for n in places]
 
-    def _step(self, batch: _Batch, live: list[int], tail: Tail) -> _Found:
-        """Gradients at alpha of the frames in `live`, and what this step's forward pass found."""
-        whole = len(live) == len(batch.r)
-        r, normal = (x if whole else self._format(x[live]) for x in (batch.r, batch.normal))
-        alphas = [batch.alphas[i] for i in live] if len(batch.alphas) > 1 else batch.alphas
-        alpha = torch.cat(alphas) if len(alphas) > 1 else alphas[0]
+    def _rows(self, window: _Window, live: list[int], frames: int) -> tuple[list[int], list[int]]:
+        """Frames that a window optimises, and those whose alpha their lambda depends on."""
+        if not self.coupled:
+            return live, live
+        around = reach(self.temporal_sigma)
+        low = max(0, window.begin - around)
+        high = min(frames, window.end + around + (self.temporal_weight > 0))
+        return list(range(window.begin, window.end)), list(range(low, high))
+
+    def _step(
+        self, window: _Window, live: list[int], units: _Units, state: _State, tail: Tail
+    ) -> None:
+        """Gradients at alpha of a window's frames, and what its forward pass found."""
+        rows, source = self._rows(window, live, len(state.alpha))
+        # Views where all rows are there, copies where some have stopped.
+        whole = self.coupled or len(rows) == len(window.r)
+        block = slice(source[0], source[-1] + 1)
+        r, target = (window.r, window.target) if whole else (window.r[rows], window.target[rows])
+        given = state.alpha[block] if whole else state.alpha[rows]
+        here = slice(source.index(rows[0]), source.index(rows[-1]) + 1)
+        r, alpha = self._format(r), self._format(given).detach().requires_grad_()
         # What is smoothed is 1 - lambda: near lambda = 1 it keeps the digits that the information
         # needs for its slope, and 1 minus the smoothed is lambda, smoothed.
-        rest = self._smooth(torch.sigmoid(-alpha), batch.layout)
-        keep = (1 - rest.detach()).requires_grad_()
-        logits, loss = self._noisy(batch, r, keep, batch.target[live], tail)
-        if self.temporal_weight > 0:
-            (self.temporal_weight * roughness(keep)).backward()
+        around = self._smooth(torch.sigmoid(-alpha), window.layout)
+        rest = around.detach()[here]
+        keep = (1 - rest).requires_grad_()
+        self.cut.held = window.held
+        logits, loss = self._noisy(window.noise, r, keep, target, tail)
         assert keep.grad is not None  # _noisy went backward through the tail
-        with torch.no_grad():
-            nats = unit_kl(normal, keep, rest) * batch.active
-            slope = unit_kl_slope(normal, keep, rest) * batch.active
-            # The information is a mean over units.
-            gradient = keep.grad.add_(slope, alpha=self.beta / normal[0].numel())
-        rest.backward(-gradient)
-        return _Found(nats, keep.detach(), logits, loss)
+        normal = torch.addcmul(units.shift, r, units.scale)
+        nats = unit_kl(normal, keep.detach(), rest) * units.active
+        slope = unit_kl_slope(normal, keep.detach(), rest) * units.active
+        # The information is a mean over units.
+        gradient = keep.grad.add_(slope, alpha=self.beta / normal[0].numel())
+        if len(source) > len(rows) or self.temporal_weight > 0:
+            gradient = self._with_neighbours(gradient, around.detach(), here)
+        around.backward(-gradient)
+        assert alpha.grad is not None
+        state.collect(source, alpha.grad)
+        if self.stop_below > 0:
+            state.change[rows] = _change(nats, state.nats[rows])
+        if len(state.keep):
+            state.keep = _put(state.keep, rows, keep.detach())
+        state.nats = _put(state.nats, rows, nats)
+        state.logits, state.loss = _put(state.logits, rows, logits), _put(state.loss, rows, loss)
+
+    def _with_neighbours(
+        self, gradient: torch.Tensor, around: torch.Tensor, here: slice
+    ) -> torch.Tensor:
+        """Gradient at lambda of a window and the frames around it, with the penalty on changes."""
+        wide = torch.zeros_like(around)
+        wide[here] = gradient
+        # Each change belongs to the window of its first frame; the last frame has none.
+        keep = (1 - around[here.start : here.stop + 1]).requires_grad_()
+        if self.temporal_weight > 0 and len(keep) > 1:
+            (self.temporal_weight * roughness(keep)).backward()
+            assert keep.grad is not None
+            wide[here.start : here.stop + 1] += keep.grad
+        return wide
 
     def _noisy(
         self,
-        batch: _Batch,
+        noise: Noise,
         r: torch.Tensor,
         keep: torch.Tensor,
         target: torch.Tensor,
@@ -398,11 +478,11 @@ class PerSampleBottleneck:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits and model loss (T,), means over noise samples; the gradient goes to `keep`."""
         frames, samples = len(r), self.noise_samples
-        logits, loss = torch.zeros(()), torch.zeros(frames, device=r.device)
+        logits, loss = torch.zeros((), device=r.device), torch.zeros(frames, device=r.device)
         per_pass = max(1, self.items_per_pass // frames)
         for start in range(0, samples, per_pass):
             count = min(per_pass, samples - start)
-            epsilon = batch.noise.draw(count)
+            epsilon = noise.draw(count)
             # Eq. (1) for each frame and each draw, epsilon + lambda (r - epsilon); one draw needs
             # no axis of its own. Inactive units are zero in r and in the noise, and so in z.
             if count == 1:
@@ -417,17 +497,18 @@ class PerSampleBottleneck:
             ).view(frames, count)
             # Frames are summed, samples averaged: each frame is optimised as if it were alone.
             (each.sum() / samples).backward()
-            logits = logits.to(r.device) + found.detach().view(frames, count, -1).sum(1) / samples
+            logits = logits + found.detach().view(frames, count, -1).sum(1) / samples
             loss += each.detach().sum(1) / samples
         return logits, loss
 
 
 def _put(old: torch.Tensor, rows: list[int], new: torch.Tensor) -> torch.Tensor:
-    """`old` with some rows replaced, without a copy where all are."""
+    """`old` with some rows replaced; where all are, without a copy."""
     if len(rows) == len(old):
         return new
-    old = old.clone()
-    old[rows] = new
+    # A slice is copied as a block, a list of rows value by value.
+    block = rows[-1] - rows[0] + 1 == len(rows)
+    old[slice(rows[0], rows[-1] + 1) if block else rows] = new
     return old
 
 

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
+from viba_lib.bottleneck.checks import check_frames, check_target
 from viba_lib.bottleneck.information import LN2, Attribution, bits_per_pixel, gaussian_kl, smooth
-from viba_lib.bottleneck.per_sample import check_frames, check_target
 from viba_lib.bottleneck.statistics import LayerStatistics, save_aside
-from viba_lib.bottleneck.tail import CutModel, device_of, find_layer, frozen
+from viba_lib.bottleneck.tail import CutModel, Tail, device_of, find_layer, frozen, tail_kind
 from viba_lib.errors import VibaError
 
 
@@ -47,6 +47,7 @@ class ReadoutBottleneck:
     readout_layers : later layers that are read, resized to the layer's size and normalised
         channel by channel
     beta, learning_rate, sigma, min_std, seed : the reference's values
+    precision : of the layers after the bottleneck: "float32", "bfloat16" or "float16"
 
     Raises
     ------
@@ -65,10 +66,12 @@ class ReadoutBottleneck:
         sigma: float = 1.0,
         min_std: float = 0.01,
         seed: int = 0,
+        precision: str = "float32",
     ) -> None:
         self.cut = CutModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
+        self.kind = tail_kind(precision)
         self.model, self.layer, self.statistics = model, layer, statistics
         self.readout_layers = tuple(readout_layers)
         if not self.readout_layers:
@@ -173,6 +176,7 @@ class ReadoutBottleneck:
                 read.append((clean.argmax(1), [r.cpu() for r in readouts]))
             self._build([readouts for _, readouts in read])
             assert self.network is not None
+            tail = self.cut.prepare(self.kind)
             optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
             if checkpoint is not None and Path(checkpoint).is_file():
                 losses = self._resume(Path(checkpoint), optimizer, generator)
@@ -183,7 +187,7 @@ class ReadoutBottleneck:
                     with torch.no_grad():
                         r = self.cut.head(batch.to(device))
                     noise = torch.randn(r.shape, generator=generator, device=device)
-                    logits, nats = self._inject(r, self._keep(readouts), noise)
+                    logits, nats = self._inject(r, self._keep(readouts), noise, tail)
                     loss = functional.cross_entropy(logits, target)
                     loss = loss + self.beta * nats.mean()
                     optimizer.zero_grad(set_to_none=True)
@@ -242,13 +246,13 @@ class ReadoutBottleneck:
         return torch.cat(parts)
 
     def _inject(
-        self, r: torch.Tensor, keep: torch.Tensor, noise: torch.Tensor
+        self, r: torch.Tensor, keep: torch.Tensor, noise: torch.Tensor, tail: Tail
     ) -> tuple[torch.Tensor, torch.Tensor]:
         mean = self.statistics.mean.to(r)
         std = self.statistics.std.to(r).clamp_min(self.min_std)
         active = self.statistics.active.to(r)
         epsilon = noise * std + mean
-        logits = self.cut.tail((keep * r + (1 - keep) * epsilon) * active).float()  # Eq. (1)
+        logits = tail((keep * r + (1 - keep) * epsilon) * active, 1)  # Eq. (1)
         return logits, gaussian_kl(r, keep, mean, std) * active
 
     def attribute(self, frames: torch.Tensor, target: torch.Tensor | None = None) -> Attribution:
@@ -260,9 +264,11 @@ class ReadoutBottleneck:
         noise = torch.randn(self.statistics.mean.shape, generator=generator, device=device)
         parts = []
         with frozen(self.model), torch.no_grad():
+            tail = self.cut.prepare(self.kind)
             for batch in frames.to(device).split(16):
                 clean, readouts = self._read(batch)
-                logits, nats = self._inject(self.cut.head(batch), self._keep(readouts), noise)
+                r = self.cut.head(batch)
+                logits, nats = self._inject(r, self._keep(readouts), noise, tail)
                 capacity = nats / LN2
                 size = (int(batch.shape[-2]), int(batch.shape[-1]))
                 parts.append(
@@ -274,7 +280,7 @@ class ReadoutBottleneck:
                         check_target(None, clean, len(batch)).cpu(),
                     )
                 )
-        joined = Attribution.join(parts)
+        joined = Attribution.join(parts, len(frames))
         if target is not None:
             joined.target = check_target(target, joined.logits_clean, len(frames))
         return joined

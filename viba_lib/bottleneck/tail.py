@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ from viba_lib.bottleneck.lean import lean_tail
 from viba_lib.errors import VibaError
 
 Tail = Callable[[torch.Tensor, int], torch.Tensor]
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +45,29 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model's weights lie; the CPU where it has none."""
-    tensors = itertools.chain(model.parameters(), model.buffers(), [torch.empty(0)])
-    return next(tensors).device
+    """Where a model's weights lie; the CPU where it has none.
+
+    Raises
+    ------
+    VibaError
+        They lie on several devices, or on "meta", which keeps no values.
+    """
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    devices = list(dict.fromkeys(t.device for t in tensors)) or [torch.device("cpu")]
+    if len(devices) > 1 or devices[0].type == "meta":
+        found = " and ".join(str(d) for d in devices)
+        raise VibaError(
+            f"the weights of {type(model).__name__} are on {found}; expected one device with "
+            'values: load the weights, then move the model with model.to("cpu") or another'
+        )
+    return devices[0]
+
+
+def tail_kind(precision: str) -> torch.dtype | None:
+    """Type of a tail's weights by the name of its precision; None = as the model has them."""
+    if precision not in PRECISIONS:
+        raise VibaError(f"precision {precision!r} is not known; choose of {list(PRECISIONS)}")
+    return PRECISIONS[precision]
 
 
 @contextmanager
@@ -78,11 +100,25 @@ class _Tracer(fx.Tracer):
         )
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a tail needs of the inputs besides the layer's activation.
+
+    crossing: values that cross the cut, such as skip connections; inputs and runs: where a hook
+    serves, the inputs themselves and how often the layer ran.
+    """
+
+    crossing: tuple[Any, ...] = ()
+    inputs: torch.Tensor | None = None
+    runs: int = 0
+
+
 class CutModel:
     """A model cut after a layer.
 
     `head(inputs)` runs everything up to the layer; `tail(z, repeats)` the rest, from activations
-    in which each input stands `repeats` times in a row. The graph is cut where the model can be
+    in which each input stands `repeats` times in a row. `held` is what head left for the tail; kept
+    and put back, it lets the tail go on with other inputs. The graph is cut where the model can be
     traced and where the two parts give, on the first input, what the whole model gives. Otherwise
     a hook on the whole model serves and `traced` is False: right, but slower. The log says why.
     """
@@ -92,9 +128,7 @@ class CutModel:
         self.module = find_layer(model, layer)
         self._graphs: tuple[fx.GraphModule, fx.GraphModule] | None = None
         self._per_input: list[bool] | None = None
-        self._crossing: list[Any] = []
-        self._inputs: torch.Tensor | None = None
-        self._runs = 0
+        self.held = Held()
         try:
             # In evaluation mode, since tracing turns `self.training` into a constant.
             with frozen(model):
@@ -129,22 +163,23 @@ class CutModel:
         if self._graphs is None:
             return self._watch(inputs)
         activation, *crossing = self._graphs[0](inputs)
-        self._crossing = [c.detach().clone() if torch.is_tensor(c) else c for c in crossing]
+        self.held = Held(tuple(c.detach().clone() if torch.is_tensor(c) else c for c in crossing))
         return self._copy(activation, len(inputs))
 
     def tail(self, z: torch.Tensor, repeats: int = 1) -> torch.Tensor:
         """Logits (N * repeats, classes) from activations (N * repeats, ...)."""
         if self._graphs is not None:
             return _logits(self._graphs[1](z.clone(), *self._repeated(repeats)))
-        if self._inputs is None:
+        inputs, last = self.held.inputs, self.held.runs
+        if inputs is None:
             raise VibaError("head() must run before tail()")
         runs = itertools.count(1)
         # Only the run that head() kept: a layer may be used at several places.
         handle = self.module.register_forward_hook(
-            lambda _m, _i, _o: z.clone() if next(runs) == self._runs else None
+            lambda _m, _i, _o: z.clone() if next(runs) == last else None
         )
         try:
-            return _logits(self.model(self._inputs.repeat_interleave(repeats, 0)))
+            return _logits(self.model(inputs.repeat_interleave(repeats, 0)))
         finally:
             handle.remove()
 
@@ -179,12 +214,15 @@ class CutModel:
         """Go on with some of the inputs of the last head() only."""
         rows = list(places)
         if self._graphs is None:
-            self._inputs = None if self._inputs is None else self._inputs[rows]
+            inputs = None if self.held.inputs is None else self.held.inputs[rows]
+            self.held = replace(self.held, inputs=inputs)
             return
-        self._crossing = [
-            value if not grows else value[rows] if torch.is_tensor(value) else len(rows)
-            for value, grows in zip(self._crossing, self._per_input or [], strict=True)
-        ]
+        self.held = Held(
+            tuple(
+                value if not grows else value[rows] if torch.is_tensor(value) else len(rows)
+                for value, grows in zip(self.held.crossing, self._per_input or [], strict=True)
+            )
+        )
 
     def _repeated(self, repeats: int) -> list[Any]:
         """What crosses the cut, where each input stands `repeats` times in a row."""
@@ -194,12 +232,11 @@ class CutModel:
             else value.repeat_interleave(repeats, 0)
             if torch.is_tensor(value)
             else value * repeats
-            for value, grows in zip(self._crossing, self._per_input or [], strict=True)
+            for value, grows in zip(self.held.crossing, self._per_input or [], strict=True)
         ]
 
     def _watch(self, inputs: torch.Tensor) -> torch.Tensor:
         """The layer's last output while the whole model runs."""
-        self._inputs = inputs
         kept: list[torch.Tensor] = []
         # The hook clones: an in-place ReLU after the layer would change what was kept.
         handle = self.module.register_forward_hook(
@@ -214,7 +251,7 @@ class CutModel:
                 f"layer {self.layer!r} did not run; expected one that the model calls: choose the "
                 "layer that contains it"
             )
-        self._runs = len(kept)
+        self.held = Held(inputs=inputs, runs=len(kept))
         return kept[-1]
 
     def _check(self, item: torch.Tensor) -> None:

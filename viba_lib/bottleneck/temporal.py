@@ -4,6 +4,11 @@ import torch
 from torch.nn import functional
 
 
+def reach(sigma: float) -> int:
+    """Frames on either side that `smooth_time` looks at."""
+    return max(1, round(2 * sigma)) if sigma > 0 else 0
+
+
 def smooth_time(keep: torch.Tensor, sigma: float) -> torch.Tensor:
     """Gaussian smoothing along frames, so that neighbouring frames share what they keep.
 
@@ -19,7 +24,7 @@ def smooth_time(keep: torch.Tensor, sigma: float) -> torch.Tensor:
     """
     if sigma <= 0 or len(keep) == 1:
         return keep
-    half = max(1, round(2 * sigma))
+    half = reach(sigma)
     taps = torch.arange(-half, half + 1, dtype=keep.dtype, device=keep.device)
     kernel = torch.exp(-(taps**2) / (2 * sigma**2))
     units = keep.flatten(1).T[:, None]
