@@ -1,6 +1,7 @@
 """The per-sample bottleneck against a plain version written from the equations."""
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -523,3 +524,17 @@ def test_tokens_come_back_as_maps_and_the_class_token_beside_them():
     )
     # Behind the block only the class token is read: it keeps more than one of the 16 patches does.
     assert (found.unplaced_bits > 2 * found.bits_per_pixel.sum((1, 2)) / 16).all()
+
+
+@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a compiler")
+def test_a_compiled_tail_gives_the_same_map(frames):
+    torch.manual_seed(0)
+    model = Skip().eval()
+    statistics = statistics_of(model)
+    plain, compiled = (
+        PerSampleBottleneck(
+            model, "middle", statistics, steps=3, noise_samples=2, compile=compile
+        ).attribute(frames)
+        for compile in (False, True)
+    )
+    torch.testing.assert_close(compiled.capacity, plain.capacity, rtol=1e-4, atol=1e-4)
