@@ -110,7 +110,7 @@ class PerSampleBottleneck:
     stop_below : a frame stops where a step changes less than this share of its map; 0 = never
     warm_start : each frame starts where the one before it ended, one after another
     channels_last : memory format of activations (T, C, h, w); changes rounding only
-    compile : compile the tail with torch.compile; pays for itself in long runs
+    compile : compile the tail with torch.compile; worth trying on a GPU, on a CPU it gains nothing
     layout : order of the layer's axes: "auto", "channels_first", "channels_last", "tokens", or a
         `Layout` with the grid and the number of tokens that belong to no place
 
