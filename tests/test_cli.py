@@ -170,6 +170,20 @@ def test_bench_shows_and_saves_rows(monkeypatch, capsys, tmp_path):
     assert all(r["seconds"] > 0 and r["agreement"] is None for r in rows)
 
 
+def test_bench_tells_how_cost_grows_with_frames(monkeypatch, capsys, tmp_path):
+    def measured(subject, **_options):
+        yield {"detector": subject.detector, "layer": subject.layer, "settings": "plain",
+               "seconds": 1.5, "ratio": 1.0, "agreement": 0.5, "memory": 2.0}  # fmt: skip
+
+    monkeypatch.setattr("viba_lib.bench.measure_subject", measured)
+    out = tmp_path / "rows.json"
+    assert viba(monkeypatch, *BENCH, "--layer", "features.16", "--growth", 3, "--out", out) == 0
+    assert "frames in a call" in capsys.readouterr().out
+    found = json.loads(out.read_text())["growth"]
+    assert [row["frames"] for row in found] == [1, 2, 3]
+    assert all(row["seconds"] > 0 and row["memory"] is None for row in found)
+
+
 def test_bench_keeps_what_was_measured_before_an_interrupt(monkeypatch, capsys, tmp_path):
     def interrupted(subject, **_options):
         yield {"detector": subject.detector, "layer": subject.layer, "settings": "plain",

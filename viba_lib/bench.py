@@ -407,21 +407,46 @@ def measure(study: Study, detectors: Sequence[str] = DETECTORS, layer: str = "",
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def counts_until(most: int) -> list[int]:
+    """1, 2, 4, ... and `most` itself."""
+    return [*(2**n for n in range(most.bit_length()) if 2**n < most), most]
+
+
+def growth(
+    subject: Subject, counts: Sequence[int], settings: str = "fast", memory: bool = False
+) -> Iterator[dict[str, Any]]:
+    """What calls of so many frames cost: rows with detector, layer, frames, seconds and memory.
+
+    Parameters
+    ----------
+    subject : its frames are repeated where there are fewer
+    counts : numbers of frames, each explained in one call
+    settings : a key of `MAKERS`
+    memory : measure it as well, see `peak_memory`
+    """
+    device = device_of(subject.model)
+    copies = -(-max(counts) // len(subject.frames))
+    frames = subject.frames.repeat(copies, 1, 1, 1)
+    bottleneck = MAKERS[settings](subject.model, subject.layer, subject.statistics)
+    bottleneck.attribute(frames[:1])  # the first call also allocates
+    for count in counts:
+        start = _clock(device)
+        bottleneck.attribute(frames[:count])
+        seconds = _clock(device) - start
+        few = replace(subject, frames=frames[:count].clone())
+        taken = peak_memory(few, settings) if memory else math.nan
+        yield {
+            "detector": subject.detector, "layer": subject.layer, "frames": count,
+            "seconds": seconds, "memory": taken,
+        }  # fmt: skip
+
+
 def cost_by_frames(
     study: Study, detector: str, counts: Sequence[int] = (1, 2, 4, 8, 16), settings: str = "fast"
 ) -> pd.DataFrame:
     """Seconds in total to explain so many frames in one call; columns frames, seconds."""
     subject = next(subjects(study, [detector], frames=max(counts)))
-    copies = -(-max(counts) // len(subject.frames))
-    frames = subject.frames.repeat(copies, 1, 1, 1)
-    bottleneck = MAKERS[settings](subject.model, subject.layer, subject.statistics)
-    bottleneck.attribute(frames[:1])  # the first call also allocates
-    rows = []
-    for count in counts:
-        start = time.perf_counter()
-        bottleneck.attribute(frames[:count])
-        rows.append({"frames": count, "seconds": time.perf_counter() - start})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(growth(subject, counts, settings))[["frames", "seconds"]]
 
 
 def _count(model: nn.Module, layer: str, size: int) -> dict[str, float]:
@@ -506,8 +531,16 @@ def peak_memory(subject: Subject, name: str) -> float:
 # ---- the file ------------------------------------------------------------------------------------
 
 
-def save_rows(path: Path, study: Study, rows: Sequence[dict[str, Any]]) -> None:
-    """Write measured rows as JSON with what they were measured on, aside first and then renamed."""
+def save_rows(
+    path: Path,
+    study: Study,
+    rows: Sequence[dict[str, Any]],
+    grown: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Write rows of `measure_subject` and of `growth` as JSON with what they were measured on.
+
+    The file is written aside first and then renamed.
+    """
     cuda = study.device.startswith("cuda")
     kind = torch.cuda.get_device_name() if cuda else torch.backends.cpu.get_cpu_capability()
     content = {
@@ -517,7 +550,10 @@ def save_rows(path: Path, study: Study, rows: Sequence[dict[str, Any]]) -> None:
         "versions": {name: version(name) for name in ("viba", "torch")},
         "commit": commit(),
         "profile": study.profile.name,
-        "rows": [{k: None if v != v else v for k, v in row.items()} for row in rows],
+        **{
+            name: [{k: None if v != v else v for k, v in row.items()} for row in found]
+            for name, found in (("rows", rows), ("growth", grown))
+        },
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")

@@ -175,6 +175,9 @@ def bench(
     untrained: Annotated[
         bool, typer.Option(help="Random weights and frames: the same cost, maps mean nothing.")
     ] = False,
+    growth: Annotated[
+        int, typer.Option(min=0, help="Also explain 1, 2, 4, ... up to so many frames in one call.")
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="JSON file of the rows.")] = None,
     profile: ProfileOption = "quick",
     data_root: DataOption = Path("data"),
@@ -183,31 +186,43 @@ def bench(
     seed: SeedOption = 0,
 ) -> None:
     """Seconds per frame of each setting, beside a plain version of the reference's work."""
+    from rich.console import Group
     from rich.live import Live
 
-    from viba_lib.bench import COLUMNS, measure_subject, save_rows, subjects
+    from viba_lib import bench as benchmark
     from viba_lib.study import DETECTORS
 
     study = _study(profile, data_root, results_root, device, seed)
     chosen = DETECTORS if detector == "all" else (detector,)
     titles = {"seconds": "s per frame", "ratio": "times plain", "memory": "MiB"}
-    table = Table(*(titles.get(name, name) for name in COLUMNS))
+    table = Table(*(titles.get(name, name) for name in benchmark.COLUMNS))
+    calls = Table("detector", "layer", "frames in a call", "s in all", "MiB")
     rows: list[dict[str, Any]] = []
-    with Live(table, console=Console()):
-        for subject in subjects(study, chosen, layer, frames, untrained):
-            for row in measure_subject(
-                subject,
-                runs=8 if agreement else 0,
-                repeats=repeats,
-                plain_steps=plain_steps,
-                memory=memory,
-            ):
+    grown: list[dict[str, Any]] = []
+    settings: dict[str, Any] = {
+        "runs": 8 if agreement else 0,
+        "repeats": repeats,
+        "plain_steps": plain_steps,
+    }
+    with Live(Group(table, calls) if growth else table, console=Console()):
+        for subject in benchmark.subjects(study, chosen, layer, frames, untrained):
+            where = f"{subject.detector} at {subject.layer}"
+            for row in benchmark.measure_subject(subject, memory=memory, **settings):
                 rows.append(row)
-                table.add_row(*(_cell(name, row[name]) for name in COLUMNS))
-                _say(f"{subject.detector} at {subject.layer}: {row['settings']} is measured")
+                table.add_row(*(_cell(name, row[name]) for name in benchmark.COLUMNS))
+                _say(f"{where}: {row['settings']} is measured")
                 # Row by row, so that an interrupt leaves what was measured.
                 if out is not None:
-                    save_rows(out, study, rows)
+                    benchmark.save_rows(out, study, rows, grown)
+            if not growth:
+                continue
+            counts = benchmark.counts_until(growth)
+            for row in benchmark.growth(subject, counts, memory=memory):
+                grown.append(row)
+                calls.add_row(*(_cell(name, value) for name, value in row.items()))
+                _say(f"{where}: a call of {row['frames']} frames is measured")
+                if out is not None:
+                    benchmark.save_rows(out, study, rows, grown)
 
 
 def main() -> None:
