@@ -586,6 +586,7 @@ class Study:
     def provenance(self) -> dict[str, Any]:
         """What made the results: profile, seed, device, versions, commit, hashes, run times."""
         names = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "dlib-bin")
+        threads = torch.get_num_threads()
         facts: dict[str, Any] = {
             "profile": f"{self.profile.name} ({self.profile.note})",
             "seed": self.seed,
