@@ -590,7 +590,7 @@ class Study:
         facts: dict[str, Any] = {
             "profile": f"{self.profile.name} ({self.profile.note})",
             "seed": self.seed,
-            "device": f"{self.device}, {platform.machine()}, {torch.get_num_threads()} threads",
+            "device": f"{self.device}, {platform.machine()}, {threads} thread{'s' * (threads > 1)}",
             "versions": {"python": platform.python_version()}
             | {name: importlib.metadata.version(name) for name in ("viba", *names)},
             "commit": commit(),
