@@ -1,0 +1,83 @@
+"""Drawing videos, and splits that keep together what belongs together."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viba_lib.data.catalog import CatalogError, split_catalog, validate_catalog
+from viba_lib.data.sampling import fair_shares, leaks, linked_groups, sample_catalog
+
+
+def catalog(rows):
+    columns = ["video_id", "dataset", "label", "method", "identity", "original"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return validate_catalog(frame.assign(path=frame.video_id + ".mp4"))
+
+
+@pytest.fixture
+def faces():
+    """20 people with one original each, and two fakes of each original."""
+    rows = []
+    for n in range(20):
+        rows.append((f"r{n}", "set", "real", "", f"p{n}", ""))
+        rows += [(f"{m}{n}", "set", "fake", m, f"p{n}", f"r{n}") for m in ("swap", "lips")]
+    return catalog(rows)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 20), max_size=6), st.integers(0, 60))
+def test_shares_are_as_even_as_the_amounts_allow(available, total):
+    shares = fair_shares(available, total)
+    assert sum(shares.values()) == min(total, sum(available.values()))
+    assert all(0 <= shares[k] <= n for k, n in available.items())
+    most = max(shares.values(), default=0)
+    # Who gives less than another by more than one has given all.
+    assert all(shares[k] == n or shares[k] >= most - 1 for k, n in available.items())
+
+
+def test_a_draw_is_balanced_and_seeded(faces):
+    drawn = sample_catalog(faces, {"set": 20}, seed=3)
+    assert drawn.label.value_counts().to_dict() == {"real": 10, "fake": 10}
+    assert drawn[drawn.label == "fake"].method.value_counts().to_dict() == {"swap": 5, "lips": 5}
+    shuffled = faces.sample(frac=1, random_state=1)
+    assert set(sample_catalog(shuffled, {"set": 20}, seed=3).video_id) == set(drawn.video_id)
+    assert set(sample_catalog(faces, {"set": 20}, seed=4).video_id) != set(drawn.video_id)
+
+
+def test_what_one_kind_lacks_the_others_give(faces):
+    few = faces[(faces.label == "real") | faces.video_id.isin(["swap1", "lips1", "lips2"])]
+    drawn = sample_catalog(few, {"set": 20})
+    assert drawn.label.value_counts().to_dict() == {"real": 17, "fake": 3}
+
+
+def test_too_few_videos_are_said(faces):
+    with pytest.raises(CatalogError, match=r"61 videos of 'set'.*has 60"):
+        sample_catalog(faces, {"set": 61})
+    with pytest.raises(CatalogError, match="catalog has 0"):
+        sample_catalog(faces, {"other": 1})
+
+
+def test_links_are_persons_and_originals():
+    frame = catalog(
+        [
+            ("a", "one", "real", "", "p", ""),
+            ("b", "one", "fake", "m", "q", "a"),  # of person p's video
+            ("c", "one", "fake", "m", "q", ""),  # linked to a through b
+            ("d", "two", "real", "", "p", ""),  # another set's person p
+            ("e", "two", "fake", "m", "", "gone"),  # two fakes of an absent original
+            ("f", "one", "fake", "m", "", "gone"),
+            ("g", "one", "real", "", "", ""),
+        ]
+    )
+    groups = dict(zip(frame.video_id, linked_groups(frame), strict=True))
+    assert groups["a"] == groups["b"] == groups["c"] and groups["e"] == groups["f"]
+    assert len(set(groups.values())) == 4
+
+
+def test_a_random_split_leaks_and_a_linked_one_does_not(faces):
+    random = leaks(split_catalog(faces, seed=0)).set_index("split")
+    assert random.loc["test", "person"] > 0.5 and random.loc["test", "original"] > 0.5
+    assert random.loc["test", "linked"] >= random.loc["test", "person"]
+    kept = split_catalog(faces.assign(group=linked_groups(faces)), seed=0, group="group")
+    assert (leaks(kept)[["person", "original", "linked"]] == 0).all(axis=None)
+    assert kept.split.value_counts().to_dict() == {"train": 42, "val": 9, "test": 9}
