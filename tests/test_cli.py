@@ -156,6 +156,18 @@ def test_catalog_of_a_table(monkeypatch, capsys, tmp_path):
     assert_refused(capsys.readouterr().err, "nope", "table")
 
 
+def test_card_of_a_catalog(monkeypatch, capsys, tmp_path):
+    rows = "\n".join(f"v{i}.mp4,{'fake' if i % 3 else 'real'},p{i // 3}" for i in range(12))
+    (tmp_path / "table.csv").write_text(f"path,label,identity\n{rows}\n")
+    catalog, out = tmp_path / "set.parquet", tmp_path / "card.md"
+    assert viba(monkeypatch, "data", "catalog", tmp_path / "table.csv", "--source", "table",
+                "--out", catalog) == 0  # fmt: skip
+    assert viba(monkeypatch, "data", "card", catalog, "--out", out) == 0
+    assert "12 videos of 1 data set(s), 4 known identities" in out.read_text()
+    assert viba(monkeypatch, "data", "card", tmp_path / "none.parquet", "--out", out) == 2
+    assert_refused(capsys.readouterr().err, "none.parquet", "viba data catalog")
+
+
 BENCH = ("bench", "--untrained", "--profile", "tiny", "--detector", "flow-vgg11", "--frames", 1)
 
 

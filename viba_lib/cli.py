@@ -148,6 +148,36 @@ def data_prepare(
         print(f"{row.video_id}: {row.reason}")
 
 
+@data.command("card")
+def data_card(
+    catalog: Annotated[
+        Path | None, typer.Argument(help="A catalog; left out: the profile's data set.")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of its paths; left out: that of the catalog.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Markdown file.")] = Path("data-card.md"),
+    profile: ProfileOption = "quick",
+    data_root: DataOption = Path("data"),
+    results_root: ResultsOption = Path("results"),
+    seed: SeedOption = 0,
+) -> None:
+    """Write a data card: counts, sizes, identities, methods, licences and known biases."""
+    from viba_lib.data import card
+    from viba_lib.data.catalog import load_catalog
+
+    if catalog is not None:
+        text = card.data_card(load_catalog(catalog), root or catalog.parent, catalog.stem)
+    else:
+        study = _study(profile, data_root, results_root, "cpu", seed)
+        text = card.data_card(
+            study.catalog(), study.catalog_root(), f"Data set of the profile {profile}",
+            study.frames(), study.problems(),
+        )  # fmt: skip
+    card.save_card(text, out)
+    print(f"written to {out}")
+
+
 def _cell(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value

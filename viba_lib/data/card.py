@@ -1,0 +1,168 @@
+"""A data card: what a catalog holds, counted from the catalog itself.
+
+The questions are those of Gebru et al. (2021), "Datasheets for datasets", as far as a catalog and
+its files can answer them.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from viba_lib.data.catalog import resolve
+from viba_lib.data.sampling import leaks
+from viba_lib.errors import VibaError
+
+
+def data_card(
+    catalog: pd.DataFrame,
+    root: str | Path,
+    title: str = "Data card",
+    frames: pd.DataFrame | None = None,
+    problems: pd.DataFrame | None = None,
+) -> str:
+    """Markdown page about a catalog.
+
+    Parameters
+    ----------
+    catalog : one row per video
+    root : folder that its paths are relative to, for the sizes of files
+    frames, problems : of a preparation (one row per frame; video_id, stage, reason), where it ran
+
+    Returns
+    -------
+    Markdown. What stands in the catalog is escaped.
+    """
+    kinds = catalog.assign(method=catalog.method.where(catalog.method != "", "-"))
+    counts = kinds.groupby(["dataset", "label", "method"]).size().rename("videos").reset_index()
+    people = catalog[catalog.identity != ""].drop_duplicates(["dataset", "identity"])
+    parts = [
+        f"# {_text(title)}",
+        f"{len(catalog)} videos of {catalog.dataset.nunique()} data set(s), "
+        f"{len(people)} known identities.",
+        "## What it holds",
+        _table(counts),
+        "## Splits",
+        _table(_by_split(catalog)),
+        "What the held-out splits share with the training split, as shares of their videos: the "
+        "same person, the same original, and any chain of both.",
+        _table(leaks(catalog).round(3)),
+        "## Files",
+        _table(_files(catalog, Path(root))),
+        "## Origin and licence",
+        _table(_origins(catalog)),
+        "## Known gaps and biases",
+        _list(_biases(catalog)),
+    ]
+    if frames is not None:
+        prepared = frames.groupby("video_id").size()
+        parts += [
+            "## Preparation",
+            f"{len(frames)} frames of {len(prepared)} videos were prepared, "
+            f"{prepared.min()} to {prepared.max()} of each.",
+        ]
+    if problems is not None:
+        reasons = problems.groupby(["stage", "reason"]).size().rename("rows").reset_index()
+        parts.append(_table(reasons) if len(reasons) else "Nothing was left out.")
+    return "\n\n".join(parts) + "\n"
+
+
+def save_card(text: str, path: str | Path) -> Path:
+    """Write a card, aside first and then renamed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+    return path
+
+
+def _by_split(catalog: pd.DataFrame) -> pd.DataFrame:
+    named = catalog.assign(split=catalog.split.where(catalog.split != "", "(none)"))
+    found = named.groupby("split").agg(
+        videos=("video_id", "size"),
+        fake=("label", lambda labels: (labels == "fake").sum()),
+        identities=("identity", lambda names: names[names != ""].nunique()),
+    )
+    return found.assign(share=(found.videos / len(catalog)).round(3)).reset_index()
+
+
+def _files(catalog: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Number, size and kind of the files of each data set; one that is gone is missing."""
+    rows = []
+    for row in catalog.itertuples():
+        try:
+            size = resolve(str(row.path), root).stat().st_size
+        except (OSError, VibaError):
+            size = -1
+        suffix = Path(str(row.path)).suffix.lower()
+        rows.append({"dataset": row.dataset, "suffix": suffix, "size": size})
+    table = pd.DataFrame(rows)
+    found = table.groupby(["dataset", "suffix"]).agg(
+        files=("size", lambda sizes: (sizes >= 0).sum()),
+        missing=("size", lambda sizes: (sizes < 0).sum()),
+        megabytes=("size", lambda sizes: round(sizes[sizes >= 0].sum() / 1e6, 1)),
+    )
+    return found.reset_index()
+
+
+def _origins(catalog: pd.DataFrame) -> pd.DataFrame:
+    named = catalog.assign(
+        source=catalog.source.where(catalog.source != "", "not stated"),
+        licence=catalog.licence.where(catalog.licence != "", "not stated"),
+    )
+    found = named.groupby(["dataset", "source", "licence"]).size().rename("videos")
+    return found.reset_index()
+
+
+def _biases(catalog: pd.DataFrame) -> Iterable[str]:
+    """What can be told from the rows alone, and what cannot."""
+    fake = (catalog.label == "fake").mean()
+    yield f"{fake:.0%} of the videos are fake: a detector that always says so is right as often."
+    for name, rows in catalog.groupby("dataset"):
+        if rows.label.nunique() == 1:
+            only = rows.label.iloc[0]
+            yield (
+                f"All videos of {_text(name)} are {only}: its camera and compression tell the "
+                "label, whatever the face shows."
+            )
+    methods = catalog.loc[catalog.label == "fake", "method"].value_counts()
+    if len(methods) > 1:
+        yield (
+            f"Of {len(methods)} methods, {_text(methods.index[0])} has {methods.iloc[0]} videos "
+            f"and {_text(methods.index[-1])} {methods.iloc[-1]}."
+        )
+    unknown = (catalog.identity == "").mean()
+    if unknown:
+        yield (
+            f"The person is not known in {unknown:.0%} of the videos; these may be on both sides "
+            "of the split."
+        )
+    named = catalog[catalog.identity != ""]
+    if len(named):
+        most = (named.dataset + " / " + named.identity).value_counts(normalize=True)
+        yield f"The most frequent person is in {most.iloc[0]:.0%} of the videos with a known one."
+    yield (
+        "Age, sex, skin colour and language are not in the catalog, so nothing can be said of how "
+        "even they are, nor of how a detector does on each."
+    )
+
+
+def _text(value: Any) -> str:
+    """A value as text that is neither Markdown nor HTML."""
+    text = str(value).translate({ord(sign): f"&#{ord(sign)};" for sign in "&<>\\`*[]|"})
+    return " ".join(text.split())
+
+
+def _table(frame: pd.DataFrame) -> str:
+    if frame.empty:
+        return "None."
+    head = "| " + " | ".join(_text(c) for c in frame.columns) + " |"
+    rule = "|" + " --- |" * len(frame.columns)
+    rows = ["| " + " | ".join(_text(v) for v in row) + " |" for row in frame.to_numpy().tolist()]
+    return "\n".join([head, rule, *rows])
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
