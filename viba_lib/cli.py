@@ -139,9 +139,13 @@ def data_prepare(
     data_root: DataOption = Path("data"),
     results_root: ResultsOption = Path("results"),
     seed: SeedOption = 0,
+    scheduler: Annotated[
+        str, typer.Option(help="Address of a Dask cluster; left out: this machine.")
+    ] = "",
 ) -> None:
     """Find key frames and faces, and write crops and flow maps."""
     study = _study(profile, data_root, results_root, "cpu", seed)
+    study.scheduler = scheduler
     frames, problems = study.frames(), study.problems()
     print(f"{len(frames)} frames of {frames.video_id.nunique()} videos, {len(problems)} problems")
     for row in problems.itertuples():

@@ -86,6 +86,7 @@ class Study:
     device : "cpu", "cuda", ...
     seed : changes data, training and noise; the same seed gives the same result
     progress : called with a line of text as long work goes on
+    scheduler : address of a Dask cluster for the stages that map over videos; "" = this machine
 
     Raises
     ------
@@ -101,7 +102,9 @@ class Study:
         device: str = "cpu",
         seed: int = 0,
         progress: Progress = lambda _: None,
+        scheduler: str = "",
     ) -> None:
+        self.scheduler = scheduler
         self.profile: Profile = load_profile(profile)
         self.data_root, self.seed, self.device = _meant(data_root), int(seed), device
         self.root = _meant(results_root) / self.profile.name
@@ -196,8 +199,9 @@ class Study:
         def compute(folder: Path) -> None:
             self.progress("key frames, faces, crops and flow maps")
             index, problems = prepare_catalog(
-                self.catalog(), self.catalog_root(), folder, settings, self.profile.workers
-            )
+                self.catalog(), self.catalog_root(), folder, settings, self.profile.workers,
+                self.scheduler,
+            )  # fmt: skip
             index.to_parquet(folder / "index.parquet")
             problems.to_parquet(folder / "problems.parquet")
 

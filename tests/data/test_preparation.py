@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import LocalCluster
 
 from viba_lib.data.clips import ClipStore
 from viba_lib.data.faces import NoFaceError
@@ -19,7 +20,7 @@ from viba_lib.data.preparation import (
     prepare_video,
 )
 from viba_lib.errors import VibaError
-from viba_lib.video import VideoError
+from viba_lib.video import VideoError, write_video
 
 SETTINGS = PreparationSettings(frames_per_video=2, spatial_size=99, flow_size=64)
 
@@ -145,3 +146,31 @@ def test_a_store_of_clips_travels_without_what_it_has_read(tmp_path):
     store = ClipStore(tmp_path)
     store._clips["a.npz"] = "large"
     assert pickle.loads(pickle.dumps(store)).__dict__ == {"root": tmp_path, "_clips": {}}
+
+
+def test_a_cluster_prepares_the_same(videos: Path, tmp_path: Path) -> None:
+    names = ["face", "text", "one", "shapes"]
+    catalog = pd.DataFrame({"video_id": names, "path": [f"{n}.mp4" for n in names]})
+    alone = prepare_catalog(catalog, videos, tmp_path / "alone", SETTINGS, workers=1)
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        shared = prepare_catalog(catalog, videos, tmp_path / "shared", SETTINGS, scheduler=address)
+    for one, other in zip(alone, shared, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    one, other = (tmp_path / name / "clips" / "face.npz" for name in ("alone", "shared"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_second_run_remembers_which_frames_had_no_face(
+    face_frames: np.ndarray, tmp_path: Path
+) -> None:
+    blank = np.zeros_like(face_frames[0])
+    film = [*face_frames[:2], blank, blank, *face_frames[:2]]
+    write_video(tmp_path / "v.mp4", np.stack(film), 25)
+    catalog = pd.DataFrame({"video_id": ["v"], "path": ["v.mp4"]})
+    many = SETTINGS.model_copy(update={"frames_per_video": 5})
+    first = prepare_catalog(catalog, tmp_path, tmp_path / "out", many, workers=1)
+    again = prepare_catalog(catalog, tmp_path, tmp_path / "out", many, workers=1)
+    assert first[1].reason.str.contains("no face").any()
+    for one, other in zip(first, again, strict=True):
+        pd.testing.assert_frame_equal(one, other)

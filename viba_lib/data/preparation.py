@@ -5,13 +5,14 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
@@ -20,6 +21,7 @@ from viba_lib.data.faces import FaceDetector, NoFaceError, crop, square_box, to_
 from viba_lib.data.flow import farneback
 from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.errors import VibaError
+from viba_lib.parallel import Failed, each
 from viba_lib.video import VideoError, iter_frames
 
 
@@ -162,16 +164,17 @@ def prepare_video(
             f"no face in any of {len(indices)} key frames of {path}; expected a face at least 80 "
             "pixels wide that looks to the camera: choose another video"
         )
-    _save(clip, Path(out_path))
+    _save(clip, lost, Path(out_path))
     return {"video_id": row["video_id"], "frames": len(clip.frame), "lost": lost}
 
 
-def _save(clip: PreparedClip, path: Path) -> None:
+def _save(clip: PreparedClip, lost: list[int], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".npz")
     os.close(handle)
     try:
-        np.savez(aside, **clip.__dict__)
+        # With the frames that were lost, so that a resumed run can name them.
+        np.savez(aside, **clip.__dict__, lost=np.array(lost, int))
         os.replace(aside, path)
     except BaseException:
         Path(aside).unlink(missing_ok=True)
@@ -187,13 +190,13 @@ def _prepare_one(
     target = out_dir / name
     if not target.is_file():
         try:
-            found = prepare_video(row, root, target, settings)
+            prepare_video(row, root, target, settings)
         except VibaError as error:
             return None, [problem | {"reason": str(error)}]
-        problems = [problem | {"reason": f"frame {i}: no face"} for i in found["lost"]]
-        return {"video_id": row["video_id"], "path": name, "frames": found["frames"]}, problems
-    count = len(load_clip(target).frame)
-    return {"video_id": row["video_id"], "path": name, "frames": count}, []
+    with np.load(target, allow_pickle=False) as stored:
+        count, lost = len(stored["frame"]), stored["lost"].tolist()
+    problems = [problem | {"reason": f"frame {i}: no face"} for i in lost]
+    return {"video_id": row["video_id"], "path": name, "frames": count}, problems
 
 
 def prepare_catalog(
@@ -202,26 +205,38 @@ def prepare_catalog(
     out_dir: str | Path,
     settings: PreparationSettings,
     workers: int = 2,
+    scheduler: str = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Prepare every video of a catalog in parallel; finished ones are not done again.
+
+    Parameters
+    ----------
+    workers : processes on this machine
+    scheduler : address of a Dask cluster that sees the same folders; "" = this machine
 
     Returns
     -------
     index : video_id, path (of the `.npz`, relative to `out_dir`), frames
     problems : video_id, stage, reason
+    Both are in the catalog's order, whoever was done first. Every video is in the index or in
+    problems; one whose worker dies each time it is tried is among the latter.
 
     Raises
     ------
     VibaError
         Not one video could be prepared.
     """
-    jobs = (
-        delayed(_prepare_one)(row, Path(root), Path(out_dir), settings)
-        for row in catalog.to_dict("records")
+    rows = catalog.to_dict("records")
+    # Relative folders mean something else on a worker.
+    work = partial(
+        _prepare_one,
+        root=Path(root).absolute(),
+        out_dir=Path(out_dir).absolute(),
+        settings=settings,
     )
-    found = Parallel(n_jobs=workers, return_as="generator")(jobs)
-    bar = tqdm(found, total=len(catalog), unit="video", disable=not sys.stderr.isatty())
-    done = list(bar)
+    found = each(work, rows, workers, scheduler)
+    bar = tqdm(found, total=len(rows), unit="video", disable=not sys.stderr.isatty())
+    done = [_outcome(rows[number], result) for number, result in sorted(bar, key=itemgetter(0))]
     index = pd.DataFrame([row for row, _ in done if row], columns=["video_id", "path", "frames"])
     problems = pd.DataFrame(
         [p for _, rows in done for p in rows], columns=["video_id", "stage", "reason"]
@@ -232,6 +247,12 @@ def prepare_catalog(
             f"{problems.reason.iloc[0]}"
         )
     return index, problems
+
+
+def _outcome(row: dict[str, Any], result: Any) -> Any:
+    if isinstance(result, Failed):
+        return None, [{"video_id": row["video_id"], "stage": "prepare", "reason": str(result)}]
+    return result
 
 
 __all__ = ["PreparationSettings", "PreparedClip", "load_clip", "prepare_catalog",

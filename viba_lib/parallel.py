@@ -1,0 +1,98 @@
+"""One function over many items: on this machine, or on a Dask cluster by its address."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from joblib import Parallel, delayed
+
+from viba_lib.errors import VibaError
+
+CONNECT_SECONDS = 30
+
+
+class Failed(VibaError):
+    """An item could not be worked on: its worker died each time, or the function raised."""
+
+
+def each(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    workers: int = 1,
+    scheduler: str = "",
+) -> Iterator[tuple[int, Any]]:
+    """Results as they come, each with the number of its item.
+
+    Parameters
+    ----------
+    function : of one item; it and its results travel between processes, and the files that it
+        names must be where the workers see them
+    workers : processes on this machine; without a meaning on a cluster
+    scheduler : address of a Dask scheduler, such as tcp://10.0.0.1:8786; "" = this machine
+
+    Yields
+    ------
+    (number, result), with a `Failed` as the result of an item whose function raised. On a cluster
+    an item whose worker dies goes to another one, three times (Dask's `allowed-failures`), and is
+    then tried once more when all others are done, with nothing beside it, before it has failed.
+    On one machine a worker that dies ends the run.
+
+    Raises
+    ------
+    VibaError
+        No scheduler answers at the address.
+    """
+    if scheduler:
+        yield from _on_cluster(function, items, scheduler)
+        return
+    jobs = (delayed(_numbered)(function, number, item) for number, item in enumerate(items))
+    yield from Parallel(n_jobs=workers, return_as="generator")(jobs)
+
+
+def _numbered(function: Callable[[Any], Any], number: int, item: Any) -> tuple[int, Any]:
+    try:
+        return number, function(item)
+    except Exception as error:
+        # Whatever it is: it is one item's, and the others are worth going on.
+        return number, _failed(error)
+
+
+def _failed(error: BaseException) -> Failed:
+    reason = str(error).splitlines()[0] if str(error) else "no reason given"
+    return Failed(f"{type(error).__name__}: {reason}")
+
+
+def _on_cluster(
+    function: Callable[[Any], Any], items: Sequence[Any], scheduler: str
+) -> Iterator[tuple[int, Any]]:
+    # Imported here: it takes a second, which one machine need not wait for.
+    from distributed import Client, as_completed
+
+    try:
+        client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise VibaError(
+            f"no Dask scheduler answers at {scheduler!r} ({type(error).__name__}); expected an "
+            "address such as tcp://10.0.0.1:8786, as `dask scheduler` prints it: start one, or "
+            "leave it out to work on this machine"
+        ) from error
+    work = partial(_numbered, function)
+    with client, client.as_current():
+        futures = client.map(work, range(len(items)), items, pure=False)
+        numbers = {future.key: number for number, future in enumerate(futures)}
+        waiting = as_completed(futures)
+        # This list would keep all results on the workers until the end.
+        del futures
+        suspects = []
+        for future in waiting:
+            if future.status == "finished":
+                yield future.result()
+            else:
+                suspects.append(numbers[future.key])
+            future.release()
+        # An item that waited on a worker which another one killed is as suspect to Dask as that
+        # one. Alone, each answers for itself.
+        for number in suspects:
+            future = client.submit(work, number, items[number], pure=False)
+            died = future.exception()
+            yield (number, _failed(died)) if died else future.result()
