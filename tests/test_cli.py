@@ -11,6 +11,7 @@ import xarray as xr
 from safetensors.torch import save_file
 
 from viba_lib import cli
+from viba_lib.bottleneck.per_sample import PRESETS
 from viba_lib.data.sources.packages import QUICK_FILES, FetchError, fetch
 from viba_lib.video import read_video, write_video
 
@@ -84,6 +85,7 @@ def test_explain_refuses_a_single_frame(explain, tmp_path):
         (["--weights", "absent.safetensors"], ["absent.safetensors", "does not exist"]),
         (["--profile", "nope"], ["nope", "quick"]),
         (["--device", "nodevice"], ["nodevice"]),
+        (["--preset", "quicker"], ["quicker", "fast"]),
     ],
 )
 def test_explain_refuses_unknown_names(explain, noise_video, options, words):
@@ -112,6 +114,18 @@ def test_explain_refuses_numbers_out_of_range(explain, noise_video, option):
     status, said, out = explain(noise_video, *option)
     assert status == 2 and not out.exists()
     assert "Traceback" not in said
+
+
+def test_a_preset_is_changed_by_what_else_is_asked_for(explain, noise_video, monkeypatch):
+    given = {}
+
+    def watched(*arguments: object, **_: object) -> dict:
+        given.update(arguments[7])
+        return {"p_fake_mean": 0.5, "p_fake": []}
+
+    monkeypatch.setattr("viba_lib.explain.explain_video", watched)
+    assert explain(noise_video, "--preset", "accurate", "--steps", 7)[0] == 0
+    assert given == PRESETS["accurate"] | {"steps": 7}
 
 
 def test_interrupt_ends_with_130(explain, noise_video, monkeypatch):

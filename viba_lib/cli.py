@@ -49,6 +49,10 @@ def explain(
         float | None, typer.Option(min=0, help="Weight of the information loss.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of the optimisation.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="default, fast or accurate; left out: the profile's settings."),
+    ] = None,
     max_frames: Annotated[int, typer.Option(min=1, help="Frames explained at most.")] = 24,
     profile: ProfileOption = "quick",
     data_root: DataOption = Path("data"),
@@ -57,10 +61,14 @@ def explain(
     seed: SeedOption = 0,
 ) -> None:
     """Explain a VIDEO: writes overlay.mp4, relevance.zarr, summary.json and poster.png."""
+    from viba_lib.bottleneck.per_sample import PRESETS
     from viba_lib.explain import explain_video
 
+    if preset is not None and preset not in PRESETS:
+        raise VibaError(f"preset {preset!r} is not known; choose one of {', '.join(PRESETS)}")
     study = _study(profile, data_root, results_root, device, seed)
-    settings = {k: v for k, v in {"beta": beta, "steps": steps}.items() if v is not None}
+    given = {"beta": beta, "steps": steps}
+    settings = PRESETS.get(preset or "", {}) | {k: v for k, v in given.items() if v is not None}
     summary = explain_video(video, out, study, detector, weights, layer, max_frames, settings, _say)
     print(f"p(fake) {summary['p_fake_mean']:.3f} (mean of {len(summary['p_fake'])} frames)")
     print(f"written to {out}: overlay.mp4, relevance.zarr, summary.json, poster.png")

@@ -1,5 +1,6 @@
 """The per-sample bottleneck against a plain version written from the equations."""
 
+import inspect
 import math
 import shutil
 
@@ -10,6 +11,7 @@ from torch import nn
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.information import bits_per_pixel, gaussian_kl
 from viba_lib.bottleneck.noise import Noise
+from viba_lib.bottleneck.per_sample import PRESETS
 from viba_lib.bottleneck.tail import CutModel
 from viba_lib.errors import VibaError
 
@@ -438,6 +440,11 @@ def test_presets_take_other_settings(model, frames, name):
     bottleneck = make(model, "middle", statistics_of(model), steps=2, beta=3.0)
     assert bottleneck.beta == 3.0 and bottleneck.precision == "bfloat16"
     assert len(bottleneck.attribute(frames).history["model_loss"]) == 2
+
+
+def test_the_preset_default_is_what_comes_without_settings():
+    defaults = inspect.signature(PerSampleBottleneck).parameters
+    assert PRESETS["default"] == {name: defaults[name].default for name in PRESETS["default"]}
 
 
 def test_a_lean_tail_is_the_tail(frames):

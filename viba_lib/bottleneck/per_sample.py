@@ -21,6 +21,12 @@ from viba_lib.errors import VibaError
 # Larger tensors are given back to the system and asked for anew in each operation, page by page.
 TENSOR_BYTES = 10 * 2**20
 MOST_FRAMES = 32
+# What the presets differ in. "default" is the reference's.
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {"steps": 10, "noise_samples": 10, "antithetic": False, "precision": "float32"},
+    "fast": {"steps": 10, "noise_samples": 1, "antithetic": False, "precision": "bfloat16"},
+    "accurate": {"steps": 40, "noise_samples": 2, "antithetic": True, "precision": "bfloat16"},
+}
 
 
 @dataclass(frozen=True)
@@ -183,8 +189,7 @@ class PerSampleBottleneck:
         cls, model: nn.Module, layer: str, statistics: LayerStatistics, **settings: Any
     ) -> "PerSampleBottleneck":
         """Preset: one noise sample and the tail in bfloat16; same steps, nearly the same map."""
-        chosen: dict[str, Any] = {"noise_samples": 1, "precision": "bfloat16"}
-        return cls(model, layer, statistics, **(chosen | settings))
+        return cls(model, layer, statistics, **(PRESETS["fast"] | settings))
 
     @classmethod
     def accurate(
@@ -194,8 +199,7 @@ class PerSampleBottleneck:
 
         Ten steps from alpha = 5 do not converge (see the chapter on speed).
         """
-        chosen: dict[str, Any] = {"steps": 40, "noise_samples": 2, "antithetic": True}
-        return cls(model, layer, statistics, **(chosen | {"precision": "bfloat16"} | settings))
+        return cls(model, layer, statistics, **(PRESETS["accurate"] | settings))
 
     def attribute(
         self,
