@@ -190,6 +190,26 @@ def data_card(
     print(f"written to {out}")
 
 
+@data.command("bench")
+def data_bench(
+    video: Annotated[Path, typer.Argument(help="A film with a face, scaled to 640 x 480.")],
+    frames: Annotated[
+        list[int] | None, typer.Option(help="Length of the film; may be given several times.")
+    ] = None,
+    profile: ProfileOption = "quick",
+) -> None:
+    """Time the preparation of a film, beside looking for faces in each of its frames."""
+    from viba_lib.data.timing import preparation_cost
+    from viba_lib.profiles import load_profile
+
+    table = Table("way", "frames", "seconds", "times plain", "MiB")
+    counts = tuple(frames or [300])
+    for row in preparation_cost(video, load_profile(profile).preparation, counts):
+        table.add_row(*(_cell(name, value) for name, value in row.items()))
+        _say(f"{row['way']}: {row['frames']} frames in {row['seconds']:.2f} s")
+    Console().print(table)
+
+
 def _cell(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value

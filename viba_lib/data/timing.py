@@ -1,0 +1,100 @@
+"""What preparing a video costs, beside the straightforward way of doing it."""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from viba_lib.data.faces import FaceDetector
+from viba_lib.data.keyframes import frame_differences, key_frames
+from viba_lib.data.preparation import PreparationSettings, prepare_frames, prepare_video
+from viba_lib.errors import VibaError
+from viba_lib.video import iter_frames, read_video, write_video
+
+
+def standard_video(source: Path, out: Path, frames: int = 300, width: int = 640) -> Path:
+    """A film of a given length and width, 4 to 3, made of the frames of another.
+
+    Parameters
+    ----------
+    source : a film with a face; it is played again and again until there are enough frames
+    frames : length of the film
+    """
+    size = (width, width * 3 // 4)
+    pictures = read_video(source, max_frames=min(frames, 150)).frames
+    small = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures]
+    # Forward and back, so that no cut is among the differences of frames.
+    there_and_back = cycle([*small, *reversed(small)])
+    return write_video(out, np.stack(list(islice(there_and_back, frames))), 25.0)
+
+
+def prepare_plain(video: Path, out: Path, settings: PreparationSettings) -> None:
+    """The straightforward way: all frames in memory, faces looked for in each of them."""
+    frames = read_video(video).frames
+    detector = FaceDetector()
+    for frame in frames:
+        detector.largest(frame)
+    wanted = settings.frames_per_video
+    chosen = key_frames(
+        frame_differences(frames), settings.keyframe_threshold, minimum=wanted, maximum=wanted
+    )
+    clip, _ = prepare_frames(dict(enumerate(frames)), chosen, settings, detector=detector)
+    if clip is None:
+        raise VibaError(f"no face in the key frames of {video}; expected a film with a face")
+    np.savez(out, **clip.__dict__)
+
+
+def prepare_lean(video: Path, out: Path, settings: PreparationSettings) -> None:
+    """The library's way, see `prepare_video`."""
+    prepare_video({"video_id": "x", "path": str(video)}, video.parent, out, settings)
+
+
+WAYS: dict[str, Callable[[Path, Path, PreparationSettings], None]] = {
+    "plain": prepare_plain,
+    "library": prepare_lean,
+}
+
+
+def _run(way: str, video: Path, settings: PreparationSettings) -> tuple[float, float]:
+    """Seconds, and the MiB by which the most memory of this process grew."""
+    cv2.setNumThreads(1)
+    FaceDetector().largest(next(iter_frames(video)))  # models are loaded once for all videos
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        WAYS[way](video, Path(folder) / "clip.npz", settings)
+    seconds = time.perf_counter() - start
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return seconds, grown / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def preparation_cost(source: Path, settings: PreparationSettings, counts: tuple[int, ...] = (300,)
+                     ) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """Time both ways on films of so many frames, each in a process of its own.
+
+    Yields
+    ------
+    Rows with way, frames, seconds, ratio (of the plain way's seconds to these) and memory (MiB that
+    the process grew by).
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for count in counts:
+            video = standard_video(source, Path(folder) / f"{count}.mp4", count)
+            plain = 0.0
+            for way in WAYS:
+                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                    seconds, memory = pool.submit(_run, way, video, settings).result()
+                plain = plain or seconds
+                yield {
+                    "way": way, "frames": count, "seconds": seconds,
+                    "ratio": plain / seconds, "memory": memory,
+                }  # fmt: skip
