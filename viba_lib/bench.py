@@ -32,6 +32,7 @@ from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.information import LN2
 from viba_lib.bottleneck.tail import device_of, find_layer
 from viba_lib.errors import VibaError
+from viba_lib.memory import resident
 from viba_lib.models import flow_vgg11, xception
 from viba_lib.study import DETECTORS, Study, commit
 
@@ -489,19 +490,11 @@ def layer_costs(study: Study) -> pd.DataFrame:
 # ---- memory --------------------------------------------------------------------------------------
 
 
-def _resident(field: str) -> float:
-    """VmRSS or VmHWM of this process in MiB, or NaN where the system does not tell (not Linux)."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.is_file() else []
-    found = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
-    return int(found[0]) / 1024 if found else math.nan
-
-
 def _growth(subject: Subject, name: str) -> float:
     device = device_of(subject.model)
     with torch.no_grad():
         target = subject.model(subject.frames[:1].to(device)).argmax(1).cpu()
-    before = _resident("VmRSS")
+    before = resident()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device) / 2**20
@@ -513,7 +506,7 @@ def _growth(subject: Subject, name: str) -> float:
         bottleneck.attribute(subject.frames)
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20 - before
-    return _resident("VmHWM") - before
+    return resident(most=True) - before
 
 
 def peak_memory(subject: Subject, name: str) -> float:

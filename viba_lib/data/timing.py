@@ -1,7 +1,5 @@
 """What preparing a video costs, beside the straightforward way of doing it."""
 
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from viba_lib.data.faces import FaceDetector
 from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.data.preparation import PreparationSettings, prepare_frames, prepare_video
 from viba_lib.errors import VibaError
+from viba_lib.memory import resident
 from viba_lib.video import iter_frames, read_video, write_video
 
 
@@ -68,13 +67,12 @@ def _run(way: str, video: Path, settings: PreparationSettings) -> tuple[float, f
     """Seconds, and the MiB by which the most memory of this process grew."""
     cv2.setNumThreads(1)
     FaceDetector().largest(next(iter_frames(video)))  # models are loaded once for all videos
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         WAYS[way](video, Path(folder) / "clip.npz", settings)
     seconds = time.perf_counter() - start
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return seconds, grown / (2**20 if sys.platform == "darwin" else 2**10)
+    return seconds, resident(most=True) - before
 
 
 def preparation_cost(source: Path, settings: PreparationSettings, counts: tuple[int, ...] = (300,)
@@ -84,7 +82,7 @@ def preparation_cost(source: Path, settings: PreparationSettings, counts: tuple[
     Yields
     ------
     Rows with way, frames, seconds, ratio (of the plain way's seconds to these) and memory (MiB that
-    the process grew by).
+    the process grew by; NaN where the system does not tell).
     """
     with tempfile.TemporaryDirectory() as folder:
         for count in counts:
