@@ -127,7 +127,13 @@ def data_verify(data_root: DataOption = Path("data"), sources: str = "quick") ->
 @data.command("catalog")
 def data_catalog(
     root: Annotated[Path, typer.Argument(help="Folder of the data set, or a table.")],
-    source: Annotated[str, typer.Option(help="faceforensics, dfd, celebdf, table.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            help="faceforensics, dfd, celebdf, dfdc, deeperforensics, fakeavceleb, avdeepfake1m, "
+            "table."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("catalog.parquet"),
     seed: SeedOption = 0,
 ) -> None:

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from viba_lib.data.sources.avdeepfake1m import catalog as avdeepfake1m
 from viba_lib.data.sources.celebdf import catalog as celebdf
+from viba_lib.data.sources.deeperforensics import catalog as deeperforensics
+from viba_lib.data.sources.dfdc import catalog as dfdc
 from viba_lib.data.sources.faceforensics import catalog as faceforensics
 from viba_lib.data.sources.faceforensics import dfd
+from viba_lib.data.sources.fakeavceleb import catalog as fakeavceleb
 from viba_lib.data.sources.table import catalog as table
 from viba_lib.errors import VibaError
 
@@ -16,6 +20,10 @@ SOURCES: dict[str, Callable[[Path], pd.DataFrame]] = {
     "faceforensics": faceforensics,
     "dfd": dfd,
     "celebdf": celebdf,
+    "dfdc": dfdc,
+    "deeperforensics": deeperforensics,
+    "fakeavceleb": fakeavceleb,
+    "avdeepfake1m": avdeepfake1m,
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from viba_lib.data.catalog import CatalogError, validate_catalog
+from viba_lib.data.sources.layout import video_files
 
 FOLDERS = {"Celeb-real": "real", "YouTube-real": "real", "Celeb-synthesis": "fake"}
 TEST_LIST = "List_of_testing_videos.txt"
@@ -25,11 +26,7 @@ def catalog(root: Path) -> pd.DataFrame:
     test = {line.split()[-1] for line in lines if line.strip()}
     rows = []
     for folder, label in FOLDERS.items():
-        place = root / folder
-        files = sorted(place.iterdir()) if place.is_dir() else []
-        for path in files:
-            if path.suffix.lower() != ".mp4" or path.name.startswith("._"):
-                continue
+        for path in video_files(root / folder):
             parts = path.stem.split("_")
             fake = label == "fake" and len(parts) == 3
             identity = f"{folder}-{path.stem}" if folder == "YouTube-real" else parts[0]
@@ -37,7 +34,7 @@ def catalog(root: Path) -> pd.DataFrame:
                 {
                     "dataset": "celebdf",
                     "video_id": f"{folder}-{path.stem}",
-                    "path": str(path.resolve()),
+                    "path": str(path),
                     "label": label,
                     "method": "Celeb-synthesis" if label == "fake" else "",
                     "identity": identity,

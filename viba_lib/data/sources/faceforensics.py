@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from viba_lib.data.catalog import CatalogError, validate_catalog
+from viba_lib.data.catalog import CatalogError
+from viba_lib.data.sources.layout import checked, row, video_files
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 COMPRESSIONS = ("c23", "raw", "c40", "c0")
 
 
 def _videos(folder: Path) -> list[Path]:
-    """MP4 files of the first compression that is there, without macOS' `._` files."""
+    """MP4 files of the first compression that is there."""
     for compression in COMPRESSIONS:
         found = folder / compression / "videos"
         if found.is_dir():
-            files = [p for p in found.iterdir() if p.suffix.lower() == ".mp4"]
-            return sorted(p for p in files if not p.name.startswith("._"))
+            return video_files(found)
     return []
 
 
@@ -47,15 +47,9 @@ def _mask(path: Path) -> str:
 
 def _row(path: Path, dataset: str, label: str, method: str, identity: str, original: str) -> dict:
     name = f"{dataset}-{method or 'real'}-{path.stem}"
-    return {"dataset": dataset, "video_id": name, "path": str(path.resolve()), "label": label,
-            "method": method, "identity": identity, "original": original,
-            "source": dataset}  # fmt: skip
-
-
-def _checked(rows: list[dict], root: Path, expected: str) -> pd.DataFrame:
-    if not rows:
-        raise CatalogError(f"{root} holds no videos of this layout; expected {expected}")
-    return validate_catalog(pd.DataFrame(rows))
+    return row(
+        dataset, path, label, video_id=name, method=method, identity=identity, original=original
+    )
 
 
 def catalog(root: Path) -> pd.DataFrame:
@@ -68,11 +62,11 @@ def catalog(root: Path) -> pd.DataFrame:
     for method in METHODS:
         for path in _videos(root / "manipulated_sequences" / method):
             target = path.stem.split("_")[0]
-            row = _row(
+            found = _row(
                 path, "faceforensics", "fake", method, target, f"faceforensics-real-{target}"
             )
-            rows.append(row | {"split": splits.get(target, ""), "mask_path": _mask(path)})
-    return _checked(rows, root, "original_sequences/youtube/c23/videos/000.mp4 and "
+            rows.append(found | {"split": splits.get(target, ""), "mask_path": _mask(path)})
+    return checked(rows, root, "original_sequences/youtube/c23/videos/000.mp4 and "
                     "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4")  # fmt: skip
 
 
@@ -86,4 +80,4 @@ def dfd(root: Path) -> pd.DataFrame:
         target = parts[0].split("_")[0]
         original = f"dfd-real-{target}__{parts[1]}" if len(parts) > 1 else ""
         rows.append(_row(path, "dfd", "fake", "DeepFakeDetection", target, original))
-    return _checked(rows, root, "original_sequences/actors/c23/videos/01__talking.mp4")
+    return checked(rows, root, "original_sequences/actors/c23/videos/01__talking.mp4")
