@@ -147,6 +147,39 @@ def data_catalog(
     print(f"{len(found)} videos written to {out}")
 
 
+@data.command("draw")
+def data_draw(
+    catalogs: Annotated[list[Path], typer.Argument(help="Catalogs of data sets.")],
+    count: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=N videos of a data set; several times. Left out: all videos."),
+    ] = None,
+    paper: Annotated[bool, typer.Option(help="The counts of the paper's Table 1.")] = False,
+    at_random: Annotated[
+        bool, typer.Option(help="Split at random, as the paper does; people may be on both sides.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("catalog.parquet"),
+    seed: SeedOption = 0,
+) -> None:
+    """Draw the videos of a study from catalogs, balanced, and split them 70/15/15."""
+    from viba_lib.data import sampling
+    from viba_lib.data.catalog import load_catalog, save_catalog
+
+    wanted = dict(sampling.PAPER_COUNTS) if paper else {}
+    for text in count or []:
+        name, _, number = text.partition("=")
+        if not number.isdecimal():
+            raise VibaError(f"--count {text!r} is no count; expected NAME=N, such as dfdc=50")
+        wanted[name] = int(number)
+    found = sampling.draw_catalog(
+        [load_catalog(path) for path in catalogs], wanted or None, seed, not at_random
+    )
+    save_catalog(found, out)
+    print(found.groupby(["dataset", "split", "label"]).size().to_string())
+    print(sampling.leaks(found).round(3).to_string(index=False))
+    print(f"{len(found)} videos written to {out}")
+
+
 @data.command("prepare")
 def data_prepare(
     profile: ProfileOption = "quick",

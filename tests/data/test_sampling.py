@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viba_lib.data.catalog import CatalogError, split_catalog, validate_catalog
-from viba_lib.data.sampling import fair_shares, leaks, linked_groups, sample_catalog
+from viba_lib.data.sampling import (
+    PAPER_COUNTS,
+    draw_catalog,
+    fair_shares,
+    join_catalogs,
+    leaks,
+    linked_groups,
+    sample_catalog,
+)
+from viba_lib.evaluation.paper import TABLE_1
 
 
 def catalog(rows):
@@ -81,3 +90,25 @@ def test_a_random_split_leaks_and_a_linked_one_does_not(faces):
     kept = split_catalog(faces.assign(group=linked_groups(faces)), seed=0, group="group")
     assert (leaks(kept)[["person", "original", "linked"]] == 0).all(axis=None)
     assert kept.split.value_counts().to_dict() == {"train": 42, "val": 9, "test": 9}
+
+
+def test_the_papers_counts_are_those_of_its_table():
+    assert list(PAPER_COUNTS.values()) == TABLE_1.videos.tolist()
+    assert sum(PAPER_COUNTS.values()) == 378
+
+
+def test_a_study_is_drawn_from_several_catalogs(faces):
+    other = faces.assign(dataset="other", video_id="o-" + faces.video_id, original="")
+    drawn = draw_catalog([faces, other, faces], {"set": 30, "other": 20}, seed=1)
+    assert drawn.dataset.value_counts().to_dict() == {"set": 30, "other": 20}
+    assert set(drawn.split) == {"train", "val", "test"}
+    assert (leaks(drawn)[["person", "original", "linked"]] == 0).all(axis=None)
+    random = draw_catalog([faces, other], None, seed=1, together=False)
+    assert len(random) == 120 and leaks(random).person.min() > 0.5
+    again = draw_catalog([faces, other], {"set": 30, "other": 20}, seed=1)
+    pd.testing.assert_frame_equal(again, drawn)
+
+
+def test_one_id_for_two_videos_is_refused(faces):
+    with pytest.raises(CatalogError, match="given twice"):
+        join_catalogs([faces, faces.assign(path="elsewhere.mp4")])

@@ -1,13 +1,19 @@
 """Which videos of a catalog are taken, and on which side of the split they may be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from viba_lib.data.catalog import SPLITS, CatalogError
+from viba_lib.data.catalog import SPLITS, CatalogError, split_catalog, validate_catalog
+
+# Table 1 of the paper, by the names of data sets in catalogs. The last three come as tables.
+PAPER_COUNTS = {
+    "faceforensics": 50, "celebdf": 56, "dfdc": 50, "dfd": 50, "fakeavceleb": 46,
+    "avdeepfake1m": 54, "kodf": 48, "youtube": 18, "neighbour-wars": 6,
+}  # fmt: skip
 
 
 def fair_shares(available: Mapping[str, int], total: int) -> dict[str, int]:
@@ -127,3 +133,42 @@ def leaks(frame: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def join_catalogs(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One catalog of several; a video that is in two of them, with one path, is taken once.
+
+    Raises
+    ------
+    CatalogError
+        Two different videos have one id.
+    """
+    joined = pd.concat(frames, ignore_index=True)
+    return validate_catalog(joined.drop_duplicates(["video_id", "path"]))
+
+
+def draw_catalog(
+    frames: Sequence[pd.DataFrame],
+    counts: Mapping[str, int] | None = None,
+    seed: int = 0,
+    together: bool = True,
+) -> pd.DataFrame:
+    """The videos of a study: drawn from several catalogs, and split 70/15/15.
+
+    Parameters
+    ----------
+    counts : videos of each data set; None = all
+    together : keep what is linked on one side of the split (see `linked_groups`); False = at
+        random, as in the paper. Official splits, which know nothing of the other sets, are left.
+
+    Raises
+    ------
+    CatalogError
+        See `join_catalogs`, `sample_catalog` and `split_catalog`.
+    """
+    joined = join_catalogs(frames)
+    drawn = joined if counts is None else sample_catalog(joined, counts, seed)
+    if not together:
+        return split_catalog(drawn, seed=seed)
+    grouped = drawn.assign(group=linked_groups(drawn))
+    return split_catalog(grouped, seed=seed, group="group").drop(columns="group")
