@@ -11,12 +11,10 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +30,8 @@ from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.information import LN2
 from viba_lib.bottleneck.tail import device_of, find_layer
 from viba_lib.errors import VibaError
-from viba_lib.memory import resident
+from viba_lib.files import write_text
+from viba_lib.memory import in_own_process, resident
 from viba_lib.models import flow_vgg11, xception
 from viba_lib.study import DETECTORS, Study, commit
 
@@ -442,6 +441,23 @@ def growth(
         }  # fmt: skip
 
 
+def measurements(
+    subject: Subject, most: int = 0, memory: bool = False, **options: Any
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All that is measured of a subject: "rows" of settings, then "growth" up to `most` frames.
+
+    Parameters
+    ----------
+    most : frames of the largest call; 0 = growth is not measured
+    options : of `measure_subject`
+    """
+    for row in measure_subject(subject, memory=memory, **options):
+        yield "rows", row
+    if most:
+        for row in growth(subject, counts_until(most), memory=memory):
+            yield "growth", row
+
+
 def cost_by_frames(
     study: Study, detector: str, counts: Sequence[int] = (1, 2, 4, 8, 16), settings: str = "fast"
 ) -> pd.DataFrame:
@@ -517,8 +533,7 @@ def peak_memory(subject: Subject, name: str) -> float:
     the resident memory of the process; NaN where the system does not tell.
     """
     given = _default_format(subject) if name == "plain" else subject
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_growth, given, name).result()
+    return in_own_process(_growth, given, name)
 
 
 # ---- the file ------------------------------------------------------------------------------------
@@ -530,10 +545,7 @@ def save_rows(
     rows: Sequence[dict[str, Any]],
     grown: Sequence[dict[str, Any]] = (),
 ) -> None:
-    """Write rows of `measure_subject` and of `growth` as JSON with what they were measured on.
-
-    The file is written aside first and then renamed.
-    """
+    """Write rows of `measure_subject` and of `growth` as JSON with what they were measured on."""
     cuda = study.device.startswith("cuda")
     kind = torch.cuda.get_device_name() if cuda else torch.backends.cpu.get_cpu_capability()
     content = {
@@ -548,7 +560,4 @@ def save_rows(
             for name, found in (("rows", rows), ("growth", grown))
         },
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    aside.replace(path)
+    write_text(path, json.dumps(content, indent=1))

@@ -28,6 +28,7 @@ from bs4 import BeautifulSoup, Tag
 
 from viba_lib.data.sources.packages import KERAS_XCEPTION, STANDARD_FILES
 from viba_lib.errors import VibaError
+from viba_lib.files import write_text
 from viba_lib.profiles import load_profile
 from viba_lib.study import Study
 
@@ -52,10 +53,7 @@ def _write(path: Path, text: str) -> bool:
     """Write aside and rename, unless the file holds that text; Sphinx builds what is newer."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    write_text(path, text)
     return True
 
 

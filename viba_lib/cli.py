@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from viba_lib.errors import VibaError
+from viba_lib.files import write_text
 
 app = typer.Typer(
     help="Information-bottleneck attribution for video.",
@@ -30,10 +31,12 @@ def _say(line: str) -> None:
     Console(stderr=True, highlight=False).print(line, style="dim", markup=False)
 
 
-def _study(profile: str, data_root: Path, results_root: Path, device: str, seed: int) -> Any:
+def _study(
+    profile: str, data_root: Path, results_root: Path, device: str, seed: int, scheduler: str = ""
+) -> Any:
     from viba_lib.study import Study
 
-    return Study(profile, data_root, results_root, device, seed, _say)
+    return Study(profile, data_root, results_root, device, seed, _say, scheduler)
 
 
 @app.command()
@@ -191,8 +194,7 @@ def data_prepare(
     ] = "",
 ) -> None:
     """Find key frames and faces, and write crops and flow maps."""
-    study = _study(profile, data_root, results_root, "cpu", seed)
-    study.scheduler = scheduler
+    study = _study(profile, data_root, results_root, "cpu", seed, scheduler)
     frames, problems = study.frames(), study.problems()
     print(f"{len(frames)} frames of {frames.video_id.nunique()} videos, {len(problems)} problems")
     for row in problems.itertuples():
@@ -225,7 +227,7 @@ def data_card(
             study.catalog(), study.catalog_root(), f"Data set of the profile {profile}",
             study.frames(), study.problems(),
         )  # fmt: skip
-    card.save_card(text, out)
+    write_text(out, text)
     print(f"written to {out}")
 
 
@@ -296,34 +298,24 @@ def bench(
     study = _study(profile, data_root, results_root, device, seed)
     chosen = DETECTORS if detector == "all" else (detector,)
     titles = {"seconds": "s per frame", "ratio": "times plain", "memory": "MiB"}
-    table = Table(*(titles.get(name, name) for name in benchmark.COLUMNS))
-    calls = Table("detector", "layer", "frames in a call", "s in all", "MiB")
-    rows: list[dict[str, Any]] = []
-    grown: list[dict[str, Any]] = []
-    settings: dict[str, Any] = {
-        "runs": 8 if agreement else 0,
-        "repeats": repeats,
-        "plain_steps": plain_steps,
+    tables = {
+        "rows": Table(*(titles.get(name, name) for name in benchmark.COLUMNS)),
+        "growth": Table("detector", "layer", "frames in a call", "s in all", "MiB"),
     }
-    with Live(Group(table, calls) if growth else table, console=Console()):
+    found: dict[str, list[dict[str, Any]]] = {"rows": [], "growth": []}
+    runs = 8 if agreement else 0
+    with Live(Group(*list(tables.values())[: 2 if growth else 1]), console=Console()):
         for subject in benchmark.subjects(study, chosen, layer, frames, untrained):
-            where = f"{subject.detector} at {subject.layer}"
-            for row in benchmark.measure_subject(subject, memory=memory, **settings):
-                rows.append(row)
-                table.add_row(*(_cell(name, row[name]) for name in benchmark.COLUMNS))
-                _say(f"{where}: {row['settings']} is measured")
+            for kind, row in benchmark.measurements(
+                subject, growth, memory, runs=runs, repeats=repeats, plain_steps=plain_steps
+            ):
+                found[kind].append(row)
+                tables[kind].add_row(*(_cell(name, value) for name, value in row.items()))
+                what = row["settings"] if kind == "rows" else f"a call of {row['frames']} frames"
+                _say(f"{subject.detector} at {subject.layer}: {what} is measured")
                 # Row by row, so that an interrupt leaves what was measured.
                 if out is not None:
-                    benchmark.save_rows(out, study, rows, grown)
-            if not growth:
-                continue
-            counts = benchmark.counts_until(growth)
-            for row in benchmark.growth(subject, counts, memory=memory):
-                grown.append(row)
-                calls.add_row(*(_cell(name, value) for name, value in row.items()))
-                _say(f"{where}: a call of {row['frames']} frames is measured")
-                if out is not None:
-                    benchmark.save_rows(out, study, rows, grown)
+                    benchmark.save_rows(out, study, found["rows"], found["growth"])
 
 
 def main() -> None:

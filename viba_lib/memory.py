@@ -1,7 +1,13 @@
 """Memory of this process."""
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 def resident(most: bool = False) -> float:
@@ -14,3 +20,9 @@ def resident(most: bool = False) -> float:
     lines = status.read_text().splitlines() if status.is_file() else []
     found = [line.split()[1] for line in lines if line.startswith(field)]
     return int(found[0]) / 1024 if found else math.nan
+
+
+def in_own_process(function: Callable[..., Result], *arguments: object) -> Result:
+    """Result of a function that runs in a fresh process, whose memory nothing else has touched."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()

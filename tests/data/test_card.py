@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
-from viba_lib.data.card import data_card, save_card
+from viba_lib.data.card import data_card
 from viba_lib.data.catalog import validate_catalog
+from viba_lib.files import write_text
 
 
 @pytest.fixture
@@ -44,5 +45,5 @@ def test_a_preparation_is_counted(catalog, tmp_path):
 
 
 def test_the_file_is_whole(catalog, tmp_path):
-    path = save_card(data_card(catalog, tmp_path), tmp_path / "new" / "card.md")
+    path = write_text(tmp_path / "new" / "card.md", data_card(catalog, tmp_path))
     assert path.read_text().startswith("# Data card") and len(list(path.parent.iterdir())) == 1

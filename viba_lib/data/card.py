@@ -68,16 +68,6 @@ def data_card(
     return "\n\n".join(parts) + "\n"
 
 
-def save_card(text: str, path: str | Path) -> Path:
-    """Write a card, aside first and then renamed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-    return path
-
-
 def _by_split(catalog: pd.DataFrame) -> pd.DataFrame:
     named = catalog.assign(split=catalog.split.where(catalog.split != "", "(none)"))
     found = named.groupby("split").agg(

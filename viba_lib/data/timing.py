@@ -3,9 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from itertools import cycle, islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from viba_lib.data.faces import FaceDetector
 from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.data.preparation import PreparationSettings, prepare_frames, prepare_video
 from viba_lib.errors import VibaError
-from viba_lib.memory import resident
+from viba_lib.memory import in_own_process, resident
 from viba_lib.video import iter_frames, read_video, write_video
 
 
@@ -89,8 +87,7 @@ def preparation_cost(source: Path, settings: PreparationSettings, counts: tuple[
             video = standard_video(source, Path(folder) / f"{count}.mp4", count)
             plain = 0.0
             for way in WAYS:
-                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                    seconds, memory = pool.submit(_run, way, video, settings).result()
+                seconds, memory = in_own_process(_run, way, video, settings)
                 plain = plain or seconds
                 yield {
                     "way": way, "frames": count, "seconds": seconds,

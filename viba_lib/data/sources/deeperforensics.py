@@ -44,10 +44,7 @@ def catalog(root: Path) -> pd.DataFrame:
         if (place / "original_sequences" / "youtube").is_dir():
             real = faceforensics.catalog(place).query("label == 'real'")
             real = real[real.identity.isin(by_target)]
-            real = real.assign(
-                dataset="deeperforensics",
-                split=[official or by_target[i] for official, i in zip(real.split, real.identity,
-                                                                        strict=True)],
-            )  # fmt: skip
+            split = real.split.where(real.split != "", real.identity.map(by_target))
+            real = real.assign(dataset="deeperforensics", split=split)
             return pd.concat([found, real], ignore_index=True)
     return found

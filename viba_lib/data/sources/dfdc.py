@@ -55,10 +55,10 @@ def _part(meta: Path) -> list[dict[str, Any]]:
             continue  # a video without metadata has no label
         # The original may be absent or null, and a named one need not be on disk.
         original = Path(str(facts.get("original") or "")).stem
+        label = _label(facts["label"], meta)
         rows.append(
             row(
-                "dfdc", path, _label(facts["label"], meta),
-                method="dfdc" if _label(facts["label"], meta) == "fake" else "",
+                "dfdc", path, label, method="dfdc" if label == "fake" else "",
                 original=f"dfdc-{original}" if original else "",
                 identity=original or path.stem,
                 split="train" if facts.get("split", "train") == "train" else "",
@@ -68,20 +68,18 @@ def _part(meta: Path) -> list[dict[str, Any]]:
 
 
 def _test(folder: Path) -> list[dict[str, Any]]:
-    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    listed = folder / "labels.csv"
+    table = pd.read_csv(listed, dtype=str)
     if not {"filename", "label"} <= set(table):
-        raise CatalogError(
-            f"{folder / 'labels.csv'} has the columns {list(table)}; expected filename and label"
-        )
+        raise CatalogError(f"{listed} has the columns {list(table)}; expected filename and label")
     labels = dict(zip(table.filename, table.label, strict=True))
-    return [
-        row(
-            "dfdc", path, _label(labels[path.name], folder / "labels.csv"),
-            method="dfdc" if _label(labels[path.name], folder) == "fake" else "",
-            identity=path.stem, split="test",
-        )
-        for path in video_files(folder) if path.name in labels
-    ]  # fmt: skip
+    rows = []
+    for path in video_files(folder):
+        if path.name in labels:
+            label = _label(labels[path.name], listed)
+            method = "dfdc" if label == "fake" else ""
+            rows.append(row("dfdc", path, label, method=method, identity=path.stem, split="test"))
+    return rows
 
 
 def _preview(root: Path) -> list[dict[str, Any]]:
@@ -93,15 +91,15 @@ def _preview(root: Path) -> list[dict[str, Any]]:
         # Not on disk, or a name or a link that leads out of the folder.
         if not path.is_relative_to(home) or path.suffix.lower() != ".mp4" or not path.is_file():
             continue
-        fake = _label(facts.get("label"), root / "dataset.json") == "fake"
+        label = _label(facts.get("label"), root / "dataset.json")
         # method_A/<target>/<target>_<source>_..., original_videos/<person>/...
         folders = Path(name).parts
         identity = folders[1] if len(folders) > 2 else path.stem
         rows.append(
             row(
-                "dfdc", path, "fake" if fake else "real",
+                "dfdc", path, label,
                 video_id="dfdc-" + "-".join(Path(name).with_suffix("").parts),
-                method=folders[0] if fake else "", identity=identity,
+                method=folders[0] if label == "fake" else "", identity=identity,
                 split=facts.get("set", "") if facts.get("set") in ("train", "test") else "",
             )
         )  # fmt: skip
