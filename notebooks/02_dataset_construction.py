@@ -144,8 +144,7 @@ HTML(
 # training, `linked` what hangs together with training by any chain of both.
 
 # %%
-from viba_lib.data.catalog import split_catalog
-from viba_lib.data.sampling import leaks
+from viba_lib.data.splits import leaks, split_catalog
 
 splits = {"at random": split_catalog(catalog, seed=seed), "used here": catalog}
 leak = pd.concat([leaks(s).assign(way=way) for way, s in splits.items()])

@@ -9,8 +9,16 @@ import av
 import numpy as np
 import pytest
 
+from viba_lib import video
 from viba_lib.errors import VibaError
-from viba_lib.video import VideoError, frame_rate, iter_frames, read_video, write_video
+from viba_lib.video import (
+    VideoError,
+    frame_rate,
+    iter_frames,
+    pick_frames,
+    read_video,
+    write_video,
+)
 
 
 @pytest.fixture
@@ -23,11 +31,11 @@ def frames() -> np.ndarray:
 
 
 def test_lossy_round_trip_keeps_size_rate_and_colours(tmp_path: Path, frames: np.ndarray) -> None:
-    video = read_video(write_video(tmp_path / "a.mp4", frames, 12.5, crf=10))
-    assert video.frames.shape == frames.shape and video.frames.dtype == np.uint8
-    assert video.rate == pytest.approx(12.5)
+    film = read_video(write_video(tmp_path / "a.mp4", frames, 12.5, crf=10))
+    assert film.frames.shape == frames.shape and film.frames.dtype == np.uint8
+    assert film.rate == pytest.approx(12.5)
     inner = np.s_[:, 4:-4, 4:28]
-    assert np.abs(video.frames[inner].astype(int) - frames[inner]).mean() < 8
+    assert np.abs(film.frames[inner].astype(int) - frames[inner]).mean() < 8
 
 
 @pytest.mark.parametrize("grey", [True, False])
@@ -93,6 +101,78 @@ def test_bad_files_name_themselves_and_the_remedy(tmp_path: Path, frames: np.nda
         with pytest.raises(VideoError, match=path.name):
             read_video(path)
     assert issubclass(VideoError, VibaError)
+
+
+@pytest.fixture
+def long_film(tmp_path: Path) -> Path:
+    """60 frames of 10 a second, with an entry point every 10 frames and frames out of order."""
+    path = tmp_path / "long.mp4"
+    grey = np.linspace(0, 255, 60).astype(np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.options = {"g": "10", "bf": "2", "crf": "1", "sc_threshold": "0"}
+        for level in grey:
+            frame = np.full((64, 64, 3), level, np.uint8)
+            frame[: level // 4] = 255 - level
+            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("span", [{}, {"start": 1.3}, {"start": 0.5, "end": 4.2}])
+def test_picked_frames_are_those_of_a_whole_decoding(long_film: Path, span: dict) -> None:
+    whole = list(iter_frames(long_film, form="gray", **span))
+    numbers = [0, 1, 7, 20, 21, len(whole) - 1]
+    found = list(pick_frames(long_film, numbers, len(whole), form="gray", **span))
+    assert [n for n, _ in found] == numbers
+    for number, frame in found:
+        np.testing.assert_array_equal(frame, whole[number])
+    assert list(pick_frames(long_film, [], len(whole))) == []
+
+
+def test_few_frames_of_a_film_need_few_to_be_decoded(long_film: Path, monkeypatch) -> None:
+    decoded = []
+    decode = av.container.InputContainer.decode
+
+    class Counting:
+        def __init__(self, container):
+            self.container = container
+
+        def __getattr__(self, name):
+            return getattr(self.container, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.container.close()
+
+        def decode(self, stream):
+            for frame in decode(self.container, stream):
+                decoded.append(frame.pts)
+                yield frame
+
+    real = video._open
+    monkeypatch.setattr(video, "_open", lambda path: Counting(real(path)))
+    assert [n for n, _ in pick_frames(long_film, [3, 52], 60)] == [3, 52]
+    assert len(decoded) <= 8
+
+
+@pytest.mark.parametrize("wrong", ["length", "stamps"])
+def test_misleading_entry_points_cost_time_and_no_frame(
+    long_film: Path, monkeypatch, wrong: str
+) -> None:
+    whole = list(iter_frames(long_film))
+    if wrong == "stamps":
+        stamps, keys = video._entries(long_film, 60, None, None)
+        bad = [*stamps[:30], *(t + 1 for t in stamps[30:])]
+        monkeypatch.setattr(video, "_entries", lambda *args: (bad, keys))
+    found = dict(pick_frames(long_film, [3, 52], 61 if wrong == "length" else 60))
+    assert set(found) == {3, 52}
+    np.testing.assert_array_equal(found[52], whole[52])
 
 
 def test_a_cut_off_stream_gives_the_frames_before_the_break(tmp_path: Path) -> None:

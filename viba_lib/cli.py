@@ -141,8 +141,9 @@ def data_catalog(
     seed: SeedOption = 0,
 ) -> None:
     """List a data set on disk as a catalog, split 70/15/15 by identity where it has no split."""
-    from viba_lib.data.catalog import complete_splits, save_catalog
+    from viba_lib.data.catalog import save_catalog
     from viba_lib.data.sources import read_source
+    from viba_lib.data.splits import complete_splits
 
     found = complete_splits(read_source(source, root), seed)
     save_catalog(found, out)
@@ -167,6 +168,7 @@ def data_draw(
     """Draw the videos of a study from catalogs, balanced, and split them 70/15/15."""
     from viba_lib.data import sampling
     from viba_lib.data.catalog import load_catalog, save_catalog
+    from viba_lib.data.splits import leaks
 
     wanted = dict(sampling.PAPER_COUNTS) if paper else {}
     for text in count or []:
@@ -179,7 +181,7 @@ def data_draw(
     )
     save_catalog(found, out)
     print(found.groupby(["dataset", "split", "label"]).size().to_string())
-    print(sampling.leaks(found).round(3).to_string(index=False))
+    print(leaks(found).round(3).to_string(index=False))
     print(f"{len(found)} videos written to {out}")
 
 

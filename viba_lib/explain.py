@@ -18,13 +18,14 @@ from viba_lib.bottleneck.tail import find_layer
 from viba_lib.data.clips import face_tensor
 from viba_lib.data.faces import NoFaceError
 from viba_lib.data.flow import flow_to_input
-from viba_lib.data.preparation import PreparedClip, prepare_frames
+from viba_lib.data.preparation import frames_between, prepare_frames
+from viba_lib.data.prepared import PreparedClip
 from viba_lib.errors import VibaError
 from viba_lib.models import flow_vgg11, load_weights, xception
 from viba_lib.models.weights import file_sha256
 from viba_lib.overlay import colours, overlay_video, paste_back, poster
 from viba_lib.study import Study
-from viba_lib.video import VideoError, frame_rate, iter_frames
+from viba_lib.video import VideoError, frame_rate, iter_frames, pick_frames
 
 FILES = ("overlay.mp4", "relevance.zarr", "summary.json", "poster.png")
 
@@ -52,8 +53,11 @@ def read_clip(
         raise VideoError(f"{video} has one frame; a flow map needs two: give a longer video")
     indices = np.unique(np.linspace(0, length - 2, min(max_frames, length - 1)).round().astype(int))
     wanted = {int(i) for i in indices} | {int(i) + 1 for i in indices}
-    frames = {i: f for i, f in enumerate(iter_frames(video)) if i in wanted}
-    clip, lost = prepare_frames(frames, indices, study.profile.preparation)
+    frames = dict(pick_frames(video, wanted, length))
+    between = frames_between(video, length)
+    clip, lost = prepare_frames(
+        sorted(frames.items()), indices, study.profile.preparation, between=between
+    )
     if clip is None:
         raise NoFaceError(
             f"no face in any of {len(lost)} frames of {video}; expected a face at least 80 pixels "

@@ -1,10 +1,9 @@
-"""One function over many items: on this machine, or on a Dask cluster by its address."""
+"""One function over many items with Dask: on this machine, or on a cluster by its address."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
-
-from joblib import Parallel, delayed
 
 from viba_lib.errors import VibaError
 
@@ -27,15 +26,16 @@ def each(
     ----------
     function : of one item; it and its results travel between processes, and the files that it
         names must be where the workers see them
-    workers : processes on this machine; without a meaning on a cluster
+    workers : processes on this machine, a Dask cluster of its own; without a meaning where an
+        address is given
     scheduler : address of a Dask scheduler, such as tcp://10.0.0.1:8786; "" = this machine
 
     Yields
     ------
-    (number, result), with a `Failed` as the result of an item whose function raised. On a cluster
-    an item whose worker dies goes to another one, three times (Dask's `allowed-failures`), and is
-    then tried once more when all others are done, with nothing beside it, before it has failed.
-    On one machine a worker that dies ends the run.
+    (number, result), with a `Failed` as the result of an item whose function raised. An item whose
+    worker dies goes to another one, three times (Dask's `allowed-failures`), and is then tried once
+    more when all others are done, with nothing beside it, before it has failed. With one worker and
+    no address all is done in this process.
 
     Raises
     ------
@@ -44,9 +44,19 @@ def each(
     """
     if scheduler:
         yield from _on_cluster(function, items, scheduler)
-        return
-    jobs = (delayed(_numbered)(function, number, item) for number, item in enumerate(items))
-    yield from Parallel(n_jobs=workers, return_as="generator")(jobs)
+    elif min(workers, len(items)) > 1:
+        # Imported here: it takes a second, which one process need not wait for.
+        from distributed import LocalCluster
+
+        with LocalCluster(
+            n_workers=min(workers, len(items)), threads_per_worker=1, dashboard_address=None,
+            # Files that need much memory are one's own to judge; a limit would kill the worker.
+            memory_limit=0, silence_logs=logging.CRITICAL,
+        ) as cluster:  # fmt: skip
+            yield from _on_cluster(function, items, cluster.scheduler_address)
+    else:
+        for number, item in enumerate(items):
+            yield _numbered(function, number, item)
 
 
 def _numbered(function: Callable[[Any], Any], number: int, item: Any) -> tuple[int, Any]:
@@ -65,7 +75,6 @@ def _failed(error: BaseException) -> Failed:
 def _on_cluster(
     function: Callable[[Any], Any], items: Sequence[Any], scheduler: str
 ) -> Iterator[tuple[int, Any]]:
-    # Imported here: it takes a second, which one machine need not wait for.
     from distributed import Client, as_completed
 
     try:

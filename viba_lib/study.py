@@ -28,10 +28,11 @@ from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
 from viba_lib.data.catalog import CLASSES, load_catalog
-from viba_lib.data.clips import ClipStore, FaceBatches, FlowBatches, face_tensor
+from viba_lib.data.clips import FaceBatches, FlowBatches, face_tensor
 from viba_lib.data.flow import flow_to_input, flow_to_rgb, scale_flow
-from viba_lib.data.planted import build_planted
-from viba_lib.data.preparation import PreparedClip, prepare_catalog
+from viba_lib.data.planted_set import build_planted
+from viba_lib.data.preparation import Preparation, account, prepare_catalog
+from viba_lib.data.prepared import ClipStore, PreparedClip
 from viba_lib.data.sources.packages import default_files, fetch
 from viba_lib.errors import VibaError
 from viba_lib.models import flow_vgg11, load_weights, save_weights, xception
@@ -43,6 +44,7 @@ from viba_lib.profiles import DetectorSettings, Profile, load_profile
 
 DETECTORS = ("xception", "flow-vgg11")
 LAYERS = {"xception": XCEPTION_LAYERS, "flow-vgg11": FLOW_LAYERS}
+PREPARED = ("index", "frames", "problems")
 Progress = Callable[[str], None]
 
 
@@ -156,14 +158,15 @@ class Study:
             fetch(files, self.data_root)
             self.progress("planting artefacts")
             build_planted(
-                files, self.data_root, folder, settings.planted, self.seed, self.profile.workers
-            )
+                files, self.data_root, folder, settings.planted, self.seed, self.profile.workers,
+                self.scheduler,
+            )  # fmt: skip
 
         key = [
             settings.model_dump(),
             [f.sha256 for f in files],
             self.seed,
-            _code("data.planted", "data.faces", "video"),
+            _code("data.planted", "data.planted_set", "data.faces", "video"),
         ]
         return self._stage("dataset", key, compute)
 
@@ -193,37 +196,44 @@ class Study:
         key = [
             self._catalog_hash,
             settings.model_dump(),
-            _code("data.preparation", "data.faces", "data.flow", "data.keyframes", "video"),
-        ]
+            self.seed,
+            _code("data.preparation", "data.prepared", "data.tracking", "data.faces", "data.flow",
+                  "data.keyframes", "video"),
+        ]  # fmt: skip
 
         def compute(folder: Path) -> None:
             self.progress("key frames, faces, crops and flow maps")
-            index, problems = prepare_catalog(
+            done = prepare_catalog(
                 self.catalog(), self.catalog_root(), folder, settings, self.profile.workers,
-                self.scheduler,
+                self.scheduler, self.seed,
             )  # fmt: skip
-            index.to_parquet(folder / "index.parquet")
-            problems.to_parquet(folder / "problems.parquet")
+            for name in PREPARED:
+                getattr(done, name).to_parquet(folder / f"{name}.parquet")
 
         return self._stage("prepare", key, compute)
 
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What became of the catalog's videos: index, frames and problems."""
+        return Preparation(
+            **{name: pd.read_parquet(self._prepared / f"{name}.parquet") for name in PREPARED}
+        )
+
     def problems(self) -> pd.DataFrame:
         """Videos and frames that were left out, with the reason."""
-        return pd.read_parquet(self._prepared / "problems.parquet")
+        return self.preparation.problems
+
+    def account(self) -> pd.DataFrame:
+        """Where all videos and frames went, see `viba_lib.data.preparation.account`."""
+        return account(self.catalog(), self.preparation)
 
     @cached_property
     def _frames(self) -> pd.DataFrame:
-        index = pd.read_parquet(self._prepared / "index.parquet")
         catalog = self.catalog()
         keep = ["video_id", "dataset", "label", "method", "identity", "split", "original"]
         keep += [c for c in ("region",) if c in catalog]
-        merged = index.merge(catalog[keep], on="video_id", validate="one_to_one")
-        rows = []
-        for row in merged.to_dict("records"):
-            clip = self._store[row["path"]]
-            for position, frame in enumerate(clip.frame):
-                rows.append({**row, "position": position, "frame": int(frame)})
-        table = pd.DataFrame(rows).drop(columns="frames")
+        kept = self.preparation.frames
+        table = kept.merge(catalog[keep], on="video_id", how="left", validate="many_to_one")
         table["label"] = table.label.map({name: i for i, name in enumerate(CLASSES)})
         return table
 

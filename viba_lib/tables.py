@@ -16,7 +16,7 @@ import xarray as xr
 from viba_lib.baselines import centred_gaussian, grad_cam, random_maps
 from viba_lib.bottleneck.tail import CutModel
 from viba_lib.data.catalog import resolve
-from viba_lib.data.preparation import PreparedClip
+from viba_lib.data.prepared import PreparedClip
 from viba_lib.errors import VibaError
 from viba_lib.evaluation.agreement import (
     REGIONS,

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +50,13 @@ def frame_rate(path: str | Path) -> float:
     return float(rate) if rate else 25.0
 
 
+def _array(frame: av.VideoFrame, form: str, width: int, height: int) -> np.ndarray:
+    array = frame.to_ndarray(format=form, width=width, height=height)
+    # Telephones store pictures as the sensor lies and say how to turn them.
+    turns = round(frame.rotation / 90) % 4
+    return np.rot90(array, turns).copy() if turns else array
+
+
 def iter_frames(
     path: str | Path, start: float | None = None, end: float | None = None, form: str = "rgb24"
 ) -> Iterator[np.ndarray]:
@@ -83,10 +90,7 @@ def iter_frames(
                 count += 1
                 # Some streams change size half-way; the first frame's holds for all.
                 width, height = width or frame.width, height or frame.height
-                array = frame.to_ndarray(format=form, width=width, height=height)
-                # Telephones store pictures as the sensor lies and say how to turn them.
-                turns = round(frame.rotation / 90) % 4
-                yield np.rot90(array, turns).copy() if turns else array
+                yield _array(frame, form, width, height)
         except av.FFmpegError as error:
             if not count:
                 raise VideoError(
@@ -99,6 +103,93 @@ def iter_frames(
             f"{path} has no frames{'' if start is None and end is None else ' in the range'}; "
             "expected at least one: check that the file is whole"
         )
+
+
+def pick_frames(
+    path: str | Path,
+    numbers: Iterable[int],
+    length: int,
+    start: float | None = None,
+    end: float | None = None,
+    form: str = "rgb24",
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Some frames of a video, ascending, without decoding more than they need.
+
+    A frame is decoded from the last entry point of the file before it, so a long film of which a
+    few frames are wanted is not decoded as a whole.
+
+    Parameters
+    ----------
+    numbers : wanted frames, counted from `start`
+    length : number of frames from `start` to `end`, as `iter_frames` gave them
+
+    Yields
+    ------
+    (number, frame), see `iter_frames`.
+    """
+    wanted = sorted(set(numbers))
+    if not wanted:
+        return
+    done = -1
+    entries = _entries(path, length, start, end)
+    if entries is not None:
+        for number, frame in _jumping(path, wanted, *entries, form):
+            done = number
+            yield number, frame
+    # A file whose entry points mislead is decoded from its first frame on.
+    rest = [n for n in wanted if n > done]
+    if rest:
+        for number, frame in enumerate(iter_frames(path, start, end, form)):
+            if number in rest:
+                yield number, frame
+            if number >= rest[-1]:
+                break
+
+
+def _entries(
+    path: str | Path, length: int, start: float | None, end: float | None
+) -> tuple[list[int], list[int]] | None:
+    """Time stamps of the frames from start to end, and of all frames decoding can begin with."""
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        base = stream.time_base
+        packets = [(p.pts, p.is_keyframe) for p in container.demux(stream) if p.size]
+    found = [(pts, key) for pts, key in packets if pts is not None]
+    if base is None or len(found) < len(packets):
+        return None
+    stamps = sorted(pts for pts, _ in found)
+    begin = -np.inf if start is None else start - 1e-6
+    inside = [t for t in stamps if begin <= float(t * base) < (np.inf if end is None else end)]
+    # As many packets as frames, each with a time of its own: a frame's number tells its time.
+    if len(inside) != length or len(set(stamps)) != len(stamps):
+        return None
+    return inside, sorted(pts for pts, key in found if key)
+
+
+def _jumping(
+    path: str | Path, wanted: list[int], stamps: list[int], keys: list[int], form: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The wanted frames, as far as each is found at its time."""
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        frames = container.decode(stream)
+        at = None
+        try:
+            for number in wanted:
+                target = stamps[number]
+                entry = max((key for key in keys if key <= target), default=None)
+                if entry is not None and (at is None or entry > at):
+                    container.seek(entry, stream=stream)
+                for frame in frames:
+                    at = frame.pts
+                    if at is None or at >= target:
+                        break
+                if at != target:
+                    return
+                yield number, _array(frame, form, stream.width, stream.height)
+        except av.FFmpegError:
+            return
 
 
 def read_video(

@@ -9,11 +9,9 @@ import pytest
 from viba_lib.data.catalog import (
     COLUMNS,
     CatalogError,
-    complete_splits,
     load_catalog,
     resolve,
     save_catalog,
-    split_catalog,
     validate_catalog,
 )
 
@@ -105,39 +103,3 @@ def test_paths_stay_inside_the_folder(tmp_path: Path) -> None:
     for path in ("../out/b.mp4", "link/b.mp4"):
         with pytest.raises(CatalogError, match="leads out of"):
             resolve(path, inside)
-
-
-@pytest.mark.parametrize("group", [None, "identity"])
-def test_splits_have_the_papers_shares(catalog: pd.DataFrame, group: str | None) -> None:
-    found = split_catalog(catalog, seed=3, group=group)
-    share = found.split.value_counts(normalize=True)
-    np.testing.assert_allclose(share[["train", "val", "test"]], [0.7, 0.15, 0.15], atol=0.11)
-    pd.testing.assert_frame_equal(found, split_catalog(catalog, seed=3, group=group))
-    if group:
-        assert found.groupby("identity").split.nunique().max() == 1
-
-
-def test_impossible_splits(catalog: pd.DataFrame) -> None:
-    with pytest.raises(CatalogError, match="sum to 1"):
-        split_catalog(catalog, (0.5, 0.1, 0.1))
-    with pytest.raises(CatalogError, match="at least 3 videos with different identity"):
-        split_catalog(catalog.head(4), group="identity")
-
-
-def test_three_people_make_three_splits(catalog: pd.DataFrame) -> None:
-    assert split_catalog(catalog.head(6), group="identity").split.nunique() == 3
-
-
-def test_missing_splits_are_completed_by_identity(catalog: pd.DataFrame) -> None:
-    found = complete_splits(validate_catalog(catalog))
-    assert set(found.split) == {"train", "val", "test"}
-    assert found.groupby("identity").split.nunique().max() == 1
-
-
-def test_official_splits_stay(catalog: pd.DataFrame) -> None:
-    given = validate_catalog(catalog.assign(split=["test"] * 6 + [""] * 14))
-    found = complete_splits(given, seed=1)
-    assert (found.split[:6] == "test").all()
-    assert found.split[6:].value_counts().to_dict() == {"train": 12, "val": 2}
-    assert found.groupby("identity").split.nunique().max() == 1
-    pd.testing.assert_frame_equal(complete_splits(found), found)

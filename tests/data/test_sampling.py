@@ -5,16 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viba_lib.data.catalog import CatalogError, split_catalog, validate_catalog
+from viba_lib.data.catalog import CatalogError, validate_catalog
 from viba_lib.data.sampling import (
     PAPER_COUNTS,
     draw_catalog,
     fair_shares,
     join_catalogs,
-    leaks,
-    linked_groups,
     sample_catalog,
 )
+from viba_lib.data.splits import leaks
 from viba_lib.evaluation.paper import TABLE_1
 
 
@@ -64,32 +63,6 @@ def test_too_few_videos_are_said(faces):
         sample_catalog(faces, {"set": 61})
     with pytest.raises(CatalogError, match="catalog has 0"):
         sample_catalog(faces, {"other": 1})
-
-
-def test_links_are_persons_and_originals():
-    frame = catalog(
-        [
-            ("a", "one", "real", "", "p", ""),
-            ("b", "one", "fake", "m", "q", "a"),  # of person p's video
-            ("c", "one", "fake", "m", "q", ""),  # linked to a through b
-            ("d", "two", "real", "", "p", ""),  # another set's person p
-            ("e", "two", "fake", "m", "", "gone"),  # two fakes of an absent original
-            ("f", "one", "fake", "m", "", "gone"),
-            ("g", "one", "real", "", "", ""),
-        ]
-    )
-    groups = dict(zip(frame.video_id, linked_groups(frame), strict=True))
-    assert groups["a"] == groups["b"] == groups["c"] and groups["e"] == groups["f"]
-    assert len(set(groups.values())) == 4
-
-
-def test_a_random_split_leaks_and_a_linked_one_does_not(faces):
-    random = leaks(split_catalog(faces, seed=0)).set_index("split")
-    assert random.loc["test", "person"] > 0.5 and random.loc["test", "original"] > 0.5
-    assert random.loc["test", "linked"] >= random.loc["test", "person"]
-    kept = split_catalog(faces.assign(group=linked_groups(faces)), seed=0, group="group")
-    assert (leaks(kept)[["person", "original", "linked"]] == 0).all(axis=None)
-    assert kept.split.value_counts().to_dict() == {"train": 42, "val": 9, "test": 9}
 
 
 def test_the_papers_counts_are_those_of_its_table():

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from viba_lib.data.preparation import PreparationSettings, load_clip
+from viba_lib.data.preparation import PreparationSettings
+from viba_lib.data.prepared import load_clip
 from viba_lib.data.timing import WAYS, preparation_cost, standard_video
 from viba_lib.video import read_video
 
@@ -19,8 +20,8 @@ def test_the_film_has_the_length_and_width_asked_for(videos: Path, tmp_path: Pat
 def test_both_ways_prepare_the_same_clip(videos: Path, tmp_path: Path) -> None:
     film = standard_video(videos / "face.mp4", tmp_path / "x.mp4", frames=12)
     for name, way in WAYS.items():
-        way(film, tmp_path / f"{name}.npz", SETTINGS)
-    plain, lean = (load_clip(tmp_path / f"{name}.npz") for name in WAYS)
+        way(film, tmp_path / f"{name}.zarr.zip", SETTINGS)
+    plain, lean = (load_clip(tmp_path / f"{name}.zarr.zip") for name in WAYS)
     for name in ("frame", "faces", "flow", "squares", "landmarks"):
         np.testing.assert_array_equal(getattr(plain, name), getattr(lean, name))
 

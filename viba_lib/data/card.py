@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from viba_lib.data.catalog import resolve
-from viba_lib.data.sampling import leaks
+from viba_lib.data.splits import leaks
 from viba_lib.errors import VibaError
 
 
@@ -46,7 +46,8 @@ def data_card(
         "## Splits",
         _table(_by_split(catalog)),
         "What the held-out splits share with the training split, as shares of their videos: the "
-        "same person, the same original, and any chain of both.",
+        "same person, one who lends or takes a face there, the same original, and any chain of "
+        "persons and originals.",
         _table(leaks(catalog).round(3)),
         "## Files",
         _table(_files(catalog, Path(root))),

@@ -12,9 +12,12 @@ from viba_lib.errors import VibaError
 CLASSES = ("real", "fake")
 SPLITS = ("train", "val", "test")
 REQUIRED = ("video_id", "path", "label")
-TEXT = ("dataset", "method", "identity", "split", "original", "mask_path", "source", "licence")
-COLUMNS = ("dataset", "video_id", "path", "label", "method", "identity", "split", "original",
-           "mask_path", "start", "end", "source", "licence")  # fmt: skip
+# Identity is the person whom one sees; donor the person whose face or expression was put on, '' if
+# none or not known, named as the identities of that data set are.
+TEXT = ("dataset", "method", "identity", "donor", "split", "original", "mask_path", "source",
+        "licence")  # fmt: skip
+COLUMNS = ("dataset", "video_id", "path", "label", "method", "identity", "donor", "split",
+           "original", "mask_path", "start", "end", "source", "licence")  # fmt: skip
 
 
 class CatalogError(VibaError):
@@ -133,66 +136,3 @@ def resolve(path: str, root: str | Path) -> Path:
     if not found.is_relative_to(root.resolve()):
         raise CatalogError(f"path {path!r} leads out of {root}; expected a file inside it")
     return found
-
-
-def split_catalog(
-    frame: pd.DataFrame,
-    fractions: tuple[float, float, float] = (0.70, 0.15, 0.15),
-    seed: int = 0,
-    group: str | None = None,
-) -> pd.DataFrame:
-    """Assign train, val and test at random, as in the paper (70/15/15).
-
-    Parameters
-    ----------
-    group : column whose values must not be in two splits, such as "identity"; None = by video
-
-    Raises
-    ------
-    CatalogError
-        Fractions that do not sum to 1, or too few groups for three splits.
-    """
-    if abs(sum(fractions) - 1) > 1e-6 or min(fractions) <= 0:
-        raise CatalogError(f"fractions {fractions} must be positive and sum to 1")
-    groups = frame[group] if group else frame.index.to_series()
-    if groups.nunique() < 3:
-        raise CatalogError(
-            f"{groups.nunique()} groups cannot be split three ways; expected at least 3 videos"
-            + (f" with different {group}" if group else "")
-        )
-    return frame.assign(split=_deal(groups, dict(zip(SPLITS, fractions, strict=True)), seed))
-
-
-def _deal(groups: pd.Series, shares: dict[str, float], seed: int) -> pd.Series:
-    """Deal groups out at random: at least one to each split, what is left over to the first."""
-    order = np.random.default_rng(seed).permutation(sorted(groups.unique()))
-    first, *others = shares
-    names: list[str] = []
-    for split in others:
-        count = max(1, round(len(order) * shares[split] / sum(shares.values())))
-        names += [split] * min(count, len(order) - len(names) - 1)
-    names += [first] * (len(order) - len(names))
-    return groups.map(dict(zip(order, names, strict=True)))
-
-
-def complete_splits(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Assign a split to the videos that have none, and leave official splits alone.
-
-    Without any split, videos go to train, val and test by `split_catalog`: by identity where at
-    least three are known, so that no person is in two. Where some splits are given, such as
-    Celeb-DF's test list, the other identities are divided among the splits that are not, in the
-    proportion 70/15/15.
-    """
-    frame = frame.reset_index(drop=True)
-    open_rows = frame[frame.split == ""]
-    if open_rows.empty:
-        return frame
-    people = (open_rows.identity != "").all() and open_rows.identity.nunique() >= 3
-    group = "identity" if people else None
-    if len(open_rows) == len(frame):
-        return split_catalog(frame, seed=seed, group=group)
-    shares = {s: f for s, f in zip(SPLITS, (0.70, 0.15, 0.15), strict=True)
-              if not (frame.split == s).any()} or {"train": 1.0}  # fmt: skip
-    split = frame.split.copy()
-    split[open_rows.index] = _deal(open_rows[group or "video_id"], shares, seed)
-    return frame.assign(split=split)

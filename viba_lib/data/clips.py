@@ -6,7 +6,6 @@ stopped and resumed with the same batches, whatever the number of workers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,25 +15,8 @@ from torch.utils.data import Dataset
 
 from viba_lib.data.flow import farneback, flow_to_input, scale_flow
 from viba_lib.data.planted import plant
-from viba_lib.data.preparation import PreparedClip, load_clip
+from viba_lib.data.prepared import ClipStore, PreparedClip
 from viba_lib.errors import VibaError
-
-
-class ClipStore:
-    """Prepared clips by path, each read once and kept."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
-        self._clips: dict[str, PreparedClip] = {}
-
-    def __getstate__(self) -> dict[str, object]:
-        # Another process reads what it needs itself.
-        return {"root": self.root, "_clips": {}}
-
-    def __getitem__(self, path: str) -> PreparedClip:
-        if path not in self._clips:
-            self._clips[path] = load_clip(self.root / path)
-        return self._clips[path]
 
 
 def face_tensor(images: np.ndarray, size: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The default data set: real faces with planted artefacts whose place is known to the pixel.
+"""Planting artefacts whose place is known to the pixel.
 
 Fakes are self-blended (Shiohara & Yamasaki 2022, arXiv:2204.08376): a region of a face is
 altered and blended back onto the *same* face under a soft mask made from the 68 landmarks. No
@@ -6,21 +6,12 @@ identity is put on another. The temporal methods leave each single frame clean a
 the motion of a region, so that a detector of motion has work that a detector of frames cannot do.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
-from joblib import Parallel, delayed
-from pydantic import BaseModel, ConfigDict
 
-from viba_lib.data.catalog import save_catalog
-from viba_lib.data.faces import FaceDetector
-from viba_lib.data.sources.packages import PackagedFile, source_path
 from viba_lib.errors import VibaError
-from viba_lib.video import read_video, write_video
 
 SPATIAL = ("whole_face", "mouth", "eyes_brows", "nose_cheeks", "chin_neck", "blending_edge")
 TEMPORAL = ("jitter", "lag", "freeze")
@@ -34,18 +25,6 @@ _POINTS: dict[str, list[int]] = {
     "nose_cheeks": [1, 2, 3, 28, 31, 32, 33, 34, 35, 13, 14, 15],
     "chin_neck": [*range(4, 13), 57],
 }
-
-
-class PlantedSettings(BaseModel):
-    """How much of the sources is used: lengths in frames, `width` the largest width in pixels."""
-
-    model_config = ConfigDict(extra="forbid")
-    clip_length: int = 16
-    max_clips: int | None = None
-    spatial_per_clip: int = 1
-    temporal_per_clip: int = 1
-    width: int = 640
-    crf: int = 10
 
 
 def region_polygon(points: np.ndarray, region: str) -> np.ndarray:
@@ -136,10 +115,10 @@ def _alter(frame: np.ndarray, points: np.ndarray, look: dict[str, Any]) -> np.nd
         blurred = cv2.GaussianBlur(out, (0, 0), 0.4 + 0.012 * face * look["strength"])
         sharpen = out + (out - blurred) * (0.5 + 1.5 * look["strength"])
         out = blurred if look["sharpness"] == "blur" else np.clip(sharpen, 0, 255)
-    return _move(out, look["move"] * face, look["scale"], points.mean(0))
+    return move(out, look["move"] * face, look["scale"], points.mean(0))
 
 
-def _move(image: np.ndarray, by: np.ndarray, scale: float, centre: np.ndarray) -> np.ndarray:
+def move(image: np.ndarray, by: np.ndarray, scale: float, centre: np.ndarray) -> np.ndarray:
     """Shift an image by `by` pixels (x, y), sub-pixel, and scale it about `centre`."""
     offset = centre * (1 - scale) + by
     matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]], np.float64)
@@ -210,7 +189,7 @@ def _disturb(
         if method == "jitter":
             angle, size = rng.uniform(0, 2 * np.pi), face * rng.uniform(0.010, 0.026)
             by = size * np.array([np.cos(angle), np.sin(angle)])
-            out.append(_move(frames[t].astype(np.float32), by, 1.0, landmarks[t].mean(0)))
+            out.append(move(frames[t].astype(np.float32), by, 1.0, landmarks[t].mean(0)))
             continue
         if method == "lag":
             source = max(0, t - int(rng.choice([1, 3, 5])))
@@ -221,167 +200,3 @@ def _disturb(
         # The held content stays where it was on the screen: the head moves on without it.
         out.append(frames[source].astype(np.float32))
     return out
-
-
-def clip_landmarks(frames: np.ndarray) -> np.ndarray | None:
-    """Landmarks (T, 68, 2) of the largest face, or None where a frame has no face."""
-    detector = FaceDetector()
-    rows = []
-    for frame in frames:
-        box = detector.largest(frame)
-        if box is None:
-            return None
-        rows.append(detector.landmarks(frame, box))
-    points = np.stack(rows)
-    # Landmarks tremble by a pixel from frame to frame; a mask that trembles would be an artefact
-    # of its own in every fake, so they are smoothed along time.
-    kernel = cv2.getGaussianKernel(5, 1.0)[:, 0]
-    padded = np.concatenate([points[:1], points[:1], points, points[-1:], points[-1:]])
-    smooth = sum(w * padded[i : i + len(points)] for i, w in enumerate(kernel))
-    return np.asarray(smooth, np.float32)
-
-
-def sway(frames: np.ndarray, rng: np.random.Generator, amount: float = 0.03) -> np.ndarray:
-    """Let a clip (T, H, W, 3) sway slowly, as a camera in a hand does.
-
-    Some sources sit before a fixed camera so still that a frozen region could not be told from
-    the rest, by anyone. Real clips and fakes sway alike, so swaying itself betrays nothing.
-
-    Parameters
-    ----------
-    amount : largest shift as a share of the frame's height
-    """
-    size = amount * frames.shape[1]
-    times = np.arange(len(frames))
-    path = np.zeros((len(frames), 2))
-    for axis in (0, 1):
-        period, phase = rng.uniform(10, 20), rng.uniform(0, 2 * np.pi)
-        path[:, axis] = size * rng.uniform(0.5, 1) * np.sin(2 * np.pi * times / period + phase)
-    centre = np.zeros(2)
-    moved = [_move(f, by, 1.0, centre) for f, by in zip(frames, path, strict=True)]
-    return np.stack(moved)
-
-
-def _shrink(frames: np.ndarray, width: int) -> np.ndarray:
-    if frames.shape[2] <= width:
-        return frames
-    height = round(frames.shape[1] * width / frames.shape[2] / 2) * 2
-    return np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames])
-
-
-def _build_clip(
-    name: str,
-    frames: np.ndarray,
-    rate: float,
-    file: PackagedFile,
-    methods: Sequence[str],
-    out_dir: Path,
-    settings: PlantedSettings,
-    seed: list[int],
-) -> list[dict[str, Any]]:
-    """Write one real clip and its fakes; return their catalog rows (none without a face)."""
-    cv2.setNumThreads(1)
-    points = clip_landmarks(frames)
-    if points is None:
-        return []
-    base = {
-        "dataset": "planted",
-        "identity": file.identity,
-        "split": file.split,
-        "original": "",
-        "mask_path": "",
-        "start": np.nan,
-        "end": np.nan,
-        "source": f"{file.package} {file.version}: {file.name}",
-        "licence": file.licence,
-        "region": "",
-    }
-    real = {"video_id": name, "path": f"real/{name}.mp4", "label": "real", "method": ""}
-    write_video(out_dir / real["path"], frames, rate, crf=settings.crf)
-    rows = [base | real]
-    for number, method in enumerate(methods):
-        rng = np.random.default_rng([*seed, number])
-        region = str(rng.choice(TEMPORAL_REGIONS)) if method in TEMPORAL else method
-        fakes, masks = plant(frames, points, method, rng, region)
-        fake_id = f"{name}-{method}"
-        fake = {
-            "video_id": fake_id,
-            "path": f"fake/{method}/{fake_id}.mp4",
-            "label": "fake",
-            "method": method,
-            "original": name,
-            "mask_path": f"masks/{fake_id}.mkv",
-            "region": region,
-        }
-        write_video(out_dir / fake["path"], fakes, rate, crf=settings.crf)
-        masks8 = np.round(masks * 255).astype(np.uint8)
-        write_video(out_dir / fake["mask_path"], masks8, rate, lossless=True)
-        rows.append(base | fake)
-    return rows
-
-
-def _source_jobs(
-    file: PackagedFile, number: int, data_root: Path, settings: PlantedSettings, seed: int
-) -> list[tuple[Any, ...]]:
-    """Cut a source into clips of `clip_length` frames and assign methods in turn."""
-    video = read_video(source_path(file, data_root))
-    frames = _shrink(video.frames, settings.width)
-    count = len(frames) // settings.clip_length
-    order = np.random.default_rng([seed, number])
-    spatial, temporal = order.permutation(SPATIAL), order.permutation(TEMPORAL)
-    chosen = np.arange(count)
-    if settings.max_clips and count > settings.max_clips:
-        chosen = np.unique(np.linspace(0, count - 1, settings.max_clips).round().astype(int))
-    jobs = []
-    for turn, index in enumerate(chosen):
-        first = turn * settings.spatial_per_clip
-        methods = [spatial[(first + i) % len(spatial)] for i in range(settings.spatial_per_clip)]
-        first = turn * settings.temporal_per_clip
-        methods += [
-            temporal[(first + i) % len(temporal)] for i in range(settings.temporal_per_clip)
-        ]
-        piece = frames[index * settings.clip_length : (index + 1) * settings.clip_length]
-        piece = sway(piece, np.random.default_rng([seed, number, int(index), 1]))
-        name = f"{Path(file.name).stem}-{index:03d}"
-        jobs.append(
-            (name, piece, video.rate, file, [str(m) for m in methods], [seed, number, int(index)])
-        )
-    return jobs
-
-
-def build_planted(
-    files: Sequence[PackagedFile],
-    data_root: Path,
-    out_dir: Path,
-    settings: PlantedSettings,
-    seed: int = 0,
-    workers: int = 2,
-) -> pd.DataFrame:
-    """Build the planted data set from fetched sources.
-
-    Parameters
-    ----------
-    files : sources, fetched beforehand under `data_root`
-    out_dir : folder that receives `real/`, `fake/<method>/`, `masks/` and `catalog.parquet`
-
-    Returns
-    -------
-    Catalog, one row per video. Splits are those of the sources: no identity is in two of them.
-    """
-    jobs = [
-        job
-        for number, file in enumerate(files)
-        for job in _source_jobs(file, number, data_root, settings, seed)
-    ]
-    built = Parallel(n_jobs=workers)(
-        delayed(_build_clip)(name, frames, rate, file, methods, out_dir, settings, key)
-        for name, frames, rate, file, methods, key in jobs
-    )
-    catalog = pd.DataFrame([row for rows in built for row in rows])
-    if catalog.empty:
-        raise VibaError(
-            f"no face was found in any of {len(jobs)} clips of {len(files)} sources; expected at "
-            "least one talking face: run `viba data verify` to see whether the sources are whole"
-        )
-    save_catalog(catalog, out_dir / "catalog.parquet")
-    return catalog

@@ -1,135 +1,165 @@
 """From a video to what the detectors take: key frames, face crops, flow maps, landmarks."""
 
-import os
 import sys
-import tempfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
 from viba_lib.data.catalog import resolve
-from viba_lib.data.faces import FaceDetector, NoFaceError, crop, square_box, to_crop
+from viba_lib.data.faces import FaceDetector, NoFaceError, Square, crop, square_box, to_crop
 from viba_lib.data.flow import farneback
 from viba_lib.data.keyframes import frame_differences, key_frames
+from viba_lib.data.prepared import SUFFIX, PreparedClip, read_facts, save_clip
+from viba_lib.data.tracking import FaceTrack, Sighting
 from viba_lib.errors import VibaError
 from viba_lib.parallel import Failed, each
-from viba_lib.video import VideoError, iter_frames
+from viba_lib.video import VideoError, iter_frames, pick_frames
+
+# The tracker sees every third frame between two key frames: heads do not move far in a tenth of
+# a second, and it costs as much as decoding.
+STRIDE = 3
+Between = Callable[[int, int], Iterable[np.ndarray]]
 
 
 class PreparationSettings(BaseModel):
-    """Sizes in pixels; `face_scale` is the crop's side over the face box's."""
+    """How a video becomes crops and flow maps.
 
-    model_config = ConfigDict(extra="forbid")
-    face_scale: float = 1.3
-    frames_per_video: int = 6
-    keyframe_threshold: float = 0.3
-    spatial_size: int = 299
-    flow_size: int = 256
-
-
-@dataclass(frozen=True)
-class PreparedClip:
-    """Prepared arrays of one video, N key frames.
-
-    frame (N,) index in the video; faces (N, 299, 299, 3) uint8; pairs (N, 2, 256, 256, 3) uint8,
-    key frame and successor under one box; flow (N, 2, 256, 256) float16 in pixels; landmarks and
-    next_landmarks (N, 68, 2) in units of the crop; masks (N, 299, 299) uint8, planted mask, zero
-    where there is none; squares (N, 3) centre x, centre y and side of the crop in the frame.
+    Sizes are in pixels; `face_scale` is the crop's side over the face box's; where a film has more
+    key frames than `frames_per_video`, `choose` takes some at random, as the paper does for flow,
+    or those with the highest peaks; `face` is the one that is taken of several at first, and then
+    followed; a face that the detector does not see is followed ("track") or left out ("drop").
     """
 
-    frame: np.ndarray
-    faces: np.ndarray
-    pairs: np.ndarray
-    flow: np.ndarray
-    landmarks: np.ndarray
-    next_landmarks: np.ndarray
-    masks: np.ndarray
-    squares: np.ndarray
+    model_config = ConfigDict(extra="forbid")
+    face_scale: float = Field(1.3, gt=0)
+    frames_per_video: int = Field(6, ge=1)
+    keyframe_threshold: float = Field(0.3, ge=0, le=1)
+    choose: Literal["random", "strongest"] = "random"
+    face: Literal["largest", "central"] = "largest"
+    lost: Literal["track", "drop"] = "track"
+    spatial_size: int = Field(299, ge=16)
+    flow_size: int = Field(256, ge=16)
 
 
-def load_clip(path: str | Path) -> PreparedClip:
-    """Read a prepared clip; no pickled object is ever loaded."""
-    with np.load(path, allow_pickle=False) as stored:
-        return PreparedClip(**{name: stored[name] for name in PreparedClip.__dataclass_fields__})
+def frames_between(path: Path, length: int, **span: float | None) -> Between:
+    """Grey frames from one number to another of a video, see `STRIDE` and `pick_frames`."""
 
+    def between(first: int, last: int) -> Iterable[np.ndarray]:
+        numbers = [*range(first, last, STRIDE), last]
+        return (f for _, f in pick_frames(path, numbers, length, form="gray", **span))
 
-def _pick(path: Path, indices: set[int], form: str = "rgb24", **span: Any) -> dict[int, np.ndarray]:
-    """Decode only up to the last wanted frame and keep the wanted ones."""
-    found = {}
-    for number, frame in enumerate(iter_frames(path, form=form, **span)):
-        if number in indices:
-            found[number] = frame
-        if number >= max(indices):
-            break
-    return found
+    return between
 
 
 def prepare_frames(
-    frames: Mapping[int, np.ndarray],
+    frames: Iterable[tuple[int, np.ndarray]],
     indices: np.ndarray,
     settings: PreparationSettings,
     masks: Mapping[int, np.ndarray] | None = None,
-    detector: FaceDetector | None = None,
+    between: Between = lambda first, last: (),
 ) -> tuple[PreparedClip | None, list[int]]:
     """Crops, flow and landmarks of key frames.
 
     Parameters
     ----------
-    frames : key frames and their successors, RGB, by index
+    frames : key frames and their successors, (index, RGB), ascending
     indices : key frames; the successor of `i` is `i + 1`
+    masks : (H, W) by index
+    between : frames from one index to another, for a face that has to be followed
 
     Returns
     -------
     The clip (None if no key frame has a face), and the key frames without a face.
     """
-    detector = detector or FaceDetector()
-    size, flow_size = settings.spatial_size, settings.flow_size
+    track = FaceTrack(prefer=settings.face, bridge=settings.lost == "track")
+    wanted, last = set(map(int, indices)), 0
     rows: list[dict[str, Any]] = []
-    lost = []
-    for index in map(int, indices):
-        first, second = frames[index], frames[index + 1]
-        box = detector.largest(first)
-        if box is None:
-            lost.append(index)
-            continue
-        square = square_box(box, settings.face_scale)
-        pair = np.stack([crop(first, square, flow_size), crop(second, square, flow_size)])
-        mask = None if masks is None else masks.get(index)
-        rows.append(
-            {
-                "frame": index,
-                "faces": crop(first, square, size),
-                "pairs": pair,
-                "flow": farneback(pair[0], pair[1]).transpose(2, 0, 1).astype(np.float16),
-                "landmarks": to_crop(detector.landmarks(first, box), square),
-                "next_landmarks": to_crop(detector.landmarks(second, box), square),
-                "masks": np.zeros((size, size), np.uint8) if mask is None
-                else crop(mask, square, size),
-                "squares": np.array(square, np.float32),
-            }
-        )  # fmt: skip
+    before: tuple[int, np.ndarray, Sighting] | None = None
+    for index, frame in frames:
+        if before is not None and index == before[0] + 1:
+            mask = None if masks is None else masks.get(before[0])
+            rows.append(_arrays(*before, frame, mask, settings, track.detector))
+        before = None
+        if index in wanted:
+            found = track.find(frame, partial(between, last, index))
+            if found is not None:
+                before, last = (index, frame, found), index
+    lost = sorted(wanted - {row["frame"] for row in rows})
     if not rows:
         return None, lost
     return PreparedClip(**{name: np.stack([r[name] for r in rows]) for name in rows[0]}), lost
 
 
-def prepare_video(
-    row: Mapping[str, Any], root: str | Path, out_path: str | Path, settings: PreparationSettings
+def _arrays(
+    index: int,
+    first: np.ndarray,
+    face: Sighting,
+    second: np.ndarray,
+    mask: np.ndarray | None,
+    settings: PreparationSettings,
+    detector: FaceDetector,
 ) -> dict[str, Any]:
-    """Prepare one video of a catalog and write its arrays as one `.npz`.
+    """One frame of a prepared clip, from a key frame and its successor."""
+    size, flow_size = settings.spatial_size, settings.flow_size
+    square: Square = square_box(face.box, settings.face_scale)
+    pair = np.stack([crop(first, square, flow_size), crop(second, square, flow_size)])
+    empty = np.zeros((size, size), np.uint8)
+    return {
+        "frame": index,
+        "faces": crop(first, square, size),
+        "pairs": pair,
+        "flow": farneback(pair[0], pair[1]).transpose(2, 0, 1).astype(np.float16),
+        "landmarks": to_crop(detector.landmarks(first, face.box), square),
+        "next_landmarks": to_crop(detector.landmarks(second, face.box), square),
+        "masks": empty if mask is None else crop(mask, square, size),
+        "squares": np.array(square, np.float32),
+        "tracked": np.uint8(face.tracked),
+    }
+
+
+def choose_frames(
+    differences: np.ndarray, settings: PreparationSettings, video_id: str, seed: int = 0
+) -> tuple[np.ndarray, int]:
+    """Key frames that are prepared, ascending, and how many the film has.
+
+    Parameters
+    ----------
+    differences : (T,), see `frame_differences`
+    video_id, seed : of the choice among more key frames than are wanted
+    """
+    wanted, threshold = settings.frames_per_video, settings.keyframe_threshold
+    found = key_frames(differences, threshold, minimum=0)
+    if len(found) <= wanted or settings.choose == "strongest":
+        return key_frames(differences, threshold, minimum=wanted, maximum=wanted), len(found)
+    # Each video draws for itself, whatever comes before it in the catalog.
+    rng = np.random.default_rng([seed, zlib.crc32(video_id.encode())])
+    chosen = rng.choice(found, wanted, replace=False)
+    return np.sort(chosen), len(found)
+
+
+def prepare_video(
+    row: Mapping[str, Any],
+    root: str | Path,
+    out_path: str | Path,
+    settings: PreparationSettings,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Prepare one video of a catalog and write its arrays, see `prepared`.
 
     Returns
     -------
-    video_id, frames (number kept) and lost (key frames without a face).
+    decoded (number of frames), key_frames (number found), chosen (their indices), lost (of these,
+    the ones without a face).
 
     Raises
     ------
@@ -145,58 +175,73 @@ def prepare_video(
         for name in ("start", "end")
     }
     differences = frame_differences(iter_frames(path, form="gray", **span))
-    if len(differences) < 2:
+    length = len(differences)
+    if length < 2:
         raise VideoError(f"{path} has one frame; a flow map needs two: give a longer video")
-    indices = key_frames(
-        differences,
-        settings.keyframe_threshold,
-        minimum=settings.frames_per_video,
-        maximum=settings.frames_per_video,
-    )
-    wanted = {int(i) for i in indices} | {int(i) + 1 for i in indices}
-    frames = _pick(path, wanted, **span)
+    indices, found = choose_frames(differences, settings, str(row["video_id"]), seed)
+    wanted = sorted({int(i) + step for i in indices for step in (0, 1)})
     masks = None
     if row.get("mask_path"):
-        masks = _pick(resolve(str(row["mask_path"]), root), wanted, form="gray", **span)
-    clip, lost = prepare_frames(frames, indices, settings, masks)
+        mask_path = resolve(str(row["mask_path"]), root)
+        masks = dict(pick_frames(mask_path, map(int, indices), length, form="gray", **span))
+    between = frames_between(path, length, **span)
+    frames = pick_frames(path, wanted, length, **span)
+    clip, lost = prepare_frames(frames, indices, settings, masks, between)
     if clip is None:
         raise NoFaceError(
             f"no face in any of {len(indices)} key frames of {path}; expected a face at least 80 "
             "pixels wide that looks to the camera: choose another video"
         )
-    _save(clip, lost, Path(out_path))
-    return {"video_id": row["video_id"], "frames": len(clip.frame), "lost": lost}
+    facts = {
+        "video_id": str(row["video_id"]), "decoded": length, "key_frames": found,
+        "chosen": indices.tolist(), "lost": lost,
+    }  # fmt: skip
+    save_clip(clip, Path(out_path), facts)
+    return facts
 
 
-def _save(clip: PreparedClip, lost: list[int], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".npz")
-    os.close(handle)
-    try:
-        # With the frames that were lost, so that a resumed run can name them.
-        np.savez(aside, **clip.__dict__, lost=np.array(lost, int))
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+INDEX = ("video_id", "path", "decoded", "key_frames", "chosen", "frames", "tracked")
+PROBLEMS = ("video_id", "stage", "frame", "reason")
 
 
 def _prepare_one(
-    row: dict[str, Any], root: Path, out_dir: Path, settings: PreparationSettings
-) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    row: dict[str, Any], root: Path, out_dir: Path, settings: PreparationSettings, seed: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """One video; an error becomes rows of problems, so that one bad file does not end a run."""
-    name = f"clips/{row['video_id']}.npz"
-    problem = {"video_id": row["video_id"], "stage": "prepare"}
+    name = f"clips/{row['video_id']}{SUFFIX}"
     target = out_dir / name
     if not target.is_file():
         try:
-            prepare_video(row, root, target, settings)
+            prepare_video(row, root, target, settings, seed)
         except VibaError as error:
-            return None, [problem | {"reason": str(error)}]
-    with np.load(target, allow_pickle=False) as stored:
-        count, lost = len(stored["frame"]), stored["lost"].tolist()
-    problems = [problem | {"reason": f"frame {i}: no face"} for i in lost]
-    return {"video_id": row["video_id"], "path": name, "frames": count}, problems
+            return [], [_problem(row, str(error))]
+    facts = read_facts(target)
+    problems = [_problem(row, "no face", frame) for frame in facts["lost"]]
+    base = {"video_id": row["video_id"], "path": name, "decoded": facts["decoded"],
+            "key_frames": facts["key_frames"], "chosen": len(facts["chosen"])}  # fmt: skip
+    pairs = zip(facts["frame"], facts["tracked"], strict=True)
+    return [base | {"frame": f, "tracked": bool(t)} for f, t in pairs], problems
+
+
+def _problem(row: Mapping[str, Any], reason: str, frame: int | None = None) -> dict[str, Any]:
+    return {"video_id": row["video_id"], "stage": "prepare", "frame": frame, "reason": reason}
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What became of a catalog.
+
+    index : one row per prepared video: video_id, path of its arrays under the output folder,
+        decoded (frames), key_frames (found), chosen, frames (kept), tracked (of these, the faces
+        that were followed and not detected)
+    frames : one row per kept frame: video_id, path, position (in the arrays), frame (in the video),
+        tracked
+    problems : video_id, stage, frame (none where the whole video is out), reason
+    """
+
+    index: pd.DataFrame
+    frames: pd.DataFrame
+    problems: pd.DataFrame
 
 
 def prepare_catalog(
@@ -206,20 +251,21 @@ def prepare_catalog(
     settings: PreparationSettings,
     workers: int = 2,
     scheduler: str = "",
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    seed: int = 0,
+) -> Preparation:
     """Prepare every video of a catalog in parallel; finished ones are not done again.
 
     Parameters
     ----------
     workers : processes on this machine
     scheduler : address of a Dask cluster that sees the same folders; "" = this machine
+    seed : of the choice of key frames; the result does not depend on who does the work
 
     Returns
     -------
-    index : video_id, path (of the `.npz`, relative to `out_dir`), frames
-    problems : video_id, stage, reason
-    Both are in the catalog's order, whoever was done first. Every video is in the index or in
-    problems; one whose worker dies each time it is tried is among the latter.
+    Tables in the catalog's order, whoever was done first. Every video is in the index or in
+    problems, and every chosen frame in frames or in problems; one whose worker dies each time it
+    is tried is among the latter.
 
     Raises
     ------
@@ -233,27 +279,58 @@ def prepare_catalog(
         root=Path(root).absolute(),
         out_dir=Path(out_dir).absolute(),
         settings=settings,
+        seed=seed,
     )
     found = each(work, rows, workers, scheduler)
     bar = tqdm(found, total=len(rows), unit="video", disable=not sys.stderr.isatty())
     done = [_outcome(rows[number], result) for number, result in sorted(bar, key=itemgetter(0))]
-    index = pd.DataFrame([row for row, _ in done if row], columns=["video_id", "path", "frames"])
-    problems = pd.DataFrame(
-        [p for _, rows in done for p in rows], columns=["video_id", "stage", "reason"]
-    )
-    if index.empty:
+    problems = pd.DataFrame([p for _, found in done for p in found], columns=list(PROBLEMS))
+    problems["frame"] = problems.frame.astype("Int64")
+    kept = pd.DataFrame([row for frames, _ in done for row in frames])
+    if kept.empty:
         raise VibaError(
             f"none of {len(catalog)} videos could be prepared; the first reason: "
             f"{problems.reason.iloc[0]}"
         )
-    return index, problems
+    per_video = kept.groupby("video_id", sort=False)
+    index = per_video.first().drop(columns=["frame", "tracked"])
+    index = index.assign(frames=per_video.size(), tracked=per_video.tracked.sum()).reset_index()
+    frames = kept[["video_id", "path", "frame", "tracked"]]
+    frames.insert(2, "position", per_video.cumcount())
+    return Preparation(index[list(INDEX)], frames, problems)
 
 
 def _outcome(row: dict[str, Any], result: Any) -> Any:
-    if isinstance(result, Failed):
-        return None, [{"video_id": row["video_id"], "stage": "prepare", "reason": str(result)}]
-    return result
+    return ([], [_problem(row, str(result))]) if isinstance(result, Failed) else result
 
 
-__all__ = ["PreparationSettings", "PreparedClip", "load_clip", "prepare_catalog",
-           "prepare_frames", "prepare_video"]  # fmt: skip
+def account(catalog: pd.DataFrame, prepared: Preparation) -> pd.DataFrame:
+    """Where all videos and frames went: what, number, and what makes up a sum.
+
+    Raises
+    ------
+    VibaError
+        The numbers do not add up: something was dropped without a word.
+    """
+    index, problems = prepared.index, prepared.problems
+    whole = problems[problems.frame.isna()]
+    lost = problems[problems.frame.notna()]
+    counts = {
+        "videos in the catalog": len(catalog),
+        "videos prepared": len(index),
+        "videos left out": whole.video_id.nunique(),
+        "frames decoded in prepared videos": int(index.decoded.sum()),
+        "key frames found in them": int(index.key_frames.sum()),
+        "frames chosen": int(index.chosen.sum()),
+        "frames kept": len(prepared.frames),
+        "of these, faces that were followed": int(prepared.frames.tracked.sum()),
+        "frames left out": len(lost),
+    }
+    videos = counts["videos prepared"] + counts["videos left out"]
+    frames = counts["frames kept"] + counts["frames left out"]
+    if videos != counts["videos in the catalog"] or frames != counts["frames chosen"]:
+        raise VibaError(
+            f"the tables of the preparation do not add up: {counts}; remove its folder under "
+            "results/<profile>/prepare and prepare again"
+        )
+    return pd.DataFrame({"what": list(counts), "number": list(counts.values())})

@@ -1,13 +1,12 @@
-"""Which videos of a catalog are taken, and on which side of the split they may be."""
+"""Which videos of the catalogs are taken for a study."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from viba_lib.data.catalog import SPLITS, CatalogError, split_catalog, validate_catalog
+from viba_lib.data.catalog import CatalogError, validate_catalog
+from viba_lib.data.splits import split_catalog, split_together
 
 # Table 1 of the paper, by the names of data sets in catalogs. The last three come as tables.
 PAPER_COUNTS = {
@@ -77,64 +76,6 @@ def sample_catalog(frame: pd.DataFrame, counts: Mapping[str, int], seed: int = 0
     return frame[frame.video_id.isin(chosen)].reset_index(drop=True)
 
 
-def linked_groups(frame: pd.DataFrame) -> pd.Series:
-    """Number of the group that each video belongs to: videos that must not be parted by a split.
-
-    Two videos are linked where they show one person of one data set, where one is the original of
-    the other, or where they have one original; a group is all that hangs together by such links.
-    """
-    ids = {name: n for n, name in enumerate(frame.video_id)}
-    nodes = len(ids)
-    known: dict[tuple[str, str], int] = {}
-    edges = []
-    for place, row in enumerate(frame[["dataset", "identity", "original"]].itertuples(index=False)):
-        if row.identity:
-            edges.append((place, known.setdefault((row.dataset, row.identity), nodes + len(known))))
-        if row.original in ids:
-            edges.append((place, ids[row.original]))
-        elif row.original:
-            # An original that is not in the catalog links the fakes that were made of it.
-            edges.append((place, known.setdefault(("", row.original), nodes + len(known))))
-    size = nodes + len(known)
-    ends = np.array(edges, int).reshape(-1, 2)
-    graph = coo_array((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(size, size))
-    _, groups = connected_components(graph, directed=False)
-    return pd.Series(groups[:nodes], index=frame.index, name="group")
-
-
-def leaks(frame: pd.DataFrame) -> pd.DataFrame:
-    """What the held-out splits share with the training split.
-
-    Parameters
-    ----------
-    frame : catalog with splits
-
-    Returns
-    -------
-    One row per held-out split: split, videos, person (share of its videos whose person is also in
-    training), original (share whose original, or another fake of it, is also in training), linked
-    (share that hangs together with a training video by any chain of both).
-    """
-    groups = linked_groups(frame)
-    person = frame.dataset + "\n" + frame.identity
-    source = frame.original.where(frame.original != "", frame.video_id)
-    train = frame.split == "train"
-    rows = []
-    for split in SPLITS[1:]:
-        held = frame.split == split
-        same_person = person[held].isin(person[train]) & (frame.identity[held] != "")
-        rows.append(
-            {
-                "split": split,
-                "videos": int(held.sum()),
-                "person": float(same_person.mean()),
-                "original": float(source[held].isin(source[train]).mean()),
-                "linked": float(groups[held].isin(groups[train]).mean()),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
 def join_catalogs(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """One catalog of several; a video that is in two of them, with one path, is taken once.
 
@@ -158,7 +99,7 @@ def draw_catalog(
     Parameters
     ----------
     counts : videos of each data set; None = all
-    together : keep what is linked on one side of the split (see `linked_groups`); False = at
+    together : keep what is linked on one side of the split (see `split_together`); False = at
         random, as in the paper. Official splits, which know nothing of the other sets, are left.
 
     Raises
@@ -168,7 +109,4 @@ def draw_catalog(
     """
     joined = join_catalogs(frames)
     drawn = joined if counts is None else sample_catalog(joined, counts, seed)
-    if not together:
-        return split_catalog(drawn, seed=seed)
-    grouped = drawn.assign(group=linked_groups(drawn))
-    return split_catalog(grouped, seed=seed, group="group").drop(columns="group")
+    return split_together(drawn, seed=seed) if together else split_catalog(drawn, seed=seed)

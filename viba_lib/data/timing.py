@@ -11,8 +11,14 @@ import cv2
 import numpy as np
 
 from viba_lib.data.faces import FaceDetector
-from viba_lib.data.keyframes import frame_differences, key_frames
-from viba_lib.data.preparation import PreparationSettings, prepare_frames, prepare_video
+from viba_lib.data.keyframes import frame_differences
+from viba_lib.data.preparation import (
+    PreparationSettings,
+    choose_frames,
+    prepare_frames,
+    prepare_video,
+)
+from viba_lib.data.prepared import SUFFIX, save_clip
 from viba_lib.errors import VibaError
 from viba_lib.memory import in_own_process, resident
 from viba_lib.video import iter_frames, read_video, write_video
@@ -37,17 +43,15 @@ def standard_video(source: Path, out: Path, frames: int = 300, width: int = 640)
 def prepare_plain(video: Path, out: Path, settings: PreparationSettings) -> None:
     """The straightforward way: all frames in memory, faces looked for in each of them."""
     frames = read_video(video).frames
+    chosen, found = choose_frames(frame_differences(frames), settings, "x")
     detector = FaceDetector()
-    for frame in frames:
-        detector.largest(frame)
-    wanted = settings.frames_per_video
-    chosen = key_frames(
-        frame_differences(frames), settings.keyframe_threshold, minimum=wanted, maximum=wanted
-    )
-    clip, _ = prepare_frames(dict(enumerate(frames)), chosen, settings, detector=detector)
+    # Each frame once: those that are chosen follow below.
+    for index in sorted(set(range(len(frames))) - set(chosen.tolist())):
+        detector.largest(frames[index])
+    clip, lost = prepare_frames(enumerate(frames), chosen, settings)
     if clip is None:
         raise VibaError(f"no face in the key frames of {video}; expected a film with a face")
-    np.savez(out, **clip.__dict__)
+    save_clip(clip, out, {"chosen": chosen.tolist(), "lost": lost, "key_frames": found})
 
 
 def prepare_lean(video: Path, out: Path, settings: PreparationSettings) -> None:
@@ -68,7 +72,7 @@ def _run(way: str, video: Path, settings: PreparationSettings) -> tuple[float, f
     before = resident()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        WAYS[way](video, Path(folder) / "clip.npz", settings)
+        WAYS[way](video, Path(folder) / f"clip{SUFFIX}", settings)
     seconds = time.perf_counter() - start
     return seconds, resident(most=True) - before
 

@@ -7,7 +7,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from viba_lib.data.planted import METHODS, PlantedSettings
+from viba_lib.data.planted import METHODS
+from viba_lib.data.planted_set import PlantedSettings
 from viba_lib.data.preparation import PreparationSettings
 from viba_lib.errors import VibaError
 from viba_lib.models.training import TrainingSettings
