@@ -138,7 +138,10 @@ def test_staging_writes_only_what_changed(tmp_path):
     times = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
     (tmp_path / "book" / "old.md").unlink()
     (tmp_path / "book" / "index.md").write_text("# Hello again")
-    book.stage([executed], tmp_path)
+    card = tmp_path / "card.md"
+    card.write_text("# Card")
+    book.stage([executed], tmp_path, {"book/data_card.md": card})
+    assert (folder / "book" / "data_card.md").read_text() == "# Card"
     assert (folder / "book" / "index.md").read_text() == "# Hello again"
     assert not (folder / "book" / "old.md").exists()
     assert (folder / "notebooks" / "01_one.ipynb").stat().st_mtime_ns == times[

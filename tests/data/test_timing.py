@@ -6,7 +6,7 @@ import numpy as np
 
 from viba_lib.data.preparation import PreparationSettings
 from viba_lib.data.prepared import load_clip
-from viba_lib.data.timing import WAYS, preparation_cost, standard_video
+from viba_lib.data.timing import WAYS, catalog_cost, preparation_cost, standard_video
 from viba_lib.video import read_video
 
 SETTINGS = PreparationSettings(frames_per_video=2, spatial_size=99, flow_size=64)
@@ -30,3 +30,7 @@ def test_rows_tell_what_each_way_took(videos: Path) -> None:
     plain, lean = preparation_cost(videos / "face.mp4", SETTINGS, (12,))
     assert plain["way"] == "plain" and plain["ratio"] == 1.0
     assert lean["ratio"] == plain["seconds"] / lean["seconds"] and not lean["memory"] < 0
+
+
+def test_a_large_set_is_listed_in_time_that_its_size_sets() -> None:
+    assert 0 < catalog_cost(3000) < 60

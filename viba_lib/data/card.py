@@ -19,7 +19,8 @@ def data_card(
     catalog: pd.DataFrame,
     root: str | Path,
     title: str = "Data card",
-    frames: pd.DataFrame | None = None,
+    note: str = "",
+    counts: pd.DataFrame | None = None,
     problems: pd.DataFrame | None = None,
 ) -> str:
     """Markdown page about a catalog.
@@ -28,21 +29,23 @@ def data_card(
     ----------
     catalog : one row per video
     root : folder that its paths are relative to, for the sizes of files
-    frames, problems : of a preparation (one row per frame; video_id, stage, reason), where it ran
+    note : a sentence about the run, under the title
+    counts, problems : of a preparation, where it ran: what and number (see `preparation.account`);
+        video_id, stage, frame, reason
 
     Returns
     -------
     Markdown. What stands in the catalog is escaped.
     """
     kinds = catalog.assign(method=catalog.method.where(catalog.method != "", "-"))
-    counts = kinds.groupby(["dataset", "label", "method"]).size().rename("videos").reset_index()
+    videos = kinds.groupby(["dataset", "label", "method"]).size().rename("videos").reset_index()
     people = catalog[catalog.identity != ""].drop_duplicates(["dataset", "identity"])
     parts = [
         f"# {_text(title)}",
         f"{len(catalog)} videos of {catalog.dataset.nunique()} data set(s), "
         f"{len(people)} known identities.",
         "## What it holds",
-        _table(counts),
+        _table(videos),
         "## Splits",
         _table(_by_split(catalog)),
         "What the held-out splits share with the training split, as shares of their videos: the "
@@ -56,13 +59,10 @@ def data_card(
         "## Known gaps and biases",
         _list(_biases(catalog)),
     ]
-    if frames is not None:
-        prepared = frames.groupby("video_id").size()
-        parts += [
-            "## Preparation",
-            f"{len(frames)} frames of {len(prepared)} videos were prepared, "
-            f"{prepared.min()} to {prepared.max()} of each.",
-        ]
+    if note:
+        parts.insert(1, f"Made from {_text(note)}.")
+    if counts is not None:
+        parts += ["## Preparation", _table(counts)]
     if problems is not None:
         reasons = problems.groupby(["stage", "reason"]).size().rename("rows").reset_index()
         parts.append(_table(reasons) if len(reasons) else "Nothing was left out.")

@@ -1,5 +1,6 @@
-"""What preparing a video costs, beside the straightforward way of doing it."""
+"""What preparing a video costs beside the straightforward way, and what listing files costs."""
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from viba_lib.data.catalog import save_catalog
 from viba_lib.data.faces import FaceDetector
 from viba_lib.data.keyframes import frame_differences
 from viba_lib.data.preparation import (
@@ -19,6 +21,8 @@ from viba_lib.data.preparation import (
     prepare_video,
 )
 from viba_lib.data.prepared import SUFFIX, save_clip
+from viba_lib.data.sources import read_source
+from viba_lib.data.splits import complete_splits
 from viba_lib.errors import VibaError
 from viba_lib.memory import in_own_process, resident
 from viba_lib.video import iter_frames, read_video, write_video
@@ -97,3 +101,27 @@ def preparation_cost(source: Path, settings: PreparationSettings, counts: tuple[
                     "way": way, "frames": count, "seconds": seconds,
                     "ratio": plain / seconds, "memory": memory,
                 }  # fmt: skip
+
+
+def catalog_cost(files: int) -> float:
+    """Seconds to list, split and write a data set of so many files.
+
+    The files are empty and lie as those of DFDC do, 2,000 to a folder, half of them fakes.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for part in range(0, files, 2000):
+            folder = root / "train" / f"dfdc_train_part_{part // 2000}"
+            folder.mkdir(parents=True)
+            entries: dict[str, dict[str, str]] = {}
+            for number in range(part, min(part + 2000, files), 2):
+                real, fake = f"r{number}.mp4", f"f{number}.mp4"
+                entries[real] = {"label": "REAL", "split": "train"}
+                entries[fake] = {"label": "FAKE", "split": "train", "original": real}
+            for video in entries:
+                (folder / video).touch()
+            (folder / "metadata.json").write_text(json.dumps(entries))
+        start = time.perf_counter()
+        found = complete_splits(read_source("dfdc", root))
+        save_catalog(found, root / "catalog.parquet")
+        return time.perf_counter() - start

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from viba_lib.data.catalog import CatalogError
-from viba_lib.data.sources.layout import checked, read_json, row
+from viba_lib.data.sources.layout import all_video_files, checked, name_key, read_json, row
 
 SPLITS = ("train", "val")
 FAKE_PICTURE = ("both_modified", "visual_modified")
@@ -27,12 +27,13 @@ def catalog(root: Path) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for split in SPLITS:
         folder = (root / split).resolve()
-        for facts in _facts(root, split):
-            name = str(facts.get("file", ""))
-            path = (folder / name).resolve()
-            # A name is only read where it stays in the folder.
-            if name and path.is_relative_to(folder) and path.is_file():
-                rows += _rows(path, folder, split, facts)
+        videos = all_video_files(root / split, root)
+        there = {name_key(path.relative_to(folder).as_posix()): path for path in videos}
+        for facts in _facts(root, split) if there else []:
+            name = name_key(str(facts.get("file", "")))
+            # Names of what is not on disk, or not in the folder, are passed over.
+            if name in there:
+                rows += _rows(there[name], Path(name), split, facts)
     return checked(rows, root, "train_metadata.json and train/<file>.mp4")
 
 
@@ -44,7 +45,7 @@ def _facts(root: Path, split: str) -> list[dict[str, Any]]:
     else:
         folder = root / f"{split}_metadata"
         place = folder if folder.is_dir() else root / split
-        files = sorted(p for p in place.rglob("*.json") if not p.name.startswith("._"))
+        files = sorted(p for p in place.rglob("*.json") if not p.name.startswith("."))
         found = [_named(read_json(p, dict, said), p, place) for p in files]
     if not all(isinstance(facts, dict) for facts in found):
         raise CatalogError(f"{whole} holds entries that are no objects; expected {said}")
@@ -56,20 +57,19 @@ def _named(facts: dict[str, Any], path: Path, place: Path) -> dict[str, Any]:
     return {"file": path.relative_to(place).with_suffix(".mp4").as_posix()} | facts
 
 
-def _rows(path: Path, folder: Path, split: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(path: Path, name: Path, split: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
     # Spelled with a hyphen and with an underscore.
     kind = str(facts.get("modify_type", "real")).replace("-", "_")
-    name = "avdeepfake1m-" + "-".join(path.relative_to(folder).with_suffix("").parts)
-    original = str(facts.get("original") or "")
+    video_id = _id(name)
+    original = name_key(str(facts.get("original") or ""))
     # <speaker>/<film>/<piece>/<version>.mp4
-    speaker = path.relative_to(folder).parts[0] if path.parent != folder else ""
+    speaker = name.parts[0] if len(name.parts) > 1 else ""
     common: dict[str, Any] = {
         "split": split, "identity": speaker, "audio": "fake" if _heard(facts, kind) else "real",
-        "original": "avdeepfake1m-" + "-".join(Path(original).with_suffix("").parts)
-        if original else "",
+        "original": _id(Path(original)) if original else "",
     }  # fmt: skip
     if kind not in FAKE_PICTURE:
-        return [row("avdeepfake1m", path, "real", video_id=name, **common)]
+        return [row("avdeepfake1m", path, "real", video_id=video_id, **common)]
     pieces = facts.get("visual_fake_segments", facts.get("fake_segments")) or []
     try:
         times = [(float(start), float(end)) for start, end in pieces]
@@ -79,11 +79,15 @@ def _rows(path: Path, folder: Path, split: str, facts: dict[str, Any]) -> list[d
         ) from error
     return [
         row(
-            "avdeepfake1m", path, "fake", video_id=f"{name}@{start:g}", method=kind,
+            "avdeepfake1m", path, "fake", video_id=f"{video_id}@{start:g}", method=kind,
             start=start, end=end, **common,
         )
         for start, end in times if end > start
     ]  # fmt: skip
+
+
+def _id(name: Path) -> str:
+    return "avdeepfake1m-" + "-".join(name.with_suffix("").parts)
 
 
 def _heard(facts: dict[str, Any], kind: str) -> bool:

@@ -1,5 +1,6 @@
 """DeeperForensics-1.0 (Jiang et al. 2020)."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -21,30 +22,44 @@ def catalog(root: Path) -> pd.DataFrame:
     CatalogError
         No fake is there.
     """
-    splits: dict[str, str] = {}
-    for split in ("train", "val", "test"):
-        listed = root / "lists" / "splits" / f"{split}.txt"
-        lines = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
-        splits |= {Path(line).stem: split for line in lines}
+    splits = _splits(root)
     rows = []
     folder = root / "manipulated_videos"
     for kind in sorted(folder.iterdir()) if folder.is_dir() else []:
-        for path in video_files(kind):
-            target = path.stem.split("_")[0]
+        for path in video_files(kind, root):
+            target, _, actor = path.stem.partition("_")
             rows.append(
                 row(
-                    "deeperforensics", path, "fake", method=kind.name, identity=target,
-                    video_id=f"deeperforensics-{kind.name}-{path.stem}",
+                    "deeperforensics", path, "fake", method=kind.name, identity=target, donor=actor,
+                    video_id=f"deeperforensics-{kind.name}-{path.stem}", compression="",
                     original=f"faceforensics-real-{target}", split=splits.get(path.stem, ""),
                 )
             )  # fmt: skip
-    found = checked(rows, root, "manipulated_videos/end_to_end/000_M101.mp4")
-    by_target = dict(zip(found.identity, found.split, strict=True))
-    for place in (root, root.parent, root.parent / "FaceForensics++"):
-        if (place / "original_sequences" / "youtube").is_dir():
+    fakes = checked(rows, root, "manipulated_videos/end_to_end/000_M101.mp4")
+    return pd.concat([fakes, *_originals(root, fakes)], ignore_index=True)
+
+
+def _splits(root: Path) -> dict[str, str]:
+    """Official split of each fake, by its name without the suffix."""
+    found: dict[str, str] = {}
+    for split in ("train", "val", "test"):
+        listed = root / "lists" / "splits" / f"{split}.txt"
+        lines = listed.read_text(encoding="utf-8-sig").split() if listed.is_file() else []
+        found |= {Path(line).stem: split for line in lines}
+    return found
+
+
+def _originals(root: Path, fakes: pd.DataFrame) -> list[pd.DataFrame]:
+    """Films of FaceForensics++ that the fakes were made from, with the splits of the fakes."""
+    # Not root.parent, which of "." is "." again.
+    above = Path(os.path.abspath(root)).parent
+    for place in (root, above, above / "FaceForensics++"):
+        if faceforensics.has_originals(place):
+            # A target may also have fakes that no list names: its split is the one that is given.
+            given = fakes.sort_values("split").drop_duplicates("identity", keep="last")
+            by_target = dict(zip(given.identity, given.split, strict=True))
             real = faceforensics.catalog(place).query("label == 'real'")
             real = real[real.identity.isin(by_target)]
             split = real.split.where(real.split != "", real.identity.map(by_target))
-            real = real.assign(dataset="deeperforensics", split=split)
-            return pd.concat([found, real], ignore_index=True)
-    return found
+            return [real.assign(dataset="deeperforensics", split=split)]
+    return []

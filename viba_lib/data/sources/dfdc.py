@@ -6,7 +6,15 @@ from typing import Any
 import pandas as pd
 
 from viba_lib.data.catalog import CatalogError
-from viba_lib.data.sources.layout import checked, read_json, row, video_files
+from viba_lib.data.sources.layout import (
+    all_video_files,
+    checked,
+    name_key,
+    read_csv,
+    read_json,
+    row,
+    video_files,
+)
 
 EXPECTED = (
     "train/dfdc_train_part_0/metadata.json beside its videos, test/labels.csv, or dataset.json of "
@@ -30,9 +38,9 @@ def catalog(root: Path) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for meta in sorted({*root.glob("metadata.json"), *root.glob("*/metadata.json"),
                         *root.glob("train/*/metadata.json")}):  # fmt: skip
-        rows += _part(meta)
+        rows += _part(meta, root)
     if (root / "test" / "labels.csv").is_file():
-        rows += _test(root / "test")
+        rows += _test(root / "test", root)
     if (root / "dataset.json").is_file():
         rows += _preview(root)
     return checked(rows, root, EXPECTED)
@@ -45,62 +53,73 @@ def _label(value: Any, where: Path) -> str:
     return label
 
 
-def _part(meta: Path) -> list[dict[str, Any]]:
+def _part(meta: Path, root: Path) -> list[dict[str, Any]]:
+    videos = video_files(meta.parent, root)
+    if not videos:
+        return []  # nor are the metadata of a folder read that is a link out
     said = 'entries such as {"x.mp4": {"label": "FAKE", "original": "y.mp4"}}'
-    content = read_json(meta, dict, said)
+    content = {name_key(name): facts for name, facts in read_json(meta, dict, said).items()}
     rows = []
-    for path in video_files(meta.parent):
-        facts = content.get(path.name)
+    for path in videos:
+        name = name_key(path.name)
+        facts = content.get(name)
         if not isinstance(facts, dict) or "label" not in facts:
             continue  # a video without metadata has no label
         # The original may be absent or null, and a named one need not be on disk.
-        original = Path(str(facts.get("original") or "")).stem
+        original = Path(name_key(str(facts.get("original") or ""))).stem
         label = _label(facts["label"], meta)
         rows.append(
             row(
-                "dfdc", path, label, method="dfdc" if label == "fake" else "",
+                "dfdc", path, label, video_id=f"dfdc-{Path(name).stem}",
+                method="dfdc" if label == "fake" else "",
                 original=f"dfdc-{original}" if original else "",
-                identity=original or path.stem,
+                identity=original or Path(name).stem,
                 split="train" if facts.get("split", "train") == "train" else "",
             )
         )  # fmt: skip
     return rows
 
 
-def _test(folder: Path) -> list[dict[str, Any]]:
+def _test(folder: Path, root: Path) -> list[dict[str, Any]]:
     listed = folder / "labels.csv"
-    table = pd.read_csv(listed, dtype=str)
-    if not {"filename", "label"} <= set(table):
-        raise CatalogError(f"{listed} has the columns {list(table)}; expected filename and label")
-    labels = dict(zip(table.filename, table.label, strict=True))
+    table = read_csv(listed, ("filename", "label"))
+    labels = dict(zip(table.filename.map(name_key), table.label, strict=True))
     rows = []
-    for path in video_files(folder):
-        if path.name in labels:
-            label = _label(labels[path.name], listed)
+    for path in video_files(folder, root):
+        if name_key(path.name) in labels:
+            label = _label(labels[name_key(path.name)], listed)
             method = "dfdc" if label == "fake" else ""
             rows.append(row("dfdc", path, label, method=method, identity=path.stem, split="test"))
     return rows
 
 
 def _preview(root: Path) -> list[dict[str, Any]]:
-    content = read_json(root / "dataset.json", dict, "entries with label and set, keyed by path")
+    listed = root / "dataset.json"
+    content = read_json(listed, dict, "entries with label and set, keyed by path")
+    facts_of = {name_key(name): facts for name, facts in content.items()}
     rows = []
-    home = root.resolve()
-    for name, facts in sorted(content.items()):
-        path = (home / name).resolve()
-        # Not on disk, or a name or a link that leads out of the folder.
-        if not path.is_relative_to(home) or path.suffix.lower() != ".mp4" or not path.is_file():
-            continue
-        label = _label(facts.get("label"), root / "dataset.json")
-        # method_A/<target>/<target>_<source>_..., original_videos/<person>/...
-        folders = Path(name).parts
-        identity = folders[1] if len(folders) > 2 else path.stem
-        rows.append(
-            row(
-                "dfdc", path, label,
-                video_id="dfdc-" + "-".join(Path(name).with_suffix("").parts),
-                method=folders[0] if label == "fake" else "", identity=identity,
-                split=facts.get("set", "") if facts.get("set") in ("train", "test") else "",
-            )
-        )  # fmt: skip
+    for path in all_video_files(root):
+        name = name_key(path.relative_to(root.resolve()).as_posix())
+        if name in facts_of:
+            rows.append(_preview_row(path, Path(name), facts_of[name], listed))
     return rows
+
+
+def _preview_row(path: Path, name: Path, facts: Any, listed: Path) -> dict[str, Any]:
+    """Row of method_A/<target>/<target>_<source>_... or original_videos/<person>/..."""
+    if not isinstance(facts, dict):
+        raise CatalogError(f"{listed} says {facts!r} of {name}; expected an object with label")
+    label = _label(facts.get("label"), listed)
+    identity = name.parts[1] if len(name.parts) > 2 else name.stem
+    return row(
+        "dfdc", path, label, video_id="dfdc-" + "-".join(name.with_suffix("").parts),
+        method=name.parts[0] if label == "fake" else "", identity=identity,
+        donor=_donor(name.stem, identity) if label == "fake" else "",
+        split=facts["set"] if facts.get("set") in ("train", "test") else "",
+    )  # fmt: skip
+
+
+def _donor(name: str, target: str) -> str:
+    """The source of `<target>_<source>_...`, as far as the name shows it: people are numbers."""
+    first, *rest = name.split("_")
+    return rest[0] if first == target and len(rest) > 1 and rest[0].isdecimal() else ""

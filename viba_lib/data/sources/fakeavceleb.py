@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from viba_lib.data.catalog import CatalogError
-from viba_lib.data.sources.layout import all_video_files, checked, row
+from viba_lib.data.sources.layout import all_video_files, checked, name_key, read_csv, row
 
 # Fake sound alone is real to a detector of pictures.
 LABELS = {
@@ -15,10 +14,12 @@ LABELS = {
     "FakeVideo-RealAudio": "fake",
     "FakeVideo-FakeAudio": "fake",
 }
+# wav2lip moves the lips of a face and puts on no other one.
+FACE_SWAPS = ("faceswap", "fsgan")
 
 
 def catalog(root: Path) -> pd.DataFrame:
-    """Videos in the four folders, with method and identity from meta_data.csv where it is there.
+    """Videos in the four folders, with method and donor from meta_data.csv where it is there.
 
     Raises
     ------
@@ -26,17 +27,18 @@ def catalog(root: Path) -> pd.DataFrame:
         None of the four folders has a video, or the table has other columns.
     """
     home = next((p for p in (root, *sorted(root.glob("FakeAVCeleb*"))) if _has_folders(p)), root)
-    methods = _methods(home / "meta_data.csv")
+    facts = _facts(home / "meta_data.csv")
     rows: list[dict[str, Any]] = []
     for folder, label in LABELS.items():
-        for path in all_video_files(home / folder):
-            parts = path.relative_to(home.resolve()).with_suffix("").parts
-            place = "/".join(parts[:-1])
+        for path in all_video_files(home / folder, root):
+            name = Path(folder, path.relative_to((home / folder).resolve()))
+            known = facts.get(name_key(name.as_posix()), {"method": folder})
             rows.append(
                 row(
-                    "fakeavceleb", path, label, video_id="fakeavceleb-" + "-".join(parts),
-                    method=methods.get((place, path.name), folder) if label == "fake" else "",
-                    identity=path.parent.name, audio="fake" if "FakeAudio" in folder else "real",
+                    "fakeavceleb", path, label, identity=path.parent.name,
+                    video_id="fakeavceleb-" + "-".join(name.with_suffix("").parts),
+                    audio="fake" if "FakeAudio" in folder else "real",
+                    **(known if label == "fake" else {}),
                 )
             )  # fmt: skip
     return checked(rows, root, "RealVideo-RealAudio/African/men/id00076/00109.mp4")
@@ -46,15 +48,17 @@ def _has_folders(place: Path) -> bool:
     return any((place / name).is_dir() for name in LABELS)
 
 
-def _methods(path: Path) -> dict[tuple[str, str], str]:
-    """Method by folder and file name; the folder stands in the unnamed last column."""
+def _facts(path: Path) -> dict[str, dict[str, str]]:
+    """Method and donor by file; its folder stands in the unnamed last column."""
     if not path.is_file():
         return {}
-    table = pd.read_csv(path, dtype=str).fillna("")
-    if not {"path", "method"} <= set(table) or len(table.columns) < 3:
-        raise CatalogError(
-            f"{path} has the columns {list(table)}; expected path, method and a last one with the "
-            "folder: take the file that comes with the set, or remove it"
-        )
+    table = read_csv(path, ("path", "method"))
     folders = table.iloc[:, -1].str.removeprefix("FakeAVCeleb/").str.strip("/")
-    return dict(zip(zip(folders, table.path, strict=True), table.method, strict=True))
+    donors = table.get("target1", pd.Series("", index=table.index)).replace("-", "")
+    swapped = table.method.str.contains("|".join(FACE_SWAPS))
+    donors = donors.where(swapped, "")
+    names = (folders + "/" + table.path).map(name_key)
+    return {
+        name: {"method": method, "donor": donor}
+        for name, method, donor in zip(names, table.method, donors, strict=True)
+    }

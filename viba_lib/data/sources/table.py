@@ -10,8 +10,9 @@ from viba_lib.data.catalog import CatalogError, read_table, resolve, validate_ca
 def catalog(root: Path) -> pd.DataFrame:
     """Catalog from a CSV or Parquet table, or from the only table in a folder.
 
-    Columns path and label, and if known method, identity, split, original, start, end (seconds),
-    source_url, licence. Ids are made from paths and times where there are none.
+    Columns path and label, and if known dataset, method, identity, donor, split, original, start,
+    end (seconds), source_url, licence. Ids are made from paths and times where there are none, and
+    the data set is called as the table's file where it has no name.
 
     Raises
     ------
@@ -19,7 +20,7 @@ def catalog(root: Path) -> pd.DataFrame:
         No table or several, not readable, missing columns, paths that leave the folder. A video
         that does not exist is no error here: it becomes a problem when it is prepared.
     """
-    tables = [root] if root.is_file() else sorted([*root.glob("*.csv"), *root.glob("*.parquet")])
+    tables = [root] if root.is_file() else sorted(p for p in root.iterdir() if _is_table(p))
     if len(tables) != 1:
         raise CatalogError(f"{root} holds {len(tables)} tables; expected one .csv or .parquet file")
     path = tables[0]
@@ -36,9 +37,17 @@ def catalog(root: Path) -> pd.DataFrame:
         ]
     if "video_id" not in frame:
         frame.insert(0, "video_id", _ids(given, frame.get("start")))
+    given_sets = frame["dataset"] if "dataset" in frame else pd.Series("", index=frame.index)
+    frame["dataset"] = given_sets.fillna("").astype(str).replace("", path.stem)
     if "source" not in frame:
         frame["source"] = frame.get("source_url", path.name)
     return validate_catalog(frame)
+
+
+def _is_table(path: Path) -> bool:
+    # Hidden are macOS' `._x.csv` and the locks of open spreadsheets.
+    named = path.suffix.lower() in (".csv", ".parquet") and not path.name.startswith(".")
+    return named and path.is_file()
 
 
 def _ids(paths: pd.Series, start: pd.Series | None) -> pd.Series:
