@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from viba_lib import figures
+from viba_lib.data.tracking import Sighting
 from viba_lib.evaluation.agreement import REGIONS
 
 rng = np.random.default_rng(0)
@@ -47,6 +48,18 @@ CASES = {
     "relevance_grid of nothing": lambda: figures.relevance_grid(images[:1], 0 * maps[:1]),
     "layers_grid": lambda: figures.layers_grid(images, {"block4": maps}, masks, labels),
     "key_frame_plot": lambda: figures.key_frame_plot(rng.random(9), np.array([2, 5]), 0.3),
+    "key_frame_plot of a still film": lambda: figures.key_frame_plot(
+        np.zeros(4), np.zeros(0, int), 0.3
+    ),
+    "face_steps": lambda: figures.face_steps(
+        images[0], (4, 5, 15, 16), rng.random((68, 2)) * 24, (10, 10, 15), 32
+    ),
+    "followed_faces": lambda: figures.followed_faces(
+        images, [Sighting((4, 5, 15, 16), 1, False), Sighting((4, 5, 15, 16), 0, True), None]
+    ),
+    "flow_vectors": lambda: figures.flow_vectors(
+        images[0], rng.normal(size=(24, 24, 2)).astype(np.float32)
+    ),
     "learning_curves": lambda: figures.learning_curves({"xception": history, "flow": history}),
     "scores_by_method": lambda: figures.scores_by_method({"xception": frames}),
     "reliability": lambda: figures.reliability(scores),

@@ -17,6 +17,7 @@ from viba_lib.baselines import centred_gaussian, grad_cam, random_maps
 from viba_lib.bottleneck.tail import CutModel
 from viba_lib.data.catalog import resolve
 from viba_lib.data.prepared import PreparedClip
+from viba_lib.data.sampling import PAPER_COUNTS
 from viba_lib.errors import VibaError
 from viba_lib.evaluation.agreement import (
     REGIONS,
@@ -35,7 +36,7 @@ from viba_lib.evaluation.consistency import (
 )
 from viba_lib.evaluation.detection import bootstrap_intervals, detection_metrics
 from viba_lib.evaluation.faithfulness import mass_inside, mass_ratio, pointing_game
-from viba_lib.evaluation.paper import TABLE_1, TABLE_2, TABLE_3, TABLE_4
+from viba_lib.evaluation.paper import NAMES, TABLE_2, TABLE_3, TABLE_4
 from viba_lib.evaluation.significance import mcnemar
 from viba_lib.overlay import overlay, overlay_video, paste_back, video_html
 from viba_lib.study import DETECTORS, Study
@@ -355,16 +356,39 @@ def explainer_table(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum())
+def table_1(catalog: pd.DataFrame) -> pd.DataFrame:
+    """The paper's Table 1 beside a catalog.
+
+    Returns
+    -------
+    dataset, paper (its number of videos, none for sets that it does not have), and of the catalog:
+    videos, real, fake, methods, people (known ones). The last row is the sum.
+    """
+    rows = []
+    for name in dict.fromkeys([*NAMES, *sorted(catalog.dataset.unique())]):
+        of_set = catalog[catalog.dataset == name]
+        rows.append(
+            {
+                "dataset": NAMES.get(name, name),
+                "paper": PAPER_COUNTS.get(name, pd.NA),
+                "videos": len(of_set),
+                "real": int((of_set.label == "real").sum()),
+                "fake": int((of_set.label == "fake").sum()),
+                "methods": of_set.method[of_set.method != ""].nunique(),
+                "people": of_set.identity[of_set.identity != ""].nunique(),
+            }
+        )
+    table = pd.DataFrame(rows).astype({"paper": "Int64"})
+    table.loc[len(table)] = {"dataset": "all"} | table.drop(columns="dataset").sum().to_dict()
+    return table
 
 
 def _table_1(study: Study) -> list[dict[str, object]]:
     """The paper's numbers of videos per data set beside the catalog's."""
-    counts = study.catalog().dataset.map(_plain).value_counts()
+    counts = study.catalog().dataset.value_counts()
     rows: list[dict[str, object]] = []
-    for name, paper in TABLE_1.itertuples(index=False):
-        run = int(counts.get(_plain(name), 0))
+    for key, name in NAMES.items():
+        paper, run = PAPER_COUNTS[key], int(counts.get(key, 0))
         rows.append({"table": "Table 1", "row": name, "measure": "videos", "paper": paper,
                      "run": run, "low": float("nan"), "high": float("nan"),
                      "status": _status(study, paper, run, run),

@@ -15,6 +15,7 @@ from viba_lib.data.sampling import (
 )
 from viba_lib.data.splits import leaks
 from viba_lib.evaluation.paper import TABLE_1
+from viba_lib.tables import table_1
 
 
 def catalog(rows):
@@ -85,3 +86,12 @@ def test_a_study_is_drawn_from_several_catalogs(faces):
 def test_one_id_for_two_videos_is_refused(faces):
     with pytest.raises(CatalogError, match="given twice"):
         join_catalogs([faces, faces.assign(path="elsewhere.mp4")])
+
+
+def test_the_papers_table_stands_beside_any_catalog(faces):
+    known = faces.assign(dataset="celebdf", video_id="c-" + faces.video_id)
+    table = table_1(pd.concat([faces, known.head(9)])).set_index("dataset")
+    assert table.loc["Celeb-DF", ["paper", "videos", "real", "fake"]].tolist() == [56, 9, 3, 6]
+    assert table.loc["KoDF", "videos"] == 0 and pd.isna(table.loc["set", "paper"])
+    assert table.loc["set", ["videos", "methods", "people"]].tolist() == [60, 2, 20]
+    assert table.loc["all", ["paper", "videos"]].tolist() == [378, 69]

@@ -12,6 +12,12 @@ from scipy.signal import find_peaks
 from skimage.restoration import rolling_ball
 
 
+def blurred(frame: np.ndarray, blur: int = 11) -> np.ndarray:
+    """A frame as the differences are taken of it: grey and blurred, (H, W) float32."""
+    grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return cv2.GaussianBlur(grey, (blur, blur), 0).astype(np.float32)
+
+
 def frame_differences(frames: Iterable[np.ndarray], blur: int = 11) -> np.ndarray:
     """Mean absolute difference (T,) of each blurred grey frame to the one before; the first is 0.
 
@@ -22,19 +28,23 @@ def frame_differences(frames: Iterable[np.ndarray], blur: int = 11) -> np.ndarra
     """
     found, before = [], None
     for frame in frames:
-        grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        grey = cv2.GaussianBlur(grey, (blur, blur), 0).astype(np.float32)
+        grey = blurred(frame, blur)
         found.append(0.0 if before is None else float(np.abs(grey - before).mean()))
         before = grey
     return np.array(found, np.float64)
+
+
+def baseline(differences: np.ndarray) -> np.ndarray:
+    """The slow part of differences (T,), which a large ball rolled under the curve touches."""
+    top = differences.max()
+    return rolling_ball(differences / top, radius=max(3, len(differences) // 4)) * top
 
 
 def without_baseline(differences: np.ndarray) -> np.ndarray:
     """Differences (T,) without their slow part, scaled to a maximum of 1."""
     if len(differences) < 3 or np.ptp(differences) == 0:
         return np.zeros_like(differences)
-    scaled = differences / differences.max()
-    rest = scaled - rolling_ball(scaled, radius=max(3, len(scaled) // 4))
+    rest = (differences - baseline(differences)) / differences.max()
     return rest / rest.max() if rest.max() > 0 else rest
 
 

@@ -1,7 +1,8 @@
 """One face along a film: detected in key frames, followed between them where it is lost."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import dlib
@@ -111,3 +112,16 @@ class FaceTrack:
         middle = np.array([frame.shape[1], frame.shape[0]]) / 2
         centres = [np.array([box[0] + box[2], box[1] + box[3]]) / 2 for box in boxes]
         return boxes[int(np.argmin([np.linalg.norm(c - middle) for c in centres]))]
+
+
+def sightings(
+    frames: Sequence[np.ndarray], numbers: Iterable[int], track: FaceTrack | None = None
+) -> list[Sighting | None]:
+    """The face in some frames of a film that is in memory, ascending; see `FaceTrack.find`."""
+    track = track or FaceTrack()
+    found, last = [], 0
+    for number in numbers:
+        between = [*frames[last:number], frames[number]]
+        found.append(track.find(frames[number], partial(list, between)))
+        last = number if found[-1] else last
+    return found

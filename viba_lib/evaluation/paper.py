@@ -2,12 +2,16 @@
 
 import pandas as pd
 
+from viba_lib.data.sampling import PAPER_COUNTS
+
+NAMES = {
+    "faceforensics": "FaceForensics++", "celebdf": "Celeb-DF", "dfdc": "DFDC", "dfd": "DFD",
+    "fakeavceleb": "FakeAVCeleb", "avdeepfake1m": "AV-Deepfake1M", "kodf": "KoDF",
+    "youtube": "YouTube videos", "neighbour-wars": 'TV show "Deep Fake Neighbour Wars"',
+}  # fmt: skip
 TABLE_1 = pd.DataFrame(
-    [("FaceForensics++", 50), ("Celeb-DF", 56), ("DFDC", 50), ("DFD", 50), ("FakeAVCeleb", 46),
-     ("AV-Deepfake1M", 54), ("KoDF", 48), ("YouTube videos", 18),
-     ('TV show "Deep Fake Neighbour Wars"', 6)],
-    columns=["dataset", "videos"],
-)  # fmt: skip
+    [(NAMES[name], videos) for name, videos in PAPER_COUNTS.items()], columns=["dataset", "videos"]
+)
 TABLE_2 = pd.DataFrame(
     [("xception", False, 81.51, 77.49, 89.34, 0.1216),
      ("xception", True, 81.47, 77.43, 89.34, 0.1210),
