@@ -31,7 +31,7 @@ def dies(item: int, folder: Path) -> int:
 @pytest.fixture(scope="module")
 def cluster():
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as found:
         yield found.scheduler_address
 
@@ -51,9 +51,13 @@ def test_a_cluster_gives_the_same(cluster):
     check(dict(each(square, [5, -1], scheduler=cluster)))
 
 
-def test_a_worker_that_dies_loses_nothing_and_one_item_cannot_stop_the_rest(cluster, tmp_path):
+@pytest.mark.parametrize("where", ["this machine", "cluster"])
+def test_a_worker_that_dies_loses_nothing_and_one_item_cannot_stop_the_rest(
+    cluster, tmp_path, where
+):
     items = [0, 1, 2, *range(3, 12)]
-    found = dict(each(partial(dies, folder=tmp_path), items, scheduler=cluster))
+    address = cluster if where == "cluster" else ""
+    found = dict(each(partial(dies, folder=tmp_path), items, 2, address))
     assert isinstance(found.pop(2), Failed)
     assert found == {n: n for n in items if n != 2}
     done = [int(line) for line in (tmp_path / "done").read_text().split()]

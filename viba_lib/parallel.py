@@ -49,7 +49,7 @@ def each(
         from distributed import LocalCluster
 
         with LocalCluster(
-            n_workers=min(workers, len(items)), threads_per_worker=1, dashboard_address=None,
+            n_workers=min(workers, len(items)), threads_per_worker=1, dashboard_address="127.0.0.1:0",
             # Files that need much memory are one's own to judge; a limit would kill the worker.
             memory_limit=0, silence_logs=logging.CRITICAL,
         ) as cluster:  # fmt: skip

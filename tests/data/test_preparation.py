@@ -1,6 +1,7 @@
 """From made videos to prepared clips, and what becomes of bad ones."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from distributed import LocalCluster
 from viba_lib.data.faces import NoFaceError
 from viba_lib.data.flow import farneback
 from viba_lib.data.preparation import (
+    Preparation,
     PreparationSettings,
     account,
     choose_frames,
@@ -149,16 +151,28 @@ def test_nothing_to_prepare_is_an_error(videos: Path, tmp_path: Path) -> None:
         prepare_catalog(catalog, videos, tmp_path, SETTINGS, workers=1)
 
 
-def test_a_cluster_prepares_the_same(videos: Path, tmp_path: Path) -> None:
-    names = ["face", "text", "one", "shapes"]
+def test_whoever_does_the_work_the_result_is_the_same(videos: Path, tmp_path: Path) -> None:
+    good = ["face0", "face1", "face2"]
+    for name in good:
+        shutil.copy(videos / "face.mp4", tmp_path / f"{name}.mp4")
+    shutil.copy(videos / "text.mp4", tmp_path / "text.mp4")
+    names = ["face0", "text", "face1", "gone", "face2"]
     catalog = pd.DataFrame({"video_id": names, "path": [f"{n}.mp4" for n in names]})
-    alone = prepare_catalog(catalog, videos, tmp_path / "alone", SETTINGS, workers=1)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        address = cluster.scheduler_address
-        shared = prepare_catalog(catalog, videos, tmp_path / "shared", SETTINGS, scheduler=address)
-    assert_same(alone, shared)
-    one, other = (tmp_path / name / "clips" / "face.zarr.zip" for name in ("alone", "shared"))
-    assert one.read_bytes() == other.read_bytes()
+
+    def prepared(name: str, **who: object) -> Preparation:
+        return prepare_catalog(catalog, tmp_path, tmp_path / name, SETTINGS, seed=5, **who)
+
+    found = {f"{n} workers": prepared(f"{n} workers", workers=n) for n in (1, 2, 3)}
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        found["cluster"] = prepared("cluster", scheduler=cluster.scheduler_address)
+    for name, other in found.items():
+        assert_same(found["1 workers"], other)
+        for clip in good:
+            file = f"clips/{clip}.zarr.zip"
+            one, two = (tmp_path / folder / file for folder in ("1 workers", name))
+            assert one.read_bytes() == two.read_bytes()
 
 
 def test_a_second_run_remembers_which_frames_had_no_face(

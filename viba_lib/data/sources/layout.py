@@ -11,6 +11,8 @@ import pandas as pd
 
 from viba_lib.data.catalog import CatalogError, validate_catalog
 
+LICENCE = "terms of its authors, who give it out on request"
+
 
 def video_files(folder: Path, root: Path | None = None) -> list[Path]:
     """MP4 files of one folder by name, without hidden files and links out of the data set.
@@ -102,7 +104,8 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 def row(dataset: str, path: Path, label: str, **more: Any) -> dict[str, Any]:
     """One row of a catalog; the id is the data set and the file's name unless given."""
     name = {"video_id": f"{dataset}-{path.stem}"}
-    return {"dataset": dataset, "path": str(path), "label": label, "source": dataset} | name | more
+    origin = {"source": dataset, "licence": LICENCE}
+    return {"dataset": dataset, "path": str(path), "label": label} | origin | name | more
 
 
 def checked(rows: list[dict[str, Any]], root: Path, expected: str) -> pd.DataFrame:
