@@ -8,6 +8,7 @@ from typing import Any
 from viba_lib.errors import VibaError
 
 CONNECT_SECONDS = 30
+LOCAL = "127.0.0.1:0"  # any free port, not to be reached from elsewhere
 
 
 class Failed(VibaError):
@@ -49,7 +50,7 @@ def each(
         from distributed import LocalCluster
 
         with LocalCluster(
-            n_workers=min(workers, len(items)), threads_per_worker=1, dashboard_address="127.0.0.1:0",
+            n_workers=min(workers, len(items)), threads_per_worker=1, dashboard_address=LOCAL,
             # Files that need much memory are one's own to judge; a limit would kill the worker.
             memory_limit=0, silence_logs=logging.CRITICAL,
         ) as cluster:  # fmt: skip
