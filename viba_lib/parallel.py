@@ -95,14 +95,26 @@ def _on_cluster(
         del futures
         suspects = []
         for future in waiting:
-            if future.status == "finished":
-                yield future.result()
-            else:
+            found = _outcome(future)
+            if isinstance(found, Failed):
                 suspects.append(numbers[future.key])
+            else:
+                yield found
             future.release()
         # An item that waited on a worker which another one killed is as suspect to Dask as that
         # one. Alone, each answers for itself.
         for number in suspects:
-            future = client.submit(work, number, items[number], pure=False)
-            died = future.exception()
-            yield (number, _failed(died)) if died else future.result()
+            found = _outcome(client.submit(work, number, items[number], pure=False))
+            yield (number, found) if isinstance(found, Failed) else found
+
+
+def _outcome(future: Any) -> tuple[int, Any] | Failed:
+    """(number, result), or why there is none.
+
+    A result is lost with its worker until it has been fetched, so that one which was finished may
+    have to be made again, and fail.
+    """
+    try:
+        return future.result()
+    except Exception as error:
+        return _failed(error)

@@ -29,7 +29,14 @@ from torch import nn
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
 from viba_lib.data.card import data_card
 from viba_lib.data.catalog import CLASSES, load_catalog
-from viba_lib.data.clips import FaceBatches, FlowBatches, face_tensor
+from viba_lib.data.clips import (
+    EpochBatches,
+    FaceBatches,
+    FlowBatches,
+    augmented_face,
+    augmented_flow,
+    face_tensor,
+)
 from viba_lib.data.flow import flow_to_input, flow_to_rgb, scale_flow
 from viba_lib.data.planted_set import build_planted
 from viba_lib.data.preparation import Preparation, account, prepare_catalog
@@ -337,24 +344,32 @@ class Study:
 
     def _untrained(self, detector: str, weights: str | None) -> nn.Module:
         if detector == "xception":
-            return xception(weights, data_root=self.data_root)
-        return flow_vgg11(weights)
+            return xception(weights, data_root=self.data_root, adapt_classifier=True)
+        return flow_vgg11(weights, adapt_classifier=True)
+
+    def _batches(
+        self, detector: str, settings: DetectorSettings
+    ) -> EpochBatches | FaceBatches | FlowBatches:
+        training, rows = settings.training, self.frames("train", detector)
+        faces = detector == "xception"
+        if training.epochs is not None:
+            item = augmented_face if faces else augmented_flow
+            return EpochBatches(
+                self._store, rows, item, settings.size, training.epochs, training.batch_size,
+                self.seed,
+            )  # fmt: skip
+        make = FaceBatches if faces else FlowBatches
+        methods = settings.methods if self.profile.dataset.kind == "planted" else []
+        return make(
+            self._store, rows, settings.size, training.steps or 0, training.batch_size, methods,
+            training.fresh, self.seed,
+        )  # fmt: skip
 
     def _train(self, detector: str, settings: DetectorSettings, folder: Path) -> None:
-        self.progress(f"training {detector}: {settings.training.steps} steps")
+        batches = self._batches(detector, settings)
+        self.progress(f"training {detector}: {len(batches)} batches")
         torch.manual_seed(self.seed)
         model = self._untrained(detector, settings.weights)
-        make = FaceBatches if detector == "xception" else FlowBatches
-        batches = make(
-            self._store,
-            self.frames("train", detector),
-            settings.size,
-            settings.training.steps,
-            settings.training.batch_size,
-            settings.methods if self.profile.dataset.kind == "planted" else [],
-            settings.training.fresh,
-            self.seed,
-        )
         held_out = self.frames("val", detector)
         validation = (self.inputs(detector, held_out), held_out.label.to_numpy())
         history = train(

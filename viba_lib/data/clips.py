@@ -4,7 +4,7 @@ Items are whole batches and a batch is a function of (seed, step) alone, so that
 stopped and resumed with the same batches, whatever the number of workers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -74,6 +74,88 @@ class _Look:
         return out[:, ::-1] if self.flip else out
 
 
+Item = Callable[[PreparedClip, int, np.random.Generator, int], torch.Tensor]
+
+
+def augmented_face(
+    clip: PreparedClip, at: int, rng: np.random.Generator, size: int
+) -> torch.Tensor:
+    """Input (3, size, size) of the face detector: a crop in another light, place and sharpness."""
+    return face_tensor(_Look.draw(rng)(clip.faces[at])[None], size)[0]
+
+
+def augmented_flow(
+    clip: PreparedClip, at: int, rng: np.random.Generator, size: int
+) -> torch.Tensor:
+    """Input (3, size, size) of the motion detector: flow of a pair whose frames look alike."""
+    return _flow(clip.pairs[at], _flow_look(rng), size)
+
+
+def _flow_look(rng: np.random.Generator) -> _Look:
+    # Flow is found in texture: a soft picture would have less of it, real or fake.
+    look = _Look.draw(rng)
+    look.blur, look.coarse = 0.0, 1.0
+    return look
+
+
+def _flow(pair: np.ndarray, look: _Look, size: int) -> torch.Tensor:
+    # Flow is found at full size and then scaled, as it is for the frames that are judged.
+    flow = farneback(look(pair[0]), look(pair[1]))
+    return torch.from_numpy(flow_to_input(scale_flow(flow, size)))
+
+
+class EpochBatches(Dataset):
+    """Every frame of the training split once in an epoch, in another order each time.
+
+    Parameters
+    ----------
+    rows : prepared frames of the training split: `path`, `position`, `label`
+    item : `augmented_face` or `augmented_flow`
+    """
+
+    def __init__(
+        self,
+        store: ClipStore,
+        rows: pd.DataFrame,
+        item: Item,
+        size: int,
+        epochs: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        _check_labels(rows, fake_needed=True)
+        self.store, self.item, self.size = store, item, size
+        self.rows = rows[["path", "position", "label"]].reset_index(drop=True)
+        self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches in an epoch; the last may be smaller."""
+        return -(-len(self.rows) // self.batch_size)
+
+    def __len__(self) -> int:
+        return self.epochs * self.per_epoch
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        cv2.setNumThreads(1)
+        epoch, batch = divmod(step, self.per_epoch)
+        order = np.random.default_rng([self.seed, 104729, epoch]).permutation(len(self.rows))
+        chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        rng = np.random.default_rng([self.seed, 7919, step])
+        rows = list(self.rows.iloc[chosen].itertuples(index=False))
+        items = [self.item(self.store[r.path], int(r.position), rng, self.size) for r in rows]
+        return torch.stack(items), torch.tensor([int(r.label) for r in rows])
+
+
+def _check_labels(rows: pd.DataFrame, fake_needed: bool) -> None:
+    real, fake = int((rows.label == 0).sum()), int((rows.label == 1).sum())
+    if not real or (fake_needed and not fake):
+        raise VibaError(
+            f"training needs real and fake frames, got {real} real and {fake} fake: check the "
+            "split and the labels of the catalog"
+        )
+
+
 class _Batches(Dataset):
     """Half real, half fake; each fake is a fresh one of the real frame beside it, or a given one.
 
@@ -99,11 +181,7 @@ class _Batches(Dataset):
         self.methods, self.fresh, self.seed = list(methods), fresh if methods else 0.0, seed
         self.real = rows[rows.label == 0].reset_index(drop=True)
         self.fake = rows[rows.label == 1].reset_index(drop=True)
-        if self.real.empty or (self.fake.empty and self.fresh < 1):
-            raise VibaError(
-                f"training needs real and fake frames, got {len(self.real)} real and "
-                f"{len(self.fake)} fake: check the split and the labels of the catalog"
-            )
+        _check_labels(rows, fake_needed=self.fresh < 1)
         # Identities weigh the same, however many frames each has.
         counts = self.real.identity.map(self.real.identity.value_counts())
         self.weights = (1 / counts / (1 / counts).sum()).to_numpy()
@@ -153,8 +231,7 @@ class FlowBatches(_Batches):
     def _pair(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         clip, at, given, given_at = self._draw(rng)
         real = clip.pairs[at]
-        look = _Look.draw(rng)
-        look.blur, look.coarse = 0.0, 1.0
+        look = _flow_look(rng)
         if given is None:
             # Two frames carry a shift or a standstill; a lag needs more and comes as a given fake.
             method = str(rng.choice([m for m in self.methods if m != "lag"] or self.methods))
@@ -162,9 +239,4 @@ class FlowBatches(_Batches):
             fake = plant(real, points, method, rng)[0]
         else:
             fake = given.pairs[given_at]
-        return self._flow(real, look), self._flow(fake, look)
-
-    def _flow(self, pair: np.ndarray, look: _Look) -> torch.Tensor:
-        # Flow is found at full size and then scaled, as it is for the frames that are judged.
-        flow = farneback(look(pair[0]), look(pair[1]))
-        return torch.from_numpy(flow_to_input(scale_flow(flow, self.size)))
+        return _flow(real, look, self.size), _flow(fake, look, self.size)

@@ -29,7 +29,9 @@ class FlowVGG11(nn.Module):
         return self.last_linear(self.avgpool(self.features(flow)).flatten(1))
 
 
-def flow_vgg11(weights: str | Path | None = None, num_classes: int = 2) -> nn.Module:
+def flow_vgg11(
+    weights: str | Path | None = None, num_classes: int = 2, adapt_classifier: bool = False
+) -> nn.Module:
     """VGG11-BN on flow maps; layers answer to the paper's numbers (`features.9`, ...).
 
     Input (T, 3, S, S) float32 as `viba_lib.data.flow.flow_to_input` makes it; 256 px in the paper.
@@ -38,6 +40,8 @@ def flow_vgg11(weights: str | Path | None = None, num_classes: int = 2) -> nn.Mo
     ----------
     weights
         None for random weights, or a file.
+    adapt_classifier
+        Where the file has a classifier for other classes, or none, it stays random, to be trained.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def flow_vgg11(weights: str | Path | None = None, num_classes: int = 2) -> nn.Mo
     model = FlowVGG11(num_classes)
     source = "random weights"
     if weights is not None:
-        load_weights(model, weights)
+        load_weights(model, weights, adapt_classifier)
         source = f"file {Path(weights).name}"
     model.weights_source = source  # type: ignore[assignment]
     return model.eval()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -19,16 +19,23 @@ Progress = Callable[[str], None]
 
 
 class TrainingSettings(BaseModel):
-    """Budget in steps, never in seconds, so that results do not depend on the machine's mood.
+    """Budget in steps or epochs, never in seconds, so that results do not depend on the machine.
 
-    `patience` counts validations without a lower validation loss; the paper's Appendix A is
-    learning rate 0.001, batches of 16, at most 50 epochs, Adam, patience 7.
+    `epochs` pass over the training frames, with a validation after each; `steps` are batches of
+    real and fake frames in equal number, drawn at random, with a validation after every
+    `validate_every`. `patience` counts validations without a lower validation loss. The paper's
+    Appendix A is `epochs` 50, batches of 16, `optimizer` adam without decay, `schedule` constant
+    at 0.001 without warm-up or `clip` (largest norm of the gradient), and patience 7.
     `keep` says which weights stay: those with the lowest validation loss, or the last ones, which
     is the better choice for a short schedule and a validation split of one person.
     """
 
     model_config = ConfigDict(extra="forbid")
-    steps: int
+    steps: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    schedule: Literal["cosine", "constant"] = "cosine"
+    clip: float | None = Field(5.0, gt=0)
     batch_size: int = 16
     learning_rate: float = 3e-4
     weight_decay: float = 0.01
@@ -40,6 +47,12 @@ class TrainingSettings(BaseModel):
     fresh: float = 0.7
     label_smoothing: float = 0.0
     keep: Literal["best", "last"] = "best"
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "TrainingSettings":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("expected either steps or epochs")
+        return self
 
 
 def autocast(device: str | torch.device, precision: str) -> torch.autocast:
@@ -91,7 +104,8 @@ def train(
 
     Parameters
     ----------
-    batches : data set whose item `step` is a batch (inputs, labels)
+    batches : data set whose item `step` is a batch (inputs, labels); as long as the training, and
+        for a budget in epochs with `per_epoch`, the number of batches in one
     validation : inputs (N, 3, S, S) and labels (N,)
 
     Returns
@@ -100,9 +114,9 @@ def train(
     """
     torch.manual_seed(seed)
     model.to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = _optimizer(model, settings)
+    total = len(batches)  # type: ignore[arg-type]
+    every = getattr(batches, "per_epoch", settings.validate_every)
     state: dict[str, Any] = {"step": 0, "best": float("inf"), "stale": 0, "history": []}
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.is_file():
@@ -112,17 +126,20 @@ def train(
         state = saved
         progress(f"resumed at step {state['step']}")
     losses: list[float] = []
-    for step, (inputs, labels) in _remaining(batches, state["step"], settings.steps):
+    if state["stale"] >= settings.patience:
+        total = state["step"]  # it had stopped early already
+    for step, (inputs, labels) in _remaining(batches, state["step"], total):
         torch.manual_seed(seed * 1_000_003 + step)  # dropout is a function of the step as well
-        losses.append(_step(model, optimizer, inputs, labels, step, settings, device))
+        rate = learning_rate(step, total, settings)
+        losses.append(_step(model, optimizer, inputs, labels, rate, settings, device))
         done = step + 1
-        if done % settings.validate_every == 0 or done == settings.steps:
+        if done % every == 0 or done == total:
             row = {"step": done, "loss": float(np.mean(losses))}
             row |= validate(model, *validation, device=device, precision=settings.precision)
             losses = []
             state["history"].append(row)
             progress(
-                f"step {done}/{settings.steps}  loss {row['loss']:.3f}  "
+                f"step {done}/{total}  loss {row['loss']:.3f}  "
                 f"validation {row['val_loss']:.3f}  AUC {row['val_auc']:.3f}"
             )
             better = row["val_loss"] < state["best"]
@@ -170,12 +187,26 @@ def _remaining(batches: Dataset, start: int, stop: int) -> Any:
     return zip(range(start, stop), loader, strict=True)
 
 
+def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    make = kinds[settings.optimizer]
+    return make(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+
+
+def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
+    """Learning rate of a step: a linear warm-up, then constant or a cosine to zero."""
+    rate = settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup))
+    if settings.schedule == "cosine":
+        rate *= 0.5 * (1 + math.cos(math.pi * step / total))
+    return rate
+
+
 def _step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     inputs: torch.Tensor,
     labels: torch.Tensor,
-    step: int,
+    rate: float,
     settings: TrainingSettings,
     device: str,
 ) -> float:
@@ -184,9 +215,6 @@ def _step(
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
-    # Linear warm-up, then a cosine to zero.
-    warm = min(1.0, (step + 1) / max(1, settings.warmup))
-    rate = settings.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
@@ -197,7 +225,8 @@ def _step(
         logits.float(), labels.to(device), label_smoothing=settings.label_smoothing
     )
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+    if settings.clip is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
     optimizer.step()
     return float(loss.detach())
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from viba_lib.errors import VibaError
+from viba_lib.models.formats import classifier_of, inner_state, to_names_of
 
 
 class WeightsError(VibaError):
@@ -58,8 +59,7 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
             f"weights file {path} holds more than tensors and was not opened ({_first_line(error)})"
             "; expected a plain state dict: save `model.state_dict()` and pass that file"
         ) from error
-    inner = state.get("state_dict") if isinstance(state, Mapping) else None
-    state = inner if isinstance(inner, Mapping) else state
+    state = inner_state(state)
     if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
         raise WeightsError(f"weights file {path} holds no state dict of named tensors")
     return dict(state)
@@ -70,42 +70,61 @@ def _first_line(error: Exception) -> str:
     return lines[0][:160] if lines else type(error).__name__
 
 
-def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
+def load_weights(model: nn.Module, path: str | Path, adapt_classifier: bool = False) -> nn.Module:
     """Load a file into a model, strictly.
 
-    Prefixes `module.` (DataParallel) and `model.` are taken off.
+    Names and shapes of other libraries and of wrappers are translated, see `formats.to_names_of`.
+
+    Parameters
+    ----------
+    adapt_classifier : where the file has none, or one for other classes, the model keeps its own,
+        to be trained
 
     Raises
     ------
     WeightsError
         Names up to five missing, unexpected and misshaped keys.
     """
-    state: dict[str, torch.Tensor] = read_state(path)
-    for prefix in ("module.", "model."):
-        if state and all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    state = to_names_of(model, read_state(path))
     own = model.state_dict()
-    missing = sorted(own.keys() - state.keys())
-    extra = sorted(state.keys() - own.keys())
-    shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
-    infinite = [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
-    problems = [
-        f"{len(keys)} {what} ({', '.join(sorted(keys)[:5])}{', ...' if len(keys) > 5 else ''})"
-        for what, keys in (
-            ("missing", missing),
-            ("unexpected", extra),
-            ("of another shape", shapes),
-            ("not finite", infinite),
-        )
-        if keys
-    ]
+    head = [f"{classifier_of(model)}.{kind}" for kind in ("weight", "bias")]
+    if adapt_classifier and any(k not in state or state[k].shape != own[k].shape for k in head):
+        state |= {key: own[key] for key in head}
+    problems = _misfits(state, own)
     if problems:
+        remedy = "check that the detector and the file belong together"
+        if set(problems) == {"of another shape"} and set(problems["of another shape"]) <= {*head}:
+            remedy = (
+                f"the file tells {len(state[head[1]])} classes apart and is no detector, but "
+                "training can start from it: name it as `weights` of the detector in a profile"
+            )
+        said = "; ".join(f"{len(keys)} {what} ({_few(keys)})" for what, keys in problems.items())
         raise WeightsError(
-            f"weights file {path} does not fit {type(model).__name__}: {'; '.join(problems)}; "
-            "expected weights of this network: check that the detector and the file belong together"
+            f"weights file {path} does not fit {type(model).__name__}: {said}; expected weights of "
+            f"this network: {remedy}"
         )
     model.load_state_dict(state)
     return model
+
+
+def _misfits(
+    state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
+) -> dict[str, list[str]]:
+    """Keys that keep a state dict from fitting, by what is wrong with them."""
+    both = own.keys() & state.keys()
+    found = {
+        "missing": sorted(own.keys() - state.keys()),
+        "unexpected": sorted(state.keys() - own.keys()),
+        "of another shape": sorted(k for k in both if own[k].shape != state[k].shape),
+        "not finite": sorted(
+            k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()
+        ),
+    }
+    return {what: keys for what, keys in found.items() if keys}
+
+
+def _few(keys: list[str]) -> str:
+    return ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
 
 
 def save_weights(model: nn.Module, path: str | Path) -> Path:

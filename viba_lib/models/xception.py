@@ -20,7 +20,10 @@ XCEPTION_LAYERS = ("block4", "bn3", "conv3", "block12", "bn4")
 
 
 def xception(
-    weights: str | Path | None = None, num_classes: int = 2, data_root: str | Path = "data"
+    weights: str | Path | None = None,
+    num_classes: int = 2,
+    data_root: str | Path = "data",
+    adapt_classifier: bool = False,
 ) -> nn.Module:
     """Xception with the layer names of the paper (`block4`, `bn3`, `conv3`, `block12`, `bn4`).
 
@@ -30,9 +33,13 @@ def xception(
     ----------
     weights
         None for random weights; "imagenet" for pretrained ones, from timm's hub or, where that
-        is out of reach, from the Keras Applications weights in a pinned package; or a file.
+        is out of reach, from the Keras Applications weights in a pinned package; or a file, as
+        this library, timm, pretrained-models.pytorch or the training code of FaceForensics++
+        detectors save it.
     data_root
         Folder that keeps what is fetched.
+    adapt_classifier
+        Where the file has a classifier for other classes, or none, it stays random, to be trained.
 
     Returns
     -------
@@ -48,7 +55,7 @@ def xception(
     if weights == "imagenet":
         source = _load_imagenet(model, Path(data_root))
     elif weights is not None:
-        load_weights(model, weights)
+        load_weights(model, weights, adapt_classifier)
         source = f"file {Path(weights).name}"
     model.weights_source = source  # type: ignore[assignment]
     return model.eval()

@@ -1,0 +1,127 @@
+"""Training: budgets, early stopping, and a killed run that ends like an undisturbed one."""
+
+import os
+import signal
+from multiprocessing import get_context
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from viba_lib.models.training import TrainingSettings, learning_rate, train
+from viba_lib.profiles import load_profile
+
+
+class Batches(Dataset):
+    """Bright and dark pictures; a batch follows from its step."""
+
+    def __init__(self, steps=8):
+        self.steps = steps
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, step):
+        generator = torch.Generator().manual_seed(step)
+        labels = torch.arange(4) % 2
+        noise = torch.randn(4, 3, 8, 8, generator=generator)
+        return noise + 3 * labels[:, None, None, None], labels
+
+
+def small():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2),
+    )  # fmt: skip
+
+
+def settings(**changes):
+    made = dict(
+        steps=None if "epochs" in changes else 8,
+        learning_rate=0.01,
+        validate_every=2,
+        precision="float32",
+        warmup=1,
+    )
+    return TrainingSettings(**(made | changes))
+
+
+def held_out():
+    inputs, labels = Batches()[99]
+    return inputs, labels.numpy()
+
+
+def die_at(folder, line):
+    """Train, and be killed (SIGKILL) when a line of progress begins so."""
+
+    def progress(said):
+        if said.startswith(line):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train(small(), Batches(), held_out(), settings(keep="last"), folder, progress=progress)
+
+
+def test_a_killed_training_ends_like_an_undisturbed_one(tmp_path):
+    whole = small()
+    history = train(whole, Batches(), held_out(), settings(keep="last"), tmp_path / "a")
+    assert history.step.tolist() == [2, 4, 6, 8]
+    assert history.loss.iloc[-1] < history.loss.iloc[0]
+    victim = get_context("spawn").Process(target=die_at, args=(tmp_path / "b", "step 4/"))
+    victim.start()
+    victim.join()
+    assert victim.exitcode == -signal.SIGKILL
+    resumed, said = small(), []
+    again = train(
+        resumed, Batches(), held_out(), settings(keep="last"), tmp_path / "b", progress=said.append
+    )
+    assert said[0] == "resumed at step 2" and again.equals(history)
+    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+class Epochs(Batches):
+    per_epoch = 3
+
+
+def test_epochs_are_validated_each_and_end_where_patience_does(tmp_path):
+    chosen = settings(epochs=4, optimizer="adam", schedule="constant", clip=None)
+    history = train(small(), Epochs(12), held_out(), chosen, tmp_path / "a")
+    assert history.step.tolist() == [3, 6, 9, 12]
+    # With a rate of zero nothing gets better after the first validation.
+    still = chosen.model_copy(update={"learning_rate": 0.0, "patience": 2})
+    history = train(small(), Epochs(12), held_out(), still, tmp_path / "b")
+    assert history.step.tolist() == [3, 6, 9]
+    again = train(small(), Epochs(12), held_out(), still, tmp_path / "b")
+    assert again.equals(history)
+
+
+def test_the_rate_is_constant_or_falls_to_zero():
+    constant = settings(epochs=1, schedule="constant", warmup=0, learning_rate=0.5)
+    assert {learning_rate(s, 10, constant) for s in range(10)} == {0.5}
+    cosine = settings(warmup=2, learning_rate=1.0)
+    rates = [learning_rate(s, 10, cosine) for s in range(10)]
+    assert rates[0] == 0.5 and rates[1:] == sorted(rates[1:], reverse=True) and rates[-1] < 0.1
+
+
+@pytest.mark.parametrize("budget", [{}, {"steps": 3, "epochs": 3}])
+def test_a_budget_is_in_steps_or_in_epochs(budget):
+    with pytest.raises(ValueError, match="either steps or epochs"):
+        TrainingSettings(**budget)
+
+
+def test_the_paper_profile_trains_as_appendix_a_says():
+    chosen = load_profile("paper").flow.training
+    assert (chosen.learning_rate, chosen.batch_size, chosen.epochs, chosen.patience) == (
+        0.001, 16, 50, 7,
+    )  # fmt: skip
+    assert (chosen.optimizer, chosen.schedule, chosen.weight_decay) == ("adam", "constant", 0)
+    assert chosen.keep == "best" and chosen.warmup == 0 and chosen.clip is None
+
+
+def test_frozen_batch_norm_keeps_its_statistics(tmp_path):
+    inputs, labels = Batches()[99]
+    model = small()
+    train(model, Batches(), (inputs, labels.numpy()), settings(), tmp_path)
+    assert torch.equal(model[1].running_mean, torch.zeros(4))

@@ -1,0 +1,158 @@
+"""Weights files: every form gives the same logits, and no file runs code or fits by accident."""
+
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from viba_lib.models import flow_vgg11, save_weights, xception
+from viba_lib.models.weights import WeightsError
+
+
+@pytest.fixture(scope="module")
+def flow():
+    torch.manual_seed(0)
+    return flow_vgg11()
+
+
+@pytest.fixture(scope="module")
+def face():
+    """Xception with random weights whose batch norms are not the identity."""
+    torch.manual_seed(0)
+    model = xception()
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.uniform_(-0.1, 0.1)
+            part.running_var.uniform_(0.8, 1.2)
+    return model
+
+
+def ours(state):
+    return dict(state)
+
+
+def as_in_the_papers_repository(state):
+    """`model.` before each key; the classifier is the second of a Sequential with dropout."""
+    renamed = {k.replace("fc.", "last_linear.1."): v for k, v in state.items()}
+    return {f"model.{k}": v for k, v in renamed.items()}
+
+
+def as_pretrained_models(state):
+    """The older ImageNet file: pointwise kernels are matrices, and nothing is counted."""
+    kept = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    kept = {k: v[:, :, 0, 0] if "pointwise" in k else v for k, v in kept.items()}
+    return {k.replace("fc.", "last_linear."): v for k, v in kept.items()}
+
+
+def in_parallel(state):
+    return {f"module.{k}": v for k, v in state.items()}
+
+
+def checkpoint(state):
+    return {"epoch": 3, "optimizer": {"state": {}}, "state_dict": in_parallel(state)}
+
+
+FORMS = {
+    "this library and timm": ours,
+    "the paper's repository": as_in_the_papers_repository,
+    "the same, DataParallel": lambda s: in_parallel(as_in_the_papers_repository(s)),
+    "a model in DataParallel in a model": lambda s: as_in_the_papers_repository(in_parallel(s)),
+    "pretrained-models.pytorch": as_pretrained_models,
+    "a checkpoint with an optimiser": checkpoint,
+    "a checkpoint under model": lambda s: {"model": as_in_the_papers_repository(s)},
+}
+
+
+def logits(model):
+    with torch.no_grad():
+        return model(torch.linspace(-1, 1, 3 * 96 * 96).reshape(1, 3, 96, 96))
+
+
+FILES = [(form, suffix) for form in FORMS for suffix in (".pth", ".pkl", ".safetensors")
+         if suffix != ".safetensors" or "checkpoint" not in form]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "suffix"), FILES)
+def test_every_form_of_xception_gives_the_same_logits(face, tmp_path, form, suffix):
+    content = FORMS[form](face.state_dict())
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".safetensors":
+        save_file({k: v.clone() for k, v in content.items()}, path)
+    else:
+        # The older files are pickles, the newer ones zips of pickles.
+        torch.save(content, path, _use_new_zipfile_serialization=suffix == ".pth")
+    torch.testing.assert_close(logits(xception(path)), logits(face), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("form", ["this library and timm", "the same, DataParallel"])
+def test_the_flow_detector_knows_the_same_wrappers(flow, tmp_path, form):
+    torch.save(FORMS[form](flow.state_dict()), tmp_path / "w.pth")
+    found = flow_vgg11(tmp_path / "w.pth")
+    torch.testing.assert_close(logits(found), logits(flow), atol=1e-5, rtol=0)
+
+
+def test_a_linear_layer_before_the_dropout_is_the_same_layer(flow, tmp_path):
+    state = {k.replace("last_linear.1", "last_linear.0"): v for k, v in flow.state_dict().items()}
+    torch.save(state, tmp_path / "w.pth")
+    torch.testing.assert_close(logits(flow_vgg11(tmp_path / "w.pth")), logits(flow))
+
+
+def test_a_file_for_other_classes_is_a_start_and_no_detector(face, tmp_path):
+    state = as_pretrained_models(face.state_dict())
+    state |= {"last_linear.weight": torch.zeros(1000, 2048), "last_linear.bias": torch.zeros(1000)}
+    torch.save(state, tmp_path / "imagenet.pth")
+    with pytest.raises(WeightsError, match=r"tells 1000 classes.*`weights`.*profile"):
+        xception(tmp_path / "imagenet.pth")
+    start = xception(tmp_path / "imagenet.pth", adapt_classifier=True)
+    assert start.fc.out_features == 2
+    assert torch.equal(start.block4.rep[1].conv1.weight, face.block4.rep[1].conv1.weight)
+    # A classifier that fits is kept.
+    torch.save(face.state_dict(), tmp_path / "own.pth")
+    again = xception(tmp_path / "own.pth", adapt_classifier=True)
+    assert torch.equal(again.fc.weight, face.fc.weight)
+
+
+def test_saved_weights_come_back(flow, tmp_path):
+    path = save_weights(flow, tmp_path / "new" / "w.safetensors")
+    again = flow_vgg11(path)
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.parameters(), flow.parameters(), strict=True)
+    )
+    assert [p.name for p in path.parent.iterdir()] == ["w.safetensors"]
+
+
+class Bomb:
+    """An object whose unpickling would leave a file behind."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path):
+    trap = tmp_path / "ran"
+    for name, write in (("a.pkl", pickle.dump), ("b.pth", torch.save)):
+        with (tmp_path / name).open("wb") as handle:
+            write({"x": Bomb(trap)}, handle)
+        with pytest.raises(WeightsError):
+            flow_vgg11(tmp_path / name)
+    assert not trap.exists()
+
+
+def test_wrong_files_are_refused_with_names(flow, tmp_path):
+    with pytest.raises(WeightsError, match="does not exist"):
+        flow_vgg11(tmp_path / "no.pth")
+    (tmp_path / "cut.safetensors").write_bytes(b"\x10\x00")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        flow_vgg11(tmp_path / "cut.safetensors")
+    torch.save(xception().state_dict(), tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match=r"missing .*features.* unexpected"):
+        flow_vgg11(tmp_path / "other.pth")
+    state = flow.state_dict() | {"features.0.bias": torch.full((64,), float("nan"))}
+    torch.save(state, tmp_path / "nan.pth")
+    with pytest.raises(WeightsError, match="not finite"):
+        flow_vgg11(tmp_path / "nan.pth")
