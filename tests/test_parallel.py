@@ -64,6 +64,17 @@ def test_a_worker_that_dies_loses_nothing_and_one_item_cannot_stop_the_rest(
     assert set(done) == set(found)
 
 
+def test_a_cluster_that_does_not_close_in_order_costs_no_result(monkeypatch):
+    close = LocalCluster.close
+
+    def fails(self, *args, **options):
+        close(self, *args, **options)
+        raise AssertionError("can only join a started process")
+
+    monkeypatch.setattr(LocalCluster, "close", fails)
+    assert sorted(each(square, [3, 1, 2], workers=2)) == [(0, 9), (1, 1), (2, 4)]
+
+
 def test_an_address_where_nobody_answers_is_said(monkeypatch):
     monkeypatch.setattr("viba_lib.parallel.CONNECT_SECONDS", 1)
     with pytest.raises(VibaError, match="no Dask scheduler answers at 'tcp://127"):

@@ -7,6 +7,7 @@ from typing import Any
 
 from viba_lib.errors import VibaError
 
+log = logging.getLogger(__name__)
 CONNECT_SECONDS = 30
 LOCAL = "127.0.0.1:0"  # any free port, not to be reached from elsewhere
 
@@ -49,15 +50,27 @@ def each(
         # Imported here: it takes a second, which one process need not wait for.
         from distributed import LocalCluster
 
-        with LocalCluster(
+        cluster = LocalCluster(
             n_workers=min(workers, len(items)), threads_per_worker=1, dashboard_address=LOCAL,
             # Files that need much memory are one's own to judge; a limit would kill the worker.
             memory_limit=0, silence_logs=logging.CRITICAL,
-        ) as cluster:  # fmt: skip
+        )  # fmt: skip
+        try:
             yield from _on_cluster(function, items, cluster.scheduler_address)
+        finally:
+            _close(cluster)
     else:
         for number, item in enumerate(items):
             yield _numbered(function, number, item)
+
+
+def _close(cluster: Any) -> None:
+    try:
+        cluster.close()
+    except Exception as error:
+        # Dask cannot join a worker that is just being started again in place of one that died. All
+        # work is done by then, and its processes end with this one.
+        log.info("the local cluster did not close in order: %s", error)
 
 
 def _numbered(function: Callable[[Any], Any], number: int, item: Any) -> tuple[int, Any]:

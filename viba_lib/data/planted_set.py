@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from viba_lib.data.catalog import save_catalog
+from viba_lib.data.catalog import load_catalog, save_catalog
 from viba_lib.data.faces import FaceDetector
 from viba_lib.data.planted import SPATIAL, TEMPORAL, TEMPORAL_REGIONS, move, plant
 from viba_lib.data.sources.packages import PackagedFile, source_path
@@ -236,6 +236,6 @@ def build_planted(
             f"no face was found in any clip of {len(files)} sources; expected at "
             "least one talking face: run `viba data verify` to see whether the sources are whole"
         )
-    save_catalog(catalog, out_dir / "catalog.parquet")
+    path = save_catalog(catalog, out_dir / "catalog.parquet")
     shutil.rmtree(out_dir / FINISHED)
-    return catalog
+    return load_catalog(path)
