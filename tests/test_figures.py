@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from viba_lib import figures
 from viba_lib.data.tracking import Sighting
 from viba_lib.evaluation.agreement import REGIONS
+from viba_lib.evaluation.robustness import levels
 
 rng = np.random.default_rng(0)
 images = rng.integers(0, 255, (3, 24, 24, 3), dtype=np.uint8)
@@ -41,6 +42,11 @@ seconds = pd.DataFrame({"detector": ["a", "a", "b"], "layer": ["x", "x", "y"],
 ratios = pd.DataFrame({"line": ["beta 1"] * 2 + ["beta 10"] * 2, "steps": [1, 10] * 2,
                        "ratio": [1.0, 2.0, 1.1, np.nan]})  # fmt: skip
 
+worse = pd.DataFrame(
+    [("xception", kind, level, 0.8, 0.7, 0.9) for kind, level in levels()],
+    columns=["detector", "corruption", "level", "auc", "auc_low", "auc_high"],
+)
+
 CASES = {
     "frames_grid": lambda: figures.frames_grid(list(images), labels, 2),
     "outlined_grid": lambda: figures.outlined_grid(images, masks, labels),
@@ -62,6 +68,7 @@ CASES = {
     ),
     "learning_curves": lambda: figures.learning_curves({"xception": history, "flow": history}),
     "scores_by_method": lambda: figures.scores_by_method({"xception": frames}),
+    "robustness": lambda: figures.robustness(worse),
     "reliability": lambda: figures.reliability(scores),
     "threshold_curves": lambda: figures.threshold_curves(sweep, ["iou"]),
     "region_overlay": lambda: figures.region_overlay(images[0], parts, REGIONS),

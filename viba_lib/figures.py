@@ -19,6 +19,7 @@ from viba_lib.data.faces import crop, to_crop
 from viba_lib.data.flow import flow_to_rgb
 from viba_lib.data.keyframes import baseline, without_baseline
 from viba_lib.data.tracking import Sighting
+from viba_lib.evaluation.robustness import CORRUPTIONS, UNCHANGED
 from viba_lib.overlay import colours
 
 REAL, FAKE = "#0173b2", "#de8f05"  # seaborn's colour-blind palette
@@ -270,6 +271,33 @@ def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure:
         axis.axvline(0.5, color=INK, ls=":", lw=1)
         axis.set(xlabel=f"{name}: probability of fake", ylabel="", xlim=(-0.02, 1.02))
         sns.despine(ax=axis)
+    return figure
+
+
+def robustness(table: pd.DataFrame, measure: str = "auc") -> Figure:
+    """A measure over the levels of each corruption, one panel each, with its interval.
+
+    Parameters
+    ----------
+    table : see `tables.robustness_table`; the unchanged pictures are the dotted lines
+    """
+    kinds = [kind for kind in table.corruption.unique() if kind != UNCHANGED]
+    figure, axes = _figure(9.5, 5.6, rows=-(-len(kinds) // 2), columns=2)
+    for axis, kind in zip(axes.flat, kinds, strict=False):
+        for colour, (name, part) in zip(
+            OTHERS, table.groupby("detector", sort=False), strict=False
+        ):
+            of_kind = part[part.corruption == kind]
+            places = np.arange(len(of_kind))
+            axis.plot(places, of_kind[measure], "o-", color=colour, label=name)
+            axis.fill_between(places, of_kind[f"{measure}_low"], of_kind[f"{measure}_high"],
+                              color=colour, alpha=0.2, lw=0)  # fmt: skip
+            for value in part.loc[part.corruption == UNCHANGED, measure]:
+                axis.axhline(value, color=colour, ls=":", lw=1)
+        axis.set_xticks(places, [f"{level:g}" for level in of_kind.level])
+        axis.set(xlabel=f"{kind}: {CORRUPTIONS[kind][2]}", ylim=(0, 1.03), ylabel=measure.upper())
+        sns.despine(ax=axis)
+    axes.flat[0].legend(loc="lower left", fontsize=10)
     return figure
 
 

@@ -37,12 +37,13 @@ from viba_lib.data.clips import (
     augmented_flow,
     face_tensor,
 )
-from viba_lib.data.flow import flow_to_input, flow_to_rgb, scale_flow
+from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
 from viba_lib.data.planted_set import build_planted
 from viba_lib.data.preparation import Preparation, account, prepare_catalog
 from viba_lib.data.prepared import ClipStore, PreparedClip
 from viba_lib.data.sources.packages import default_files, fetch
 from viba_lib.errors import VibaError
+from viba_lib.evaluation.robustness import corrupt, levels
 from viba_lib.models import flow_vgg11, load_weights, save_weights, xception
 from viba_lib.models.flow_vgg import FLOW_LAYERS
 from viba_lib.models.training import predict, train
@@ -429,6 +430,46 @@ class Study:
         folder = self._stage(f"predict-{detector}", key, compute)
         return pd.read_parquet(folder / "predictions.parquet")
 
+    def robustness(self, detector: str) -> pd.DataFrame:
+        """Probability of fake, `p_fake`, of test frames that were made worse.
+
+        Returns
+        -------
+        Rows of `frames()` with corruption and level, see `evaluation.robustness`.
+        """
+        limit = self.profile.evaluation.robustness_frames
+        code = _code("evaluation.robustness", "data.flow")
+        key = [self._trained(detector).name, self.preparation_folder.name, limit, code]
+
+        def compute(folder: Path) -> None:
+            rows = _spread(self.frames("test", detector), limit)
+            precision, parts = self.settings(detector).training.precision, []
+            for corruption, level in levels():
+                inputs = self._corrupted(detector, rows, corruption, level)
+                p_fake = predict(self.detector(detector), inputs, self.device, precision)[:, 1]
+                parts.append(rows.assign(corruption=corruption, level=level, p_fake=p_fake))
+                self.progress(f"{detector}: {corruption} {level:g}, {len(rows)} frames")
+            pd.concat(parts, ignore_index=True).to_parquet(folder / "robustness.parquet")
+
+        folder = self._stage(f"robustness-{detector}", key, compute)
+        return pd.read_parquet(folder / "robustness.parquet")
+
+    def _corrupted(
+        self, detector: str, rows: pd.DataFrame, corruption: str, level: float
+    ) -> torch.Tensor:
+        """Detector inputs of rows whose crops were made worse, before flow is found in them."""
+        size, found = self.settings(detector).size, []
+        for row in rows.itertuples():
+            clip = self._store[row.path]
+            if detector == "xception":
+                worse = corrupt(clip.faces[row.position], corruption, level)
+                found.append(face_tensor(worse[None], size)[0])
+            else:
+                pair = [corrupt(frame, corruption, level) for frame in clip.pairs[row.position]]
+                flow = scale_flow(farneback(*pair), size)
+                found.append(torch.from_numpy(flow_to_input(flow)))
+        return torch.stack(found) if found else torch.zeros(0, 3, size, size)
+
     # ---- explanations -------------------------------------------------------------------------
 
     def statistics(self, detector: str, layer: str | None = None) -> LayerStatistics:
@@ -522,15 +563,7 @@ class Study:
 
     def evaluation_rows(self, detector: str) -> pd.DataFrame:
         """Test frames that are explained: up to `frames_per_clip` per clip, evenly spread."""
-        rows = self.frames("test", detector)
-        limit = self.profile.evaluation.frames_per_clip
-
-        def spread(group: pd.DataFrame) -> pd.DataFrame:
-            at = np.linspace(0, len(group) - 1, min(limit, len(group))).round().astype(int)
-            return group.iloc[at]
-
-        chosen = [spread(group) for _, group in rows.groupby("video_id", sort=True)]
-        return pd.concat(chosen).reset_index(drop=True) if chosen else rows
+        return _spread(self.frames("test", detector), self.profile.evaluation.frames_per_clip)
 
     def explanations(self, detector: str, layer: str | None = None, **settings: Any) -> xr.Dataset:
         """Maps of the evaluation frames, see `explain` and `evaluation_rows`."""
@@ -593,6 +626,7 @@ class Study:
         self.progress = progress or self.progress
         for detector in DETECTORS:
             self.predictions(detector)
+            self.robustness(detector)
             self.explanations(detector)
         self.readout()
 
@@ -662,6 +696,15 @@ class Study:
             "It shows how the method works; its numbers cannot be compared with the paper's, which "
             "come from licensed data.</p></div>"
         )
+
+
+def _spread(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Up to `limit` rows of each video, evenly spread."""
+    chosen = []
+    for _, group in rows.groupby("video_id", sort=True):
+        at = np.linspace(0, len(group) - 1, min(limit, len(group))).round().astype(int)
+        chosen.append(group.iloc[at])
+    return pd.concat(chosen).reset_index(drop=True) if chosen else rows
 
 
 def save_maps(maps: xr.Dataset, path: Path) -> None:

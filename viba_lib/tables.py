@@ -80,6 +80,45 @@ def held_out_table(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def decisions(study: Study) -> pd.DataFrame:
+    """How the test frames of each person and method are decided.
+
+    Returns
+    -------
+    detector, identity, method ("real" for real frames), frames, called_fake (number), share (of
+    frames called fake: found fakes, or false alarms).
+    """
+    parts = []
+    for detector in DETECTORS:
+        found = study.predictions(detector)
+        found = found[(found.split == "test") & found.judged].replace({"method": {"": "real"}})
+        by = found.assign(fake=found.p_fake > 0.5).groupby(["identity", "method"]).fake
+        table = by.agg(frames="size", called_fake="sum", share="mean").reset_index()
+        parts.append(table.assign(detector=detector))
+    columns = ["detector", "identity", "method", "frames", "called_fake", "share"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def robustness_table(study: Study) -> pd.DataFrame:
+    """Accuracy and AUC on test frames that were made worse, with intervals over videos.
+
+    Returns
+    -------
+    detector, corruption, level, frames, accuracy and auc with _low and _high.
+    """
+    rows = []
+    for detector in DETECTORS:
+        found = study.robustness(detector)
+        for (corruption, level), part in found.groupby(
+            ["corruption", "level"], sort=False, dropna=False
+        ):
+            row = {"detector": detector, "corruption": corruption, "level": level}
+            values = with_intervals(part, detection("p_fake"), study)
+            kept = {k: v for k, v in values.items() if k.startswith(("accuracy", "auc"))}
+            rows.append(row | {"frames": len(part)} | kept)
+    return pd.DataFrame(rows)
+
+
 def explained(study: Study, detector: str) -> tuple[pd.DataFrame, xr.Dataset]:
     """Table of explained test frames, and their maps."""
     maps = study.explanations(detector)

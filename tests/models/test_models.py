@@ -9,14 +9,41 @@ import torch
 from torch import nn
 
 from viba_lib.data.sources.packages import FetchError
+from viba_lib.evaluation.paper import TABLE_5, TABLE_6, TABLE_7
 from viba_lib.models import flow_vgg11, xception
-from viba_lib.models.describe import layer_table
+from viba_lib.models.describe import beside_paper, layer_table
 from viba_lib.models.flow_vgg import FLOW_LAYERS
 from viba_lib.models.training import predict
 from viba_lib.models.xception import XCEPTION_LAYERS
 
 # By name, since the package's attribute of that name is the function.
 xception_module = importlib.import_module("viba_lib.models.xception")
+
+
+def differing(table):
+    return table.layer[~table.agrees].tolist()
+
+
+def test_the_live_networks_are_those_of_tables_5_to_7(flow):
+    face = xception()
+    five, six = beside_paper(face, TABLE_5), beside_paper(face, TABLE_6, "block2.rep")
+    # timm leaves the input of a block alone, since its skip takes it too; and the classifier of
+    # its Xception has its dropout in the forward pass.
+    assert differing(five) == ["last_linear"] and differing(six) == ["0"]
+    assert (
+        six.here[0] == "ReLU, inplace False"
+        and five.here.iloc[-1] == "Linear, parts fully connected"
+    )
+    seven = beside_paper(flow, TABLE_7)
+    assert len(seven) == 30 and seven.agrees.all()
+    assert seven.paper[9] == "BatchNorm2d, in 256, out 256, eps 1e-05"
+
+
+def test_another_network_does_not_agree(flow):
+    flow = flow_vgg11()
+    flow.features[9].eps = 1e-3
+    flow.features[0] = nn.Conv2d(3, 32, 3)
+    assert differing(beside_paper(flow, TABLE_7)) == ["0", "9"]
 
 
 @pytest.fixture(scope="module")

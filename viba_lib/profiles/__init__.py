@@ -50,9 +50,11 @@ class BottleneckSettings(_Strict):
 
 
 class EvaluationSettings(_Strict):
-    """Frames per test clip that are explained, frames for statistics, bootstrap draws."""
+    """Frames per test clip that are explained, and made worse; frames for statistics; draws of a
+    bootstrap."""
 
     frames_per_clip: int = 4
+    robustness_frames: int = Field(2, ge=1)
     statistics_frames: int = 200
     draws: int = 1000
 

@@ -1,0 +1,68 @@
+"""Pictures made worse on purpose, to see how long a detector's decisions hold."""
+
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+
+from viba_lib.errors import VibaError
+
+
+def _jpeg(image: np.ndarray, quality: float) -> np.ndarray:
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+
+
+def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(image, (0, 0), sigma)
+
+
+def _brightness(image: np.ndarray, factor: float) -> np.ndarray:
+    return np.clip(np.round(image * np.float32(factor)), 0, 255).astype(np.uint8)
+
+
+def _resolution(image: np.ndarray, share: float) -> np.ndarray:
+    height, width = image.shape[:2]
+    size = (max(1, round(width * share)), max(1, round(height * share)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+# What is done, from mild to strong, and what the level means.
+CORRUPTIONS: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], tuple[float, ...], str]] = {
+    "jpeg": (_jpeg, (90, 70, 50, 30, 10), "quality"),
+    "blur": (_blur, (0.5, 1, 2, 4), "sigma, px of the crop"),
+    "brightness": (_brightness, (0.4, 0.7, 1.3, 1.6), "factor"),
+    "resolution": (_resolution, (0.75, 0.5, 0.25, 0.125), "share of the side"),
+}
+UNCHANGED = "unchanged"
+
+
+def corrupt(image: np.ndarray, corruption: str, level: float) -> np.ndarray:
+    """A picture (H, W, 3) uint8 made worse; same shape and type.
+
+    Parameters
+    ----------
+    corruption : one of CORRUPTIONS, or "unchanged"
+    level : see CORRUPTIONS
+
+    Raises
+    ------
+    VibaError
+        Unknown corruption.
+    """
+    if corruption == UNCHANGED:
+        return image
+    if corruption not in CORRUPTIONS:
+        raise VibaError(
+            f"corruption {corruption!r} is not known; choose one of {', '.join(CORRUPTIONS)}"
+        )
+    return CORRUPTIONS[corruption][0](np.ascontiguousarray(image), level)
+
+
+def levels() -> Iterator[tuple[str, float]]:
+    """The unchanged picture, then every corruption at each of its levels."""
+    yield UNCHANGED, float("nan")
+    for name, (_, strengths, _) in CORRUPTIONS.items():
+        for strength in strengths:
+            yield name, float(strength)
