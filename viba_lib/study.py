@@ -465,8 +465,8 @@ class Study:
                 worse = corrupt(clip.faces[row.position], corruption, level)
                 found.append(face_tensor(worse[None], size)[0])
             else:
-                pair = [corrupt(frame, corruption, level) for frame in clip.pairs[row.position]]
-                flow = scale_flow(farneback(*pair), size)
+                first, second = (corrupt(f, corruption, level) for f in clip.pairs[row.position])
+                flow = scale_flow(farneback(first, second), size)
                 found.append(torch.from_numpy(flow_to_input(flow)))
         return torch.stack(found) if found else torch.zeros(0, 3, size, size)
 
