@@ -1,11 +1,9 @@
 """The results tables of the book, each made in one place for the chapters that show it."""
 
 import html
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -488,15 +486,6 @@ class Explained:
     table: pd.DataFrame
 
 
-def entropy(relevance: np.ndarray) -> float:
-    """Entropy of a map (H, W) over pixels, in bits; low is focused."""
-    share = np.clip(relevance, 0, None).ravel() / max(
-        float(np.clip(relevance, 0, None).sum()), 1e-12
-    )
-    share = share[share > 0]
-    return float(-(share * np.log2(share)).sum())
-
-
 def choose_rows(study: Study, detector: str, count: int) -> pd.DataFrame:
     """Held-out fake and real frames, `count` each, one per video; the surest fakes first."""
     found = study.predictions(detector)
@@ -505,44 +494,6 @@ def choose_rows(study: Study, detector: str, count: int) -> pd.DataFrame:
     real = found[found.label == 0].sort_values("p_fake")
     parts = [part.drop_duplicates("video_id").head(count) for part in (fake, real)]
     return pd.concat(parts).reset_index(drop=True)
-
-
-def injection_maps(study: Study, layer: str, beta: float, count: int) -> dict[str, Explained]:
-    """The same inputs at the paper's injection layers (chapter 05).
-
-    Raises
-    ------
-    VibaError
-        A layer that is none of the paper's.
-    """
-    known = [name for detector in DETECTORS for name in study.layers(detector)]
-    if layer != "all" and layer not in known:
-        raise VibaError(f"layer {layer!r} is not known here; choose 'all' or one of {known}")
-    out = {}
-    for detector in DETECTORS:
-        rows = choose_rows(study, detector, count)
-        names = [n for n in study.layers(detector) if layer in ("all", n)] or [
-            study.layer(detector)
-        ]
-        masks = study.masks(detector, rows)
-        maps, measures = {}, []
-        for name in names:
-            maps[name] = study.explain(detector, rows, name, beta=beta).relevance.values
-            on = [mass_ratio(r, m) for r, m in zip(maps[name], masks, strict=True) if m.max() > 0]
-            measures.append(
-                {
-                    "detector": detector,
-                    "layer": name,
-                    "bits": float(maps[name].sum((1, 2)).mean()),
-                    "entropy": float(np.mean([entropy(r) for r in maps[name]])),
-                    "ratio": float(np.mean(on)) if on else float("nan"),
-                    "fakes": len(on),
-                }
-            )
-        labels = [f"{r.method or 'real'}, {r.p_fake:.2f}" for r in rows.itertuples()]
-        images = study.images(detector, rows)
-        out[detector] = Explained(images, masks, labels, maps, pd.DataFrame(measures))
-    return out
 
 
 def noise_response(
@@ -567,47 +518,6 @@ def noise_response(
             found = cut.tail(z.to(study.device), draws).float().softmax(1)[:, 1].cpu().numpy()
             rows += [{"lambda": lam, "draw": i, "p_fake": p} for i, p in enumerate(found)]
     return pd.DataFrame(rows)
-
-
-def bottleneck_types(study: Study, count: int) -> Explained:
-    """Per-sample and readout maps of the same held-out fake frames (chapter 06)."""
-    rows = study.evaluation_rows("xception").query("label == 1")
-    rows = rows.groupby("method", sort=True).head(2).head(count).reset_index(drop=True)
-    masks, inputs = study.masks("xception", rows), study.inputs("xception", rows)
-    maps, seconds, kept = {}, {}, {}
-    runs: dict[str, Any] = {
-        "per-sample": study.bottleneck("xception"),
-        "readout": study.readout("xception"),
-    }
-    for name, bottleneck in runs.items():
-        start = time.perf_counter()
-        attribution = bottleneck.attribute(inputs)
-        seconds[name] = (time.perf_counter() - start) / len(rows)
-        maps[name] = attribution.bits_per_pixel.numpy()
-        same = attribution.logits.argmax(1) == attribution.logits_clean.argmax(1)
-        kept[name] = float(same.float().mean())
-    measures = []
-    for name, found in maps.items():
-        overlaps = [
-            mean_iou(highlight(found[group.index]))
-            for _, group in rows.groupby("video_id")
-            if len(group) > 1
-        ]
-        ratios = [mass_ratio(r, m) for r, m in zip(found, masks, strict=True)]
-        measures.append(
-            {
-                "kind": name,
-                "frames": len(rows),
-                "kept": kept[name],
-                "bits": float(found.sum((1, 2)).mean()),
-                "ratio": float(np.nanmean(ratios)),
-                "entropy": float(np.mean([entropy(r) for r in found])),
-                "iou": float(np.mean(overlaps)) if overlaps else float("nan"),
-                "seconds": seconds[name],
-            }
-        )
-    images = study.images("xception", rows)
-    return Explained(images, masks, rows.method.tolist(), maps, pd.DataFrame(measures))
 
 
 def _film(

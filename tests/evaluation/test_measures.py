@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -36,7 +37,13 @@ from viba_lib.evaluation.agreement import (
 )
 from viba_lib.evaluation.consistency import highlight, pixel_persistence
 from viba_lib.evaluation.detection import bootstrap_interval, bootstrap_intervals, detection_metrics
-from viba_lib.evaluation.faithfulness import mass_inside, mass_ratio, pointing_game
+from viba_lib.evaluation.faithfulness import (
+    deletion_areas,
+    entropy,
+    mass_inside,
+    mass_ratio,
+    pointing_game,
+)
 from viba_lib.evaluation.significance import mcnemar
 
 masks = arrays(bool, (4, 6, 5))
@@ -246,3 +253,27 @@ def test_mcnemar_agrees_with_statsmodels():
     assert (found["only_first"], found["only_second"]) == (5, 1)
     wanted = other_mcnemar([[3, 5], [1, 1]], exact=True).pvalue
     assert found["p_value"] == pytest.approx(wanted)
+
+
+def corner(batch: torch.Tensor) -> np.ndarray:
+    """A detector that sees the upper left corner only: bright is fake."""
+    fake = torch.sigmoid(8 * batch[:, :, :4, :4].mean((1, 2, 3)) - 2)
+    return torch.stack([1 - fake, fake], 1).numpy()
+
+
+def test_deletion_rewards_maps_of_what_the_decision_needs() -> None:
+    frame = torch.ones(1, 3, 16, 16)
+    right = np.zeros((1, 16, 16))
+    right[0, :4, :4] = 1
+    wrong = 1 - right
+    random = np.random.default_rng(0).random((1, 16, 16))
+    areas = [float(deletion_areas(corner, frame, r, 16)[0]) for r in (right, random, wrong)]
+    assert areas == sorted(areas) and areas[0] < 0.25 and areas[2] > areas[0] + 0.3
+    # The corner is a sixteenth: the first step takes all of it, and nothing else counts.
+    full, empty = corner(frame)[0, 1], corner(0 * frame)[0, 1]
+    assert areas[0] == pytest.approx((full / 2 + 15 * empty + empty / 2) / 16, rel=1e-5)
+
+
+def test_a_focused_map_has_little_entropy() -> None:
+    assert entropy(np.ones((8, 8))) == pytest.approx(6)
+    assert entropy(np.eye(8)) == pytest.approx(3)
