@@ -6,9 +6,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import skimage.data
 
+from viba_lib.data.catalog import validate_catalog
 from viba_lib.video import write_video
 
 
@@ -76,3 +78,39 @@ def place(film: Path, tmp_path: Path):
         return tmp_path / root
 
     return put
+
+
+@pytest.fixture
+def catalog() -> pd.DataFrame:
+    """20 videos of 10 people."""
+    number = np.arange(20)
+    return pd.DataFrame(
+        {
+            "video_id": [f"v{i:02d}" for i in number],
+            "path": [f"videos/{i}.mp4" for i in number],
+            "label": np.where(number % 2, "fake", "real"),
+            "identity": [f"p{i // 2}" for i in number],
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def listed():
+    """Function that makes a catalog of rows: video_id, dataset, label, method, identity, ..."""
+
+    def make(rows: list[tuple[str, ...]]) -> pd.DataFrame:
+        columns = ["video_id", "dataset", "label", "method", "identity", "original", "donor"]
+        frame = pd.DataFrame(rows, columns=columns[: len(rows[0])])
+        return validate_catalog(frame.assign(path=frame.video_id + ".mp4"))
+
+    return make
+
+
+@pytest.fixture
+def faces(listed):
+    """20 people with one original each, and two fakes of each original."""
+    rows = []
+    for n in range(20):
+        rows.append((f"r{n}", "set", "real", "", f"p{n}", ""))
+        rows += [(f"{m}{n}", "set", "fake", m, f"p{n}", f"r{n}") for m in ("swap", "lips")]
+    return listed(rows)

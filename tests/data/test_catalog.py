@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,20 +13,6 @@ from viba_lib.data.catalog import (
     save_catalog,
     validate_catalog,
 )
-
-
-@pytest.fixture
-def catalog() -> pd.DataFrame:
-    """20 videos of 10 people."""
-    number = np.arange(20)
-    return pd.DataFrame(
-        {
-            "video_id": [f"v{i:02d}" for i in number],
-            "path": [f"videos/{i}.mp4" for i in number],
-            "label": np.where(number % 2, "fake", "real"),
-            "identity": [f"p{i // 2}" for i in number],
-        }
-    )
 
 
 def test_left_out_columns_are_filled_and_others_kept(catalog: pd.DataFrame) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viba_lib.data.catalog import CatalogError, validate_catalog
+from viba_lib.data.catalog import CatalogError
 from viba_lib.data.sampling import (
     PAPER_COUNTS,
     draw_catalog,
@@ -16,22 +16,6 @@ from viba_lib.data.sampling import (
 from viba_lib.data.splits import leaks
 from viba_lib.evaluation.paper import TABLE_1
 from viba_lib.tables import table_1
-
-
-def catalog(rows):
-    columns = ["video_id", "dataset", "label", "method", "identity", "original"]
-    frame = pd.DataFrame(rows, columns=columns)
-    return validate_catalog(frame.assign(path=frame.video_id + ".mp4"))
-
-
-@pytest.fixture
-def faces():
-    """20 people with one original each, and two fakes of each original."""
-    rows = []
-    for n in range(20):
-        rows.append((f"r{n}", "set", "real", "", f"p{n}", ""))
-        rows += [(f"{m}{n}", "set", "fake", m, f"p{n}", f"r{n}") for m in ("swap", "lips")]
-    return catalog(rows)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 20), max_size=6), st.integers(0, 60))

@@ -16,36 +16,6 @@ from viba_lib.data.splits import (
 )
 
 
-@pytest.fixture
-def catalog() -> pd.DataFrame:
-    """20 videos of 10 people."""
-    number = np.arange(20)
-    return pd.DataFrame(
-        {
-            "video_id": [f"v{i:02d}" for i in number],
-            "path": [f"videos/{i}.mp4" for i in number],
-            "label": np.where(number % 2, "fake", "real"),
-            "identity": [f"p{i // 2}" for i in number],
-        }
-    )
-
-
-def listed(rows):
-    columns = ["video_id", "dataset", "label", "method", "identity", "original"]
-    frame = pd.DataFrame(rows, columns=[*columns, "donor"][: len(rows[0])])
-    return validate_catalog(frame.assign(path=frame.video_id + ".mp4"))
-
-
-@pytest.fixture
-def faces():
-    """20 people with one original each, and two fakes of each original."""
-    rows = []
-    for n in range(20):
-        rows.append((f"r{n}", "set", "real", "", f"p{n}", ""))
-        rows += [(f"{m}{n}", "set", "fake", m, f"p{n}", f"r{n}") for m in ("swap", "lips")]
-    return listed(rows)
-
-
 @pytest.mark.parametrize("group", [None, "identity"])
 def test_splits_have_the_papers_shares(catalog: pd.DataFrame, group: str | None) -> None:
     found = split_catalog(catalog, seed=3, group=group)
@@ -82,7 +52,7 @@ def test_official_splits_stay(catalog: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(complete_splits(found), found)
 
 
-def test_links_are_persons_and_originals():
+def test_links_are_persons_and_originals(listed):
     frame = listed(
         [
             ("a", "one", "real", "", "p", ""),
@@ -121,7 +91,7 @@ def test_groups_of_any_size_stay_whole_and_the_shares_come_as_near_as_they_can(s
         assert counts[split] <= share * len(frame) + max(sizes)
 
 
-def swaps(pairs):
+def swaps(listed, pairs):
     """A real film of each person, and fakes: the first person's film with the second's face."""
     people = sorted({p for pair in pairs for p in pair})
     rows = [(f"r-{p}", "set", "real", "", p, "", "") for p in people]
@@ -129,27 +99,27 @@ def swaps(pairs):
     return listed(rows)
 
 
-def test_pairs_of_people_stay_together():
+def test_pairs_of_people_stay_together(listed):
     # As in FaceForensics++: people come in pairs, and each lends its face to the other.
-    frame = swaps([(f"{n}{x}", f"{n}{y}") for n in range(20) for x, y in ("ab", "ba")])
+    frame = swaps(listed, [(f"{n}{x}", f"{n}{y}") for n in range(20) for x, y in ("ab", "ba")])
     assert linked_groups(frame).nunique() == 20
     assert linked_groups(frame, donors=False).nunique() == 40
     found = leaks(split_together(frame, seed=1))
     assert (found[["person", "donor", "original", "linked"]] == 0).all(axis=None)
 
 
-def test_where_everyone_lends_to_everyone_only_the_people_shown_are_kept_together():
+def test_where_everyone_lends_to_everyone_only_the_people_shown_are_kept_together(listed):
     # As in Celeb-DF: with donors, all videos would be one group.
     people = [f"p{n:02d}" for n in range(12)]
-    frame = swaps([(a, b) for a in people for b in people if a != b])
+    frame = swaps(listed, [(a, b) for a in people for b in people if a != b])
     assert linked_groups(frame).nunique() == 1
     found = leaks(split_together(frame, seed=1)).set_index("split")
     assert (found[["person", "original", "linked"]] == 0).all(axis=None)
     assert found.donor.min() > 0.9
 
 
-def test_two_people_cannot_be_split_but_their_videos_can():
-    frame = swaps([("a", "b"), ("b", "a")])
+def test_two_people_cannot_be_split_but_their_videos_can(listed):
+    frame = swaps(listed, [("a", "b"), ("b", "a")])
     with pytest.raises(CatalogError, match="cannot be split three ways"):
         split_together(frame)
     assert set(complete_splits(frame).split) == {"train", "val", "test"}
