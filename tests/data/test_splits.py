@@ -91,6 +91,15 @@ def test_groups_of_any_size_stay_whole_and_the_shares_come_as_near_as_they_can(s
         assert counts[split] <= share * len(frame) + max(sizes)
 
 
+def test_large_and_small_groups_are_spread_alike():
+    sizes = np.repeat([6, 1], [30, 120])
+    frame = pd.DataFrame({"person": np.repeat(np.arange(150), sizes)})
+    frame["large"] = frame.person < 30
+    found = split_catalog(frame, seed=0, group="person")
+    share = found.groupby("split").large.mean()
+    assert share.between(0.5, 0.7).all()  # of all videos it is 0.6
+
+
 def swaps(listed, pairs):
     """A real film of each person, and fakes: the first person's film with the second's face."""
     people = sorted({p for pair in pairs for p in pair})

@@ -42,22 +42,25 @@ def split_catalog(
 
 
 def _deal(groups: pd.Series, shares: Mapping[str, float], seed: int) -> pd.Series:
-    """Deal groups out, the largest first and else at random, each to the split that lacks most.
+    """Deal groups out, the largest first and else at random.
 
-    Each split gets at least one group, where there are enough.
+    Each goes to the split that is then, by half of the group, least of what it is to get (the
+    method of Sainte-Laguë), so that large groups and small ones are spread alike: given to the
+    split that lacks most, all large ones would be trained on. Each split gets at least one group,
+    where there are enough.
     """
     sizes = groups.value_counts()
     shuffled = np.random.default_rng(seed).permutation(sorted(sizes.index))
     order = sorted(shuffled, key=lambda name: -sizes[name])
-    total = len(groups) / sum(shares.values())
-    lacking = {split: share * total for split, share in shares.items()}
+    got = dict.fromkeys(shares, 0.0)
     found: dict[object, str] = {}
     for number, name in enumerate(order):
-        empty = [split for split in shares if split not in found.values()]
+        half = sizes[name] / 2
+        empty = [split for split in shares if not got[split]]
         open_to = empty if len(empty) >= len(order) - number else list(shares)
-        split = max(open_to, key=lambda split: lacking[split])
+        split = min(open_to, key=lambda split: (got[split] + half) / shares[split])
         found[name] = split
-        lacking[split] -= sizes[name]
+        got[split] += sizes[name]
     return groups.map(found)
 
 
