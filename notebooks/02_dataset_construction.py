@@ -155,7 +155,7 @@ from viba_lib.tables import table_1
 
 beside = table_1(catalog)
 study.save_table("table_1", beside)
-beside.astype(object).fillna("")
+beside.assign(paper=beside.paper.astype("string").fillna(""))
 
 # %% [markdown]
 # In this run the methods and splits are:
