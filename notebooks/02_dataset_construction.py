@@ -151,7 +151,7 @@ catalog.groupby("label").head(2)[columns]
 # The paper's table beside the catalog of this run:
 
 # %%
-from viba_lib.tables import table_1
+from viba_lib.tables.paper import table_1
 
 beside = table_1(catalog)
 study.save_table("table_1", beside)

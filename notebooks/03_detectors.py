@@ -129,7 +129,7 @@ figures.learning_curves(curves)
 # bootstrap over videos: with few people they are honest about clips, not about mankind.
 
 # %%
-from viba_lib.tables import held_out_table
+from viba_lib.tables.detection import held_out_table
 
 held_out = held_out_table(study)
 study.save_table("held_out", held_out)
@@ -173,7 +173,7 @@ called.round(2)
 # draws most of the false alarms, the sum above hides it.
 
 # %%
-from viba_lib.tables import decisions, robustness_table
+from viba_lib.tables.detection import decisions, robustness_table
 
 people = decisions(study)
 study.save_table("decisions", people)

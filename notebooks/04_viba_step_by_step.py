@@ -81,7 +81,7 @@ figures.maps_row({k: v.float().mean(0).numpy() for k, v in shown.items()})
 # sees noise alone, and its answer knows nothing of the frame. Where in between does it let go?
 
 # %% mystnb={"image": {"alt": "Probability of fake over the share of signal lambda: dots of single draws of noise, and their mean; at lambda 1 all draws meet at the prediction without noise."}, "figure": {"caption": "Probability of fake of this frame when the whole layer is mixed with noise, over the share of signal lambda: eight draws of noise each, and their mean.", "name": "fig-noise"}}
-from viba_lib.tables import noise_response
+from viba_lib.injection import noise_response
 
 response = noise_response(study, "xception", row)
 figures.draws(response, "lambda", "p_fake", "share of signal, lambda", "probability of fake")
@@ -131,7 +131,7 @@ HTML(
 # One frame proves little. Over all explained held-out fake frames:
 
 # %%
-from viba_lib.tables import localisation
+from viba_lib.tables.localisation import localisation
 
 places = localisation(study, "xception")
 study.save_table("localisation", places)

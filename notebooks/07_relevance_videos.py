@@ -41,7 +41,7 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %%
-from viba_lib.tables import relevance_videos
+from viba_lib.films import relevance_videos
 
 films = relevance_videos(study, max_frames)
 
@@ -88,7 +88,7 @@ HTML(films["flow-vgg11 real"])
 
 # %% mystnb={"image": {"alt": "Dots for the explained frames of both detectors: total bits of the map over the probability of fake, real and fake frames in two colours."}, "figure": {"caption": "Total bits of each explained frame over its probability of fake.", "name": "fig-bits"}}
 from viba_lib import figures
-from viba_lib.tables import explained
+from viba_lib.tables.common import explained
 
 frames = {name: explained(study, name)[0] for name in ("xception", "flow-vgg11")}
 figures.bits_plot(frames)

@@ -40,7 +40,7 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %%
-from viba_lib.tables import table_2
+from viba_lib.tables.detection import table_2
 
 table = table_2(study)
 study.save_table("table_2", table)
@@ -63,7 +63,7 @@ figures.intervals(table, ["accuracy", "recall", "auc", "ece"])
 # where dot and diamond coincide, the bottleneck changed nothing.
 
 # %% mystnb={"image": {"alt": "For each detector, the share of right decisions on real frames and on each planted method, a dot without and a diamond with the bottleneck."}, "figure": {"caption": "Share of right decisions on real frames and per method, without and with the bottleneck; the number of frames in brackets.", "name": "fig-decisions-by-method"}}
-from viba_lib.tables import detection_by_method
+from viba_lib.tables.detection import detection_by_method
 
 methods = {name: detection_by_method(study, name) for name in ("xception", "flow-vgg11")}
 figures.by_method(methods)
@@ -88,7 +88,7 @@ HTML(
 # make them.
 
 # %%
-from viba_lib.tables import mcnemar_tests
+from viba_lib.tables.detection import mcnemar_tests
 
 tests = mcnemar_tests(study)
 study.save_table("mcnemar", tests)
@@ -116,7 +116,7 @@ HTML(
 # diagonal are overconfident. The bins are those of the ECE; with few frames most hold only a handful.
 
 # %% mystnb={"image": {"alt": "Reliability diagram: share of right decisions over confidence for both detectors, without and with the bottleneck, against the diagonal."}, "figure": {"caption": "Reliability of both detectors, without and with the bottleneck.", "name": "fig-reliability"}}
-from viba_lib.tables import explained
+from viba_lib.tables.common import explained
 
 groups = {}
 for name in ("xception", "flow-vgg11"):

@@ -56,7 +56,7 @@ HTML(study.banner())
 # and a mask that is enlarged keeps its IoU.
 
 # %%
-from viba_lib.tables import table_3
+from viba_lib.tables.consistency import table_3
 
 table = table_3(study, threshold)
 study.save_table("table_3", table)
@@ -78,7 +78,7 @@ figures.intervals(table, ["iou", "tcs", "rpi"])
 # studies with different thresholds cannot be compared.
 
 # %% mystnb={"image": {"alt": "Three panels: IoU and TCS fall and RPI changes as the threshold of the mask rises, for real and fake videos of both detectors."}, "figure": {"caption": "The three measures over the threshold of the mask.", "name": "fig-threshold"}}
-from viba_lib.tables import threshold_sweep
+from viba_lib.tables.consistency import threshold_sweep
 
 sweep = threshold_sweep(study)
 figures.threshold_curves(sweep, ["iou", "tcs", "rpi"])

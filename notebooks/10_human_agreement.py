@@ -64,7 +64,7 @@ figures.region_overlay(first.faces[0], masks, REGIONS)
 # those that the map highlights; with planted regions it is the one that most of the mask lies in.
 
 # %%
-from viba_lib.tables import read_annotations, table_4
+from viba_lib.tables.regions import read_annotations, table_4
 
 human = read_annotations(annotations) if annotations else None
 table = table_4(study, top, human)
@@ -92,7 +92,7 @@ figures.intervals(table, ["f1", "precision", "recall", "overlap", "top1"], "dete
 # are would have bars of like height in each pair.
 
 # %% mystnb={"image": {"alt": "Bars per region: share of fake videos in which the region is planted and in which each detector's map highlights it."}, "figure": {"caption": "Frequency of regions: planted, and highlighted by VIBA (after the paper's Figure 2). L lips and mouth, E edges, B brows, eyes and forehead, N nose, cheeks and ears, O outside, C chin and neck.", "name": "fig-regions-frequency"}}
-from viba_lib.tables import region_shares
+from viba_lib.tables.regions import region_shares
 
 figures.region_frequencies(region_shares(study, top, human), list(REGIONS))
 
@@ -100,7 +100,7 @@ figures.region_frequencies(region_shares(study, top, human), list(REGIONS))
 # ## Video by video
 
 # %%
-from viba_lib.tables import regions_by_video
+from viba_lib.tables.regions import regions_by_video
 
 regions_by_video(study, "xception", top, human).head(12)
 
@@ -114,7 +114,7 @@ regions_by_video(study, "xception", top, human).head(12)
 # found a face, not an artefact.
 
 # %%
-from viba_lib.tables import explainer_table
+from viba_lib.tables.localisation import explainer_table
 
 compared = explainer_table(study)
 study.save_table("explainers", compared)

@@ -37,7 +37,7 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %%
-from viba_lib.tables import paper_beside_run
+from viba_lib.tables.paper import paper_beside_run
 
 table = paper_beside_run(study)
 study.save_table("paper_beside_run", table)

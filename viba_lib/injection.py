@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from viba_lib.bottleneck.tail import CutModel
 from viba_lib.errors import VibaError
 from viba_lib.evaluation.faithfulness import deletion_areas, entropy, mass_ratio
 from viba_lib.models.training import predict
 from viba_lib.study import DETECTORS, Study
-from viba_lib.tables import Explained, choose_rows, with_intervals
+from viba_lib.tables.common import Explained, choose_rows, with_intervals
 
 MEASURES = ("bits", "entropy", "ratio", "deletion", "over_random")
 
@@ -140,4 +141,28 @@ def against_the_papers(measures: pd.DataFrame, study: Study) -> pd.DataFrame:
                 less = parts[layer][list(MEASURES)] - parts[chosen][list(MEASURES)]
                 facts = {"name": f"{layer} less {chosen}", "detector": detector, "layer": layer}
                 rows.append(facts | with_intervals(less.reset_index(), means, study))
+    return pd.DataFrame(rows)
+
+
+def noise_response(
+    study: Study, detector: str, row: pd.DataFrame, points: int = 11, draws: int = 8
+) -> pd.DataFrame:
+    """Probability of fake when the whole layer is mixed with noise at one lambda (chapter 04).
+
+    Returns
+    -------
+    One row per lambda and draw: lambda, draw, p_fake.
+    """
+    layer = study.layer(detector)
+    cut, statistics = CutModel(study.detector(detector), layer), study.statistics(detector, layer)
+    generator = torch.Generator().manual_seed(study.seed)
+    rows = []
+    with torch.inference_mode():
+        r = cut.head(study.inputs(detector, row).to(study.device)).cpu()
+        noise = torch.randn(draws, *r.shape[1:], generator=generator)
+        noise = noise * statistics.std + statistics.mean
+        for lam in np.linspace(0, 1, points):
+            z = (lam * r + (1 - lam) * noise) * statistics.active
+            found = cut.tail(z.to(study.device), draws).float().softmax(1)[:, 1].cpu().numpy()
+            rows += [{"lambda": lam, "draw": i, "p_fake": p} for i, p in enumerate(found)]
     return pd.DataFrame(rows)

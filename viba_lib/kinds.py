@@ -11,7 +11,7 @@ from viba_lib.evaluation.consistency import highlight, mean_iou
 from viba_lib.evaluation.faithfulness import entropy, mass_ratio
 from viba_lib.injection import deletion_of
 from viba_lib.study import Study
-from viba_lib.tables import Explained, with_intervals
+from viba_lib.tables.common import Explained, with_intervals
 
 MEASURES = ("kept", "bits", "entropy", "ratio", "deletion")
 

@@ -85,13 +85,48 @@ def region_masks(landmarks: np.ndarray, size: int) -> dict[str, np.ndarray]:
     return {letter: found[letter] for letter in REGIONS}
 
 
-def regions_of(relevance: np.ndarray, masks: Mapping[str, np.ndarray], top: int = 3) -> list[str]:
-    """Letters of the `top` regions by mean relevance per pixel, strongest first.
+def _density(relevance: np.ndarray, mask: np.ndarray) -> float:
+    return float(relevance[mask].mean())
 
-    Density, not mass, so that a large region does not win by its size.
+
+def _mass(relevance: np.ndarray, mask: np.ndarray) -> float:
+    return float(relevance[mask].sum())
+
+
+def _peak(relevance: np.ndarray, mask: np.ndarray) -> float:
+    return float(relevance[mask].max())
+
+
+# How a map ranks regions: the paper does not say.
+RULES = {
+    "density": (_density, "mean relevance per pixel: a large region does not win by its size"),
+    "mass": (_mass, "sum of relevance: a large region may win by its size"),
+    "peak": (_peak, "strongest pixel"),
+}
+
+
+def regions_of(
+    relevance: np.ndarray, masks: Mapping[str, np.ndarray], top: int = 3, rule: str = "density"
+) -> list[str]:
+    """Letters of the `top` regions that a map (H, W) highlights, strongest first.
+
+    Parameters
+    ----------
+    masks : (H, W) bool by letter, see `region_masks`; a region without a pixel comes last
+    rule : what ranks the regions, one of RULES
+
+    Raises
+    ------
+    VibaError
+        Unknown rule, or a number of regions out of range.
     """
-    density = {k: float(relevance[m].mean()) if m.any() else -1.0 for k, m in masks.items()}
-    return sorted(density, key=lambda k: density[k], reverse=True)[:top]
+    if rule not in RULES:
+        raise VibaError(f"rule {rule!r} is not known; choose one of {', '.join(RULES)}")
+    if not 1 <= top <= len(REGIONS):
+        raise VibaError(f"top is {top}; expected 1 to {len(REGIONS)} regions")
+    score = RULES[rule][0]
+    scores = {k: score(relevance, m) if m.any() else -1.0 for k, m in masks.items()}
+    return sorted(scores, key=lambda k: scores[k], reverse=True)[:top]
 
 
 def vote(answers: Iterable[str], top: int = 3) -> str:
@@ -151,3 +186,52 @@ def agreement_table(annotated: Sequence[str], found: Sequence[str]) -> pd.Series
     overlap = np.mean([overlap_coefficient(a, f) for a, f in zip(annotated, found, strict=True)])
     top1 = np.mean([bool(a) and a[0] in f for a, f in zip(annotated, found, strict=True)])
     return pd.Series([*macro, overlap, top1, len(annotated)], index=names)
+
+
+def krippendorff_alpha(answers: pd.DataFrame) -> float:
+    """Krippendorff's alpha for nominal data: agreement of annotators beyond chance.
+
+    Annotators may have skipped items (Krippendorff 2004, chapter 11).
+
+    Parameters
+    ----------
+    answers : one row per item, one column per annotator; NaN where an annotator has no answer
+
+    Returns
+    -------
+    1 for full agreement, 0 for chance, below 0 for less; NaN where no item has two answers, or
+    where only one answer was ever given, so that nothing could have differed.
+    """
+    counts = answers.stack().groupby(level=0).value_counts().unstack(fill_value=0).to_numpy(float)
+    pairable = counts[counts.sum(1) > 1]
+    given, total = pairable.sum(0), pairable.sum()
+    chance = total**2 - (given**2).sum()
+    if total == 0 or chance == 0:
+        return float("nan")
+    each = pairable.sum(1)
+    observed = ((each**2 - (pairable**2).sum(1)) / (each - 1)).sum()
+    return float(1 - (total - 1) * observed / chance)
+
+
+def annotator_agreement(annotations: pd.DataFrame) -> pd.DataFrame:
+    """Krippendorff's alpha of each region and of all together; an item is a region of a video.
+
+    Parameters
+    ----------
+    annotations : annotator, video, regions (letters), one row per annotator and video
+
+    Returns
+    -------
+    region ("all" in the last row), videos (with two annotators or more), annotators, chosen (share
+    of the answers that hold the region), alpha.
+    """
+    wide = annotations.pivot(index="video", columns="annotator", values="regions")
+    shared = int((wide.notna().sum(axis=1) > 1).sum())
+    chosen = {k: wide.apply(lambda c, k=k: c.str.contains(k)) for k in REGIONS}
+    chosen["all"] = pd.concat(chosen)
+    facts = {"videos": shared, "annotators": wide.shape[1]}
+    return pd.DataFrame([
+        {"region": k, **facts, "chosen": float(np.nanmean(v.to_numpy(float))),
+         "alpha": krippendorff_alpha(v)}
+        for k, v in chosen.items()
+    ])  # fmt: skip

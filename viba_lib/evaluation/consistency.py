@@ -1,5 +1,12 @@
-"""How steady maps are along a clip: Table 3, Eq. (3) and (4) of the paper."""
+"""How steady maps are along a clip: Table 3, Eq. (3) and (4) of the paper.
 
+What the paper does not define is defined here. Two empty masks overlap fully: nothing was
+highlighted twice. An empty mask has no centroid, so steps from or to it do not count. A single
+frame has no step, and what is measured from step to step is NaN. After a cut another scene begins:
+steps over it do not count.
+"""
+
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -49,10 +56,40 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.logical_and(a, b).sum() / union) if union else 1.0
 
 
-def mean_iou(masks: np.ndarray) -> float:
-    """Mean IoU of consecutive frames of (T, H, W); NaN for a single frame."""
+def cuts_of(squares: np.ndarray) -> list[int]:
+    """Frames at which the face is suddenly elsewhere: its square does not touch the one before.
+
+    Parameters
+    ----------
+    squares : (T, 3) centre x, centre y and side of the face in each frame, in pixels
+
+    Returns
+    -------
+    Indices of the frames that begin a new scene, 1 to T - 1.
+    """
+    squares = np.asarray(squares, float)
+    apart = np.abs(np.diff(squares[:, :2], axis=0)).max(1)
+    reach = (squares[1:, 2] + squares[:-1, 2]) / 2
+    return [int(i) + 1 for i in np.flatnonzero(apart >= reach)]
+
+
+def _scenes(masks: np.ndarray, cuts: Sequence[int]) -> list[np.ndarray]:
+    """Masks of each scene of two frames or more; the others have no step."""
     m = _masks(masks)
-    pairs = [iou(a, b) for a, b in pairwise(m)]
+    if wrong := [cut for cut in cuts if not 0 < cut < len(m)]:
+        raise VibaError(f"cuts {wrong} are no frames of 1 to {len(m) - 1}; expected where a scene "
+                        "begins, counted from 0")  # fmt: skip
+    return [part for part in np.split(m, sorted(set(cuts))) if len(part) > 1]
+
+
+def mean_iou(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
+    """Mean IoU of consecutive frames of (T, H, W); NaN without a step.
+
+    Parameters
+    ----------
+    cuts : frames that begin a new scene; steps over them do not count
+    """
+    pairs = [iou(a, b) for scene in _scenes(masks, cuts) for a, b in pairwise(scene)]
     return float(np.mean(pairs)) if pairs else float("nan")
 
 
@@ -65,33 +102,41 @@ def temporal_consistency(masks: np.ndarray) -> float:
     return float(_masks(masks).mean(axis=(1, 2)).mean())
 
 
-def pixel_persistence(masks: np.ndarray) -> float:
+def pixel_persistence(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
     """Mean share of frames in which a pixel stays highlighted, over pixels that ever are.
 
-    NaN where nothing is highlighted.
+    What the text says that TCS is. Scenes count by their pixels; NaN where none has two frames or
+    where nothing is highlighted.
     """
-    m = _masks(masks)
-    ever = m.any(0)
-    return float(m.mean(0)[ever].mean()) if ever.any() else float("nan")
+    shares = [scene.mean(0)[scene.any(0)] for scene in _scenes(masks, cuts)]
+    found = np.concatenate(shares) if shares else np.zeros(0)
+    return float(found.mean()) if len(found) else float("nan")
 
 
-def region_persistence(masks: np.ndarray) -> float:
+def region_persistence(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
     """RPI, Eq. (4): mean step of the mask's centroid over the frame's diagonal; 0 is steady.
 
     Parameters
     ----------
     masks : (T, H, W)
+    cuts : frames that begin a new scene; steps over them do not count
 
     Returns
     -------
     0 to 1; steps from or to an empty mask have no centroid and are left out; NaN without a step.
     """
-    m = _masks(masks)
-    _, height, width = m.shape
-    area = m.sum((1, 2))
+    found = [_steps(scene) for scene in _scenes(masks, cuts)]
+    steps = np.concatenate(found) if found else np.zeros(0)
+    diagonal = np.hypot(*np.shape(masks)[1:])
+    return float(steps.mean() / diagonal) if len(steps) else float("nan")
+
+
+def _steps(scene: np.ndarray) -> np.ndarray:
+    """Steps of the centroid in pixels, those that have two ends."""
+    _, height, width = scene.shape
+    area = scene.sum((1, 2))
     with np.errstate(invalid="ignore"):  # an empty mask has no centroid: 0 / 0 is the NaN it gets
-        x = m.sum(1) @ np.arange(width) / area
-        y = m.sum(2) @ np.arange(height) / area
+        x = scene.sum(1) @ np.arange(width) / area
+        y = scene.sum(2) @ np.arange(height) / area
     steps = np.hypot(np.diff(x), np.diff(y))
-    steps = steps[np.isfinite(steps)]
-    return float(steps.mean() / np.hypot(width, height)) if len(steps) else float("nan")
+    return np.asarray(steps[np.isfinite(steps)])

@@ -1,0 +1,1 @@
+"""The results tables of the book, each made in one place for the chapters that show it."""
