@@ -154,8 +154,7 @@ catalog.groupby("label").head(2)[columns]
 from viba_lib.tables.paper import table_1
 
 beside = table_1(catalog)
-study.save_table("table_1", beside)
-beside.assign(paper=beside.paper.astype("string").fillna(""))
+study.save_table("table_1", beside, beside.assign(paper=beside.paper.astype("string").fillna("")))
 
 # %% [markdown]
 # In this run the methods and splits are:
@@ -192,8 +191,7 @@ from viba_lib.data.splits import leaks, split_catalog
 
 splits = {"at random": split_catalog(catalog, seed=seed), "used here": catalog}
 leak = pd.concat([leaks(s).assign(way=way) for way, s in splits.items()])
-study.save_table("leaks", leak)
-leak.round(3)
+study.save_table("leaks", leak, leak.round(3))
 
 # %% tags=["remove-input"]
 test = leak[leak.split == "test"].set_index("way")

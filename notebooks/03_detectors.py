@@ -71,8 +71,9 @@ from viba_lib.models.describe import beside_paper
 five = beside_paper(xception, TABLE_5)
 six = beside_paper(xception, TABLE_6, inside="block2.rep")
 both = pd.concat({"Table 5": five, "Table 6": six}, names=["table", None]).reset_index("table")
-study.save_table("layers_xception", both)
-both[~both.agrees] if not both.agrees.all() else both.tail(3)
+study.save_table(
+    "layers_xception", both, both[~both.agrees] if not both.agrees.all() else both.tail(3)
+)
 
 # %% tags=["remove-input"]
 HTML(f"<p>Of {len(both)} rows {both.agrees.sum()} agree; those that do not are shown.</p>")
@@ -93,8 +94,7 @@ layer_table(flow, study.profile.preparation.flow_size, inside="features")
 
 # %%
 seven = beside_paper(flow, TABLE_7)
-study.save_table("layers_flow", seven)
-seven.iloc[[8, 9, 10, 11, 12, 13, 15, 16, 17, -1]]
+study.save_table("layers_flow", seven, seven.iloc[[8, 9, 10, 11, 12, 13, 15, 16, 17, -1]])
 
 # %% tags=["remove-input"]
 HTML(f"<p>Of the {len(seven)} rows of Table 7, {seven.agrees.sum()} agree.</p>")
@@ -110,8 +110,8 @@ settings = {"xception": study.profile.xception, "flow-vgg11": study.profile.flow
 paper = {"learning_rate": 0.001, "batch_size": 16, "patience": 7, "steps": "24 of 50 epochs"}
 here = {name: s.training.model_dump() for name, s in settings.items()}
 training = pd.DataFrame({"paper (Appendix A)": paper} | here).reindex(list(here["xception"]))
-study.save_table("training", training.fillna("").astype(str).reset_index())
-training.fillna("").astype(str)
+training = training.fillna("").astype(str)
+study.save_table("training", training.reset_index(), training)
 
 # %% mystnb={"image": {"alt": "Learning curves of both detectors: training loss falls, validation loss and validation AUC over training steps."}, "figure": {"caption": "Loss on training and validation frames, and validation AUC, of both detectors.", "name": "fig-learning"}}
 from viba_lib import figures
@@ -132,8 +132,7 @@ figures.learning_curves(curves)
 from viba_lib.tables.detection import held_out_table
 
 held_out = held_out_table(study)
-study.save_table("held_out", held_out)
-held_out.round(3)
+study.save_table("held_out", held_out, held_out.round(3))
 
 # %% mystnb={"image": {"alt": "Points and horizontal intervals of accuracy and AUC for both detectors."}, "figure": {"caption": "Accuracy and AUC on held-out identities, with 95 % intervals over videos.", "name": "fig-held-out"}}
 figures.intervals(held_out, ["accuracy", "auc"])
@@ -165,8 +164,8 @@ called = pd.DataFrame(
     {n: p.assign(fake=p.p_fake >= 0.5).groupby("method").fake.mean() for n, p in tested.items()}
 ).rename(index={"": "real (false alarms)"})
 called["frames"] = tested["xception"].groupby("method").size().rename({"": "real (false alarms)"})
-study.save_table("by_method", called.rename_axis("method").reset_index())
-called.round(2)
+called = called.rename_axis("method").reset_index()
+study.save_table("by_method", called, called.round(2))
 
 # %% [markdown]
 # The same by person, for the methods that a detector is judged on. Test people are few; where one of them
@@ -176,8 +175,9 @@ called.round(2)
 from viba_lib.tables.detection import decisions, robustness_table
 
 people = decisions(study)
-study.save_table("decisions", people)
-people.pivot_table("share", ["detector", "method"], "identity").round(2)
+study.save_table(
+    "decisions", people, people.pivot_table("share", ["detector", "method"], "identity").round(2)
+)
 
 # %% [markdown]
 # ## When the picture gets worse

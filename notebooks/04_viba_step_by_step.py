@@ -134,8 +134,8 @@ HTML(
 from viba_lib.tables.localisation import localisation
 
 places = localisation(study, "xception")
-study.save_table("localisation", places)
-places.groupby("method")[["inside", "area", "ratio", "hit"]].mean().round(2)
+means = places.groupby("method")[["inside", "area", "ratio", "hit"]].mean()
+study.save_table("localisation", places, means.round(2))
 
 # %% tags=["remove-input"]
 HTML(

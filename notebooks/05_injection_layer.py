@@ -88,8 +88,8 @@ from viba_lib.injection import against_the_papers, layer_measures, layer_table
 
 measures = layer_measures(study, layer, beta, measured)
 table = layer_table(measures, study)
-study.save_table("injection_layer", table)
-table.set_index("name")[["frames", "bits", "entropy", "ratio", "deletion", "over_random"]].round(2)
+columns = ["name", "frames", "bits", "entropy", "ratio", "deletion", "over_random"]
+study.save_table("injection_layer", table, table[columns].round(2))
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each injection layer of both detectors: relevance on the artefact with a line at chance, entropy, and deletion against random with a line at zero."}, "figure": {"caption": "Relevance on the artefact, spread of the map, and what deletion gains over random order, with 95 % intervals over videos; dotted is chance.", "name": "fig-layers-measured"}}
 figures.intervals(table, ["ratio", "entropy", "over_random"], chance={"ratio": 1, "over_random": 0})

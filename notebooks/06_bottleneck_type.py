@@ -78,9 +78,19 @@ figures.relevance_grid(both.images[some], both.maps["readout"][some], both.masks
 # (consistency), `seconds` the cost per frame, and `training` what was spent once beforehand.
 
 # %%
-study.save_table("bottleneck_type", both.table)
-columns = ["frames", "kept", "bits", "entropy", "ratio", "deletion", "iou", "seconds", "training"]
-both.table.set_index("kind")[columns].round(3)
+columns = [
+    "kind",
+    "frames",
+    "kept",
+    "bits",
+    "entropy",
+    "ratio",
+    "deletion",
+    "iou",
+    "seconds",
+    "training",
+]
+study.save_table("bottleneck_type", both.table, both.table[columns].round(3))
 
 # %% mystnb={"image": {"alt": "Points with intervals for the per-sample and the readout bottleneck: entropy, relevance on the artefact with a line at chance, and overlap of consecutive frames."}, "figure": {"caption": "Clarity, relevance on the artefact and consistency of both kinds, with 95 % intervals over videos.", "name": "fig-kinds"}}
 figures.intervals(both.table, ["entropy", "ratio", "iou"], labels="kind", chance={"ratio": 1})

@@ -19,7 +19,8 @@
 # - the probability of fake over time, under each video
 # ```
 #
-# A map per frame becomes a video: heat over the face, and a strip under it with the prediction. Key frames
+# A map per frame becomes a video: heat over the face, a bar beside it that gives the colours in bits per pixel of the
+# face crop, and a strip under it with the prediction over time. Key frames
 # are shown slowly, two a second. Of each kind you see the held-out video that the detector is surest about,
 # so these are good cases; [chapter 8](08_detection_performance) counts all of them. The fake and the real video of a
 # detector share one colour scale.

@@ -89,8 +89,7 @@ bench.presets(study)
 speed = study.profile.speed
 options = speed.model_dump(include={"settings", "runs", "precision"})
 timed = bench.measure(study, frames=frames or speed.frames, **options)
-study.save_table("speed", timed)
-timed.drop(columns="memory").round(3)
+study.save_table("speed", timed, timed.drop(columns="memory").round(3))
 
 # %% mystnb={"image": {"alt": "Bars on a logarithmic axis: seconds per frame of the settings plain, default, bfloat16, fast and accurate, for both detectors at the paper's layers."}, "figure": {"caption": "Seconds per frame of each setting at the paper's layers, on a logarithmic axis.", "name": "fig-seconds"}}
 figures.seconds_bars(timed)
@@ -200,8 +199,7 @@ HTML(
 from viba_lib.convergence import coupling
 
 coupled = coupling(study, "xception")
-study.save_table("coupling", coupled)
-coupled.round(3)
+study.save_table("coupling", coupled, coupled.round(3))
 
 # %% mystnb={"image": {"alt": "Three panels of dots: overlap of consecutive highlighted regions, relevance on the artefact against chance, and predictions kept, for a clip explained frame by frame and with two couplings."}, "figure": {"caption": "One held-out fake clip, frame by frame and coupled: IoU of consecutive maps, relevance on the artefact (chance is 1) and predictions kept.", "name": "fig-coupling"}}
 figures.intervals(coupled, ["iou", "ratio", "kept"], chance={"ratio": 1.0})

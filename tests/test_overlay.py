@@ -54,9 +54,10 @@ def test_the_video_is_h264_with_a_strip(tmp_path):
     relevance = np.random.default_rng(0).random((3, 8, 8))
     plain = overlay_video(tmp_path / "plain.mp4", grey, relevance, 5)
     path = overlay_video(tmp_path / "strip.mp4", grey, relevance, 5, np.array([0.1, 0.9, 0.5]))
-    assert read_video(plain).frames.shape == grey.shape
+    shown = read_video(plain).frames
+    assert shown.shape[:2] == grey.shape[:2] and shown.shape[2] > 60, "a colour bar beside"
     found = read_video(path)
-    assert found.frames.shape == (3, 76, 60, 3) and found.rate == 5
+    assert found.frames.shape == (3, 76, shown.shape[2], 3) and found.rate == 5
     with av.open(str(path)) as film:
         stream = film.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
@@ -103,7 +104,7 @@ def test_a_video_with_its_strip_can_be_decoded_again(tmp_path):
     maps = np.random.default_rng(0).random((5, 30, 30))
     path = overlay_video(tmp_path / "o.mp4", frames, maps, 5.0, np.linspace(0, 1, 5))
     back = read_video(path).frames
-    assert back.shape[0] == 5 and back.shape[1] > 61 and back.shape[2] == 82
+    assert back.shape[0] == 5 and back.shape[1] > 61 and back.shape[2] > 82
     assert [p.name for p in tmp_path.iterdir()] == ["o.mp4"]
 
 
@@ -113,3 +114,13 @@ def test_what_reaches_html_is_escaped(tmp_path):
     )
     found = video_html(path, np.zeros((8, 8, 3), np.uint8), '"><script>alert(1)</script>')
     assert "<script>" not in found and "controls" in found and "autoplay" not in found
+
+
+def test_the_colour_bar_runs_from_nothing_to_the_maximum(tmp_path):
+    frames, maps = np.zeros((2, 120, 100, 3), np.uint8), np.zeros((2, 10, 10))
+    path = overlay_video(tmp_path / "bar.mp4", frames, maps, 5, maximum=0.5)
+    bar = read_video(path).frames[0][:, 112:124].astype(int).sum(2).mean(1)
+    assert bar[40] > 500 and bar[100] < 150, "light above, dark below"
+    other = overlay_video(tmp_path / "other.mp4", frames, maps, 5, maximum=4.0)
+    difference = np.abs(read_video(path).frames[0].astype(int) - read_video(other).frames[0])
+    assert difference[:, :124].max() < 30 < difference[:, 130:].max(), "other numbers beside it"

@@ -221,6 +221,8 @@ def execute(
         # Papermill notes absolute paths; a page that is published must not name the machine.
         for key in ("input_path", "output_path"):
             notebook.metadata.get("papermill", {}).pop(key, None)
+        # A page cannot answer a form, and its state would load scripts from the network.
+        notebook.metadata.pop("widgets", None)
         nbformat.write(notebook, aside)
         aside.replace(target)
     finally:

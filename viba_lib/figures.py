@@ -325,17 +325,20 @@ def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], bins: int =
 
 def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
     """Measures over the threshold of the mask; one panel per measure, one line per group."""
-    figure, axes = _figure(3.4 * len(measures), 3.2, 1, len(measures))
-    for axis, measure in zip(axes[0], measures, strict=True):
+    rows = -(-len(measures) // 2)
+    figure, axes = _figure(7.6, 3 * rows, rows, 2)
+    for unused in axes.flat[len(measures) :]:
+        unused.set_visible(False)
+    for number, (axis, measure) in enumerate(zip(axes.flat, measures, strict=False)):
         sns.lineplot(
             frame, x="threshold", y=measure, hue="label", style="detector", ax=axis, errorbar=None,
-            palette={"real": REAL, "fake": FAKE}, legend=measure == measures[-1],
+            palette={"real": REAL, "fake": FAKE}, legend=number == 1,
         )  # fmt: skip
-        axis.set(xlabel="threshold (share of maximum)", ylabel=measure.upper())
+        axis.set(xlabel="threshold", ylabel=measure)
         sns.despine(ax=axis)
-    legend = axes[0, -1].get_legend()
-    if legend is not None:
-        sns.move_legend(axes[0, -1], "upper left", bbox_to_anchor=(1, 1))
+    legend = axes.flat[min(1, len(measures) - 1)]
+    if legend.get_legend() is not None:
+        sns.move_legend(legend, "upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -356,6 +359,23 @@ def region_overlay(
         for colour, letter in zip(palette, masks, strict=True)
     ]
     axis.legend(handles=handles, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return figure
+
+
+def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
+    """Measures over the number of regions, one line per rule; a row of panels per detector."""
+    names = list(dict.fromkeys(frame.detector))
+    figure, axes = _figure(2.7 * len(measures), 2.7 * len(names), len(names), len(measures))
+    for row, name in zip(axes, names, strict=True):
+        part = frame[frame.detector == name]
+        for axis, measure in zip(row, measures, strict=True):
+            sns.lineplot(part, x="top", y=measure, hue="rule", style="rule", markers=True,
+                         palette=list(OTHERS), ax=axis, legend=axis is axes[0, -1])  # fmt: skip
+            axis.set(xlabel=f"regions, {name}", ylabel=measure, ylim=(0, 1.02))
+            axis.set_xticks(sorted(part.top.unique()))
+            sns.despine(ax=axis)
+    if axes[0, -1].get_legend() is not None:
+        sns.move_legend(axes[0, -1], "upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -484,6 +504,27 @@ def paper_plot(table: pd.DataFrame) -> Figure:
     axis.plot(table.paper, at, "D", color=SECOND, ms=8, label="the paper")
     axis.set_yticks(at, table.row)
     axis.set_xlabel(str(table.measure.iloc[0]))
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    sns.despine(ax=axis)
+    return figure
+
+
+def sensitivity(frame: pd.DataFrame) -> Figure:
+    """Change of a result in per cent (column relative) under each alternative, a row per choice."""
+    choices = list(dict.fromkeys(frame.choice))
+    figure, axes = _figure(7.5, 0.42 * len(choices) + 1.2)
+    axis, at = axes[0, 0], {name: len(choices) - i for i, name in enumerate(choices)}
+    axis.axvline(0, color=INK, ls=":", lw=1)
+    for (name, part), colour, marker in zip(
+        frame.groupby("detector", sort=False), OTHERS, "os^D", strict=False
+    ):
+        axis.plot(100 * part.relative, part.choice.map(at), marker, color=colour, ms=8, alpha=0.8,
+                  label=name)  # fmt: skip
+    axis.set_yticks(list(at.values()), list(at))
+    axis.set_xscale("symlog", linthresh=10)
+    axis.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:g}"))
+    axis.set_xlabel("change, % (linear up to 10)")
+    axis.grid(axis="y", alpha=0.3)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     sns.despine(ax=axis)
     return figure

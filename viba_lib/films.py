@@ -1,6 +1,8 @@
 """Relevance videos: maps put back on the frames they came from (chapter 07)."""
 
 import html
+from itertools import islice
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,9 +12,30 @@ from viba_lib.data.catalog import resolve
 from viba_lib.overlay import overlay, overlay_video, paste_back, video_html
 from viba_lib.study import DETECTORS, Study
 from viba_lib.tables.common import explained
-from viba_lib.video import iter_frames
+from viba_lib.video import frame_rate, iter_frames, pick_frames, write_video
 
 WIDEST = 640  # pixels of an embedded video, for pages that load on a phone
+
+
+def _small(frame: np.ndarray) -> np.ndarray:
+    zoom = min(1.0, WIDEST / max(frame.shape[:2]))
+    size = (round(frame.shape[1] * zoom), round(frame.shape[0] * zoom))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+
+
+def _source(study: Study, video_id: str) -> tuple[Path, float | None, float | None]:
+    """File of a video, and its piece in seconds."""
+    row = study.catalog().set_index("video_id").loc[video_id]
+    start, end = (float(row[k]) if pd.notna(row[k]) else None for k in ("start", "end"))
+    return resolve(row.path, study.catalog_root()), start, end
+
+
+def clip_film(study: Study, video_id: str, path: Path, seconds: float = 10.0) -> Path:
+    """Write a video of the catalog, or the beginning of it, as a small film for a page."""
+    source, start, end = _source(study, video_id)
+    rate = frame_rate(source)
+    frames = islice(iter_frames(source, start, end), max(1, round(seconds * rate)))
+    return write_video(path, np.stack([_small(f) for f in frames]), rate, crf=20)
 
 
 def _film(
@@ -20,22 +43,13 @@ def _film(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames (T, H, W, 3) of one explained video, and its maps (T, H, W) at the faces' places."""
     clip = study.clip(str(part.video_id.iloc[0]))
-    row = study.catalog().set_index("video_id").loc[part.video_id.iloc[0]]
-    start, end = (float(row[k]) if pd.notna(row[k]) else None for k in ("start", "end"))
-    wanted, frames = set(part.frame), {}
-    film = iter_frames(resolve(row.path, study.catalog_root()), start, end)
-    for number, frame in enumerate(film):
-        if number in wanted:
-            frames[number] = frame
-        if len(frames) == len(wanted):
-            break
-    shown = np.stack([frames[number] for number in part.frame])
+    source, start, end = _source(study, str(part.video_id.iloc[0]))
+    numbers = part.frame.tolist()
+    found = dict(pick_frames(source, numbers, max(numbers) + 1, start, end))
+    shown = np.stack([found[number] for number in numbers])
     places = [clip.squares[position] for position in part.position]
     maps = [paste_back(shown.shape[1:3], s, r) for s, r in zip(places, relevance, strict=True)]
-    zoom = min(1.0, WIDEST / max(shown.shape[1:3]))
-    size = (round(shown.shape[2] * zoom), round(shown.shape[1] * zoom))
-    small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in shown]
-    return np.stack(small), np.stack([cv2.resize(m, size) for m in maps])
+    return np.stack([_small(f) for f in shown]), np.stack([_small(m) for m in maps])
 
 
 def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:

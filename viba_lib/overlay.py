@@ -72,9 +72,28 @@ def _strip(frame: np.ndarray, p_fake: np.ndarray, at: int) -> np.ndarray:
     points = np.stack([xs, ys], 1).round().astype(np.int32)
     cv2.polylines(strip, [points], False, (222, 143, 5), 2, cv2.LINE_AA)
     cv2.circle(strip, (int(points[at][0]), int(points[at][1])), 5, (255, 255, 255), -1, cv2.LINE_AA)
-    cv2.putText(strip, f"p(fake) {p_fake[at]:.2f}", (8, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42,
-                (235, 235, 235), 1, cv2.LINE_AA)  # fmt: skip
+    _write(strip, f"p(fake) {p_fake[at]:.2f}", (8, 14))
     return np.concatenate([frame, strip])
+
+
+def _with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
+    """The frame with a colour bar beside it: bits per pixel of the crop, from 0 to full colour."""
+    height, width = frame.shape[0], 86
+    side = np.full((height, width, 3), 24, np.uint8)
+    top, bottom = 34, height - 14
+    level = np.linspace(1, 0, max(2, bottom - top))
+    bar = (mpl.colormaps["inferno"](level)[:, :3] * 255).astype(np.uint8)
+    side[top : top + len(bar), 10:26] = bar[:, None]
+    for share in (0.0, 0.5, 1.0):
+        at = round(bottom - share * (bottom - top))
+        _write(side, f"{share * maximum:.2g}", (32, at + 4))
+    _write(side, "bits / pixel", (6, 16))
+    return np.concatenate([frame, side], 1)
+
+
+def _write(picture: np.ndarray, text: str, place: tuple[int, int]) -> None:
+    white = (235, 235, 235)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, white, 1, cv2.LINE_AA)
 
 
 def overlay_video(
@@ -85,13 +104,14 @@ def overlay_video(
     p_fake: np.ndarray | None = None,
     maximum: float | None = None,
 ) -> Path:
-    """Write an H.264 video of maps over frames, with the prediction over time under it.
+    """Write an H.264 video of maps over frames, a colour bar beside, the prediction under them.
 
     Parameters
     ----------
     p_fake : (T,) probability of fake; None = no strip
     """
-    painted = overlay(frames, relevance, maximum)
+    top = float(np.quantile(relevance, 0.995)) if maximum is None else maximum
+    painted = np.stack([_with_scale(f, top) for f in overlay(frames, relevance, top)])
     if p_fake is not None:
         painted = np.stack([_strip(f, np.asarray(p_fake), i) for i, f in enumerate(painted)])
     return write_video(path, painted, rate, crf=23)

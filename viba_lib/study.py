@@ -49,11 +49,13 @@ from viba_lib.models.flow_vgg import FLOW_LAYERS
 from viba_lib.models.training import predict, train
 from viba_lib.models.weights import file_sha256
 from viba_lib.models.xception import XCEPTION_LAYERS
+from viba_lib.pages import SavedTable
 from viba_lib.profiles import DetectorSettings, Profile, load_profile
 
 DETECTORS = ("xception", "flow-vgg11")
 LAYERS = {"xception": XCEPTION_LAYERS, "flow-vgg11": FLOW_LAYERS}
 PREPARED = ("index", "frames", "problems")
+TARGETS = ("predicted", "true")
 Progress = Callable[[str], None]
 
 
@@ -504,41 +506,65 @@ class Study:
         )
 
     def explain(
-        self, detector: str, rows: pd.DataFrame, layer: str | None = None, **settings: Any
+        self,
+        detector: str,
+        rows: pd.DataFrame,
+        layer: str | None = None,
+        target: str = "predicted",
+        **settings: Any,
     ) -> xr.Dataset:
         """Per-sample maps of rows of `frames()`.
 
+        Parameters
+        ----------
+        target : class that the bottleneck is optimised for: "predicted", or "true", which leaks
+            the label and is for showing what a leak does
+
         Returns
         -------
-        Dataset over `item`: relevance (item, y, x) in bits per pixel, p_fake and
-        p_fake_bottleneck (item), total_bits (item); coordinates video_id, frame, label, method.
+        Dataset over `item`: relevance (item, y, x) in bits per pixel, p_fake (item),
+        p_fake_draws (draw, item) with the bottleneck under fresh noise, p_fake_bottleneck (item)
+        their mean, total_bits (item); coordinates video_id, frame, label, method.
         """
+        if target not in TARGETS:
+            raise VibaError(f"target {target!r} is not known; choose one of {TARGETS}")
         layer = layer or self.layer(detector)
         chosen = self.profile.bottleneck.model_dump() | {"seed": self.seed} | settings
         which = rows[["video_id", "position"]].to_numpy().tolist()
         statistics = self.profile.evaluation.statistics_frames
-        key = [self._trained(detector).name, which, layer, chosen, statistics, _code("bottleneck")]
+        draws = self.profile.evaluation.noise_draws
+        key = [self._trained(detector).name, which, layer, chosen, statistics, target, draws]
 
         def compute(folder: Path) -> None:
             self.progress(f"explaining {len(rows)} frames of {detector} at {layer}")
-            save_maps(self._explain(detector, rows, layer, settings), folder / "maps.zarr")
+            save_maps(self._explain(detector, rows, layer, target, settings), folder / "maps.zarr")
+
+        key.append(_code("bottleneck"))
 
         folder = self._stage(f"explain-{detector}", key, compute)
         return xr.open_zarr(folder / "maps.zarr", consolidated=False).load()
 
     def _explain(
-        self, detector: str, rows: pd.DataFrame, layer: str, settings: dict[str, Any]
+        self,
+        detector: str,
+        rows: pd.DataFrame,
+        layer: str,
+        target: str,
+        settings: dict[str, Any],
     ) -> xr.Dataset:
         bottleneck = self.bottleneck(detector, layer, **settings)
         parts = []
         for start in range(0, len(rows), 8):
             part = rows.iloc[start : start + 8]
-            found = bottleneck.attribute(self.inputs(detector, part).to(self.device))
+            inputs = self.inputs(detector, part).to(self.device)
+            wanted = torch.from_numpy(part.label.to_numpy()) if target == "true" else None
+            found = bottleneck.attribute(inputs, wanted, with_keep=True)
+            redrawn = bottleneck.redraw(inputs, found.keep, self.profile.evaluation.noise_draws)
             parts.append(
                 {
-                    "relevance": _numpy(found.bits_per_pixel),
-                    "logits": _numpy(found.logits),
-                    "logits_clean": _numpy(found.logits_clean),
+                    "relevance": found.bits_per_pixel.numpy(),
+                    "drawn": _p_fake(redrawn).T,
+                    "clean": _p_fake(found.logits_clean),
                 }
             )
             self.progress(f"{detector} at {layer}: {min(start + 8, len(rows))}/{len(rows)} frames")
@@ -547,8 +573,9 @@ class Study:
         return xr.Dataset(
             {
                 "relevance": (("item", "y", "x"), relevance, {"units": "bits per pixel"}),
-                "p_fake": ("item", _softmax(joined["logits_clean"])[:, 1]),
-                "p_fake_bottleneck": ("item", _softmax(joined["logits"])[:, 1]),
+                "p_fake": ("item", joined["clean"]),
+                "p_fake_bottleneck": ("item", joined["drawn"].mean(1)),
+                "p_fake_draws": (("draw", "item"), joined["drawn"].T),
                 "total_bits": ("item", relevance.sum((1, 2)), {"units": "bits"}),
             },
             coords={
@@ -630,15 +657,26 @@ class Study:
             self.explanations(detector)
         self.readout()
 
-    def save_table(self, name: str, frame: pd.DataFrame) -> Path:
-        """Store a table of results as Parquet and CSV under `results/<profile>/tables`."""
+    def save_table(
+        self, name: str, frame: pd.DataFrame, shown: pd.DataFrame | None = None
+    ) -> SavedTable:
+        """Store a table of results as Parquet and CSV under `results/<profile>/tables`.
+
+        Parameters
+        ----------
+        shown : what a page shows of it, beside a link to all of it; None = the table itself
+
+        Returns
+        -------
+        What a notebook shows where it is the value of a cell.
+        """
         folder = self.root / "tables"
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, write in ((".csv", frame.to_csv), (".parquet", frame.to_parquet)):
             aside = folder / f".{name}-{self.seed}{suffix}"
             write(aside, index=False)
             aside.replace(folder / f"{name}{suffix}")
-        return folder / f"{name}.parquet"
+        return SavedTable(name, folder / f"{name}.parquet", frame if shown is None else shown)
 
     def load_table(self, name: str) -> pd.DataFrame | None:
         """A stored table, or None where its chapter has not run yet."""
@@ -719,12 +757,9 @@ def _place(model: nn.Module, device: str) -> nn.Module:
     return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    return torch.from_numpy(np.asarray(logits, np.float64)).softmax(1).numpy()
-
-
-def _numpy(values: Any) -> np.ndarray:
-    return values.detach().float().cpu().numpy() if torch.is_tensor(values) else np.asarray(values)
+def _p_fake(logits: torch.Tensor) -> np.ndarray:
+    """Probability of fake of logits (..., 2)."""
+    return logits.double().softmax(-1)[..., 1].cpu().numpy()
 
 
 def commit() -> str:

@@ -545,3 +545,20 @@ def test_a_compiled_tail_gives_the_same_map(frames):
         for compile in (False, True)
     )
     torch.testing.assert_close(compiled.capacity, plain.capacity, rtol=1e-4, atol=1e-4)
+
+
+def test_fresh_draws_decide_as_the_equation_says(model, frames):
+    statistics = statistics_of(model)
+    bottleneck = PerSampleBottleneck(model, "middle", statistics, steps=3, noise_samples=2)
+    found = bottleneck.attribute(frames, with_keep=True)
+    drawn = bottleneck.redraw(frames, found.keep, 4)
+    assert drawn.shape == (4, 3, 2) and drawn.std(0).max() > 0
+    assert torch.equal(drawn, bottleneck.redraw(frames, found.keep, 4)), "a seed, a result"
+    assert not torch.equal(drawn, bottleneck.redraw(frames, found.keep, 4, seed=9))
+    each = zip(frames.split(1), found.keep.split(1), strict=True)
+    alone = torch.cat([bottleneck.redraw(one, keep, 4) for one, keep in each], 1)
+    torch.testing.assert_close(drawn, alone, rtol=1e-4, atol=1e-5)
+    kept_whole = bottleneck.redraw(frames, torch.ones_like(found.keep), 2)
+    torch.testing.assert_close(kept_whole[0], found.logits_clean, rtol=1e-4, atol=1e-5)
+    with pytest.raises(VibaError, match="start has shape"):
+        bottleneck.redraw(frames, found.keep[:1], 2)

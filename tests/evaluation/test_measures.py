@@ -1,5 +1,7 @@
 """Measures against hand-worked cases, other libraries and their own bounds."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import (
     accuracy_score,
+    jaccard_score,
     precision_recall_fscore_support,
     precision_score,
     recall_score,
@@ -16,6 +19,8 @@ from sklearn.metrics import (
 )
 from sklearn.preprocessing import MultiLabelBinarizer
 from statsmodels.stats.contingency_tables import mcnemar as other_mcnemar
+from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from viba_lib.data.planted import SPATIAL
 from viba_lib.errors import VibaError
@@ -29,13 +34,16 @@ from viba_lib.evaluation import (
 )
 from viba_lib.evaluation.agreement import (
     REGIONS,
+    RULES,
     agreement_table,
+    annotator_agreement,
+    krippendorff_alpha,
     planted_regions,
     region_masks,
     regions_of,
     vote,
 )
-from viba_lib.evaluation.consistency import highlight, pixel_persistence
+from viba_lib.evaluation.consistency import MASK_RULES, cuts_of, highlight, pixel_persistence
 from viba_lib.evaluation.detection import bootstrap_interval, bootstrap_intervals, detection_metrics
 from viba_lib.evaluation.faithfulness import (
     deletion_areas,
@@ -89,6 +97,67 @@ def test_equations_3_and_4_do_not_depend_on_the_frame_s_size():
 def test_persistence_is_what_the_text_describes():
     assert pixel_persistence(np.stack([square(0, 0)] * 4)) == 1
     assert pixel_persistence(np.stack([square(0, 0), square(5, 5)])) == 0.5
+    assert np.isnan(pixel_persistence(square(0, 0)[None])), "one frame persists in nothing"
+    assert np.isnan(pixel_persistence(np.zeros((3, 4, 4), bool)))
+
+
+def test_empty_masks_overlap_fully_and_have_no_centroid():
+    empty = np.zeros((3, 4, 4), bool)
+    assert mean_iou(empty) == 1 and temporal_consistency(empty) == 0
+    assert np.isnan(region_persistence(empty))
+
+
+def test_steps_over_a_cut_do_not_count():
+    clip = np.stack([square(0, 0), square(0, 0), square(6, 6), square(6, 6)])
+    assert mean_iou(clip) == pytest.approx(2 / 3) and mean_iou(clip, [2]) == 1
+    assert region_persistence(clip) > 0 and region_persistence(clip, [2]) == 0
+    assert pixel_persistence(clip) == 0.5 and pixel_persistence(clip, [2]) == 1
+    assert temporal_consistency(clip) == pytest.approx(0.04), "an area knows no cut"
+    alone = [mean_iou(clip, [1, 2, 3]), region_persistence(clip, [1, 2, 3])]
+    assert np.isnan(alone).all(), "scenes of one frame have no step"
+    with pytest.raises(VibaError, match="scene begins"):
+        mean_iou(clip, [4])
+
+
+def test_a_cut_is_where_the_face_is_suddenly_elsewhere():
+    near = [[100, 100, 60], [130, 110, 60], [150, 100, 60]]
+    assert cuts_of(np.array(near)) == []
+    assert cuts_of(np.array([*near, [400, 100, 60], [410, 100, 60]])) == [3]
+    assert cuts_of(np.array([[100, 100, 60]])) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(masks)
+def test_no_cut_and_a_clip_in_two_are_the_same_where_both_ends_meet(clip):
+    doubled = np.concatenate([clip, clip])
+    assert mean_iou(doubled, [len(clip)]) == pytest.approx(mean_iou(clip))
+    one, two = region_persistence(clip), region_persistence(doubled, [len(clip)])
+    assert two == pytest.approx(one, nan_ok=True)
+
+
+@settings(max_examples=40, deadline=None)
+@given(masks)
+def test_iou_is_scikit_learns(clip):
+    wanted = [jaccard_score(a.ravel(), b.ravel(), zero_division=1.0) for a, b in pairwise(clip)]
+    assert mean_iou(clip) == pytest.approx(np.mean(wanted))
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(float, (3, 4, 5), elements=st.floats(0, 9)), st.sampled_from(list(MASK_RULES)))
+def test_higher_thresholds_highlight_less(relevance, rule):
+    low, high = (highlight(relevance, fraction, rule) for fraction in (0.2, 0.7))
+    assert not (high & ~low).any()
+    assert (highlight(relevance * 4, 0.5, rule) == highlight(relevance, 0.5, rule)).all()
+
+
+def test_what_a_threshold_is_a_share_of():
+    clip = np.stack([np.arange(10.0).reshape(2, 5), np.arange(10.0).reshape(2, 5) / 10])
+    assert highlight(clip, 0.5).sum((1, 2)).tolist() == [5, 5]
+    assert highlight(clip, 0.5, "clip").sum((1, 2)).tolist() == [5, 0]
+    assert highlight(clip, 0.8, "area").sum((1, 2)).tolist() == [2, 2]
+    assert not highlight(np.zeros((1, 2, 2)), 0.5, "area").any()
+    with pytest.raises(VibaError, match="rule"):
+        highlight(clip, 0.5, "film")
 
 
 @settings(max_examples=40, deadline=None)
@@ -123,6 +192,16 @@ def test_ece_by_hand():
 def test_ece_bounds(rows):
     p = np.array([(1 - a, a) for a, _ in rows])
     assert 0 <= expected_calibration_error(p, np.array([b for _, b in rows])) <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1)), min_size=1, max_size=30))
+def test_ece_is_torchmetrics(rows):
+    # In between the edges of bins, which lie at multiples of 1/15: single precision rounds there.
+    p = np.array([(1 - a, a) for a in ((k + 0.37) / 1001.3 for k, _ in rows)])
+    y = np.array([b for _, b in rows])
+    wanted = multiclass_calibration_error(torch.from_numpy(p), torch.from_numpy(y), 2, n_bins=15)
+    assert expected_calibration_error(p, y) == pytest.approx(float(wanted), abs=1e-5)
 
 
 def test_detection_with_one_class_has_no_auc():
@@ -235,6 +314,55 @@ def test_the_region_with_the_densest_relevance_comes_first():
     assert all(planted_regions(name) <= set(REGIONS) for name in SPATIAL)
     with pytest.raises(VibaError, match="planted region"):
         planted_regions("hat")
+
+
+def test_rules_rank_regions_differently():
+    left, right, none = np.zeros((3, 4, 4), bool)
+    left[:, 0], right[:, 1:] = True, True
+    relevance = np.where(left, 2.0, 1.0)
+    relevance[0, 3] = 5.0
+    masks = {"L": left, "C": right, "O": none}
+    first = {rule: regions_of(relevance, masks, 3, rule) for rule in RULES}
+    assert first["density"] == ["L", "C", "O"], "2 against 16 / 12"
+    assert first["mass"] == ["C", "L", "O"] and first["peak"] == ["C", "L", "O"]
+    with pytest.raises(VibaError, match="rule"):
+        regions_of(relevance, masks, 1, "size")
+    with pytest.raises(VibaError, match="top"):
+        regions_of(relevance, masks, 0)
+
+
+def test_alpha_is_the_published_one():
+    # Krippendorff, "Computing Krippendorff's alpha-reliability" (2011), four observers: 0.743.
+    no = np.nan
+    answers = pd.DataFrame(
+        {"A": [1, 2, 3, 3, 2, 1, 4, 1, 2, no, no, no], "B": [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, no, 3],
+         "C": [no, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, no], "D": [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, no]}
+    )  # fmt: skip
+    assert krippendorff_alpha(answers) == pytest.approx(0.743, abs=5e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(int, (6, 3), elements=st.integers(0, 2)))
+def test_alpha_is_fleiss_kappa_but_for_the_size_of_the_sample(answers):
+    alpha = krippendorff_alpha(pd.DataFrame(answers))
+    if len(np.unique(answers)) == 1:
+        assert np.isnan(alpha)
+        return
+    kappa = fleiss_kappa(aggregate_raters(answers)[0])
+    assert alpha == pytest.approx(1 - (1 - kappa) * (answers.size - 1) / answers.size)
+    assert alpha <= 1
+
+
+def test_annotators_who_agree_and_who_do_not():
+    both = pd.DataFrame(
+        [("a", "x", "L"), ("b", "x", "L"), ("a", "y", "LB"), ("b", "y", "B"), ("a", "z", "")],
+        columns=["annotator", "video", "regions"],
+    )
+    found = annotator_agreement(both).set_index("region")
+    assert found.videos.eq(2).all() and found.annotators.eq(2).all()
+    assert found.alpha["B"] == 1 and found.alpha["L"] < 1 and np.isnan(found.alpha["C"])
+    assert found.chosen["L"] == pytest.approx(3 / 5)
+    assert 0 < found.alpha["all"] < 1
 
 
 def test_localisation_by_hand():

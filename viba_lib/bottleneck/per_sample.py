@@ -234,6 +234,47 @@ class PerSampleBottleneck:
             parts = self._parts(frames, targets, alpha, progress, on_step, with_keep)
             return Attribution.join(parts, len(frames))
 
+    def redraw(
+        self, frames: torch.Tensor, keep: torch.Tensor, draws: int, seed: int | None = None
+    ) -> torch.Tensor:
+        """Decisions of the network with a bottleneck that is done, under noise drawn anew.
+
+        The logits of `attribute` are those of the last step, whose noise lambda was optimised for.
+
+        Parameters
+        ----------
+        frames : (T, 3, H, W)
+        keep : lambda (T, C, h, w) of these frames, see `attribute(..., with_keep=True)`
+        draws : number of draws; all frames see the same ones
+        seed : of the noise; None = one more than that of the optimisation
+
+        Returns
+        -------
+        Logits (draws, T, classes).
+        """
+        check_frames(frames, self.statistics)
+        self._alpha(keep, len(frames))  # refuses lambda of another shape
+        units, tail = self._units(device_of(self.model)), self.cut.prepare(self.kind, self.compile)
+        active = units.active[0]
+        parts = []
+        with frozen(self.model), torch.no_grad():
+            for begin in range(0, len(frames), self.frames_per_batch):
+                part = slice(begin, begin + self.frames_per_batch)
+                noise = Noise(
+                    units.mean[0] * active,
+                    units.std[0] * active,
+                    self.seed + 1 if seed is None else seed,
+                    self.antithetic,
+                )
+                r = self._format(self.cut.head(frames[part].to(active.device))) * units.active
+                lam = self._format(keep[part].to(active.device))
+                found = [
+                    tail(torch.lerp(self._format(noise.draw(1)).expand_as(r), r, lam), 1)
+                    for _ in range(draws)
+                ]
+                parts.append(torch.stack(found).float().cpu())
+        return torch.cat(parts, 1)
+
     def _parts(
         self,
         frames: torch.Tensor,

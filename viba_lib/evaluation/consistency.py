@@ -21,16 +21,25 @@ def _masks(masks: np.ndarray) -> np.ndarray:
     return found.astype(bool)
 
 
-def highlight(relevance: np.ndarray, fraction: float = 0.5) -> np.ndarray:
+# What a threshold is a share of: the paper does not say how a map becomes a mask.
+MASK_RULES = {
+    "frame": "of the frame's strongest pixel",
+    "clip": "of the clip's strongest pixel, so that weak frames may highlight nothing",
+    "area": "of the pixels, the weakest, that are left out; ties are left out with them",
+}
+
+
+def highlight(relevance: np.ndarray, fraction: float = 0.5, rule: str = "frame") -> np.ndarray:
     """Binary masks of the highlighted region.
 
-    The paper does not say how a map becomes a mask. Here a pixel is highlighted where its
-    relevance is more than `fraction` of the frame's maximum; a map of zeros highlights nothing.
+    A pixel is highlighted where its relevance is more than `fraction` of what `rule` says; a map of
+    zeros highlights nothing.
 
     Parameters
     ----------
     relevance : (T, H, W) in any unit
     fraction : 0 or more, below 1
+    rule : one of MASK_RULES
 
     Returns
     -------
@@ -39,12 +48,18 @@ def highlight(relevance: np.ndarray, fraction: float = 0.5) -> np.ndarray:
     Raises
     ------
     VibaError
-        A fraction out of range.
+        A fraction out of range, or an unknown rule.
     """
     if not 0 <= fraction < 1:
         raise VibaError(f"fraction {fraction} must be 0 or more and below 1")
+    if rule not in MASK_RULES:
+        raise VibaError(f"rule {rule!r} is not known; choose one of {', '.join(MASK_RULES)}")
     relevance = np.asarray(relevance, float)
-    return relevance > fraction * relevance.max(axis=(1, 2), keepdims=True)
+    if rule == "area":
+        limit = np.quantile(relevance, fraction, axis=(1, 2), keepdims=True)
+        return np.asarray(relevance > np.maximum(limit, 0))
+    top = relevance.max(axis=(1, 2) if rule == "frame" else None, keepdims=True)
+    return np.asarray(relevance > fraction * top)
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> float:

@@ -51,12 +51,13 @@ class BottleneckSettings(_Strict):
 
 class EvaluationSettings(_Strict):
     """Frames per test clip that are explained, and made worse; frames for statistics; draws of a
-    bootstrap."""
+    bootstrap; draws of the noise under which the network decides with the bottleneck."""
 
     frames_per_clip: int = 4
     robustness_frames: int = Field(2, ge=1)
     statistics_frames: int = 200
     draws: int = 1000
+    noise_draws: int = Field(8, ge=2)
 
 
 class ReadoutSettings(_Strict):

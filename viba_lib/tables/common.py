@@ -32,9 +32,9 @@ def detection(column: str) -> Callable[[pd.DataFrame], dict[str, float]]:
 
 
 def explained(study: Study, detector: str) -> tuple[pd.DataFrame, xr.Dataset]:
-    """Table of explained test frames, and their maps."""
+    """Table of explained test frames, and their maps; see `Study.explain`."""
     maps = study.explanations(detector)
-    frame = maps.drop_vars("relevance").to_dataframe().reset_index(drop=True)
+    frame = maps.drop_vars(["relevance", "p_fake_draws"]).to_dataframe().reset_index(drop=True)
     return frame, maps
 
 
