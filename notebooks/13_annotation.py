@@ -28,7 +28,7 @@
 # ```
 #
 # Nothing in it says what was done to a clip: neither the name of the file nor the order. Each person sees the clips in
-# an order of their own. Every answer is saved as it is given; who comes back under the same name goes on where they
+# an order of their own. Several people may share one file. Every answer is saved as it is given; who comes back under the same name goes on where they
 # stopped.
 
 # %% tags=["parameters"]
@@ -38,9 +38,7 @@ results_root = "../results"
 device = "cpu"
 seed = 0
 annotator = "ann1"  # your name or number
-annotations = (
-    ""  # CSV for the answers, which several people may share; "" = annotations.csv in results_root
-)
+annotations = ""  # CSV for the answers; "" = annotations.csv in results_root
 clips = 27  # how many, as in the paper
 with_real = False  # show real clips as well; the paper does not
 
@@ -81,9 +79,9 @@ annotation_form(session, lambda video: film_html(study, video))
 # %% [markdown]
 # In the notebook the form looks like this:
 #
-# ```{figure} ../book/_static/annotation.png
+# ```{figure} ../book/_static/annotation.jpg
 # :name: fig-annotation-form
-# :alt: A clip of a talking face with player controls, under it six buttons named after face regions, two of them pressed, a Back button and a button Save and go on, and the line Clip 3 of 27.
+# :alt: A clip of a talking face with player controls, under it six buttons named after face regions, two of them pressed, a Back button and a button Save and go on, and the line Clip 3 of 24.
 #
 # The form in JupyterLab, two regions marked.
 # ```
@@ -111,4 +109,4 @@ study.save_table("annotation_progress", progress, progress)
 # - Two people at least are needed to know how far people agree, and eight, as in the paper, are not many.
 
 # %% tags=["remove-input"]
-HTML(study.provenance_html())
+HTML(study.provenance_html(detectors=()))  # no detector is needed here

@@ -122,7 +122,8 @@ def film_html(study: Study, video_id: str) -> str:
     path = study.root / "annotation" / f"{name}.mp4"
     if not path.is_file():
         clip_film(study, video_id, path)
-    return video_html(path, read_video(path, max_frames=1).frames[0], "The clip to annotate")
+    still = read_video(path, max_frames=1).frames[0]
+    return video_html(path, still, "The clip to annotate", loop=True)
 
 
 def annotation_form(session: AnnotationSession, film: Callable[[str], str]) -> "Form":
@@ -146,7 +147,7 @@ class Form:
     def __init__(self, widgets, session: AnnotationSession, film: Callable[[str], str]) -> None:  # type: ignore[no-untyped-def]
         self.session, self.film = session, film
         self.picture, self.state = widgets.HTML(), widgets.HTML()
-        wide = widgets.Layout(width="14em")
+        wide = widgets.Layout(width="17em")
         self.regions = {
             letter: widgets.ToggleButton(description=f"{letter}: {name}", layout=wide, tooltip=name)
             for letter, name in REGIONS.items()
@@ -155,7 +156,7 @@ class Form:
         self.next = widgets.Button(description="Save and go on", button_style="primary")
         self.back.on_click(lambda _: self._go(-1))
         self.next.on_click(lambda _: self._save())
-        rows = widgets.Layout(grid_template_columns="repeat(auto-fit, 14.5em)")
+        rows = widgets.Layout(grid_template_columns="repeat(auto-fit, 17.5em)")
         self.widget = widgets.VBox([
             self.picture,
             widgets.HTML("<b>Which regions look fake?</b> None, one or several."),

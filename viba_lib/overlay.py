@@ -132,7 +132,7 @@ def poster(path: str | Path, image: np.ndarray) -> Path:
     return path
 
 
-def video_html(path: str | Path, image: np.ndarray, label: str) -> str:
+def video_html(path: str | Path, image: np.ndarray, label: str, loop: bool = False) -> str:
     """`<video>` element with controls, poster and description; the file is embedded."""
 
     film = base64.b64encode(Path(path).read_bytes()).decode()
@@ -140,7 +140,7 @@ def video_html(path: str | Path, image: np.ndarray, label: str) -> str:
     still = base64.b64encode(data.tobytes()).decode() if done else ""
     text = html.escape(label, quote=True)
     return (
-        f'<video controls preload="none" aria-label="{text}" style="max-width:100%" '
-        f'poster="data:image/jpeg;base64,{still}">'
+        f'<video controls{" loop" if loop else ""} preload="none" aria-label="{text}" '
+        f'style="max-width:100%" poster="data:image/jpeg;base64,{still}">'
         f'<source type="video/mp4" src="data:video/mp4;base64,{film}">{text}</video>'
     )

@@ -691,8 +691,13 @@ class Study:
             found[meta["stage"]] = found.get(meta["stage"], 0.0) + float(meta["seconds"])
         return found
 
-    def provenance(self) -> dict[str, Any]:
-        """What made the results: profile, seed, device, versions, commit, hashes, run times."""
+    def provenance(self, detectors: Sequence[str] = DETECTORS) -> dict[str, Any]:
+        """What made the results: profile, seed, device, versions, commit, hashes, run times.
+
+        Parameters
+        ----------
+        detectors : those that the results come from; they are trained where they are not yet
+        """
         names = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "dlib-bin")
         threads = torch.get_num_threads()
         facts: dict[str, Any] = {
@@ -704,17 +709,17 @@ class Study:
             "commit": commit(),
             "catalog": self._catalog_hash,
         }
-        for detector in DETECTORS:
+        for detector in detectors:
             done = self._trained(detector)
             start = json.loads((done / "source.json").read_text())["start"]
             sha = file_sha256(done / "weights.safetensors")[:16]
             facts[f"weights {detector}"] = f"{sha} (started from {start})"
         return facts | {"run time": {k: f"{v:.0f} s" for k, v in self.seconds().items()}}
 
-    def provenance_html(self) -> str:
-        """Provenance as a folded HTML table for the end of a page."""
+    def provenance_html(self, detectors: Sequence[str] = DETECTORS) -> str:
+        """Provenance as a folded HTML table for the end of a page; see `provenance`."""
         rows = []
-        for name, value in self.provenance().items():
+        for name, value in self.provenance(detectors).items():
             if isinstance(value, dict):
                 value = ", ".join(f"{k} {v}" for k, v in value.items())
             rows.append(f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>")

@@ -77,7 +77,7 @@ def table_3(study: Study, threshold: float = 0.5, rule: str = "frame") -> pd.Dat
             row: dict[str, object] = {"name": f"{detector} {label}", "detector": detector}
             row |= {"label": label}
             row |= {"videos": len(part), "frames": int(part.frames.sum())}
-            row |= {"cuts": int(part.cuts.sum()), "empty": float(part.empty.mean())}
+            row |= {"cuts": int(part.cuts.sum()), "empty": float(part["empty"].mean())}
             measured = with_intervals(part, lambda v: v[list(CONSISTENCY)].mean().to_dict(), study)
             rows.append(row | measured)
     return pd.DataFrame(rows)

@@ -70,6 +70,7 @@ _MADE = {
     "Table 6": ("03_detectors", "layers_xception", "read off the live network, block 2"),
     "Table 7": ("03_detectors", "layers_flow", "read off the live network"),
 }
+COUNT = "videos"
 REPRODUCED, DIFFERS, NOT_RUN = "reproduced", "differs", "not run here"
 
 
@@ -86,20 +87,20 @@ def _row(
     run: tuple[float, float, float],
 ) -> dict[str, object]:
     """One number: table, row and measure of it, the paper's value, the run's with its interval."""
-    status, why = _status(study, paper, run[1], run[2])
+    status, why = _status(study, key[2], paper, run[1], run[2])
     names: dict[str, object] = dict(zip(("table", "row", "measure"), key, strict=True))
     names |= {"paper": paper, "run": run[0], "low": run[1], "high": run[2]}
     return names | {"status": status, "why": why, "how": _MADE[key[0]][2]}
 
 
-def _status(study: Study, paper: float, low: float, high: float) -> tuple[str, str]:
+def _status(study: Study, measure: str, paper: float, low: float, high: float) -> tuple[str, str]:
     """Status of a number, and the reason for it."""
     if study.profile.name != "paper":
         return NOT_RUN, f"other videos: the profile {study.profile.name} has no licensed data"
     if not np.isfinite(low):
         return NOT_RUN, "too few videos for an interval"
     inside = low <= paper <= high
-    if low == high:
+    if measure == COUNT:
         return (REPRODUCED, "the same count") if inside else (DIFFERS, "another count")
     where = "inside" if inside else "outside"
     return (REPRODUCED if inside else DIFFERS), f"the paper's value is {where} the interval"
@@ -109,7 +110,7 @@ def _counts(study: Study) -> list[dict[str, object]]:
     """The paper's numbers of videos per data set beside the catalog's."""
     counts = study.catalog().dataset.value_counts()
     return [
-        _row(study, ("Table 1", name, "videos"), PAPER_COUNTS[key], (run, run, run))
+        _row(study, ("Table 1", name, COUNT), PAPER_COUNTS[key], (run, run, run))
         for key, name in NAMES.items()
         for run in [int(counts.get(key, 0))]
     ]
@@ -184,16 +185,16 @@ def for_page(beside: pd.DataFrame) -> pd.DataFrame:
     """Rows of `paper_beside_run` or `layers_beside_run` as a page shows them; no cell is empty."""
     shown = beside.drop(columns=["how"]).assign(made=[place_of(t) for t in beside.table])
     if "low" in shown:
-        ends = zip(shown.low, shown.high, strict=True)
-        shown["interval"] = [_interval(low, high) for low, high in ends]
+        ends = zip(shown.measure, shown.low, shown.high, strict=True)
+        shown["interval"] = [_interval(*row) for row in ends]
         shown["run"] = [f"{value:.4g}" for value in shown.run]
         shown["paper"] = [f"{value:.4g}" for value in shown.paper]
     names = ["table", "row", "measure", "paper", "run", "interval", "status", "why", "made"]
     return shown[[n for n in names if n in shown]]
 
 
-def _interval(low: float, high: float) -> str:
-    if low == high:
+def _interval(measure: str, low: float, high: float) -> str:
+    if measure == COUNT:
         return "a count"
     return f"{low:.3g} to {high:.3g}" if np.isfinite(low) else "too few videos"
 
