@@ -48,13 +48,17 @@ def each(
         yield from _on_cluster(function, items, scheduler)
     elif min(workers, len(items)) > 1:
         # Imported here: it takes a second, which one process need not wait for.
+        import dask
         from distributed import LocalCluster
 
-        cluster = LocalCluster(
-            n_workers=min(workers, len(items)), threads_per_worker=1, dashboard_address=LOCAL,
-            # Files that need much memory are one's own to judge; a limit would kill the worker.
-            memory_limit=0, silence_logs=logging.CRITICAL,
-        )  # fmt: skip
+        # A machine that slept wakes up with workers that were silent for hours. They are as well as
+        # the scheduler, which would close them all and wait for others for ever.
+        with dask.config.set({"distributed.scheduler.worker-ttl": None}):
+            cluster = LocalCluster(
+                n_workers=min(workers, len(items)), threads_per_worker=1, dashboard_address=LOCAL,
+                # Files that need much memory are one's own to judge; a limit would kill the worker.
+                memory_limit=0, silence_logs=logging.CRITICAL,
+            )  # fmt: skip
         try:
             yield from _on_cluster(function, items, cluster.scheduler_address)
         finally:
