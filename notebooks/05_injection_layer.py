@@ -29,9 +29,8 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-layer = (
-    "all"  # "all", or one of block4, bn3, conv3, block12, bn4, features.9, features.12, features.16
-)
+# "all", or one of block4, bn3, conv3, block12, bn4, features.9, features.12, features.16
+layer = "all"
 beta = 10.0
 frames = 2  # real and fake inputs each that are shown
 measured = 6  # real and fake test videos each that are measured

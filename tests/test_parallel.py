@@ -1,6 +1,11 @@
 """Work over many items, on this machine and on a cluster whose workers die."""
 
+import contextlib
 import os
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -81,3 +86,38 @@ def test_an_address_where_nobody_answers_is_said(monkeypatch):
         list(each(square, [1], scheduler="tcp://127.0.0.1:9"))
     with pytest.raises(VibaError, match="no Dask scheduler answers at 'nonsense:'"):
         list(each(square, [1], scheduler="nonsense:"))
+
+
+SLEEPER = """
+import time
+from viba_lib.parallel import each
+
+def slow(item):
+    time.sleep(0.5)
+    return item
+
+if __name__ == "__main__":
+    for number, found in each(slow, range(12), workers=2):
+        print(found, flush=True)
+"""
+
+
+def test_a_machine_that_slept_goes_on(tmp_path):
+    script = tmp_path / "sleeper.py"
+    script.write_text(SLEEPER)
+    # The scheduler would give up workers that were silent for longer than this.
+    environment = os.environ | {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}
+    process = subprocess.Popen(
+        [sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, text=True,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        first = process.stdout.readline()
+        os.killpg(process.pid, signal.SIGSTOP)
+        time.sleep(6)
+        os.killpg(process.pid, signal.SIGCONT)
+        rest, _ = process.communicate(timeout=120)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert sorted(map(int, (first + rest).split())) == list(range(12))
