@@ -5,7 +5,23 @@ import pytest
 import torch
 from torch import nn
 
-from viba_lib.baselines import centred_gaussian, grad_cam, random_maps
+from viba_lib.baselines import (
+    METHODS,
+    attribute,
+    centred_gaussian,
+    edges,
+    grad_cam,
+    grad_cam_plus_plus,
+    integrated_gradients,
+    kernel_shap,
+    lime,
+    occlusion,
+    random_maps,
+    relevance_propagation,
+    rise,
+    sobol,
+)
+from viba_lib.baselines.gradients import _for_propagation
 from viba_lib.errors import VibaError
 
 
@@ -56,3 +72,108 @@ def test_controls():
     blob = centred_gaussian((2, 30, 40))
     np.testing.assert_allclose(blob, blob[:, ::-1, ::-1], rtol=1e-5)
     assert np.unravel_index(blob[0].argmax(), (30, 40)) in {(14, 19), (14, 20), (15, 19), (15, 20)}
+
+
+class Corner(nn.Module):
+    """Says class 1 as far as the upper left quarter of the input is bright."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.tensor([[-1.0] * 3, [1.0] * 3])[..., None, None])
+            self.conv.bias.zero_()
+        self.relu = nn.ReLU()
+        self.pool = nn.AdaptiveAvgPool2d(2)
+        self.last = nn.Linear(8, 2, bias=False)
+        with torch.no_grad():
+            self.last.weight.zero_()
+            self.last.weight[1, 4] = 1.5  # class 1, second channel, upper left
+
+    def forward(self, x):
+        return self.last(self.pool(self.relu(self.conv(x))).flatten(1))
+
+
+# Grad-CAM weights channels by mean slopes: it cannot tell corners of a uniform channel apart.
+INFORMED = [n for n, method in METHODS.items() if method.kind != "control" and not method.layered]
+
+
+@pytest.mark.parametrize("name", INFORMED)
+def test_every_method_finds_the_corner_that_counts(name):
+    frames = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.9
+    found = attribute(name, Corner().eval(), "relu", frames, 1, passes=256)
+    assert found.shape == (2, 32, 32) and found.dtype == np.float32 and (found >= 0).all()
+    inside, whole = found[:, :16, :16].mean((1, 2)), found.mean((1, 2))
+    # RISE is a mean of masks, which is nowhere empty; a wide square spills over the border.
+    assert (inside > (1.03 if name == "RISE" else 1.8) * whole).all()
+    again = attribute(name, Corner().eval(), "relu", frames, 1, passes=256)
+    np.testing.assert_array_equal(found, again, err_msg="a seed, a result")
+
+
+def test_methods_are_their_libraries(model):
+    from captum.attr import IntegratedGradients, Occlusion
+    from pytorch_grad_cam import GradCAM
+
+    frames = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    wanted = IntegratedGradients(model).attribute(frames, target=1, n_steps=20)
+    found = integrated_gradients(model, frames, 1, passes=60)
+    np.testing.assert_allclose(found[0], wanted.sum(1)[0].clamp_min(0).detach(), atol=1e-6)
+    with torch.no_grad():
+        score = Occlusion(lambda x: model(x).softmax(1)[:, 1])
+        wanted = score.attribute(frames, (3, 8, 8), (3, 4, 4)).sum(1)[0].clamp_min(0)
+    np.testing.assert_allclose(occlusion(model, frames, 1, passes=49)[0], wanted, atol=1e-6)
+    # Layer 3, since pytorch-grad-cam sees layer 1 as the in-place ReLU after it left it.
+    with GradCAM(model=model, target_layers=[model[3]]) as library:
+        other = library(frames, None)[0]
+    ours = grad_cam(model, "3", frames)[0]
+    assert np.corrcoef(other.ravel(), ours.ravel())[0, 1] > 0.95, "two libraries, one method"
+
+
+def test_grad_cam_plus_plus_scales_to_one(model):
+    frames = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    found = grad_cam_plus_plus(model, "1", frames)
+    assert found.shape == (2, 16, 16) and found.max() <= 1
+
+
+def test_propagation_keeps_the_networks_and_their_relevance():
+    from viba_lib.models import flow_vgg11, xception
+
+    torch.manual_seed(0)
+    frames = torch.randn(1, 3, 96, 96)
+    for model in (flow_vgg11(None), xception(None)):
+        prepared = _for_propagation(model)
+        with torch.no_grad():
+            torch.testing.assert_close(prepared(frames), model(frames))
+        state = {k: v.clone() for k, v in model.state_dict().items()}
+        found = relevance_propagation(model, frames, 0)
+        assert np.isfinite(found).all() and found.shape == (1, 96, 96)
+        assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
+
+
+def test_nothing_that_counts_gives_an_empty_map():
+    model = Corner().eval()
+    with torch.no_grad():
+        model.last.weight.zero_()
+    frames = torch.rand(1, 3, 32, 32)
+    for function in (occlusion, lime, kernel_shap, sobol):
+        assert np.abs(function(model, frames, 1, 64)).max() < 1e-6
+    even = rise(model, frames, 1, 256)
+    assert even.std() / even.mean() < 0.25
+
+
+def test_edges_are_where_brightness_changes():
+    frame = torch.zeros(1, 3, 16, 16)
+    frame[..., 8:] = 1
+    found = edges(frame)
+    assert found[0, :, 7:9].min() > 0 and found[0, :, :6].max() == 0
+
+
+def test_bad_requests_are_named(model):
+    frames = torch.randn(2, 3, 16, 16)
+    with pytest.raises(VibaError, match="choose one of Grad-CAM"):
+        attribute("Guess", model, "1", frames)
+    with pytest.raises(VibaError, match="passes"):
+        attribute("RISE", model, "1", frames, passes=2)
+    with pytest.raises(VibaError, match="one each"):
+        attribute("LRP", model, "1", frames, [1])
+    assert attribute("Occlusion", model, "1", frames[:0]).shape == (0, 16, 16)

@@ -1,0 +1,29 @@
+"""The methods that the paper names, and controls that know nothing, with one signature."""
+
+from viba_lib.baselines.controls import centred_gaussian, edges, random_maps
+from viba_lib.baselines.gradients import (
+    grad_cam,
+    grad_cam_plus_plus,
+    integrated_gradients,
+    relevance_propagation,
+)
+from viba_lib.baselines.methods import METHODS, Method, attribute
+from viba_lib.baselines.perturbations import kernel_shap, lime, occlusion, rise, sobol
+
+__all__ = [
+    "METHODS",
+    "Method",
+    "attribute",
+    "centred_gaussian",
+    "edges",
+    "grad_cam",
+    "grad_cam_plus_plus",
+    "integrated_gradients",
+    "kernel_shap",
+    "lime",
+    "occlusion",
+    "random_maps",
+    "relevance_propagation",
+    "rise",
+    "sobol",
+]

@@ -1,0 +1,159 @@
+"""Methods that go backward through the network, from captum and pytorch-grad-cam."""
+
+import copy
+import warnings
+
+import numpy as np
+import torch
+from captum.attr import LRP, IntegratedGradients, LayerAttribution, LayerGradCam
+from captum.attr._utils.custom_modules import Addition_Module
+from pytorch_grad_cam import GradCAMPlusPlus
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import nn
+
+from viba_lib.baselines.common import (
+    Target,
+    classes_of,
+    device_of,
+    layer_of,
+    one_by_one,
+    positive,
+    stacked,
+)
+
+
+def grad_cam(
+    model: nn.Module, layer: str, frames: torch.Tensor, target: Target = None
+) -> np.ndarray:
+    """Grad-CAM of a layer (Selvaraju et al. 2019), through captum.
+
+    Parameters
+    ----------
+    model : in evaluation mode
+    layer : dotted name; its output is (T, C, h, w)
+    frames : (T, 3, H, W)
+    target : class, or (T,) classes; None = the predicted class of each frame
+
+    Returns
+    -------
+    (T, H, W) float32, not negative, without a unit.
+
+    Raises
+    ------
+    VibaError
+        A layer that the network does not have.
+    """
+    method, found = LayerGradCam(model, layer_of(model, layer)), []
+    classes = classes_of(model, frames, target)
+    for frame, wanted in one_by_one(frames, classes):
+        map_ = method.attribute(
+            frame.to(device_of(model)), wanted, relu_attributions=True, attr_dim_summation=True
+        )
+        wide = LayerAttribution.interpolate(map_, tuple(frames.shape[-2:]), "bilinear")
+        found.append(wide.detach().float().cpu().numpy()[0, 0])
+    return stacked(found, frames)
+
+
+def grad_cam_plus_plus(
+    model: nn.Module, layer: str, frames: torch.Tensor, target: Target = None
+) -> np.ndarray:
+    """Grad-CAM++ of a layer (Chattopadhay et al. 2018), through pytorch-grad-cam.
+
+    Takes and returns what `grad_cam` does; each map is scaled to a maximum of 1 by the library.
+    """
+    classes, module = classes_of(model, frames, target), layer_of(model, layer)
+    if not classes:
+        return stacked([], frames)
+    with GradCAMPlusPlus(model=model, target_layers=[module]) as method:
+        found = [
+            method(frame.to(device_of(model)), [ClassifierOutputTarget(wanted)])[0]
+            for frame, wanted in one_by_one(frames, classes)
+        ]
+    return stacked(found, frames)
+
+
+def integrated_gradients(
+    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64
+) -> np.ndarray:
+    """Integrated gradients from the zero input (Sundararajan et al. 2017), through captum.
+
+    Zero is grey for a face and no motion for flow.
+
+    Parameters
+    ----------
+    passes : about so many forward passes; a step goes forward and backward, which counts as three
+
+    Returns
+    -------
+    (T, H, W), the positive part of the sum over channels.
+    """
+    method, found = IntegratedGradients(model), []
+    classes = classes_of(model, frames, target)
+    for frame, wanted in one_by_one(frames, classes):
+        attribution = method.attribute(
+            frame.to(device_of(model)), target=wanted, n_steps=max(2, passes // 3),
+            internal_batch_size=8,
+        )  # fmt: skip
+        found.append(positive(attribution))
+    return stacked(found, frames)
+
+
+class _Added(nn.Module):
+    """A block of Xception whose sum is a module, so that its relevance is shared out."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.rep = block.get_submodule("rep")
+        # Where the skip changes nothing, a module that does nothing, of a kind that captum knows.
+        self.straight: nn.Module = nn.Dropout(0.0)
+        if block.skip is not None:
+            parts = (block.get_submodule("skip"), block.get_submodule("skipbn"))
+            self.straight = nn.Sequential(*parts)
+        self.add = Addition_Module()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.add(self.rep(x), self.straight(x))
+
+
+class _Pool(nn.Module):
+    """Global average pooling; the change of shape after it is no module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.pool(x).flatten(1)
+
+
+def _for_propagation(model: nn.Module) -> nn.Module:
+    """A copy that computes the same and that captum's rules can follow."""
+    found = copy.deepcopy(model).eval()
+    for name, module in list(found.named_modules()):
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+        elif type(module).__name__ == "SelectAdaptivePool2d":
+            found.set_submodule(name, _Pool())
+        elif type(module).__name__ == "Block" and hasattr(module, "rep"):
+            found.set_submodule(name, _Added(module))
+    return found
+
+
+def relevance_propagation(
+    model: nn.Module, frames: torch.Tensor, target: Target = None
+) -> np.ndarray:
+    """Layer-wise relevance propagation with the epsilon rule (Binder et al. 2016), through captum.
+
+    Sums of skip connections share relevance out; pooling and activations pass it on.
+
+    Returns
+    -------
+    (T, H, W), the positive part of the sum over channels.
+    """
+    classes, found = classes_of(model, frames, target), []
+    method = LRP(_for_propagation(model))
+    for frame, wanted in one_by_one(frames, classes):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the input now requires a gradient
+            found.append(positive(method.attribute(frame.to(device_of(model)), target=wanted)))
+    return stacked(found, frames)

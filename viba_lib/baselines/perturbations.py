@@ -1,0 +1,176 @@
+"""Methods that change the input and watch the probability of the class.
+
+What is taken away becomes zero: grey for a face, no motion for flow. `passes` is about how many
+changed inputs go through the network for one frame, so that methods can be given the same budget.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+from captum._utils.models.linear_model import SkLearnRidge
+from captum.attr import KernelShap, Lime, Occlusion
+from scipy.stats import sobol_indices, uniform
+from skimage.segmentation import slic
+from torch import nn
+
+from viba_lib.baselines.common import (
+    BATCH,
+    Target,
+    classes_of,
+    device_of,
+    one_by_one,
+    positive,
+    probability,
+    stacked,
+)
+
+SEGMENTS = 50
+One = Callable[[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], np.ndarray]
+
+
+def _each(model: nn.Module, frames: torch.Tensor, target: Target, one: One) -> np.ndarray:
+    """Maps of frames; `one` is given a frame (1, 3, H, W) and the probability of its class."""
+    found, classes = [], classes_of(model, frames, target)
+    for frame, wanted in one_by_one(frames, classes):
+        found.append(one(frame.to(device_of(model)), probability(model, wanted)))
+    return stacked(found, frames)
+
+
+def occlusion(
+    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64
+) -> np.ndarray:
+    """Occlusion by a sliding square (Zeiler and Fergus 2013), through captum.
+
+    The square is twice as wide as its step, and the step as small as the passes allow.
+    """
+    step = max(1, round(frames.shape[-1] / (np.sqrt(passes) + 1)))
+
+    def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+        found = Occlusion(score).attribute(
+            frame, sliding_window_shapes=(3, 2 * step, 2 * step), strides=(3, step, step),
+            perturbations_per_eval=BATCH,
+        )  # fmt: skip
+        return positive(found)
+
+    return _each(model, frames, target, one)
+
+
+def segments_of(frame: torch.Tensor, count: int = SEGMENTS) -> np.ndarray:
+    """Superpixels (H, W) of an input (3, H, W), numbered from 0 (SLIC).
+
+    An input so even that SLIC sees one piece is cut into squares.
+    """
+    image = frame.float().cpu().permute(1, 2, 0).numpy()
+    image = (image - image.min()) / max(float(np.ptp(image)), 1e-12)
+    found = np.asarray(slic(image, n_segments=count, start_label=0))
+    if found.max() > 0:
+        return found
+    side = int(np.sqrt(count))
+    rows, columns = (np.arange(n) * side // n for n in found.shape)
+    return rows[:, None] * side + columns
+
+
+def _surrogate(
+    kind: type[Lime] | type[KernelShap],
+    model: nn.Module,
+    frames: torch.Tensor,
+    target: Target,
+    passes: int,
+    seed: int,
+) -> np.ndarray:
+    def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+        mask = torch.from_numpy(segments_of(frame[0])).to(frame.device)
+        given = {"interpretable_model": SkLearnRidge(alpha=1.0)} if kind is Lime else {}
+        with torch.random.fork_rng(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that some superpixels are small
+            torch.manual_seed(seed)
+            found = kind(score, **given).attribute(
+                frame, feature_mask=mask.expand_as(frame), n_samples=passes,
+                perturbations_per_eval=BATCH,
+            )  # fmt: skip
+        return positive(found[:, :1])  # the same in each channel
+
+    return _each(model, frames, target, one)
+
+
+def lime(
+    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64, seed: int = 0
+) -> np.ndarray:
+    """LIME on superpixels with a ridge regression (Ribeiro et al. 2016), through captum."""
+    return _surrogate(Lime, model, frames, target, passes, seed)
+
+
+def kernel_shap(
+    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64, seed: int = 0
+) -> np.ndarray:
+    """Kernel SHAP on superpixels (Lundberg and Lee 2017), through captum."""
+    return _surrogate(KernelShap, model, frames, target, passes, seed)
+
+
+def _masked(frame: torch.Tensor, masks: np.ndarray) -> torch.Tensor:
+    """The frame under masks (N, h, w) in 0 to 1, enlarged to its size: (N, 3, H, W)."""
+    size = (frame.shape[-1], frame.shape[-2])
+    wide = np.stack([cv2.resize(m.astype(np.float32), size) for m in masks])
+    return frame * torch.from_numpy(wide)[:, None].to(frame.device)
+
+
+def sobol(
+    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64, seed: int = 0
+) -> np.ndarray:
+    """Total-order Sobol indices of a grid of masks (Fel et al. 2021), through SciPy.
+
+    The index of a cell is the share of the score's variance that it has a part in. A grid of g
+    times g cells takes (g * g + 2) n passes; n is 4 or more, a power of two.
+    """
+    side = int(np.clip(np.sqrt(max(passes / 8 - 2, 4)), 2, 8))
+    cells = side * side
+    draws = 2 ** int(np.log2(max(4, passes / (cells + 2))))
+
+    def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+        def scores(cells_by_draw: np.ndarray) -> np.ndarray:
+            masks = np.moveaxis(cells_by_draw.reshape(cells, -1), 0, -1).reshape(-1, side, side)
+            parts = [
+                score(_masked(frame, m)) for m in np.array_split(masks, -(-len(masks) // BATCH))
+            ]
+            return torch.cat(parts).cpu().numpy().reshape(1, *cells_by_draw.shape[1:])
+
+        rng = np.random.default_rng(seed)
+        with np.errstate(invalid="ignore", divide="ignore"):  # a score that nothing changes
+            found = sobol_indices(func=scores, n=draws, dists=[uniform()] * cells, rng=rng)
+        total = np.nan_to_num(np.asarray(found.total_order).reshape(side, side)).clip(0)
+        size = (frame.shape[-1], frame.shape[-2])
+        return cv2.resize(total.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+
+    return _each(model, frames, target, one)
+
+
+def rise(
+    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64, seed: int = 0
+) -> np.ndarray:
+    """RISE (Petsiuk et al. 2018): the mean of random masks, weighted by the score under each.
+
+    Masks are grids of 7 by 7 cells, half of them open, enlarged and shifted at random.
+    """
+    cells, share = 7, 0.5
+
+    def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        height, width = frame.shape[-2:]
+        step = (-(-height // cells), -(-width // cells))
+        total = np.zeros((height, width), np.float32)
+        for start in range(0, passes, BATCH):
+            masks = []
+            for _ in range(min(BATCH, passes - start)):
+                grid = (rng.random((cells + 1, cells + 1)) < share).astype(np.float32)
+                wide = cv2.resize(grid, ((cells + 1) * step[1], (cells + 1) * step[0]))
+                top, left = rng.integers(step[0]), rng.integers(step[1])
+                masks.append(wide[top : top + height, left : left + width])
+            stack = np.stack(masks)
+            scores = score(frame * torch.from_numpy(stack)[:, None].to(frame.device))
+            total += np.tensordot(scores.cpu().numpy(), stack, 1)
+        return total / (passes * share)
+
+    return _each(model, frames, target, one)
