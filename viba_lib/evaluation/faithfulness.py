@@ -2,8 +2,13 @@
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import torch
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score
+
+Probabilities = Callable[[torch.Tensor], np.ndarray]  # (N, 3, S, S) -> (N, classes)
 
 
 def mass_inside(relevance: np.ndarray, mask: np.ndarray) -> float:
@@ -24,6 +29,41 @@ def pointing_game(relevance: np.ndarray, mask: np.ndarray, threshold: float = 0.
     return bool(mask.max() > 0 and mask[top] > threshold * mask.max())
 
 
+def _inside(mask: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+    """Pixels of a soft mask that count as inside: above a share of its maximum."""
+    return (
+        np.asarray(mask > threshold * mask.max()) if mask.max() > 0 else np.zeros(mask.shape, bool)
+    )
+
+
+def rank_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
+    """Relevance rank accuracy: share inside the mask of the n strongest pixels, n = its pixels.
+
+    Arras et al. 2022. Of pixels with the same relevance each counts as likely; NaN for an empty
+    mask.
+    """
+    inside = _inside(mask).ravel()
+    count = int(inside.sum())
+    if not count:
+        return float("nan")
+    values = np.ravel(relevance)
+    limit = np.partition(values, -count)[-count]
+    above, tied = values > limit, values == limit
+    left = (count - above.sum()) / max(int(tied.sum()), 1)
+    return float((inside[above].sum() + left * inside[tied].sum()) / count)
+
+
+def precision_recall_area(relevance: np.ndarray, mask: np.ndarray) -> float:
+    """Area under the precision-recall curve of pixels (average precision); NaN for an empty mask.
+
+    A map that knows nothing reaches the mask's share of the frame.
+    """
+    inside = _inside(mask).ravel()
+    if not inside.any():
+        return float("nan")
+    return float(average_precision_score(inside, np.ravel(relevance)))
+
+
 def entropy(relevance: np.ndarray) -> float:
     """Entropy of a map (H, W) over pixels, in bits; low is focused."""
     share = np.clip(relevance, 0, None).ravel() / max(
@@ -33,11 +73,30 @@ def entropy(relevance: np.ndarray) -> float:
     return float(-(share * np.log2(share)).sum())
 
 
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Place of each pixel, strongest first, from 0."""
+    order = np.argsort(-np.ravel(values), kind="stable")
+    rank = np.empty(order.size, int)
+    rank[order] = np.arange(order.size)
+    return rank.reshape(values.shape)
+
+
+def _curve(
+    probabilities: Probabilities, frame: torch.Tensor, ranks: np.ndarray, rest: torch.Tensor,
+    steps: int,
+) -> np.ndarray:  # fmt: skip
+    """Probability of the class predicted for the frame as its pixels give way to those of `rest`.
+
+    The first of the steps + 1 values is of the frame (3, S, S), the last of `rest`.
+    """
+    place, size = torch.from_numpy(ranks), ranks.size
+    left = torch.stack([place >= size * step // steps for step in range(steps + 1)])[:, None]
+    found = probabilities(torch.where(left, frame[None], rest[None]))
+    return np.asarray(found[:, found[0].argmax()], float)
+
+
 def deletion_areas(
-    probabilities: Callable[[torch.Tensor], np.ndarray],
-    inputs: torch.Tensor,
-    relevance: np.ndarray,
-    steps: int = 10,
+    probabilities: Probabilities, inputs: torch.Tensor, relevance: np.ndarray, steps: int = 10
 ) -> np.ndarray:
     """Area under the deletion curve of each input (Petsiuk et al. 2018, RISE).
 
@@ -58,12 +117,128 @@ def deletion_areas(
     """
     areas = []
     for frame, values in zip(inputs, relevance, strict=True):
-        order = np.argsort(-np.ravel(values), kind="stable")
-        rank = np.empty(order.size, int)
-        rank[order] = np.arange(order.size)
-        gone = torch.from_numpy(rank.reshape(values.shape))
-        left = torch.stack([gone >= order.size * step // steps for step in range(steps + 1)])
-        found = probabilities(frame[None] * left[:, None])
-        curve = found[:, found[0].argmax()]
+        curve = _curve(probabilities, frame, _ranks(values), torch.zeros_like(frame), steps)
         areas.append(float(np.trapezoid(curve, dx=1 / steps)))
     return np.array(areas)
+
+
+def insertion_areas(
+    probabilities: Probabilities,
+    inputs: torch.Tensor,
+    relevance: np.ndarray,
+    steps: int = 10,
+    sigma: float = 0.05,
+) -> np.ndarray:
+    """Area under the insertion curve of each input (Petsiuk et al. 2018, RISE).
+
+    The most relevant pixels come first onto a blurred input; the class followed is that of the
+    whole input. A large area means that the map found what makes the decision.
+
+    Parameters
+    ----------
+    probabilities, inputs, relevance, steps : see `deletion_areas`
+    sigma : of the blur, as a share of the side
+
+    Returns
+    -------
+    (T,) areas, 0 to 1.
+    """
+    areas = []
+    for frame, values in zip(inputs, relevance, strict=True):
+        # Read from its end, the curve that loses the weakest pixels first gains the strongest.
+        ranks = values.size - 1 - _ranks(values)
+        curve = _curve(probabilities, frame, ranks, _blurred(frame, sigma), steps)
+        areas.append(float(np.trapezoid(curve, dx=1 / steps)))
+    return np.array(areas)
+
+
+def _blurred(frame: torch.Tensor, sigma: float) -> torch.Tensor:
+    picture = frame.permute(1, 2, 0).float().numpy()
+    blurred = cv2.GaussianBlur(picture, (0, 0), sigma * picture.shape[0])
+    return torch.from_numpy(blurred).permute(2, 0, 1)
+
+
+def _tile_ranks(values: np.ndarray, tile: int) -> np.ndarray:
+    """Ranks of pixels by the mean relevance of their tile; a tile goes as a whole."""
+    rows, columns = (np.arange(n) // tile for n in values.shape)
+    number = rows[:, None] * (columns[-1] + 1) + columns
+    sums = np.bincount(number.ravel(), np.ravel(values)) / np.bincount(number.ravel())
+    return _ranks((-rankdata(-sums, method="ordinal"))[number])
+
+
+def degradation_scores(
+    probabilities: Probabilities,
+    inputs: torch.Tensor,
+    relevance: np.ndarray,
+    tile: int = 14,
+    steps: int = 10,
+) -> np.ndarray:
+    """Degradation score of each input (Schulz et al. 2020, the paper of IBA).
+
+    Tiles are ranked by mean relevance and replaced by the mean colour of the input, once the most
+    and once the least relevant first. The score is the mean gap of the two curves, each scaled to 1
+    for the whole input and 0 for the one without content.
+
+    Parameters
+    ----------
+    probabilities, inputs, relevance : see `deletion_areas`
+    tile : side of a tile in pixels, 8 or 14 in the paper of IBA
+    steps : points of a curve
+
+    Returns
+    -------
+    (T,) scores, about -1 to 1, 0 for a map that knows nothing; NaN where taking everything away
+    changes nothing.
+    """
+    scores = []
+    for frame, values in zip(inputs, relevance, strict=True):
+        flat = frame.mean((1, 2), keepdim=True).expand_as(frame)
+        ranks = _tile_ranks(values, tile)
+        most = _curve(probabilities, frame, ranks, flat, steps)
+        least = _curve(probabilities, frame, ranks.size - 1 - ranks, flat, steps)
+        span = most[0] - most[-1]
+        gap = float(np.trapezoid(least - most, dx=1 / steps))
+        scores.append(gap / span if abs(span) > 1e-6 else float("nan"))
+    return np.array(scores)
+
+
+def sensitivity_n(
+    probabilities: Probabilities,
+    inputs: torch.Tensor,
+    relevance: np.ndarray,
+    share: float = 0.1,
+    draws: int = 32,
+    tile: int = 14,
+    seed: int = 0,
+) -> np.ndarray:
+    """Sensitivity-n of each input (Ancona et al. 2018), on tiles.
+
+    Random sets of tiles are set to zero. The correlation between the relevance that they held and
+    the probability that was lost tells whether relevance adds up to what it claims.
+
+    Parameters
+    ----------
+    probabilities, inputs, relevance : see `deletion_areas`
+    share : of the tiles in a set
+    draws : sets
+
+    Returns
+    -------
+    (T,) Pearson correlations; NaN where nothing varies.
+    """
+    rng, scores = np.random.default_rng(seed), []
+    for frame, values in zip(inputs, relevance, strict=True):
+        rows, columns = (np.arange(n) // tile for n in values.shape)
+        number = rows[:, None] * (columns[-1] + 1) + columns
+        count = int(number.max()) + 1
+        held = np.bincount(number.ravel(), np.ravel(values), minlength=count)
+        chosen = np.stack([
+            rng.permutation(count) < max(1, round(share * count)) for _ in range(draws)
+        ])  # fmt: skip
+        left = torch.from_numpy(~chosen[:, number])[:, None]
+        found = probabilities(torch.cat([frame[None], frame[None] * left]))
+        lost = found[0].max() - found[1:, found[0].argmax()]
+        sums = chosen @ held
+        varies = np.ptp(sums) > 0 and np.ptp(lost) > 0
+        scores.append(float(np.corrcoef(sums, lost)[0, 1]) if varies else float("nan"))
+    return np.array(scores)
