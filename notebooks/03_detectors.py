@@ -119,6 +119,20 @@ from viba_lib import figures
 curves = {name: study.training(name) for name in settings}
 figures.learning_curves(curves)
 
+# %% tags=["remove-input"]
+spent = study.seconds()
+seen = {n: study.frames("train", n) for n in settings}
+HTML(
+    "<p>What it took: "
+    + "; ".join(
+        f"{n} {curves[n].step.max():,} steps of {s.training.batch_size} in {spent[f'train-{n}'] / 60:.0f} min, on "
+        f"{len(seen[n]):,} frames of {seen[n].identity.nunique()} people"
+        for n, s in settings.items()
+    )
+    + f". Before that, {spent.get('dataset', 0) / 60:.0f} min for the data set and {spent['prepare'] / 60:.0f} min for "
+    f"key frames, crops and flow. All on {study.provenance()['device']}.</p>"
+)
+
 # %% [markdown]
 # The validation person sits in a car, in a picture of 176 by 144 pixels: the hardest of the sources. The
 # curves on it are lower than what follows.

@@ -149,7 +149,7 @@ HTML(
 # ## Do annotators agree with each other?
 #
 # Maps cannot agree with people better than people do among themselves. Krippendorff's alpha is 1 where they
-# always agree and 0 where they agree as often as chance would have it; annotators may have left out videos. The paper
+# always agree and 0 where they agree as often as chance would have it {cite}`krippendorff2019content`; annotators may have left out videos. The paper
 # gives no such number for its eight.
 
 # %%

@@ -191,7 +191,7 @@ def agreement_table(annotated: Sequence[str], found: Sequence[str]) -> pd.Series
 def krippendorff_alpha(answers: pd.DataFrame) -> float:
     """Krippendorff's alpha for nominal data: agreement of annotators beyond chance.
 
-    Annotators may have skipped items (Krippendorff 2004, chapter 11).
+    Annotators may have skipped items (Krippendorff 2019, chapter 12).
 
     Parameters
     ----------
