@@ -47,8 +47,8 @@ study.save_table("status", counts.drop(columns="made"), counts)
 # %% [markdown]
 # **Status.** With the licensed data, a number is *reproduced* where the paper's value lies in this run's 95 %
 # interval over videos, and *differs* otherwise. With any other data the experiment was *not run here*: the two
-# columns are not about the same videos, and a match would mean nothing. Tables 5 to 7 describe the networks; these are
-# the same with any data, and each row is compared as printed. The last column leads to the cell that made the numbers.
+# columns are about *other videos*, and a match would mean nothing. Tables 5 to 7 describe the networks; these are the
+# same with any data, and each row is compared as printed. The last column leads to the cell that made the numbers.
 
 # %% tags=["remove-input"]
 total = counts.drop(columns=["table", "how", "made"]).sum()

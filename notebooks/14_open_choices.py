@@ -65,12 +65,20 @@ effects = sensitivity(study)
 figures.sensitivity(effects)
 
 # %%
-columns = ["choice", "measure", "detector", "here", "value_here", "other", "value_other"]
-study.save_table("sensitivity", effects, effects[columns].round(3))
+furthest = (
+    effects.assign(size=effects.relative.abs())
+    .sort_values("size")
+    .groupby(["choice", "detector"], sort=False)
+    .tail(1)
+)
+columns = ["choice", "detector", "here", "value_here", "other", "value_other"]
+study.save_table("sensitivity", effects, furthest.sort_index()[columns].round(3))
+
+# %% [markdown]
+# The table shows, for each choice and detector, the alternative that changes most; the download holds all of them.
 
 # %% tags=["remove-input"]
-most = effects.assign(share=effects.relative.abs()).sort_values("share").groupby("choice").tail(1)
-most = most.sort_values("share", ascending=False)
+most = furthest.sort_values("size").groupby("choice").tail(1).sort_values("size", ascending=False)
 HTML(
     "<p>Most depends on "
     + ", ".join(

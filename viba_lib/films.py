@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.data.catalog import resolve
-from viba_lib.overlay import overlay, overlay_video, paste_back, video_html
+from viba_lib.overlay import overlay_video, paste_back, video_html
 from viba_lib.study import DETECTORS, Study
 from viba_lib.tables.common import explained
-from viba_lib.video import frame_rate, iter_frames, pick_frames, write_video
+from viba_lib.video import frame_rate, iter_frames, pick_frames, read_video, write_video
 
 WIDEST = 640  # pixels of an embedded video, for pages that load on a phone
 
@@ -80,7 +80,7 @@ def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
             text += f", artefact: {method}" if method else ""
             text += f"; mean probability of fake {part.p_fake.mean():.2f}"
             text += f"; {part.total_bits.mean():,.0f} bits per frame"
-            still = overlay(shown[:1], pasted[:1], top)[0]
+            still = read_video(path, max_frames=1).frames[0]
             film = video_html(path, still, text)
             out[f"{detector} {kind}"] = f"{film}<p>{html.escape(text)}.</p>"
     return out

@@ -31,8 +31,10 @@ class SavedTable:
     shown: pd.DataFrame
 
     def _repr_html_(self) -> str:
-        plain = isinstance(self.shown.index, pd.RangeIndex)
+        # Numbers of rows that were drawn from a longer table mean nothing on a page.
+        plain = self.shown.index.name is None and pd.api.types.is_integer_dtype(self.shown.index)
         cells = self.shown.map(_cell).rename(columns=lambda c: html.escape(str(c)))
+        cells.columns.name = None
         if not plain:
             cells.index = cells.index.map(_index)
         table = cells.to_html(escape=False, index=not plain, border=0, na_rep="")

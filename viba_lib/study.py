@@ -439,12 +439,16 @@ class Study:
         -------
         Rows of `frames()` with corruption and level, see `evaluation.robustness`.
         """
-        limit = self.profile.evaluation.robustness_frames
+        evaluation = self.profile.evaluation
+        limits = [evaluation.robustness_frames, evaluation.robustness_clips]
         code = _code("evaluation.robustness", "data.flow")
-        key = [self._trained(detector).name, self.preparation_folder.name, limit, code]
+        key = [self._trained(detector).name, self.preparation_folder.name, limits, code]
 
         def compute(folder: Path) -> None:
-            rows = _spread(self.frames("test", detector), limit)
+            rows = self.frames("test", detector)
+            if evaluation.robustness_clips is not None:
+                rows = _some_clips(rows, evaluation.robustness_clips)
+            rows = _spread(rows, evaluation.robustness_frames)
             precision, parts = self.settings(detector).training.precision, []
             for corruption, level in levels():
                 inputs = self._corrupted(detector, rows, corruption, level)
@@ -739,6 +743,16 @@ class Study:
             "It shows how the method works; its numbers cannot be compared with the paper's, which "
             "come from licensed data.</p></div>"
         )
+
+
+def _some_clips(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Rows of up to `count` videos, as many real as fake, and the fakes of all methods."""
+    videos = rows.drop_duplicates("video_id").sort_values("video_id")
+    turn = videos.groupby(["label", "method"]).cumcount()
+    methods = max(1, videos.method[videos.label == 1].nunique())
+    videos = videos.assign(turn=np.where(videos.label == 0, turn / methods, turn))
+    chosen = videos.sort_values(["turn", "label", "method"]).video_id.head(count)
+    return rows[rows.video_id.isin(chosen)]
 
 
 def _spread(rows: pd.DataFrame, limit: int) -> pd.DataFrame:

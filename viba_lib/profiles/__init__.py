@@ -50,11 +50,12 @@ class BottleneckSettings(_Strict):
 
 
 class EvaluationSettings(_Strict):
-    """Frames per test clip that are explained, and made worse; frames for statistics; draws of a
-    bootstrap; draws of the noise under which the network decides with the bottleneck."""
+    """Frames per test clip that are explained, and made worse (of so many clips at most); frames
+    for statistics; draws of a bootstrap; draws of the noise under which the network decides with the bottleneck."""
 
     frames_per_clip: int = 4
     robustness_frames: int = Field(2, ge=1)
+    robustness_clips: int | None = Field(None, ge=1)
     statistics_frames: int = 200
     draws: int = 1000
     noise_draws: int = Field(8, ge=2)

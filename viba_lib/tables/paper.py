@@ -77,7 +77,7 @@ REPRODUCED, DIFFERS, NOT_RUN = "reproduced", "differs", "not run here"
 def place_of(table: str) -> Link:
     """Link to the cell that makes a table of the paper."""
     chapter, name, _ = _MADE[table]
-    return Link(f"chapter {int(chapter[:2])}", f"{chapter}.html#{name}")
+    return Link(f"ch. {int(chapter[:2])}", f"{chapter}.html#{name}")
 
 
 def _row(
@@ -96,7 +96,7 @@ def _row(
 def _status(study: Study, measure: str, paper: float, low: float, high: float) -> tuple[str, str]:
     """Status of a number, and the reason for it."""
     if study.profile.name != "paper":
-        return NOT_RUN, f"other videos: the profile {study.profile.name} has no licensed data"
+        return NOT_RUN, "other videos"
     if not np.isfinite(low):
         return NOT_RUN, "too few videos for an interval"
     inside = low <= paper <= high
@@ -185,18 +185,20 @@ def for_page(beside: pd.DataFrame) -> pd.DataFrame:
     """Rows of `paper_beside_run` or `layers_beside_run` as a page shows them; no cell is empty."""
     shown = beside.drop(columns=["how"]).assign(made=[place_of(t) for t in beside.table])
     if "low" in shown:
-        ends = zip(shown.measure, shown.low, shown.high, strict=True)
-        shown["interval"] = [_interval(*row) for row in ends]
-        shown["run"] = [f"{value:.4g}" for value in shown.run]
+        ends = zip(shown.measure, shown.run, shown.low, shown.high, strict=True)
+        shown["run (95 % interval)"] = [_with_interval(*row) for row in ends]
         shown["paper"] = [f"{value:.4g}" for value in shown.paper]
-    names = ["table", "row", "measure", "paper", "run", "interval", "status", "why", "made"]
-    return shown[[n for n in names if n in shown]]
+        shown = shown.drop(columns="run")
+    names = ["table", "row", "measure", "paper", "run", "run (95 % interval)"]
+    names += ["status", "why", "made"]
+    return shown[[n for n in names if n in shown]].reset_index(drop=True)
 
 
-def _interval(measure: str, low: float, high: float) -> str:
+def _with_interval(measure: str, value: float, low: float, high: float) -> str:
     if measure == COUNT:
-        return "a count"
-    return f"{low:.3g} to {high:.3g}" if np.isfinite(low) else "too few videos"
+        return f"{value:.0f} (a count)"
+    inside = f"{low:.3g} to {high:.3g}" if np.isfinite(low) else "too few videos"
+    return f"{value:.3g} ({inside})"
 
 
 def status_counts(*tables: pd.DataFrame) -> pd.DataFrame:
