@@ -51,7 +51,8 @@ class BottleneckSettings(_Strict):
 
 class EvaluationSettings(_Strict):
     """Frames per test clip that are explained, and made worse (of so many clips at most); frames
-    for statistics; draws of a bootstrap; draws of the noise under which the network decides with the bottleneck."""
+    for statistics; draws of a bootstrap; draws of the noise that the network with a bottleneck
+    decides under."""
 
     frames_per_clip: int = 4
     robustness_frames: int = Field(2, ge=1)
