@@ -107,17 +107,18 @@ beside = pd.concat(
 beside.insert(0, "detector", [*table.detector, *table.detector])
 study.save_table("agreement_by_chance", beside, beside.round(3))
 
+
 # %% tags=["remove-input"]
-HTML(
-    "<p>"
-    + " ".join(
-        f"{r.detector}: the overlap is {r.overlap:.2f} ({r.overlap_low:.2f} to {r.overlap_high:.2f}), and "
-        f"{r.overlap_chance:.2f} with another video's map, so the maps "
-        f"{'do' if r.overlap_low > r.overlap_chance else 'do not clearly'} tell videos apart."
-        for r in table.itertuples()
+def told_apart(row):
+    does = "do" if row.overlap_low > row.overlap_chance else "do not clearly"
+    return (
+        f"{row.detector}: the overlap is {row.overlap:.2f} ({row.overlap_low:.2f} to {row.overlap_high:.2f}), and "
+        f"{row.overlap_chance:.2f} with another video's map, so the maps {does} tell videos apart."
     )
-    + "</p>"
-)
+
+
+few = "<p>With fewer than two videos there is nothing to shuffle.</p>"
+HTML(f"<p>{' '.join(map(told_apart, table.itertuples()))}</p>" if table.videos.min() > 1 else few)
 
 # %% [markdown]
 # ## From a map to regions: other ways

@@ -23,7 +23,7 @@ def test_the_download_holds_what_the_page_leaves_out(study):
     page = BeautifulSoup(saved._repr_html_(), "html.parser")
     assert page.select_one("#things table") is not None
     cells = [[c.text for c in row.select("td")] for row in page.select("tbody tr")]
-    assert cells == [["a", "0.12"], ["b", ""]]
+    assert cells == [["a", "0.12"], ["b", "n/a"]]
     link = page.select_one("a[download]")
     assert link["download"] == "things.csv"
     data = base64.b64decode(re.sub("^data:text/csv;base64,", "", link["href"]))

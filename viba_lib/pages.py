@@ -37,7 +37,7 @@ class SavedTable:
         cells.columns.name = None
         if not plain:
             cells.index = cells.index.map(_index)
-        table = cells.to_html(escape=False, index=not plain, border=0, na_rep="")
+        table = cells.to_html(escape=False, index=not plain, border=0, na_rep="n/a")
         data = base64.b64encode(self.path.with_suffix(".csv").read_bytes()).decode()
         name = html.escape(self.name, quote=True)
         return (

@@ -367,7 +367,10 @@ def test_annotators_who_agree_and_who_do_not():
     assert found.videos.eq(2).all() and found.annotators.eq(2).all()
     assert found.alpha["B"] == 1 and found.alpha["L"] < 1 and np.isnan(found.alpha["C"])
     assert found.chosen["L"] == pytest.approx(3 / 5)
-    assert 0 < found.alpha["all"] < 1
+    # Twelve items with two answers: eleven the same (of 24 answers 5 are yes), one not.
+    assert found.alpha["all"] == pytest.approx(1 - 23 * 2 / (24**2 - 19**2 - 5**2))
+    alone = annotator_agreement(both[both.annotator == "a"])
+    assert alone.alpha.isna().all(), "one annotator agrees with nobody"
 
 
 def test_localisation_by_hand():

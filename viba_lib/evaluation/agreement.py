@@ -202,10 +202,15 @@ def krippendorff_alpha(answers: pd.DataFrame) -> float:
     1 for full agreement, 0 for chance, below 0 for less; NaN where no item has two answers, or
     where only one answer was ever given, so that nothing could have differed.
     """
-    counts = answers.stack().groupby(level=0).value_counts().unstack(fill_value=0).to_numpy(float)
+    # An item may have a name of several parts; as a number it is one item.
+    answers = answers.reset_index(drop=True)
+    given = answers.stack()
+    if given.empty:
+        return float("nan")
+    counts = given.groupby(level=0).value_counts().unstack(fill_value=0).to_numpy(float)
     pairable = counts[counts.sum(1) > 1]
-    given, total = pairable.sum(0), pairable.sum()
-    chance = total**2 - (given**2).sum()
+    totals, total = pairable.sum(0), pairable.sum()
+    chance = total**2 - (totals**2).sum()
     if total == 0 or chance == 0:
         return float("nan")
     each = pairable.sum(1)
