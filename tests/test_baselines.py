@@ -177,3 +177,28 @@ def test_bad_requests_are_named(model):
     with pytest.raises(VibaError, match="one each"):
         attribute("LRP", model, "1", frames, [1])
     assert attribute("Occlusion", model, "1", frames[:0]).shape == (0, 16, 16)
+
+
+@pytest.mark.parametrize("name", [n for n, m in METHODS.items() if m.candidates])
+def test_every_candidate_of_a_method_runs_and_matters(name):
+    frames = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.9
+    method, model = METHODS[name], Corner().eval()
+    maps = [
+        attribute(name, model, "relu", frames, 1, passes=128, **{method.option: value})
+        for value in method.candidates
+    ]
+    assert all(m.shape == (1, 32, 32) and np.isfinite(m).all() for m in maps)
+    plain = attribute(name, model, "relu", frames, 1, passes=128)
+    np.testing.assert_array_equal(plain, maps[0], err_msg="the default is the first candidate")
+    # The corner's network has one path: its rules of propagation all agree.
+    assert name == "LRP" or any(np.abs(m - maps[0]).max() > 1e-9 for m in maps[1:])
+
+
+def test_a_setting_that_a_method_does_not_have_is_named(model):
+    frames = torch.randn(1, 3, 16, 16)
+    with pytest.raises(VibaError, match="RISE has no setting width; it has cells"):
+        attribute("RISE", model, "1", frames, width=3)
+    with pytest.raises(VibaError, match="rule 'best'"):
+        attribute("LRP", model, "1", frames, rule="best")
+    with pytest.raises(VibaError, match="baseline 'sky'"):
+        attribute("Integrated gradients", model, "1", frames, baseline="sky")

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from captum.attr import LRP, IntegratedGradients, LayerAttribution, LayerGradCam
 from captum.attr._utils.custom_modules import Addition_Module
+from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, GammaRule
 from pytorch_grad_cam import GradCAMPlusPlus
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
+from torchvision.transforms.functional import gaussian_blur
 
 from viba_lib.baselines.common import (
     Target,
@@ -20,6 +22,7 @@ from viba_lib.baselines.common import (
     positive,
     stacked,
 )
+from viba_lib.errors import VibaError
 
 
 def grad_cam(
@@ -72,15 +75,29 @@ def grad_cam_plus_plus(
     return stacked(found, frames)
 
 
-def integrated_gradients(
-    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64
-) -> np.ndarray:
-    """Integrated gradients from the zero input (Sundararajan et al. 2017), through captum.
+def _baseline(frame: torch.Tensor, kind: str) -> torch.Tensor:
+    if kind == "zero":
+        return torch.zeros_like(frame)
+    if kind == "mean":
+        return frame.mean((2, 3), keepdim=True).expand_as(frame)
+    if kind == "blurred":
+        return gaussian_blur(frame, [2 * (frame.shape[-1] // 8) + 1] * 2)
+    raise VibaError(f"baseline {kind!r} is not known; choose one of zero, mean, blurred")
 
-    Zero is grey for a face and no motion for flow.
+
+def integrated_gradients(
+    model: nn.Module,
+    frames: torch.Tensor,
+    target: Target = None,
+    passes: int = 64,
+    baseline: str = "zero",
+) -> np.ndarray:
+    """Integrated gradients (Sundararajan et al. 2017), through captum.
 
     Parameters
     ----------
+    baseline : where the path begins: "zero" (grey for a face, no motion for flow), the "mean"
+        colour of the frame, or the frame "blurred"
     passes : about so many forward passes; a step goes forward and backward, which counts as three
 
     Returns
@@ -90,8 +107,9 @@ def integrated_gradients(
     method, found = IntegratedGradients(model), []
     classes = classes_of(model, frames, target)
     for frame, wanted in one_by_one(frames, classes):
+        here = frame.to(device_of(model))
         attribution = method.attribute(
-            frame.to(device_of(model)), target=wanted, n_steps=max(2, passes // 3),
+            here, _baseline(here, baseline), target=wanted, n_steps=max(2, passes // 3),
             internal_batch_size=8,
         )  # fmt: skip
         found.append(positive(attribution))
@@ -126,10 +144,17 @@ class _Pool(nn.Module):
         return self.pool(x).flatten(1)
 
 
-def _for_propagation(model: nn.Module) -> nn.Module:
+RULES = {"epsilon": EpsilonRule, "gamma": GammaRule, "alpha1beta0": Alpha1_Beta0_Rule}
+
+
+def _for_propagation(model: nn.Module, rule: str = "epsilon") -> nn.Module:
     """A copy that computes the same and that captum's rules can follow."""
+    if rule not in RULES:
+        raise VibaError(f"rule {rule!r} is not known; choose one of {', '.join(RULES)}")
     found = copy.deepcopy(model).eval()
     for name, module in list(found.named_modules()):
+        if isinstance(module, nn.Conv2d):
+            module.rule = RULES[rule]()
         if isinstance(module, nn.ReLU):
             module.inplace = False
         elif type(module).__name__ == "SelectAdaptivePool2d":
@@ -140,18 +165,22 @@ def _for_propagation(model: nn.Module) -> nn.Module:
 
 
 def relevance_propagation(
-    model: nn.Module, frames: torch.Tensor, target: Target = None
+    model: nn.Module, frames: torch.Tensor, target: Target = None, rule: str = "epsilon"
 ) -> np.ndarray:
-    """Layer-wise relevance propagation with the epsilon rule (Binder et al. 2016), through captum.
+    """Layer-wise relevance propagation (Binder et al. 2016), through captum.
 
     Sums of skip connections share relevance out; pooling and activations pass it on.
+
+    Parameters
+    ----------
+    rule : of the convolutions: "epsilon", "gamma" or "alpha1beta0"; other layers have epsilon
 
     Returns
     -------
     (T, H, W), the positive part of the sum over channels.
     """
     classes, found = classes_of(model, frames, target), []
-    method = LRP(_for_propagation(model))
+    method = LRP(_for_propagation(model, rule))
     for frame, wanted in one_by_one(frames, classes):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the input now requires a gradient

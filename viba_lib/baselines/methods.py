@@ -1,7 +1,9 @@
 """The registry: every method by its name, called in one way."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,46 +18,55 @@ from viba_lib.errors import VibaError
 class Method:
     """A method that gives maps of frames.
 
-    kind: "gradient", "perturbation" or "control"; layered: whether it has a layer to be chosen;
-    source: citation key of the book, "" for controls.
+    kind: "gradient", "perturbation" or "control"; source: citation key of the book, "" for
+    controls; option: the setting that is tuned, the default first among candidates, "" for none.
+    A method whose option is its layer has the candidates that the network offers.
     """
 
     name: str
     kind: str
-    layered: bool
     source: str
-    function: Callable[[nn.Module, str, torch.Tensor, Target, int, int], np.ndarray]
+    function: Callable[..., np.ndarray]
+    option: str = ""
+    candidates: tuple[Any, ...] = ()
+
+    @property
+    def layered(self) -> bool:
+        """Whether it has a layer to be chosen."""
+        return self.option == "layer"
 
 
-def _shape(frames: torch.Tensor) -> tuple[int, int, int]:
-    return len(frames), frames.shape[-2], frames.shape[-1]
+def _random(model: nn.Module, frames: torch.Tensor, target: Target, seed: int) -> np.ndarray:
+    return controls.random_maps((len(frames), frames.shape[-2], frames.shape[-1]), seed)
+
+
+def _blob(model: nn.Module, frames: torch.Tensor, target: Target) -> np.ndarray:
+    return controls.centred_gaussian((len(frames), frames.shape[-2], frames.shape[-1]))
+
+
+def _edges(model: nn.Module, frames: torch.Tensor, target: Target) -> np.ndarray:
+    return controls.edges(frames)
 
 
 _ALL = (
-    Method("Grad-CAM", "gradient", True, "selvaraju2019gradcam",
-           lambda m, layer, x, t, n, s: gradients.grad_cam(m, layer, x, t)),
-    Method("Grad-CAM++", "gradient", True, "chattopadhay2018gradcampp",
-           lambda m, layer, x, t, n, s: gradients.grad_cam_plus_plus(m, layer, x, t)),
-    Method("LRP", "gradient", False, "binder2016lrp",
-           lambda m, layer, x, t, n, s: gradients.relevance_propagation(m, x, t)),
-    Method("Integrated gradients", "gradient", False, "sundararajan2017axiomatic",
-           lambda m, layer, x, t, n, s: gradients.integrated_gradients(m, x, t, n)),
-    Method("Occlusion", "perturbation", False, "zeiler2013visualizing",
-           lambda m, layer, x, t, n, s: perturbations.occlusion(m, x, t, n)),
-    Method("LIME", "perturbation", False, "ribeiro2016lime",
-           lambda m, layer, x, t, n, s: perturbations.lime(m, x, t, n, s)),
-    Method("Kernel SHAP", "perturbation", False, "lundberg2017shap",
-           lambda m, layer, x, t, n, s: perturbations.kernel_shap(m, x, t, n, s)),
-    Method("Sobol", "perturbation", False, "fel2021sobol",
-           lambda m, layer, x, t, n, s: perturbations.sobol(m, x, t, n, s)),
-    Method("RISE", "perturbation", False, "petsiuk2018rise",
-           lambda m, layer, x, t, n, s: perturbations.rise(m, x, t, n, s)),
-    Method("Random", "control", False, "",
-           lambda m, layer, x, t, n, s: controls.random_maps(_shape(x), s)),
-    Method("Centred blob", "control", False, "",
-           lambda m, layer, x, t, n, s: controls.centred_gaussian(_shape(x))),
-    Method("Edges", "control", False, "",
-           lambda m, layer, x, t, n, s: controls.edges(x)),
+    Method("Grad-CAM", "gradient", "selvaraju2019gradcam", gradients.grad_cam, "layer"),
+    Method("Grad-CAM++", "gradient", "chattopadhay2018gradcampp",
+           gradients.grad_cam_plus_plus, "layer"),
+    Method("LRP", "gradient", "binder2016lrp", gradients.relevance_propagation,
+           "rule", tuple(gradients.RULES)),
+    Method("Integrated gradients", "gradient", "sundararajan2017axiomatic",
+           gradients.integrated_gradients, "baseline", ("zero", "mean", "blurred")),
+    Method("Occlusion", "perturbation", "zeiler2013visualizing", perturbations.occlusion,
+           "width", (2, 1, 3)),
+    Method("LIME", "perturbation", "ribeiro2016lime", perturbations.lime,
+           "segments", (50, 25, 100)),
+    Method("Kernel SHAP", "perturbation", "lundberg2017shap", perturbations.kernel_shap,
+           "segments", (50, 25, 100)),
+    Method("Sobol", "perturbation", "fel2021sobol", perturbations.sobol, "cells", (None, 3, 5)),
+    Method("RISE", "perturbation", "petsiuk2018rise", perturbations.rise, "cells", (7, 4, 10)),
+    Method("Random", "control", "", _random),
+    Method("Centred blob", "control", "", _blob),
+    Method("Edges", "control", "", _edges),
 )  # fmt: skip
 METHODS = {method.name: method for method in _ALL}
 
@@ -68,6 +79,7 @@ def attribute(
     target: Target = None,
     passes: int = 64,
     seed: int = 0,
+    **setting: Any,
 ) -> np.ndarray:
     """Maps of frames by a method.
 
@@ -80,6 +92,7 @@ def attribute(
     target : class, or (T,) classes; None = the predicted class of each frame
     passes : budget of a frame, in forward passes, for the methods that have one
     seed : of the methods that draw
+    setting : the method's option, such as width=3; its default where it is left out
 
     Returns
     -------
@@ -88,10 +101,18 @@ def attribute(
     Raises
     ------
     VibaError
-        Unknown method or layer, a budget below 8.
+        Unknown method, layer or setting, a budget below 8.
     """
     if name not in METHODS:
         raise VibaError(f"method {name!r} is not known; choose one of {', '.join(METHODS)}")
     if passes < 8:
         raise VibaError(f"passes is {passes}; expected 8 or more for each frame")
-    return METHODS[name].function(model, layer, frames, target, passes, seed)
+    method = METHODS[name]
+    if unknown := set(setting) - {method.option}:
+        raise VibaError(
+            f"{name} has no setting {', '.join(sorted(unknown))}; it has {method.option or 'none'}"
+        )
+    takes = inspect.signature(method.function).parameters
+    given = {"layer": layer, "passes": passes, "seed": seed}
+    wanted = {key: value for key, value in given.items() if key in takes} | setting
+    return method.function(model=model, frames=frames, target=target, **wanted)

@@ -40,17 +40,21 @@ def _each(model: nn.Module, frames: torch.Tensor, target: Target, one: One) -> n
 
 
 def occlusion(
-    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64
+    model: nn.Module,
+    frames: torch.Tensor,
+    target: Target = None,
+    passes: int = 64,
+    width: int = 2,
 ) -> np.ndarray:
     """Occlusion by a sliding square (Zeiler and Fergus 2013), through captum.
 
-    The square is twice as wide as its step, and the step as small as the passes allow.
+    The step is as small as the passes allow, and the square `width` steps wide.
     """
     step = max(1, round(frames.shape[-1] / (np.sqrt(passes) + 1)))
 
     def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
         found = Occlusion(score).attribute(
-            frame, sliding_window_shapes=(3, 2 * step, 2 * step), strides=(3, step, step),
+            frame, sliding_window_shapes=(3, width * step, width * step), strides=(3, step, step),
             perturbations_per_eval=BATCH,
         )  # fmt: skip
         return positive(found)
@@ -80,9 +84,10 @@ def _surrogate(
     target: Target,
     passes: int,
     seed: int,
+    segments: int,
 ) -> np.ndarray:
     def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
-        mask = torch.from_numpy(segments_of(frame[0])).to(frame.device)
+        mask = torch.from_numpy(segments_of(frame[0], segments)).to(frame.device)
         given = {"interpretable_model": SkLearnRidge(alpha=1.0)} if kind is Lime else {}
         with torch.random.fork_rng(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that some superpixels are small
@@ -97,17 +102,27 @@ def _surrogate(
 
 
 def lime(
-    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64, seed: int = 0
+    model: nn.Module,
+    frames: torch.Tensor,
+    target: Target = None,
+    passes: int = 64,
+    seed: int = 0,
+    segments: int = SEGMENTS,
 ) -> np.ndarray:
     """LIME on superpixels with a ridge regression (Ribeiro et al. 2016), through captum."""
-    return _surrogate(Lime, model, frames, target, passes, seed)
+    return _surrogate(Lime, model, frames, target, passes, seed, segments)
 
 
 def kernel_shap(
-    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64, seed: int = 0
+    model: nn.Module,
+    frames: torch.Tensor,
+    target: Target = None,
+    passes: int = 64,
+    seed: int = 0,
+    segments: int = SEGMENTS,
 ) -> np.ndarray:
     """Kernel SHAP on superpixels (Lundberg and Lee 2017), through captum."""
-    return _surrogate(KernelShap, model, frames, target, passes, seed)
+    return _surrogate(KernelShap, model, frames, target, passes, seed, segments)
 
 
 def _masked(frame: torch.Tensor, masks: np.ndarray) -> torch.Tensor:
@@ -118,20 +133,26 @@ def _masked(frame: torch.Tensor, masks: np.ndarray) -> torch.Tensor:
 
 
 def sobol(
-    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64, seed: int = 0
+    model: nn.Module,
+    frames: torch.Tensor,
+    target: Target = None,
+    passes: int = 64,
+    seed: int = 0,
+    cells: int | None = None,
 ) -> np.ndarray:
     """Total-order Sobol indices of a grid of masks (Fel et al. 2021), through SciPy.
 
-    The index of a cell is the share of the score's variance that it has a part in. A grid of g
-    times g cells takes (g * g + 2) n passes; n is 4 or more, a power of two.
+    The index of a cell is the share of the score's variance that it has a part in. A grid of
+    `cells` a side takes (cells * cells + 2) n passes; n is 4 or more, a power of two. None = as
+    many cells as leave eight draws.
     """
-    side = int(np.clip(np.sqrt(max(passes / 8 - 2, 4)), 2, 8))
-    cells = side * side
-    draws = 2 ** int(np.log2(max(4, passes / (cells + 2))))
+    side = int(np.clip(np.sqrt(max(passes / 8 - 2, 4)), 2, 8)) if cells is None else cells
+    number = side * side
+    draws = 2 ** int(np.log2(max(4, passes / (number + 2))))
 
     def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
         def scores(cells_by_draw: np.ndarray) -> np.ndarray:
-            masks = np.moveaxis(cells_by_draw.reshape(cells, -1), 0, -1).reshape(-1, side, side)
+            masks = np.moveaxis(cells_by_draw.reshape(number, -1), 0, -1).reshape(-1, side, side)
             parts = [
                 score(_masked(frame, m)) for m in np.array_split(masks, -(-len(masks) // BATCH))
             ]
@@ -139,7 +160,7 @@ def sobol(
 
         rng = np.random.default_rng(seed)
         with np.errstate(invalid="ignore", divide="ignore"):  # a score that nothing changes
-            found = sobol_indices(func=scores, n=draws, dists=[uniform()] * cells, rng=rng)
+            found = sobol_indices(func=scores, n=draws, dists=[uniform()] * number, rng=rng)
         total = np.nan_to_num(np.asarray(found.total_order).reshape(side, side)).clip(0)
         size = (frame.shape[-1], frame.shape[-2])
         return cv2.resize(total.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
@@ -148,13 +169,18 @@ def sobol(
 
 
 def rise(
-    model: nn.Module, frames: torch.Tensor, target: Target = None, passes: int = 64, seed: int = 0
+    model: nn.Module,
+    frames: torch.Tensor,
+    target: Target = None,
+    passes: int = 64,
+    seed: int = 0,
+    cells: int = 7,
 ) -> np.ndarray:
     """RISE (Petsiuk et al. 2018): the mean of random masks, weighted by the score under each.
 
-    Masks are grids of 7 by 7 cells, half of them open, enlarged and shifted at random.
+    Masks are grids of `cells` a side, half of them open, enlarged and shifted at random.
     """
-    cells, share = 7, 0.5
+    share = 0.5
 
     def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
         rng = np.random.default_rng(seed)
