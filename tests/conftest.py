@@ -5,10 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from viba_lib.video import write_video
 
 ROOT = Path(__file__).parents[1]
+
+# The same examples each time, so that a change is judged by what it changed; HYPOTHESIS_PROFILE=
+# search draws new and many.
+settings.register_profile("repeat", derandomize=True, max_examples=40, deadline=None)
+settings.register_profile("search", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 
 @pytest.fixture(scope="session")

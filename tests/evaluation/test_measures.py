@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import (
@@ -131,7 +131,6 @@ def test_a_cut_is_where_the_face_is_suddenly_elsewhere():
     assert cuts_of(np.array([[100, 100, 60]])) == []
 
 
-@settings(max_examples=40, deadline=None)
 @given(masks)
 def test_no_cut_and_a_clip_in_two_are_the_same_where_both_ends_meet(clip):
     doubled = np.concatenate([clip, clip])
@@ -140,14 +139,12 @@ def test_no_cut_and_a_clip_in_two_are_the_same_where_both_ends_meet(clip):
     assert two == pytest.approx(one, nan_ok=True)
 
 
-@settings(max_examples=40, deadline=None)
 @given(masks)
 def test_iou_is_scikit_learns(clip):
     wanted = [jaccard_score(a.ravel(), b.ravel(), zero_division=1.0) for a, b in pairwise(clip)]
     assert mean_iou(clip) == pytest.approx(np.mean(wanted))
 
 
-@settings(max_examples=40, deadline=None)
 @given(arrays(float, (3, 4, 5), elements=st.floats(0, 9)), st.sampled_from(list(MASK_RULES)))
 def test_higher_thresholds_highlight_less(relevance, rule):
     low, high = (highlight(relevance, fraction, rule) for fraction in (0.2, 0.7))
@@ -165,7 +162,6 @@ def test_what_a_threshold_is_a_share_of():
         highlight(clip, 0.5, "film")
 
 
-@settings(max_examples=40, deadline=None)
 @given(masks)
 def test_bounds(clip):
     assert 0 <= temporal_consistency(clip) <= 1
@@ -192,14 +188,12 @@ def test_ece_by_hand():
         expected_calibration_error(np.array([[3.0, -2.0]]), np.array([0]))
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=30))
 def test_ece_bounds(rows):
     p = np.array([(1 - a, a) for a, _ in rows])
     assert 0 <= expected_calibration_error(p, np.array([b for _, b in rows])) <= 1
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1)), min_size=1, max_size=30))
 def test_ece_is_torchmetrics(rows):
     # In between the edges of bins, which lie at multiples of 1/15: single precision rounds there.
@@ -214,7 +208,6 @@ def test_detection_with_one_class_has_no_auc():
     assert np.isnan(found["auc"]) and found["recall"] == 0.5
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=30))
 def test_detection_is_scikit_learns(rows):
     p, y = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
@@ -271,7 +264,6 @@ answers = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
 @given(answers)
 def test_agreement_is_scikit_learns(pairs):
     annotated, found = zip(*pairs, strict=True)
@@ -346,7 +338,6 @@ def test_alpha_is_the_published_one():
     assert krippendorff_alpha(answers) == pytest.approx(0.743, abs=5e-4)
 
 
-@settings(max_examples=40, deadline=None)
 @given(arrays(int, (6, 3), elements=st.integers(0, 2)))
 def test_alpha_is_fleiss_kappa_but_for_the_size_of_the_sample(answers):
     alpha = krippendorff_alpha(pd.DataFrame(answers))
@@ -427,12 +418,11 @@ def test_rank_accuracy_by_hand():
     )
 
 
-@settings(max_examples=30, deadline=None)
-@given(arrays(float, (5, 4), elements=st.floats(0, 9)), arrays(bool, (5, 4)))
+@given(arrays(int, (5, 4), elements=st.integers(0, 9)), arrays(bool, (5, 4)))
 def test_localisation_is_bounded_and_knows_order_only(relevance, mask):
     if not mask.any():
         return
-    area, rank = (f(relevance, mask.astype(float)) for f in (precision_recall_area, rank_accuracy))
+    area, rank = (f(relevance / 7, mask * 1.0) for f in (precision_recall_area, rank_accuracy))
     assert 0 <= rank <= 1 and 0 < area <= 1
     assert rank_accuracy(relevance * 3 + 1, mask) == pytest.approx(rank)
     assert precision_recall_area(mask.astype(float), mask) == pytest.approx(1)

@@ -61,7 +61,8 @@ def precision_recall_area(relevance: np.ndarray, mask: np.ndarray) -> float:
     inside = _inside(mask).ravel()
     if not inside.any():
         return float("nan")
-    return float(average_precision_score(inside, np.ravel(relevance)))
+    # Sums of shares can pass 1 by a rounding.
+    return min(1.0, float(average_precision_score(inside, np.ravel(relevance))))
 
 
 def entropy(relevance: np.ndarray) -> float:
