@@ -620,3 +620,71 @@ def over_steps(
     for axis in axes[0]:
         axis.set_ylim(ends.min(), ends.max())
     return figure
+
+
+def method_grid(
+    image: np.ndarray, mask: np.ndarray, maps: Mapping[str, np.ndarray], columns: int = 4
+) -> Figure:
+    """One input and its map by each method; each map has a scale of its own, since units differ."""
+    count = len(maps) + 1
+    rows = -(-count // columns)
+    figure, axes = _figure(2.3 * columns, 2.6 * rows, rows, columns)
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    _picture(axes.flat[0], image, "input")
+    _outline(axes.flat[0], mask)
+    for axis, (name, map_) in zip(axes.flat[1:], maps.items(), strict=False):
+        _picture(axis, colours(image, map_, top_of(map_)), name)
+        _outline(axis, mask)
+    return figure
+
+
+def heat(table: pd.DataFrame, label: str, middle: float, decimals: int = 1) -> Figure:
+    """Numbers as colours, written into their cells: index down, columns across.
+
+    Parameters
+    ----------
+    label : what the numbers are
+    middle : value in the middle of the colours, such as what chance gives
+    """
+    figure, axes = _figure(2.5 + 1.05 * table.shape[1], 1.4 + 0.45 * len(table))
+    axis = axes.flat[0]
+    values = table.to_numpy(float)
+    reach = max(float(np.nanmax(np.abs(values - middle))) if values.size else 0.0, 1e-9)
+    sns.heatmap(
+        table, ax=axis, cmap="vlag", vmin=middle - reach, vmax=middle + reach, annot=True,
+        fmt=f".{decimals}f", annot_kws={"size": 11}, cbar_kws={"label": label}, linewidths=0.5,
+    )  # fmt: skip
+    axis.set(xlabel="", ylabel="")
+    axis.tick_params(axis="x", rotation=45)
+    axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def worth_and_cost(
+    groups: Mapping[str, pd.DataFrame], cost: str, worth: str, xlabel: str, ylabel: str,
+    chance: float | None = None,
+) -> Figure:  # fmt: skip
+    """Methods by what they cost and what they are worth, one panel per group.
+
+    Parameters
+    ----------
+    groups : tables with name, front (whether no other is both cheaper and better), the columns
+        `cost` and `worth`; those on the front are filled and joined by a line
+    """
+    figure, axes = _figure(5.6 * len(groups), 5.0, 1, len(groups))
+    for axis, (title, table) in zip(axes.flat, groups.items(), strict=True):
+        front = table[table.front].sort_values(cost)
+        axis.plot(front[cost], front[worth], color=FIRST, lw=1.5)
+        axis.plot(front[cost], front[worth], "o", color=FIRST, ms=8)
+        rest = table[~table.front]
+        axis.plot(rest[cost], rest[worth], "o", mfc="none", mec=INK, ms=8)
+        for row in table.itertuples():
+            point = (getattr(row, cost), getattr(row, worth))
+            axis.annotate(str(row.name), point, (5, 5), textcoords="offset points", fontsize=10)
+        if chance is not None:
+            axis.axhline(chance, color=INK, ls=":", lw=1)
+        axis.set(xscale="log", xlabel=xlabel, ylabel=f"{ylabel}, {title}")
+        axis.margins(x=0.25)
+        sns.despine(ax=axis)
+    return figure

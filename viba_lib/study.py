@@ -64,7 +64,7 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _code(*modules: str) -> str:
+def code_hash(*modules: str) -> str:
     """Hash of the source of modules, by name under `viba_lib`; a package counts with its files."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
@@ -132,8 +132,14 @@ class Study:
 
     # ---- stages -------------------------------------------------------------------------------
 
-    def _stage(self, name: str, key: Any, compute: Callable[[Path], None]) -> Path:
-        """Folder of a finished stage; `compute(folder)` fills a folder aside where it is absent."""
+    def stage(self, name: str, key: Any, compute: Callable[[Path], None]) -> Path:
+        """Folder of a finished stage; `compute(folder)` fills a folder aside where it is absent.
+
+        Parameters
+        ----------
+        key : all that the result depends on, the hash of the code that computes it included; see
+            `code_hash`
+        """
         done = self.root / name / _digest(key)
         self._used.add(done)
         if (done / "meta.json").is_file():
@@ -177,9 +183,9 @@ class Study:
             settings.model_dump(),
             [f.sha256 for f in files],
             self.seed,
-            _code("data.planted", "data.planted_set", "data.faces", "video"),
+            code_hash("data.planted", "data.planted_set", "data.faces", "video"),
         ]
-        return self._stage("dataset", key, compute)
+        return self.stage("dataset", key, compute)
 
     def catalog_root(self) -> Path:
         """Folder that the catalog's paths are relative to."""
@@ -209,8 +215,10 @@ class Study:
             self._catalog_hash,
             settings.model_dump(),
             self.seed,
-            _code("data.preparation", "data.prepared", "data.tracking", "data.faces", "data.flow",
-                  "data.keyframes", "video"),
+            code_hash(
+                "data.preparation", "data.prepared", "data.tracking", "data.faces", "data.flow",
+                "data.keyframes", "video",
+            ),
         ]  # fmt: skip
 
         def compute(folder: Path) -> None:
@@ -222,7 +230,7 @@ class Study:
             for name in PREPARED:
                 getattr(done, name).to_parquet(folder / f"{name}.parquet")
 
-        return self._stage("prepare", key, compute)
+        return self.stage("prepare", key, compute)
 
     @cached_property
     def preparation(self) -> Preparation:
@@ -337,13 +345,13 @@ class Study:
             self.preparation_folder.name,
             settings.model_dump(),
             self.seed,
-            _code("models", "data.clips", "data.planted", "data.flow"),
+            code_hash("models", "data.clips", "data.planted", "data.flow"),
         ]
 
         def compute(folder: Path) -> None:
             self._train(detector, settings, folder)
 
-        return self._stage(f"train-{detector}", key, compute)
+        return self.stage(f"train-{detector}", key, compute)
 
     def _untrained(self, detector: str, weights: str | None) -> nn.Module:
         if detector == "xception":
@@ -429,7 +437,7 @@ class Study:
             rows["judged"] = (rows.label == 0) | rows.method.isin(methods or rows.method.unique())
             rows.to_parquet(folder / "predictions.parquet")
 
-        folder = self._stage(f"predict-{detector}", key, compute)
+        folder = self.stage(f"predict-{detector}", key, compute)
         return pd.read_parquet(folder / "predictions.parquet")
 
     def robustness(self, detector: str) -> pd.DataFrame:
@@ -441,7 +449,7 @@ class Study:
         """
         evaluation = self.profile.evaluation
         limits = [evaluation.robustness_frames, evaluation.robustness_clips]
-        code = _code("evaluation.robustness", "data.flow")
+        code = code_hash("evaluation.robustness", "data.flow")
         key = [self._trained(detector).name, self.preparation_folder.name, limits, code]
 
         def compute(folder: Path) -> None:
@@ -457,7 +465,7 @@ class Study:
                 self.progress(f"{detector}: {corruption} {level:g}, {len(rows)} frames")
             pd.concat(parts, ignore_index=True).to_parquet(folder / "robustness.parquet")
 
-        folder = self._stage(f"robustness-{detector}", key, compute)
+        folder = self.stage(f"robustness-{detector}", key, compute)
         return pd.read_parquet(folder / "robustness.parquet")
 
     def _corrupted(
@@ -482,7 +490,7 @@ class Study:
         """Mean and standard deviation of a layer over frames of the training split."""
         layer = layer or self.layer(detector)
         count = self.profile.evaluation.statistics_frames
-        key = [self._trained(detector).name, layer, count, _code("bottleneck.statistics")]
+        key = [self._trained(detector).name, layer, count, code_hash("bottleneck.statistics")]
 
         def compute(folder: Path) -> None:
             rows = self.frames("train", detector)
@@ -496,7 +504,7 @@ class Study:
                 found = LayerStatistics.estimate(self.detector(detector), layer, batches)
             found.save(folder / "statistics.safetensors")
 
-        folder = self._stage(f"statistics-{detector}", key, compute)
+        folder = self.stage(f"statistics-{detector}", key, compute)
         return LayerStatistics.load(folder / "statistics.safetensors")
 
     def bottleneck(
@@ -543,9 +551,9 @@ class Study:
             self.progress(f"explaining {len(rows)} frames of {detector} at {layer}")
             save_maps(self._explain(detector, rows, layer, target, settings), folder / "maps.zarr")
 
-        key.append(_code("bottleneck"))
+        key.append(code_hash("bottleneck"))
 
-        folder = self._stage(f"explain-{detector}", key, compute)
+        folder = self.stage(f"explain-{detector}", key, compute)
         return xr.open_zarr(folder / "maps.zarr", consolidated=False).load()
 
     def _explain(
@@ -616,7 +624,7 @@ class Study:
         settings, layer = self.profile.readout, self.layer(detector)
         trained = self._trained(detector).name
         precision = self.profile.bottleneck.precision
-        key = [trained, layer, settings.model_dump(), precision, self.seed, _code("bottleneck")]
+        key = [trained, layer, settings.model_dump(), precision, self.seed, code_hash("bottleneck")]
 
         def compute(folder: Path) -> None:
             self.progress(f"fitting the readout bottleneck: {settings.epochs} epochs")
@@ -639,7 +647,7 @@ class Study:
             pd.DataFrame({"epoch": epochs, "loss": losses}).to_parquet(folder / "history.parquet")
             readout.save(folder / "readout.safetensors")
 
-        return self._stage(f"readout-{detector}", key, compute)
+        return self.stage(f"readout-{detector}", key, compute)
 
     def readout(self, detector: str = "xception") -> ReadoutBottleneck:
         """Readout bottleneck of a detector at the paper's layer, fitted on the training split."""

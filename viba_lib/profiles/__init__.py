@@ -89,6 +89,32 @@ class SpeedSettings(_Strict):
     steps: int = Field(200, ge=1)
 
 
+class ComparisonSettings(_Strict):
+    """The chapter that compares methods: how many frames, and how hard they are looked at.
+
+    Every method explains `frames` held-out fakes with `passes` forward passes each. `tuning` frames
+    of the validation split choose one setting each. `faithful` of the frames are put to the
+    measures of faithfulness (`steps` points of a curve, `sets` of tiles), `sanity` to randomised
+    networks, and `attacked` to attacks of `attack_samples` times `attack_steps` passes. `clips` of
+    `clip_frames` consecutive frames are explained one by one and jointly, and are disturbed for
+    some of their time, where each method has `clip_passes`.
+    """
+
+    frames: int = Field(24, ge=1)
+    passes: int = Field(64, ge=8)
+    tuning: int = Field(6, ge=1)
+    faithful: int = Field(8, ge=1)
+    steps: int = Field(10, ge=2)
+    sets: int = Field(32, ge=3)
+    sanity: int = Field(3, ge=1)
+    attacked: int = Field(4, ge=1)
+    attack_samples: int = Field(40, ge=2)
+    attack_steps: int = Field(50, ge=1)
+    clips: int = Field(4, ge=1)
+    clip_frames: int = Field(12, ge=5)
+    clip_passes: int = Field(24, ge=8)
+
+
 class Profile(_Strict):
     """Everything a run needs to know, read from `viba_lib/profiles/NAME.yaml` or a file."""
 
@@ -102,6 +128,7 @@ class Profile(_Strict):
     evaluation: EvaluationSettings = EvaluationSettings()
     readout: ReadoutSettings = ReadoutSettings()
     speed: SpeedSettings = SpeedSettings()
+    comparison: ComparisonSettings = ComparisonSettings()
     workers: int = 2
 
 

@@ -1,0 +1,229 @@
+"""What maps are worth: on the planted artefact, to the decision, and against each other."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.stats import permutation_test
+from statsmodels.stats.multitest import multipletests
+
+from viba_lib.comparison.contest import CONTROLS, NAMES, VIBA
+from viba_lib.comparison.trial import all_maps, probabilities_of
+from viba_lib.evaluation.faithfulness import (
+    degradation_scores,
+    deletion_areas,
+    insertion_areas,
+    mass_inside,
+    mass_ratio,
+    pointing_game,
+    precision_recall_area,
+    rank_accuracy,
+    sensitivity_n,
+)
+from viba_lib.study import Study, code_hash
+from viba_lib.tables.common import with_intervals
+
+LOCALISATION = ("ratio", "inside", "rank", "hit", "precision_recall")
+FAITHFULNESS = ("insertion", "deletion", "degradation", "sensitivity")
+LOWER = ("deletion",)  # the measures of which less is better
+SIZES = (0.0, 0.1, 0.2, 1.0)  # shares of the frame that a mask takes
+SIZE_NAMES = ("up to 10 %", "10 to 20 %", "over 20 %")
+
+
+def localisation_scores(
+    study: Study, detector: str, rows: pd.DataFrame, maps: Mapping[str, xr.Dataset]
+) -> pd.DataFrame:
+    """Where each method's relevance lies, frame by frame.
+
+    Returns
+    -------
+    detector, method, video_id, planted (the planted method), area (the mask's share of the frame),
+    size (of the mask, in SIZE_NAMES), and: ratio (share of relevance inside over chance), inside
+    (relevance mass accuracy), rank (relevance rank accuracy), hit (pointing game),
+    precision_recall (area under the curve).
+    """
+    masks, parts = study.masks(detector, rows), []
+    area = masks.mean((1, 2))
+    facts = pd.DataFrame({
+        "video_id": rows.video_id.to_numpy(), "planted": rows.method.to_numpy(), "area": area,
+        "size": pd.cut(area, SIZES, labels=SIZE_NAMES).astype(str),
+    })  # fmt: skip
+    for name, found in maps.items():
+        pairs = list(zip(found.maps.values, masks, strict=True))
+        scores = {
+            "ratio": [_or_nothing(mass_ratio(r, m), r, m) for r, m in pairs],
+            "inside": [_or_nothing(mass_inside(r, m), r, m) for r, m in pairs],
+            "rank": [rank_accuracy(r, m) for r, m in pairs],
+            "hit": [float(pointing_game(r, m)) for r, m in pairs],
+            "precision_recall": [precision_recall_area(r, m) for r, m in pairs],
+        }
+        parts.append(facts.assign(detector=detector, method=name, **scores))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _or_nothing(value: float, relevance: np.ndarray, mask: np.ndarray) -> float:
+    """A map of zeros has nothing inside a mask: a method gains nothing by staying silent."""
+    return 0.0 if not relevance.any() and mask.any() else value
+
+
+def faithfulness_scores(
+    study: Study,
+    detector: str,
+    rows: pd.DataFrame,
+    values: Mapping[str, Any],
+    names: Sequence[str] = NAMES,
+) -> pd.DataFrame:
+    """Whether the decision needs what each method marks, on the first rows; cached.
+
+    Returns
+    -------
+    detector, method, video_id, insertion, deletion, degradation, sensitivity.
+    """
+    settings = study.profile.comparison
+    few = rows.head(settings.faithful)
+    which = few[["video_id", "position"]].to_numpy().tolist()
+    chosen = {name: str(values.get(name)) for name in names}
+    sizes = [settings.steps, settings.sets, settings.passes]
+    code = code_hash("evaluation.faithfulness", "baselines", "bottleneck", "comparison.contest")
+    weights = study.weights_path(detector).parent.name
+    bottleneck = study.profile.bottleneck.model_dump()
+    key = [weights, which, chosen, sizes, study.seed, bottleneck, code]
+
+    def compute(folder: Path) -> None:
+        probabilities, inputs = probabilities_of(study, detector), study.inputs(detector, few)
+        parts = []
+        for name, found in all_maps(study, detector, rows, values, names).items():
+            study.progress(f"{detector}: faithfulness of {name}")
+            maps = found.maps.values[: len(few)]
+            given = (probabilities, inputs, maps)
+            scores = {
+                "insertion": insertion_areas(*given, steps=settings.steps),
+                "deletion": deletion_areas(*given, steps=settings.steps),
+                "degradation": degradation_scores(*given, steps=settings.steps),
+                "sensitivity": sensitivity_n(*given, draws=settings.sets, seed=study.seed),
+            }
+            parts.append(few[["video_id"]].assign(detector=detector, method=name, **scores))
+        pd.concat(parts, ignore_index=True).to_parquet(folder / "scores.parquet")
+
+    folder = study.stage(f"faithful-{detector}", key, compute)
+    return pd.read_parquet(folder / "scores.parquet")
+
+
+def standings(scores: pd.DataFrame, measures: Sequence[str], study: Study) -> pd.DataFrame:
+    """Means of scores by method with 95 % intervals over videos, best in the first measure first.
+
+    Returns
+    -------
+    name, method, frames, and each measure with _low and _high.
+    """
+    rows = []
+    for name, part in scores.groupby("method", sort=False):
+        means = with_intervals(part, lambda v: v[list(measures)].mean().to_dict(), study)
+        rows.append({"name": name, "method": name, "frames": len(part)} | means)
+    first = measures[0]
+    return pd.DataFrame(rows).sort_values(first, ascending=first in LOWER, ignore_index=True)
+
+
+def paired_tests(
+    scores: pd.DataFrame, measure: str, reference: str = VIBA, draws: int = 10_000, seed: int = 0
+) -> pd.DataFrame:
+    """A method against each other, on the same videos: a sign-flip permutation test.
+
+    Frames of one video are alike, so a video counts once, with its mean. p-values are two-sided,
+    and corrected by Holm's step-down procedure for the number of methods compared.
+
+    Parameters
+    ----------
+    scores : rows with method, video_id and the measure; NaN where it has no value
+    draws : flips that are drawn where there are too many to go through
+
+    Returns
+    -------
+    method, videos, difference (mean of reference less method, positive where the reference is
+    better, also for measures of which less is better), p, p_holm, better ("reference", "method" or
+    "tied" at a corrected 5 %).
+    """
+    wide = scores.pivot_table(index="video_id", columns="method", values=measure, dropna=False)
+    sign = -1.0 if measure in LOWER else 1.0
+    rows: list[dict[str, Any]] = []
+    for name in wide.columns.drop(reference, errors="ignore"):
+        both = wide[[reference, name]].dropna()
+        less = sign * (both[reference] - both[name]).to_numpy(float)
+        p = _flip_test(less, draws, seed)
+        mean = float(less.mean()) if len(less) else float("nan")
+        rows.append({"method": name, "videos": len(less), "difference": mean, "p": p})
+    columns = ["method", "videos", "difference", "p"]
+    table = pd.DataFrame(rows, columns=columns)
+    table["p_holm"] = multipletests(table.p, method="holm")[1] if len(table) else []
+    sure = table.p_holm < 0.05
+    winner = np.where(table.difference > 0, "reference", "method")
+    return table.assign(better=np.where(sure, winner, "tied"))
+
+
+def _flip_test(less: np.ndarray, draws: int, seed: int) -> float:
+    """p-value of paired differences (N,); 1 where there are fewer than two or none differs."""
+    if len(less) < 2 or not np.any(less):
+        return 1.0
+    found = permutation_test(
+        (less,), np.mean, permutation_type="samples", n_resamples=draws, vectorized=True,
+        rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    return float(found.pvalue)
+
+
+def place(scores: pd.DataFrame, measure: str, name: str = VIBA, seed: int = 0) -> dict[str, Any]:
+    """Where a method stands in a measure among the methods; controls are no rivals.
+
+    Returns
+    -------
+    rank (1 is best, by the mean), best (the method with the best mean), tied (methods with a
+    better mean that are not better at a corrected 5 %), behind (those that are), ahead (methods
+    that it is better than at a corrected 5 %), videos, least (the smallest corrected p that so many
+    videos can give: where it is not below 0.05, nothing can be told apart), and verdict: "first",
+    "tied for first" or "behind".
+    """
+    scores = scores[~scores.method.isin(CONTROLS)]
+    means = scores.groupby("method")[measure].mean().dropna()
+    order = means.sort_values(ascending=measure in LOWER, kind="stable").index.to_list()
+    tests = paired_tests(scores, measure, name, seed=seed).set_index("method")
+    before = order[: order.index(name)] if name in order else order
+    behind = [m for m in before if tests.better[m] == "method"]
+    verdict = "behind" if behind else "tied for first" if before else "first"
+    return {
+        "measure": measure,
+        "rank": len(before) + 1,
+        "best": order[0] if order else "",
+        "tied": [m for m in before if m not in behind],
+        "behind": behind,
+        "ahead": list(tests.index[tests.better == "reference"]),
+        "videos": int(tests.videos.max()) if len(tests) else 0,
+        "least": min(1.0, len(tests) * 2.0 ** (1 - tests.videos.max())) if len(tests) else 1.0,
+        "verdict": verdict,
+    }
+
+
+def costs(maps: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """What a frame costs: method, seconds, forward (passes), see `trial.maps_of`."""
+    rows = [
+        {"method": name, "seconds": found.attrs["seconds"], "forward": found.attrs["forward"]}
+        for name, found in maps.items()
+    ]
+    return pd.DataFrame(rows, columns=["method", "seconds", "forward"])
+
+
+def pareto(table: pd.DataFrame, cost: str = "seconds", worth: str = "ratio") -> pd.DataFrame:
+    """The table with `front`: no other method is both cheaper and better."""
+    front = [
+        not ((table[cost] <= row[cost]) & (table[worth] > row[worth])).any()
+        for _, row in table.iterrows()
+    ]
+    return table.assign(front=front)
+
+
+def misses(scores: pd.DataFrame, count: int = 2, name: str = VIBA) -> list[str]:
+    """Videos on which a method's relevance lies worst, worst first."""
+    own = scores[scores.method == name].sort_values("ratio")
+    return own.video_id.drop_duplicates().head(count).to_list()
