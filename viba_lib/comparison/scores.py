@@ -10,8 +10,8 @@ import xarray as xr
 from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
-from viba_lib.comparison.contest import CONTROLS, NAMES, VIBA
-from viba_lib.comparison.trial import all_maps, probabilities_of
+from viba_lib.comparison.contest import CONTROLS, VIBA
+from viba_lib.comparison.trial import Contest, probabilities_of
 from viba_lib.evaluation.faithfulness import (
     degradation_scores,
     deletion_areas,
@@ -33,9 +33,7 @@ SIZES = (0.0, 0.1, 0.2, 1.0)  # shares of the frame that a mask takes
 SIZE_NAMES = ("up to 10 %", "10 to 20 %", "over 20 %")
 
 
-def localisation_scores(
-    study: Study, detector: str, rows: pd.DataFrame, maps: Mapping[str, xr.Dataset]
-) -> pd.DataFrame:
+def localisation_scores(contest: Contest) -> pd.DataFrame:
     """Where each method's relevance lies, frame by frame.
 
     Returns
@@ -45,13 +43,14 @@ def localisation_scores(
     (relevance mass accuracy), rank (relevance rank accuracy), hit (pointing game),
     precision_recall (area under the curve).
     """
-    masks, parts = study.masks(detector, rows), []
+    rows, detector = contest.rows, contest.detector
+    masks, parts = contest.study.masks(detector, rows), []
     area = masks.mean((1, 2))
     facts = pd.DataFrame({
         "video_id": rows.video_id.to_numpy(), "planted": rows.method.to_numpy(), "area": area,
         "size": pd.cut(area, SIZES, labels=SIZE_NAMES).astype(str),
     })  # fmt: skip
-    for name, found in maps.items():
+    for name, found in contest.maps().items():
         pairs = list(zip(found.maps.values, masks, strict=True))
         scores = {
             "ratio": [_or_nothing(mass_ratio(r, m), r, m) for r, m in pairs],
@@ -69,23 +68,18 @@ def _or_nothing(value: float, relevance: np.ndarray, mask: np.ndarray) -> float:
     return 0.0 if not relevance.any() and mask.any() else value
 
 
-def faithfulness_scores(
-    study: Study,
-    detector: str,
-    rows: pd.DataFrame,
-    values: Mapping[str, Any],
-    names: Sequence[str] = NAMES,
-) -> pd.DataFrame:
+def faithfulness_scores(contest: Contest) -> pd.DataFrame:
     """Whether the decision needs what each method marks, on the first rows; cached.
 
     Returns
     -------
     detector, method, video_id, insertion, deletion, degradation, sensitivity.
     """
+    study, detector = contest.study, contest.detector
     settings = study.profile.comparison
-    few = rows.head(settings.faithful)
+    few = contest.rows.head(settings.faithful)
     which = few[["video_id", "position"]].to_numpy().tolist()
-    chosen = {name: str(values.get(name)) for name in names}
+    chosen = {name: str(contest.values[name]) for name in contest.names}
     sizes = [settings.steps, settings.sets, settings.passes]
     code = code_hash("evaluation.faithfulness", "baselines", "bottleneck", "comparison.contest")
     weights = study.weights_path(detector).parent.name
@@ -95,7 +89,7 @@ def faithfulness_scores(
     def compute(folder: Path) -> None:
         probabilities, inputs = probabilities_of(study, detector), study.inputs(detector, few)
         parts = []
-        for name, found in all_maps(study, detector, rows, values, names).items():
+        for name, found in contest.maps().items():
             study.progress(f"{detector}: faithfulness of {name}")
             maps = found.maps.values[: len(few)]
             given = (probabilities, inputs, maps)
@@ -223,7 +217,31 @@ def pareto(table: pd.DataFrame, cost: str = "seconds", worth: str = "ratio") -> 
     return table.assign(front=front)
 
 
-def misses(scores: pd.DataFrame, count: int = 2, name: str = VIBA) -> list[str]:
-    """Videos on which a method's relevance lies worst, worst first."""
-    own = scores[scores.method == name].sort_values("ratio")
-    return own.video_id.drop_duplicates().head(count).to_list()
+def told(found: Mapping[str, Any], name: str = VIBA) -> str:
+    """What `place` found, as a sentence."""
+    if not found["best"]:
+        return "these frames have no planted masks, so nobody can be judged."
+    start = f"by the mean, {name} is number {found['rank']} and {found['best']} is best. "
+    if found["rank"] == 1:
+        start = f"by the mean, {name} is best. "
+    if found["least"] >= 0.05:
+        return start + (
+            f"{found['videos']} videos cannot tell methods apart: the smallest corrected p-value "
+            f"that they can give is {found['least']:.2g}."
+        )
+    behind, ahead = ", ".join(found["behind"]), ", ".join(found["ahead"])
+    return start + (
+        f"By the corrected test over {found['videos']} videos it is {found['verdict']}"
+        f"{f': {behind} do better' if behind else ''}; it is better than {ahead or 'none'}."
+    )
+
+
+def places(
+    scores: Mapping[str, pd.DataFrame], measures: Sequence[str], seed: int = 0
+) -> list[dict[str, Any]]:
+    """`place` in each measure, of scores by detector."""
+    return [
+        {"detector": detector} | place(table, measure, seed=seed)
+        for detector, table in scores.items()
+        for measure in measures
+    ]

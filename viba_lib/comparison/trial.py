@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,21 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from pydantic import ValidationError
 
 from viba_lib.comparison.contest import (
     NAMES,
     VIBA,
     Network,
     candidates_of,
+    check_names,
     draw_maps,
     option_of,
 )
+from viba_lib.errors import VibaError
 from viba_lib.evaluation.faithfulness import mass_ratio
 from viba_lib.models.training import predict
+from viba_lib.profiles import ComparisonSettings
 from viba_lib.study import Study, code_hash, save_maps
 
 JOIN = {"maps": ("item", "y", "x")}
@@ -147,7 +152,7 @@ def tuning(study: Study, detector: str, names: Sequence[str] = NAMES) -> pd.Data
 
 def tuned_values(study: Study, detector: str, table: pd.DataFrame) -> dict[str, Any]:
     """Value of each method's setting that `tuning` chose; None for methods without a setting."""
-    chosen = table[table.chosen].set_index("method").value
+    chosen = table[table.chosen.astype(bool)].set_index("method").value
     values: dict[str, Any] = dict.fromkeys(NAMES)
     for name in chosen.index:
         options = candidates_of(name, study.layers(detector))
@@ -174,3 +179,89 @@ def probabilities_of(study: Study, detector: str) -> Any:
         return predict(model, batch, study.device, precision)
 
     return probabilities
+
+
+def resized(study: Study, **numbers: int) -> Study:
+    """The study with other numbers in its profile's `comparison`; 0 leaves a number as it is.
+
+    Raises
+    ------
+    VibaError
+        A number that the profile has not, or one out of its range.
+    """
+    changed = {name: value for name, value in numbers.items() if value != 0}
+    given = study.profile.comparison.model_dump() | changed
+    try:
+        comparison = ComparisonSettings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise VibaError(
+            f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}; give 0 for "
+            "the profile's number"
+        ) from error
+    study.profile = study.profile.model_copy(update={"comparison": comparison})
+    return study
+
+
+TUNED = ("tuned", "default")
+
+
+class Contest:
+    """Methods on one detector's held-out fakes.
+
+    Parameters
+    ----------
+    settings : "tuned", each method with the setting that is best on the validation split, or
+        "default"
+    names : methods, see `contest.NAMES`
+
+    Raises
+    ------
+    VibaError
+        Other settings, an unknown detector or method.
+    """
+
+    def __init__(
+        self, study: Study, detector: str, settings: str = "tuned", names: Sequence[str] = NAMES
+    ) -> None:
+        if settings not in TUNED:
+            raise VibaError(f"settings {settings!r} are not known; choose one of {TUNED}")
+        study.settings(detector)
+        self.study, self.detector, self.settings = study, detector, settings
+        self.names = check_names(list(names))
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """Frames that are explained, see `contest_rows`."""
+        return contest_rows(self.study, self.detector, "test", self.study.profile.comparison.frames)
+
+    @cached_property
+    def tuning(self) -> pd.DataFrame:
+        """Settings tried on the validation split, see `tuning`; those used are `chosen`."""
+        table = tuning(self.study, self.detector, self.names)
+        return table if self.settings == "tuned" else table.assign(chosen=table.default)
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """Value of each method's setting."""
+        return tuned_values(self.study, self.detector, self.tuning)
+
+    def maps(self) -> dict[str, xr.Dataset]:
+        """Maps of the rows by each method, see `maps_of`."""
+        return all_maps(self.study, self.detector, self.rows, self.values, self.names)
+
+    def picture(self, item: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Image (S, S, 3), planted mask (S, S) and maps (S, S) by method of one row."""
+        row = self.rows.iloc[[item]]
+        image, mask = self.study.images(self.detector, row)[0], self.study.masks(self.detector, row)
+        return image, mask[0], {name: m.maps.values[item] for name, m in self.maps().items()}
+
+    def ratios(self, name: str = VIBA) -> np.ndarray:
+        """Relevance inside the mask over chance (T,) of a method's maps."""
+        masks, maps = self.study.masks(self.detector, self.rows), self.maps()[name].maps.values
+        return np.array([mass_ratio(r, m) for r, m in zip(maps, masks, strict=True)])
+
+    def worst(self, name: str = VIBA) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """`picture` of the row on which a method's relevance lies worst."""
+        ratios = self.ratios(name)
+        return self.picture(int(np.argmin(np.where(np.isfinite(ratios), ratios, np.inf))))
