@@ -69,6 +69,53 @@ def explain(
 
 
 @app.command()
+def compare(
+    video: Annotated[Path, typer.Argument(help="A video with a face.")],
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Names with commas between, or all; left out: VIBA, Grad-CAM, "
+            "Integrated gradients, Occlusion."
+        ),
+    ] = None,
+    detector: Annotated[str, typer.Option(help="xception or flow-vgg11.")] = "xception",
+    weights: Annotated[Path | None, typer.Option(help="Weights; left out: the profile's.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of the methods that have one; left out: the paper's.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the four files.")] = Path("viba-compare"),
+    max_frames: Annotated[int, typer.Option(min=1, help="Frames explained at most.")] = 12,
+    passes: Annotated[
+        int, typer.Option(min=8, help="Forward passes for each frame, for methods that count them.")
+    ] = 64,
+    profile: ProfileOption = "quick",
+    data_root: DataOption = Path("data"),
+    results_root: ResultsOption = Path("results"),
+    device: DeviceOption = "cpu",
+    seed: SeedOption = 0,
+) -> None:
+    """Attribution methods side by side on a VIDEO.
+
+    Writes compare.mp4, maps.zarr, summary.json and poster.png.
+    """
+    from viba_lib.comparison import side_by_side
+
+    names = side_by_side.parse_methods(methods or side_by_side.DEFAULT)
+    study = open_study(profile, data_root, results_root, device, seed)
+    summary = side_by_side.compare_video(
+        video, out, study, detector, names, weights, layer, max_frames, passes, say
+    )
+    table = Table("method", "s per frame", f"rank correlation with {names[0]}")
+    correlation = summary["rank_correlation"][names[0]] | {names[0]: 1.0}
+    for name in names:
+        value = correlation[name]
+        found = "constant map" if value is None else f"{value:.2f}"
+        table.add_row(name, f"{summary['seconds_per_frame'][name]:.2f}", found)
+    Console().print(table)
+    print(f"written to {out}: {', '.join(side_by_side.FILES)}")
+
+
+@app.command()
 def book(
     profile: ProfileOption = "quick",
     seed: SeedOption = 0,

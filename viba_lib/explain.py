@@ -5,7 +5,8 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,23 @@ def read_clip(
     return clip, frames, length
 
 
-def _named(study: Study, detector: str, layer: str, weights: Path | None) -> torch.nn.Module:
+def check_folder(out: Path) -> None:
+    """Refuse a file where a folder of results is expected."""
+    if out.exists() and not out.is_dir():
+        raise VibaError(f"{out} is a file; expected a folder for the results: name another")
+
+
+def named_detector(
+    study: Study, detector: str, layer: str, weights: Path | None
+) -> torch.nn.Module:
     """The detector's network, with the named weights if any; refuses a layer it does not have.
 
     Comes before anything that takes minutes, so that a wrong name is told at once.
+
+    Raises
+    ------
+    VibaError
+        Unknown detector or layer, weights that do not fit.
     """
     study.settings(detector)
     model = xception(None) if detector == "xception" else flow_vgg11(None)
@@ -79,7 +93,9 @@ def _named(study: Study, detector: str, layer: str, weights: Path | None) -> tor
     return model.to(study.device).to(memory_format=torch.channels_last).eval()
 
 
-def _statistics(study: Study, detector: str, model: torch.nn.Module, layer: str) -> LayerStatistics:
+def own_statistics(
+    study: Study, detector: str, model: torch.nn.Module, layer: str
+) -> LayerStatistics:
     """Statistics of a layer of the user's own detector, over the profile's training frames."""
     rows = study.frames("train", detector)
     rows = rows.sample(
@@ -122,9 +138,8 @@ def explain_video(
         Unknown detector or layer, weights that do not fit, a video without frames or faces.
     """
     layer = layer or study.layer(detector)
-    if out.exists() and not out.is_dir():
-        raise VibaError(f"{out} is a file; expected a folder for the results: name another")
-    model = _named(study, detector, layer, weights)
+    check_folder(out)
+    model = named_detector(study, detector, layer, weights)
     clip, frames, length = read_clip(video, study, max_frames)
     progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
     if weights is None:
@@ -132,7 +147,7 @@ def explain_video(
         weights = study.weights_path(detector)
         model, statistics = study.detector(detector), study.statistics(detector, layer)
     else:
-        statistics = _statistics(study, detector, model, layer)
+        statistics = own_statistics(study, detector, model, layer)
     chosen = study.profile.bottleneck.model_dump() | {"seed": study.seed} | (settings or {})
     bottleneck = PerSampleBottleneck(model, layer, statistics, **chosen)
     found = bottleneck.attribute(
@@ -162,6 +177,34 @@ def explain_video(
     return summary
 
 
+def film_rate(video: Path, clip: PreparedClip) -> float:
+    """Frames per second of a film of the explained frames.
+
+    They are spread over the video: fewer per second keep its length.
+    """
+    return min(
+        12.0, max(2.0, frame_rate(video) * len(clip.frame) / max(1, int(clip.frame[-1]) + 1))
+    )
+
+
+@contextmanager
+def written_aside(out: Path, names: Sequence[str]) -> Iterator[Path]:
+    """A folder aside; the files and folders `names` written there move to `out` at the end.
+
+    An error before the end leaves `out` as it was.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=out, prefix=".part-"))
+    try:
+        yield aside
+        for name in names:
+            if (out / name).is_dir():
+                shutil.rmtree(out / name)
+            os.replace(aside / name, out / name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def _write(
     out: Path,
     video: Path,
@@ -179,11 +222,8 @@ def _write(
         [paste_back((shape[0], shape[1]), s, m) for s, m in zip(clip.squares, maps, strict=True)]
     )
     top = max(float(np.quantile(maps, 0.995)), 1e-9)
-    # The explained frames are spread over the video: fewer per second keep its length.
-    rate = min(12.0, max(2.0, frame_rate(video) * len(whole) / max(1, int(clip.frame[-1]) + 1)))
-    aside = Path(tempfile.mkdtemp(dir=out, prefix=".part-"))
-    try:
-        overlay_video(aside / "overlay.mp4", whole, pasted, rate, p_fake, top)
+    with written_aside(out, FILES) as aside:
+        overlay_video(aside / "overlay.mp4", whole, pasted, film_rate(video, clip), p_fake, top)
         best = int(np.argmax(p_fake))
         poster(aside / "poster.png", colours(whole[best], pasted[best], top))
         xr.Dataset(
@@ -200,9 +240,3 @@ def _write(
             attrs={k: v for k, v in summary.items() if isinstance(v, str)},
         ).to_zarr(aside / "relevance.zarr", mode="w", consolidated=False)
         (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
-        for name in FILES:
-            if (out / name).is_dir():
-                shutil.rmtree(out / name)
-            os.replace(aside / name, out / name)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
