@@ -41,9 +41,9 @@ def joint_scores(
     bits (of a frame), truth (overlap of consecutive planted masks).
     """
     settings = study.profile.comparison
-    videos = contest_rows(study, detector, "test", settings.clips).video_id.to_list()
+    videos = contest_rows(study, detector, "test", settings.joint_clips).video_id.to_list()
     bottleneck = study.profile.bottleneck.model_dump()
-    sizes = [settings.clip_frames, settings.steps, sigma, weight, study.seed]
+    sizes = [settings.joint_frames, settings.steps, sigma, weight, study.seed]
     code = code_hash("bottleneck", "evaluation", "comparison.joint", "comparison.clips")
     key = [study.weights_path(detector).parent.name, videos, bottleneck, sizes, code]
 
@@ -58,7 +58,7 @@ def joint_scores(
 def _of_video(study: Study, detector: str, video: str, sigma: float, weight: float) -> pd.DataFrame:
     settings = study.profile.comparison
     study.progress(f"{detector}: {video} frame by frame and jointly")
-    inputs, masks = inputs_and_masks(study, detector, video, settings.clip_frames)
+    inputs, masks = inputs_and_masks(study, detector, video, settings.joint_frames)
     probabilities, rows = probabilities_of(study, detector), []
     for name, maps in ways(study, detector, inputs, sigma, weight).items():
         shown = highlight(maps)

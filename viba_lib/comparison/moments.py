@@ -94,7 +94,7 @@ def moment_scores(
     """
     settings = study.profile.comparison
     chosen = {name: str(values.get(name)) for name in names}
-    sizes = [settings.clips, settings.clip_frames, settings.clip_passes, study.seed]
+    sizes = [settings.clips, settings.clip_frames, settings.short_passes, study.seed]
     code = code_hash("baselines", "bottleneck", "comparison.contest", "comparison.moments",
                      "comparison.clips", "data.planted")  # fmt: skip
     bottleneck = study.profile.bottleneck.model_dump()
@@ -108,7 +108,7 @@ def moment_scores(
             facts = {"video_id": str(number), "planted": moment.method}
             sums = {ITSELF: probabilities(moment.inputs)[:, FAKE]}
             for name in names:
-                maps = draw_maps(name, network, moment.inputs, FAKE, settings.clip_passes,
+                maps = draw_maps(name, network, moment.inputs, FAKE, settings.short_passes,
                                  study.seed, values.get(name))  # fmt: skip
                 sums[name] = maps.sum((1, 2))
             rows += [

@@ -95,9 +95,10 @@ class ComparisonSettings(_Strict):
     Every method explains `frames` held-out fakes with `passes` forward passes each. `tuning` frames
     of the validation split choose one setting each. `faithful` of the frames are put to the
     measures of faithfulness (`steps` points of a curve, `sets` of tiles), `sanity` to randomised
-    networks, and `attacked` to attacks of `attack_samples` times `attack_steps` passes. `clips` of
-    `clip_frames` consecutive frames are explained one by one and jointly, and are disturbed for
-    some of their time, where each method has `clip_passes`.
+    networks, and `attacked` to attacks of `attack_samples` times `attack_steps` passes.
+    `joint_clips` of `joint_frames` consecutive frames are explained one by one and jointly; `clips`
+    of `clip_frames` are disturbed for some of their time. What is drawn again and again (over time,
+    for random networks, under noise) has `short_passes`.
     """
 
     frames: int = Field(24, ge=1)
@@ -110,9 +111,11 @@ class ComparisonSettings(_Strict):
     attacked: int = Field(4, ge=1)
     attack_samples: int = Field(40, ge=2)
     attack_steps: int = Field(50, ge=1)
-    clips: int = Field(4, ge=1)
+    joint_clips: int = Field(4, ge=1)
+    joint_frames: int = Field(12, ge=2)
+    clips: int = Field(6, ge=1)
     clip_frames: int = Field(12, ge=5)
-    clip_passes: int = Field(24, ge=8)
+    short_passes: int = Field(24, ge=8)
 
 
 class Profile(_Strict):
