@@ -79,9 +79,9 @@ study.save_table("comparison_tuning", tuned, chosen.round(2))
 changed = int((~chosen.default).sum())
 xception = contests["xception"]
 HTML(
-    f"<p>Tuning left the default in {len(chosen) - changed} of {len(chosen)} cases. It saw "
-    f"{study.profile.comparison.tuning} frames of each detector, so it can choose wrongly; that can "
-    f"hit any method. {len(xception.rows)} frames of as many videos are explained for Xception, of "
+    f"<p>Tuning left the default in {len(chosen) - changed} of {len(chosen)} cases. Frames "
+    f"of the validation split that it saw, for each detector: {study.profile.comparison.tuning}; so it "
+    f"can choose wrongly, and that can hit any method. {len(xception.rows)} frames of as many videos are explained for Xception, of "
     f"which it gets {int((xception.rows.p_fake > 0.5).sum())} right, and "
     f"{len(contests['flow-vgg11'].rows)} for the detector of motion, which gets "
     f"{int((contests['flow-vgg11'].rows.p_fake > 0.5).sum())} right.</p>"
@@ -232,7 +232,7 @@ study.save_table("comparison_sanity", marks, marks.round(2))
 
 # %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the blob and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
 stages = ["top", "upper half", "all", "random labels"]
-figures.heat(checks.pivot_table(index="method", columns="stage", values="rank")[stages], "same map", 0.0)
+figures.heat(checks.pivot_table(index="method", columns="stage", values="rank")[stages], "rank correlation", 0.0)
 
 # %% tags=["remove-input"]
 same = marks[marks.same].groupby("method").detector.apply(lambda d: " and ".join(sorted(set(d))))
@@ -245,8 +245,8 @@ HTML(f"<p>Marked, because a fully random network gives much the same map: {liste
 #
 # ## What it costs
 #
-# Seconds are of one frame on this machine, measured when the maps were drawn. Nothing beats a filled point
-# in both: towards the left it is cheaper, upwards it finds more of the artefact.
+# Seconds are of one frame on this machine, measured when the maps were drawn. No method beats a filled point
+# in both: towards the left it is cheaper, upwards it finds more of the artefact. Crosses are the controls.
 
 # %%
 from viba_lib.comparison.scores import costs, pareto
@@ -262,8 +262,8 @@ study.save_table(
     cost["xception"][columns].round(2),
 )
 
-# %% mystnb={"image": {"alt": "Two scatter plots, one for each detector: seconds per frame on a logarithmic axis across, relevance inside the mask over chance up; the front of methods that nothing beats in both is joined by a line."}, "figure": {"caption": "Cost and localisation; the methods on the line are not beaten in both; dotted is chance.", "name": "fig-pareto"}}
-figures.worth_and_cost(cost, "seconds", "ratio", "seconds per frame", "relevance on the artefact", 1.0)
+# %% mystnb={"image": {"alt": "Two scatter plots, one for each detector: seconds per frame on a logarithmic axis across, relevance inside the mask over chance up; the methods that none beats in both are joined by a line, controls are crosses."}, "figure": {"caption": "Cost and localisation; the methods on the line are not beaten in both; dotted is chance.", "name": "fig-pareto"}}
+figures.worth_and_cost(cost, "seconds", "ratio", "seconds per frame", "on the artefact, over chance", 1.0)
 
 # %% [markdown]
 # ## Frame by frame, or jointly

@@ -130,8 +130,11 @@ def test_places_of_first_tied_and_behind():
 
 
 def test_the_front_holds_what_nothing_beats():
-    table = pd.DataFrame({"seconds": [1, 2, 3, 3], "ratio": [1.0, 3.0, 2.0, 3.0]})
-    assert pareto(table).front.to_list() == [True, True, False, True]
+    names = [VIBA, "RISE", "LIME", "LRP", "Random"]
+    table = pd.DataFrame({"method": names, "seconds": [1, 2, 3, 3, 0.1], "ratio": [1, 3, 2, 3, 9]})
+    found = pareto(table)
+    assert found.front.to_list() == [True, True, False, True, False]
+    assert found.control.to_list() == [False] * 4 + [True]
 
 
 def test_a_contest_shows_its_worst_frame_and_takes_other_numbers(study):

@@ -140,3 +140,21 @@ def test_bars_on_a_log_axis_end_at_their_seconds():
 def test_shares_of_cost_fill_the_bar():
     patches = figures.cost_shares(shares_of_cost).axes[0].patches
     assert [p.get_width() for p in patches] == pytest.approx([0.6, 0.0, 0.4, 1.0])
+
+
+def test_figures_of_a_comparison():
+    image, mask = np.zeros((32, 32, 3), np.uint8), np.eye(32)
+    names = ["VIBA", "Grad-CAM", "LRP", "Occlusion", "Random"]
+    grid = figures.method_grid(image, mask, dict.fromkeys(names, mask))
+    labels = [axis.get_xlabel() or axis.get_title() for axis in grid.axes if axis.get_visible()]
+    assert sum(axis.get_visible() for axis in grid.axes) == 6, labels
+    table = pd.DataFrame({
+        "name": names, "seconds": [1.0, 2, 3, 4, 0.01], "ratio": [1.0, 2, 1, 3, 1],
+        "front": [True, True, False, True, False], "control": [False] * 4 + [True],
+    })  # fmt: skip
+    plot = figures.worth_and_cost({"one": table, "two": table}, "seconds", "ratio", "x", "y", 1.0)
+    assert [t.get_text() for t in plot.axes[0].texts] == sorted(
+        names, key=lambda n: table.set_index("name").seconds[n]
+    )
+    heat = figures.heat(table.set_index("name")[["seconds", "ratio"]], "over chance", 1.0)
+    assert len(heat.axes[0].texts) == 10

@@ -454,7 +454,7 @@ def intervals(
     chance : value of a measure that chance gives, drawn as a dotted line
     """
     # Never more than three side by side: on a phone the text of more would be too small to read.
-    wide = min(3, len(measures))
+    wide = 2 if len(measures) == 4 else min(3, len(measures))
     rows = -(-len(measures) // wide)
     height = rows * (0.45 * len(frame) + 1.3)
     figure, axes = _figure(2 + 2.4 * wide, height, rows, wide)
@@ -669,22 +669,27 @@ def worth_and_cost(
 
     Parameters
     ----------
-    groups : tables with name, front (whether no other is both cheaper and better), the columns
-        `cost` and `worth`; those on the front are filled and joined by a line
+    groups : tables with name, front (whether no other is both cheaper and better), control, the
+        columns `cost` and `worth`; those on the front are filled and joined by a line, controls
+        are crosses
     """
-    figure, axes = _figure(5.6 * len(groups), 5.0, 1, len(groups))
+    figure, axes = _figure(8.0, 4.6 * len(groups), len(groups), 1)
     for axis, (title, table) in zip(axes.flat, groups.items(), strict=True):
         front = table[table.front].sort_values(cost)
-        axis.plot(front[cost], front[worth], color=FIRST, lw=1.5)
-        axis.plot(front[cost], front[worth], "o", color=FIRST, ms=8)
-        rest = table[~table.front]
+        rest, control = table[~table.front & ~table.control], table[table.control]
+        axis.plot(front[cost], front[worth], "o-", color=FIRST, ms=8, lw=1.5)
         axis.plot(rest[cost], rest[worth], "o", mfc="none", mec=INK, ms=8)
-        for row in table.itertuples():
+        axis.plot(control[cost], control[worth], "x", color=INK, ms=7)
+        for turn, row in enumerate(table.sort_values(cost).itertuples()):
             point = (getattr(row, cost), getattr(row, worth))
-            axis.annotate(str(row.name), point, (5, 5), textcoords="offset points", fontsize=10)
+            # Neighbours in cost have their names on different sides, so that they can be read.
+            side = (6, 5) if turn % 2 else (6, -13)
+            axis.annotate(str(row.name), point, side, textcoords="offset points", fontsize=10)
         if chance is not None:
             axis.axhline(chance, color=INK, ls=":", lw=1)
-        axis.set(xscale="log", xlabel=xlabel, ylabel=f"{ylabel}, {title}")
-        axis.margins(x=0.25)
+        axis.set(xscale="log", xlabel=xlabel, ylabel=f"{ylabel}\n{title}")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("")
+        axis.margins(x=0.2, y=0.1)
         sns.despine(ax=axis)
     return figure

@@ -111,9 +111,8 @@ def said(table: pd.DataFrame) -> str:
     within = by_name[by_name.index.str.startswith("joint, smoothed")].iloc[0]
     after = by_name[by_name.index.str.startswith("alone, smoothed")].iloc[0]
     return (
-        f"coupling raises the overlap of consecutive regions from {alone.iou:.2f} to "
-        f"{within.iou:.2f}, smoothing afterwards to {after.iou:.2f}; relevance on the artefact is "
-        f"{alone.ratio:.2f} times chance alone, {within.ratio:.2f} coupled and {after.ratio:.2f} "
-        f"smoothed; insertion {alone.insertion:.2f}, {within.insertion:.2f} and "
-        f"{after.insertion:.2f}."
+        f"the overlap of consecutive regions is {alone.iou:.2f} frame by frame, {within.iou:.2f} "
+        f"coupled and {after.iou:.2f} smoothed afterwards; relevance on the artefact is "
+        f"{alone.ratio:.2f}, {within.ratio:.2f} and {after.ratio:.2f} times chance; insertion "
+        f"{alone.insertion:.2f}, {within.insertion:.2f} and {after.insertion:.2f}."
     )

@@ -209,12 +209,17 @@ def costs(maps: Mapping[str, xr.Dataset]) -> pd.DataFrame:
 
 
 def pareto(table: pd.DataFrame, cost: str = "seconds", worth: str = "ratio") -> pd.DataFrame:
-    """The table with `front`: no other method is both cheaper and better."""
-    front = [
-        not ((table[cost] <= row[cost]) & (table[worth] > row[worth])).any()
+    """The table with `control`, and `front`: no other method is both cheaper and better.
+
+    Controls cost nothing and explain nothing: they are neither on the front nor do they bar it.
+    """
+    control = table.method.isin(CONTROLS)
+    rivals = table[~control]
+    beaten = [
+        bool(((rivals[cost] <= row[cost]) & (rivals[worth] > row[worth])).any())
         for _, row in table.iterrows()
     ]
-    return table.assign(front=front)
+    return table.assign(control=control, front=~control & ~np.array(beaten, bool))
 
 
 def told(found: Mapping[str, Any], name: str = VIBA) -> str:
