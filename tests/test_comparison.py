@@ -19,6 +19,7 @@ from viba_lib.comparison.scores import (
     place,
     standings,
     told,
+    tuned_gain,
 )
 from viba_lib.comparison.trial import (
     Contest,
@@ -102,6 +103,20 @@ def test_a_silent_map_gains_nothing(study, monkeypatch):
     assert set(localisation_scores(contest).ratio) == {0.0}
 
 
+def test_what_tuning_gains_is_judged_on_other_frames(study):
+    plain, tuned = (Contest(study, "flow-vgg11", how, FEW) for how in ("default", "tuned"))
+    scores = localisation_scores(plain), localisation_scores(tuned)
+    gains = tuned_gain(*scores, tuned.tuning).set_index("method")
+    assert set(gains.index) == {VIBA, "Grad-CAM", "Occlusion"}
+    assert (gains.gain[~gains.changed] == 0).all()
+    values = tuned.values
+    assert all(gains.changed[n] == (values[n] != values_of_default(tuned, n)) for n in gains.index)
+
+
+def values_of_default(contest, name):
+    return candidates_of(name, contest.study.layers(contest.detector))[0]
+
+
 def test_paired_tests_find_what_is_there_and_no_more():
     scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 2.0})
     tests = paired_tests(scores, "ratio").set_index("method")
@@ -140,7 +155,7 @@ def test_the_front_holds_what_nothing_beats():
 def test_a_contest_shows_its_worst_frame_and_takes_other_numbers(study):
     other = resized(Study("tiny", study.data_root, study.root.parent), frames=1, passes=0)
     contest = Contest(other, "flow-vgg11", "default", FEW)
-    assert len(contest.rows) == 1 and contest.tuning.chosen.equals(contest.tuning.default)
+    assert len(contest.rows) == 1 and contest.values[VIBA] is None
     image, mask, maps = contest.worst()
     assert image.shape[:2] == mask.shape and list(maps) == list(FEW)
     assert all(m.shape == mask.shape for m in maps.values())

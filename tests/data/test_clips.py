@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from viba_lib.data.clips import EpochBatches, augmented_face, augmented_flow
+from viba_lib.data.clips import EpochBatches, FaceBatches, augmented_face, augmented_flow
 from viba_lib.data.preparation import PreparationSettings, prepare_frames
 from viba_lib.data.prepared import PreparedClip
 from viba_lib.errors import VibaError
@@ -58,3 +58,15 @@ def test_augmentation_follows_the_seed_and_keeps_the_range(clip: PreparedClip, i
     assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
     low, high = (-1, 1) if item is augmented_face else (-3, 3)
     assert low <= found[2].min() < found[2].max() <= high
+
+
+def test_people_weigh_the_same_among_real_and_among_fakes() -> None:
+    people = ["often"] * 90 + ["seldom"] * 10
+    frames = pd.DataFrame({"path": people, "position": 0, "identity": people})
+    rows = pd.concat([frames.assign(label=0), frames.assign(label=1)])
+    store = {name: name for name in set(people)}
+    found = FaceBatches(store, rows, 32, 1, 2, ["mouth"], 0.0, 0)
+    rng = np.random.default_rng(0)
+    drawn = pd.DataFrame([found._draw(rng) for _ in range(400)])
+    for column in (0, 2):  # the clip of the real frame, and that of the fake
+        assert 0.4 < (drawn[column] == "seldom").mean() < 0.6

@@ -106,6 +106,31 @@ def faithfulness_scores(contest: Contest) -> pd.DataFrame:
     return pd.read_parquet(folder / "scores.parquet")
 
 
+def tuned_gain(
+    plain: pd.DataFrame, tuned: pd.DataFrame, tried: pd.DataFrame, measure: str = "ratio"
+) -> pd.DataFrame:
+    """What tuning a setting on the validation split gains on held-out frames.
+
+    Parameters
+    ----------
+    plain, tuned : `localisation_scores` with default and with tuned settings
+    tried : result of `trial.tuning`
+
+    Returns
+    -------
+    detector, method, option, value (chosen), changed (whether it is another than the default),
+    default, tuned (means of the measure) and gain.
+    """
+    chosen = tried[tried.chosen][["detector", "method", "option", "value", "default"]]
+    table = chosen.assign(changed=~chosen.default.astype(bool)).drop(columns="default")
+    means = {
+        name: scores.groupby("method")[measure].mean()
+        for name, scores in (("default", plain), ("tuned", tuned))
+    }
+    table = table.assign(**{name: table.method.map(mean) for name, mean in means.items()})
+    return table.assign(gain=table.tuned - table.default).reset_index(drop=True)
+
+
 def standings(scores: pd.DataFrame, measures: Sequence[str], study: Study) -> pd.DataFrame:
     """Means of scores by method with 95 % intervals over videos, best in the first measure first.
 

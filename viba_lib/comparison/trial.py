@@ -203,7 +203,7 @@ def resized(study: Study, **numbers: int) -> Study:
     return study
 
 
-TUNED = ("tuned", "default")
+TUNED = ("default", "tuned")
 
 
 class Contest:
@@ -211,8 +211,8 @@ class Contest:
 
     Parameters
     ----------
-    settings : "tuned", each method with the setting that is best on the validation split, or
-        "default"
+    settings : "default", or "tuned": each method with the setting that is best on the validation
+        split
     names : methods, see `contest.NAMES`
 
     Raises
@@ -222,7 +222,7 @@ class Contest:
     """
 
     def __init__(
-        self, study: Study, detector: str, settings: str = "tuned", names: Sequence[str] = NAMES
+        self, study: Study, detector: str, settings: str = "default", names: Sequence[str] = NAMES
     ) -> None:
         if settings not in TUNED:
             raise VibaError(f"settings {settings!r} are not known; choose one of {TUNED}")
@@ -237,13 +237,14 @@ class Contest:
 
     @cached_property
     def tuning(self) -> pd.DataFrame:
-        """Settings tried on the validation split, see `tuning`; those used are `chosen`."""
-        table = tuning(self.study, self.detector, self.names)
-        return table if self.settings == "tuned" else table.assign(chosen=table.default)
+        """Settings tried on the validation split, see `tuning`."""
+        return tuning(self.study, self.detector, self.names)
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """Value of each method's setting."""
+        """Value of each method's setting; None for the default."""
+        if self.settings == "default":
+            return dict.fromkeys(NAMES)
         return tuned_values(self.study, self.detector, self.tuning)
 
     def maps(self) -> dict[str, xr.Dataset]:

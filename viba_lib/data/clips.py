@@ -156,6 +156,12 @@ def _check_labels(rows: pd.DataFrame, fake_needed: bool) -> None:
         )
 
 
+def _even(identity: pd.Series) -> np.ndarray:
+    """Probability of each frame (N,) with which every identity is drawn as often as the others."""
+    weights = 1 / identity.map(identity.value_counts()).to_numpy(float)
+    return np.asarray(weights / weights.sum())
+
+
 class _Batches(Dataset):
     """Half real, half fake; each fake is a fresh one of the real frame beside it, or a given one.
 
@@ -182,9 +188,9 @@ class _Batches(Dataset):
         self.real = rows[rows.label == 0].reset_index(drop=True)
         self.fake = rows[rows.label == 1].reset_index(drop=True)
         _check_labels(rows, fake_needed=self.fresh < 1)
-        # Identities weigh the same, however many frames each has.
-        counts = self.real.identity.map(self.real.identity.value_counts())
-        self.weights = (1 / counts / (1 / counts).sum()).to_numpy()
+        # Identities weigh the same, however many frames each has, among real frames and among fakes
+        # alike: else one with many fakes would be called fake for its camera.
+        self.weights, self.fake_weights = (_even(part.identity) for part in (self.real, self.fake))
 
     def __len__(self) -> int:
         return self.steps
@@ -204,7 +210,7 @@ class _Batches(Dataset):
         row = self.real.iloc[int(rng.choice(len(self.real), p=self.weights))]
         if rng.random() < self.fresh:
             return self.store[row.path], int(row.position), None, 0
-        other = self.fake.iloc[int(rng.integers(len(self.fake)))]
+        other = self.fake.iloc[int(rng.choice(len(self.fake), p=self.fake_weights))]
         return self.store[row.path], int(row.position), self.store[other.path], int(other.position)
 
 

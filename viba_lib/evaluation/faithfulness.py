@@ -8,6 +8,7 @@ import torch
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
+LEAST_SPAN = 0.1  # of a probability; curves scaled by less would be noise made large
 Probabilities = Callable[[torch.Tensor], np.ndarray]  # (N, 3, S, S) -> (N, classes)
 
 
@@ -188,8 +189,8 @@ def degradation_scores(
 
     Returns
     -------
-    (T,) scores, about -1 to 1, 0 for a map that knows nothing; NaN where taking everything away
-    changes nothing.
+    (T,) scores, about -1 to 1, 0 for a map that knows nothing; NaN where the class keeps its
+    probability, up to 0.1, when everything is taken away: there is nothing to lose.
     """
     scores = []
     for frame, values in zip(inputs, relevance, strict=True):
@@ -199,7 +200,7 @@ def degradation_scores(
         least = _curve(probabilities, frame, ranks.size - 1 - ranks, flat, steps)
         span = most[0] - most[-1]
         gap = float(np.trapezoid(least - most, dx=1 / steps))
-        scores.append(gap / span if abs(span) > 1e-6 else float("nan"))
+        scores.append(gap / span if span > LEAST_SPAN else float("nan"))
     return np.array(scores)
 
 
