@@ -1,5 +1,8 @@
 """Profiles: the shipped ones are valid, wrong ones are refused."""
 
+import subprocess
+import sys
+
 import pytest
 
 from viba_lib.errors import VibaError
@@ -26,3 +29,18 @@ def test_wrong_profiles_are_refused(tmp_path, text, words):
         load_profile(path)
     with pytest.raises(VibaError, match="choose one of"):
         load_profile("slow")
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "from viba_lib.study import Study\n"
+        "Study('tiny')\n"
+        "if __name__ == '__main__':\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=print)\n"
+        "    process.start()\n"
+        "    process.join(60)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert "under `if __name__ == '__main__':`" in done.stderr

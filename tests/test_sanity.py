@@ -68,9 +68,12 @@ def test_stages_go_from_the_output_down(small):
 
 
 def test_a_revived_network_is_alive(small, frames):
-    found = revived(randomised(small, "all"), frames)
+    found = revived(randomised(small, "all"), frames, "all")
     assert not any(m.training for m in found.modules())
     assert all(m.momentum == 0.1 for m in found.modules() if isinstance(m, nn.BatchNorm2d))
+    half = revived(randomised(small, "upper half"), frames, "upper half")
+    assert torch.equal(half.body[1].running_var, small.body[1].running_var)
+    assert not torch.equal(half.body[5].running_var, small.body[5].running_var)
     with torch.no_grad():
         units = found.body[:2](frames)
     assert units.mean() == pytest.approx(0, abs=0.05) and units.std() == pytest.approx(1, abs=0.05)

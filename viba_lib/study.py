@@ -9,6 +9,7 @@ import hashlib
 import html
 import importlib.metadata
 import json
+import multiprocessing
 import platform
 import subprocess
 import time
@@ -104,7 +105,8 @@ class Study:
     Raises
     ------
     VibaError
-        Unknown profile, or a device that is not there.
+        Unknown profile, a device that is not there, or a script without a guard for its helper
+        processes.
     """
 
     def __init__(
@@ -117,6 +119,13 @@ class Study:
         progress: Progress = lambda _: None,
         scheduler: str = "",
     ) -> None:
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            # A process that training starts runs the calling script once more, and would wait for
+            # the very stage that waits for it.
+            raise VibaError(
+                "a Study was opened by a script as a helper process began; put what the script "
+                "does under `if __name__ == '__main__':`"
+            )
         self.scheduler = scheduler
         self.profile: Profile = load_profile(profile)
         self.data_root, self.seed, self.device = _meant(data_root), int(seed), device

@@ -30,6 +30,17 @@ def _layers(model: nn.Module) -> list[nn.Module]:
     return [m for m in model.modules() if isinstance(m, kinds)]
 
 
+def _new(model: nn.Module, stage: str) -> list[nn.Module]:
+    """The layers that a stage draws anew."""
+    if stage not in STAGES:
+        raise VibaError(f"stage {stage!r} is not known; choose one of {', '.join(STAGES)}")
+    layers = _layers(model)
+    if not layers:
+        raise VibaError("the network has no convolution, linear layer or batch norm to randomise")
+    count = {"top": 1, "upper half": (len(layers) + 1) // 2, "all": len(layers)}[stage]
+    return layers[-count:]
+
+
 def randomised(model: nn.Module, stage: str, seed: int = 0) -> nn.Module:
     """A copy whose weights are drawn anew from the output down: cascading randomisation.
 
@@ -42,28 +53,24 @@ def randomised(model: nn.Module, stage: str, seed: int = 0) -> nn.Module:
     VibaError
         Another stage, or a network without such layers.
     """
-    if stage not in STAGES:
-        raise VibaError(f"stage {stage!r} is not known; choose one of {', '.join(STAGES)}")
     found = copy.deepcopy(model)
-    layers = _layers(found)
-    if not layers:
-        raise VibaError("the network has no convolution, linear layer or batch norm to randomise")
-    count = {"top": 1, "upper half": (len(layers) + 1) // 2, "all": len(layers)}[stage]
     with torch.random.fork_rng(devices=[]):
         # Not the seed alone: a network trained from random weights may have begun with those.
         torch.manual_seed(seed + 7919)
-        for layer in layers[-count:]:
+        for layer in _new(found, stage):
             layer.reset_parameters()  # type: ignore[operator]
     return found
 
 
-def revived(model: nn.Module, inputs: torch.Tensor) -> nn.Module:
-    """The model itself, with statistics of its batch norms estimated on inputs (N, 3, S, S).
+def revived(model: nn.Module, inputs: torch.Tensor, stage: str) -> nn.Module:
+    """The model itself, with statistics of its new batch norms estimated on inputs (N, 3, S, S).
 
     Without it the signal of a deep network with new weights dies on its way up, and maps of a dead
-    network would say nothing of the method.
+    network would say nothing of the method. Norms below the new layers keep what they have learned.
     """
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in _new(model, stage) if isinstance(m, nn.BatchNorm2d)]
+    if not norms:
+        return model
     before = [m.momentum for m in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -179,7 +186,7 @@ def sanity_checks(
         if stage == LABELS:
             model = random_labels(network.model, training, labels, seed)
         else:
-            model = revived(randomised(network.model, stage, seed), training)
+            model = revived(randomised(network.model, stage, seed), training, stage)
         other = rebuilt(network, model, training, layer)
         for name in names:
             # Random masks of one seed are the same for both networks, and would look alike for
