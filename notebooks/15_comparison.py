@@ -249,6 +249,14 @@ from viba_lib.comparison.checks import attacks, attacks_table
 attacked = attacks_table(attacks(contests["xception"]))
 study.save_table("comparison_attack", attacked, attacked.round(3))
 
+# %% tags=["remove-input"]
+numbers = study.profile.comparison
+HTML(
+    f"<p>An attack here had {numbers.attack_samples * numbers.attack_steps} queries, on "
+    f"{min(numbers.attacked, len(contests['xception'].rows))} of the frames; the protocol's has 2,000. With few "
+    "queries the sign of a gradient is mostly guessed, and small numbers mean that nobody could be attacked.</p>"
+)
+
 # %% [markdown]
 # ## Would it look the same for a network that knows nothing?
 #
