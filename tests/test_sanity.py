@@ -95,6 +95,17 @@ def test_random_labels_are_fitted_and_mean_nothing(small, frames):
         random_labels(nn.Sequential(nn.Conv2d(3, 2, 1)), frames, labels)
 
 
+def test_random_labels_fit_what_is_shuffled_and_miss_what_is_true(frames):
+    torch.manual_seed(0)
+    wide = nn.Sequential(nn.Conv2d(3, 6, 4, stride=4), nn.Flatten(), nn.Linear(384, 2)).eval()
+    labels = torch.arange(24) % 2
+    shuffled = np.random.default_rng(3).permutation(labels.numpy())
+    with torch.no_grad():
+        said = random_labels(wide, frames, labels, 3)(frames).argmax(1).numpy()
+    assert (said == shuffled).all()
+    assert 0.3 < (said == labels.numpy()).mean() < 0.7
+
+
 def test_likeness_of_the_same_and_of_other_maps():
     maps = np.random.default_rng(0).random((2, 16, 16))
     same, other = likeness(maps, 3 * maps + 1), likeness(maps, 1 - maps)

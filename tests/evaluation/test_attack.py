@@ -67,6 +67,44 @@ def test_changes_stay_small_and_inside():
     assert (change[:, ~where] == 0).all()
 
 
+def test_a_step_is_of_the_learning_rate_and_queries_come_in_pairs():
+    frame, right, _ = frame_and_maps()
+    where, asked = right.astype(bool), []
+
+    def kept(batch):
+        asked.append(batch)
+        return corner(batch + 0.5)
+
+    one, _ = nes_attack(kept, frame, where, AttackSettings(samples=16, iterations=1))
+    assert (one - frame)[:, where].abs().max() == pytest.approx(2 / 255, abs=1e-6)
+    noise = asked[1][1:] - frame
+    assert len(noise) == 16 and (noise[:, :, ~where] == 0).all()
+    assert torch.allclose(noise[:8], -noise[8:], atol=1e-6)
+    assert noise[:, :, where].std() == pytest.approx(2 * 0.001**0.5, rel=0.1)
+    bright = torch.where(torch.from_numpy(where), torch.ones(()), frame)
+    raised, _ = nes_attack(lambda b: corner(b - 1.02), bright, where, SETTINGS)
+    assert raised.abs().max() <= 1, "inputs stay in their range"
+
+
+def test_noise_that_moves_the_decision_is_drawn_anew_and_weaker():
+    frame, right, _ = frame_and_maps()
+    drawn = []
+
+    def draw(frames):
+        drawn.append(float((frames - frame).std()))
+        return right[None]
+
+    def jumpy(batch):  # any noise above half of the attack's moves the decision
+        moved = (batch - frame).std(dim=(1, 2, 3)) > 0.04
+        p = torch.where(moved, 0.9, 0.6)
+        return torch.stack([1 - p, p], 1).numpy()
+
+    found = stability(draw, jumpy, frame[None], right[None], SETTINGS)
+    assert found[0] == pytest.approx(1) and 0.02 < drawn[0] < 0.04
+    once = stability(draw, jumpy, frame[None], right[None], SETTINGS, tries=1)
+    assert np.isnan(once[0]) and len(drawn) == 1
+
+
 def test_stability_of_a_steady_and_of_a_random_map():
     frame, right, _ = frame_and_maps()
     rng, inputs = np.random.default_rng(0), frame[None]
