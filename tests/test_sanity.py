@@ -79,6 +79,26 @@ def test_a_revived_network_is_alive(small, frames):
     assert units.mean() == pytest.approx(0, abs=0.05) and units.std() == pytest.approx(1, abs=0.05)
 
 
+def test_a_norm_at_the_end_is_not_the_top():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 3), nn.BatchNorm2d(2))
+    assert changed(net, randomised(net, "top")) == {"1.weight", "1.bias"}
+
+
+def test_one_input_too_many_for_a_batch(frames):
+    pooled = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(4)).eval()
+    found = revived(pooled, frames[:17], "all")
+    with torch.no_grad():
+        assert found(frames[:17]).mean() == pytest.approx(0, abs=0.05)
+
+
+def test_random_labels_take_features_as_the_network_is_used(small, frames):
+    small.train()
+    before = small.body[1].running_mean.clone()
+    found = random_labels(small, frames, torch.arange(24) % 2)
+    assert not found.training and torch.equal(found.body[1].running_mean, before)
+
+
 def test_random_labels_are_fitted_and_mean_nothing(small, frames):
     labels = torch.arange(24) % 2
     found = random_labels(small, frames, labels, 3)

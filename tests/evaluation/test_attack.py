@@ -86,6 +86,14 @@ def test_a_step_is_of_the_learning_rate_and_queries_come_in_pairs():
     assert raised.abs().max() <= 1, "inputs stay in their range"
 
 
+def test_what_is_outside_stays_where_inputs_are_out_of_range():
+    frame, right, _ = frame_and_maps()
+    where = right.astype(bool)
+    frame[:, 20:, 20:] = 1.5
+    one, _ = nes_attack(lambda b: corner(b + 0.5), frame, where, SETTINGS)
+    assert torch.equal(one[:, ~where], frame[:, ~where]) and not torch.equal(one, frame)
+
+
 def test_noise_that_moves_the_decision_is_drawn_anew_and_weaker():
     frame, right, _ = frame_and_maps()
     drawn = []

@@ -37,8 +37,9 @@ def _new(model: nn.Module, stage: str) -> list[nn.Module]:
     layers = _layers(model)
     if not layers:
         raise VibaError("the network has no convolution, linear layer or batch norm to randomise")
-    count = {"top": 1, "upper half": (len(layers) + 1) // 2, "all": len(layers)}[stage]
-    return layers[-count:]
+    if stage == "top":  # a norm after the last layer would be the same with weights drawn anew
+        return [m for m in layers if not isinstance(m, nn.BatchNorm2d)][-1:] or layers[-1:]
+    return layers[-((len(layers) + 1) // 2) :] if stage == "upper half" else layers
 
 
 def randomised(model: nn.Module, stage: str, seed: int = 0) -> nn.Module:
@@ -54,7 +55,7 @@ def randomised(model: nn.Module, stage: str, seed: int = 0) -> nn.Module:
         Another stage, or a network without such layers.
     """
     found = copy.deepcopy(model)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         # Not the seed alone: a network trained from random weights may have begun with those.
         torch.manual_seed(seed + 7919)
         for layer in _new(found, stage):
@@ -77,7 +78,8 @@ def revived(model: nn.Module, inputs: torch.Tensor, stage: str) -> nn.Module:
         norm.momentum = None  # a mean over all batches
         norm.train()
     with torch.no_grad():
-        for part in inputs.split(BATCH):
+        # Of like sizes: each batch weighs the same, and one of a single input has no variance.
+        for part in inputs.tensor_split(-(-len(inputs) // BATCH)):
             model(part.to(device_of(model)))
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum
@@ -100,7 +102,7 @@ def random_labels(
     VibaError
         A network that does not end in a linear layer of two outputs, or labels of one class.
     """
-    found = copy.deepcopy(model)
+    found = copy.deepcopy(model).eval()
     linear = [m for m in found.modules() if isinstance(m, nn.Linear)]
     if not linear or linear[-1].out_features != 2:
         raise VibaError("the network does not end in a linear layer of two outputs")

@@ -101,7 +101,9 @@ def nes_attack(
             break
         scores = torch.from_numpy(np.asarray(found[1:, wanted], np.float32))
         gradient = torch.einsum("n,nchw->chw", scores, noise)
-        attacked = torch.clamp(attacked - step * gradient.sign() * inside, low, high)
+        moved = torch.clamp(attacked - step * gradient.sign(), low, high)
+        # An input of another normalisation may lie out of range; what is outside stays as it is.
+        attacked = torch.where(inside > 0, moved, attacked)
     return attacked, asked
 
 
