@@ -50,7 +50,7 @@ HTML(study.banner())
 import pandas as pd
 
 from viba_lib import figures
-from viba_lib.comparison.contest import VIBA
+from viba_lib.comparison.contest import NAMES, VIBA
 from viba_lib.comparison.trial import Contest, resized
 
 study = resized(study, frames=frames, passes=passes)
@@ -119,7 +119,7 @@ figures.intervals(tables["xception"], ["ratio", "rank", "hit"], chance={"ratio":
 figures.intervals(tables["flow-vgg11"], ["ratio", "rank", "hit"], chance={"ratio": 1})
 
 # %% [markdown]
-# Intervals that overlap do not mean that nothing differs: all methods saw the same videos. So each is
+# Intervals that overlap do not mean that nothing differs: all methods saw the same videos. So each rival is
 # compared with the bottleneck video by video, by flipping signs of the differences, and the p-values are
 # corrected for the number of methods (Holm). `difference` is positive where the bottleneck is better.
 
@@ -142,12 +142,11 @@ HTML(
 
 # %% mystnb={"image": {"alt": "Table in colours of relevance inside the mask over chance, methods down, planted methods of both detectors across."}, "figure": {"caption": "Relevance inside the mask over chance, by method and by what was planted; white is chance.", "name": "fig-contest-planted"}}
 both = pd.concat(found.values())
-figures.heat(
-    both.pivot_table(index="method", columns="planted", values="ratio"), "over chance", 1.0
-)
+cells = both.pivot_table(index="method", columns="planted", values="ratio")
+figures.heat(cells.reindex(NAMES), "over chance", 1.0)
 
 # %%
-size = both.pivot_table(index="method", columns=["detector", "size"], values="ratio")
+size = both.pivot_table(index="method", columns=["detector", "size"], values="ratio").reindex(NAMES)
 study.save_table("comparison_sizes", both, size.round(2))
 
 # %% [markdown]
@@ -196,7 +195,7 @@ from viba_lib.comparison.moments import moment_scores, moment_table
 
 moments = moment_scores(study, contests["flow-vgg11"].values)
 when = moment_table(moments, study)
-study.save_table("comparison_moments", when, when.round(2))
+study.save_table("comparison_moments", when, when.drop(columns="name").round(2))
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each method and the detector's probability: area under the curve of telling disturbed moments of a clip from others, with a dotted line at one half."}, "figure": {"caption": "Telling the disturbed moments of a clip from the others by the sum of a map, with 95 % intervals over clips; dotted is chance.", "name": "fig-contest-when"}}
 figures.intervals(when, ["auc"], chance={"auc": 0.5})
@@ -274,11 +273,8 @@ study.save_table("comparison_sanity", marks, marks.round(2))
 
 # %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the blob and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
 stages = ["top", "upper half", "all", "random labels"]
-figures.heat(
-    checks.pivot_table(index="method", columns="stage", values="rank")[stages],
-    "rank correlation",
-    0.0,
-)
+likeness = checks.pivot_table(index="method", columns="stage", values="rank")
+figures.heat(likeness.reindex(NAMES)[stages], "rank correlation", 0.0)
 
 # %% tags=["remove-input"]
 same = marks[marks.same].groupby("method").detector.apply(lambda d: " and ".join(sorted(set(d))))
@@ -357,16 +353,17 @@ figures.method_grid(*contests["flow-vgg11"].worst())
 #
 # Every measure with its best method and the bottleneck's place. `tied for first` means that methods with a
 # better mean are not better by the corrected test; `least` is the smallest corrected p-value that so many videos
-# can give: where it is above 0.05, these videos cannot tell anything apart and the verdict says nothing.
+# can give: where it is above 0.05, methods are `not told apart`, whatever the means.
 
 # %%
 from viba_lib.comparison.scores import places
 
 verdicts = places(found, LOCALISATION, seed) + places(faithful, FAITHFULNESS, seed)
 overall = pd.DataFrame(verdicts)
+for column in ("behind", "ahead", "even"):
+    overall[column] = overall[column].str.join(", ")
 columns = ["detector", "measure", "best", "rank", "verdict", "behind", "videos", "least"]
-study.save_table("comparison_verdicts", overall.astype({"tied": str, "behind": str, "ahead": str}),
-                 overall[columns].round(3))  # fmt: skip
+study.save_table("comparison_verdicts", overall, overall[columns].round(3))
 
 # %% tags=["remove-input"]
 able = overall[overall.least < 0.05]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from viba_lib.data.faces import crop, to_crop
@@ -650,9 +651,11 @@ def heat(table: pd.DataFrame, label: str, middle: float, decimals: int = 1) -> F
     figure, axes = _figure(2.5 + 1.05 * table.shape[1], 1.4 + 0.45 * len(table))
     axis = axes.flat[0]
     values = table.to_numpy(float)
-    reach = max(float(np.nanmax(np.abs(values - middle))) if values.size else 0.0, 1e-9)
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if known.size else (middle, middle)
+    scale = TwoSlopeNorm(middle, min(low, middle - 1e-3), max(high, middle + 1e-3))
     sns.heatmap(
-        table, ax=axis, cmap="vlag", vmin=middle - reach, vmax=middle + reach, annot=True,
+        table, ax=axis, cmap="vlag", norm=scale, annot=True,
         fmt=f".{decimals}f", annot_kws={"size": 11}, cbar_kws={"label": label}, linewidths=0.5,
     )  # fmt: skip
     axis.set(xlabel="", ylabel="")

@@ -62,7 +62,7 @@ _ALL = (
            "segments", (50, 25, 100)),
     Method("Kernel SHAP", "perturbation", "lundberg2017shap", perturbations.kernel_shap,
            "segments", (50, 25, 100)),
-    Method("Sobol", "perturbation", "fel2021sobol", perturbations.sobol, "cells", (None, 3, 5)),
+    Method("Sobol", "perturbation", "fel2021sobol", perturbations.sobol, "cells", (None, 3, 4)),
     Method("RISE", "perturbation", "petsiuk2018rise", perturbations.rise, "cells", (7, 4, 10)),
     Method("Random", "control", "", _random),
     Method("Centred blob", "control", "", _blob),

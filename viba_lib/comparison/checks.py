@@ -14,7 +14,7 @@ from viba_lib.evaluation.attack import AttackSettings, attack_scores, stability
 from viba_lib.study import code_hash
 
 CODE = ("baselines", "bottleneck", "comparison.contest")
-TRAINING = 64  # frames that random networks take their statistics from
+TRAINING = 32  # frames that random networks take their statistics from
 
 
 def _key(contest: Contest, rows: pd.DataFrame, *more: object) -> list[object]:

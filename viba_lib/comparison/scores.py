@@ -28,6 +28,7 @@ from viba_lib.tables.common import with_intervals
 
 LOCALISATION = ("ratio", "inside", "rank", "hit", "precision_recall")
 FAITHFULNESS = ("insertion", "deletion", "degradation", "sensitivity")
+SAME = "not told apart"
 LOWER = ("deletion",)  # the measures of which less is better
 SIZES = (0.0, 0.1, 0.2, 1.0)  # shares of the frame that a mask takes
 SIZE_NAMES = ("up to 10 %", "10 to 20 %", "over 20 %")
@@ -149,7 +150,9 @@ def standings(scores: pd.DataFrame, measures: Sequence[str], study: Study) -> pd
 def paired_tests(
     scores: pd.DataFrame, measure: str, reference: str = VIBA, draws: int = 10_000, seed: int = 0
 ) -> pd.DataFrame:
-    """A method against each other, on the same videos: a sign-flip permutation test.
+    """A method against each other one, on the same videos: a sign-flip permutation test.
+
+    Controls are no rivals, and a test of them would only make the correction stricter.
 
     Frames of one video are alike, so a video counts once, with its mean. p-values are two-sided,
     and corrected by Holm's step-down procedure for the number of methods compared.
@@ -162,9 +165,10 @@ def paired_tests(
     Returns
     -------
     method, videos, difference (mean of reference less method, positive where the reference is
-    better, also for measures of which less is better), p, p_holm, better ("reference", "method" or
-    "tied" at a corrected 5 %).
+    better, also for measures of which less is better), p, p_holm, better (the name of the better
+    one, or "not told apart" at a corrected 5 %).
     """
+    scores = scores[~scores.method.isin(CONTROLS)]
     wide = scores.pivot_table(index="video_id", columns="method", values=measure, dropna=False)
     sign = -1.0 if measure in LOWER else 1.0
     rows: list[dict[str, Any]] = []
@@ -178,8 +182,8 @@ def paired_tests(
     table = pd.DataFrame(rows, columns=columns)
     table["p_holm"] = multipletests(table.p, method="holm")[1] if len(table) else []
     sure = table.p_holm < 0.05
-    winner = np.where(table.difference > 0, "reference", "method")
-    return table.assign(better=np.where(sure, winner, "tied"))
+    winner = np.where(table.difference > 0, reference, table.method)
+    return table.assign(better=np.where(sure, winner, SAME))
 
 
 def _flip_test(less: np.ndarray, draws: int, seed: int) -> float:
@@ -198,29 +202,36 @@ def place(scores: pd.DataFrame, measure: str, name: str = VIBA, seed: int = 0) -
 
     Returns
     -------
-    rank (1 is best, by the mean), best (the method with the best mean), tied (methods with a
-    better mean that are not better at a corrected 5 %), behind (those that are), ahead (methods
-    that it is better than at a corrected 5 %), videos, least (the smallest corrected p that so many
-    videos can give: where it is not below 0.05, nothing can be told apart), and verdict: "first",
-    "tied for first" or "behind".
+    rank (1 is best, by the mean), best (the method with the best mean), behind (methods that are
+    better at a corrected 5 %), ahead (those that it is better than), even (those that are not told
+    apart from it), videos, least (the smallest corrected p that so many videos can give: where it
+    is not below 0.05, nothing can be told apart), and verdict: "first" (no mean is better), "tied
+    for first" (none that is better is so by the test), "behind", or "not told apart".
     """
-    scores = scores[~scores.method.isin(CONTROLS)]
-    means = scores.groupby("method")[measure].mean().dropna()
-    order = means.sort_values(ascending=measure in LOWER, kind="stable").index.to_list()
+    means = scores[~scores.method.isin(CONTROLS)].groupby("method")[measure].mean().dropna()
+    signed = means * (-1 if measure in LOWER else 1)
     tests = paired_tests(scores, measure, name, seed=seed).set_index("method")
-    before = order[: order.index(name)] if name in order else order
-    behind = [m for m in before if tests.better[m] == "method"]
+    videos = int(tests.videos.max()) if len(tests) else 0
+    least = min(1.0, len(tests) * 2.0 ** (1 - videos))
+    before = list(signed.index[signed > signed[name]]) if name in signed else []
+    behind = [m for m in before if tests.better[m] == m]
+    best = str(signed.idxmax()) if len(signed) else ""
+    best = name if name in signed and not before else best
     verdict = "behind" if behind else "tied for first" if before else "first"
     return {
         "measure": measure,
         "rank": len(before) + 1,
-        "best": order[0] if order else "",
-        "tied": [m for m in before if m not in behind],
+        "best": name
+        if not before and name in signed
+        else str(signed.idxmax())
+        if len(signed)
+        else "",
         "behind": behind,
-        "ahead": list(tests.index[tests.better == "reference"]),
-        "videos": int(tests.videos.max()) if len(tests) else 0,
-        "least": min(1.0, len(tests) * 2.0 ** (1 - tests.videos.max())) if len(tests) else 1.0,
-        "verdict": verdict,
+        "ahead": list(tests.index[tests.better == name]),
+        "even": list(tests.index[tests.better == SAME]),
+        "videos": videos,
+        "least": least,
+        "verdict": verdict if least < 0.05 else SAME,
     }
 
 
@@ -259,10 +270,10 @@ def told(found: Mapping[str, Any], name: str = VIBA) -> str:
             f"{found['videos']} videos cannot tell methods apart: the smallest corrected p-value "
             f"that they can give is {found['least']:.2g}."
         )
-    behind, ahead = ", ".join(found["behind"]), ", ".join(found["ahead"])
+    lists = {key: ", ".join(found[key]) or "none" for key in ("behind", "ahead", "even")}
     return start + (
-        f"By the corrected test over {found['videos']} videos it is {found['verdict']}"
-        f"{f': {behind} do better' if behind else ''}; it is better than {ahead or 'none'}."
+        f"By the corrected test over {found['videos']} videos it is better than {lists['ahead']}; "
+        f"not told apart from {lists['even']}; worse than {lists['behind']}."
     )
 
 
