@@ -14,16 +14,31 @@
 # %% [markdown]
 # # The idea of an information bottleneck
 #
-# ```{admonition} What you will see
-# - how noise turns a number into a channel with a capacity in bits
-# - what the Kullback-Leibler divergence of two Gaussians counts
-# - a small network whose relevant pixels are known, and a bottleneck that finds them
-# ```
-#
 # A detector takes a picture and says "fake". Which pixels did it need? The answer of Schulz et al.
 # {cite}`schulz2020` is an experiment: let noise into the network, as much as possible, but keep the
 # prediction. What must stay free of noise is what was needed, and how much of it must stay can be
-# counted in **bits**.
+# counted in bits.
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - how noise turns a number into a channel, and how its capacity is counted in bits
+# - what the Kullback-Leibler divergence of two Gaussians counts, by picture and by number
+# - why the bottleneck's count is an upper bound, and by how much
+# - to write the whole method in about forty lines, and to check it where the answer is known
+# - what $\beta$ buys and what it costs
+# ```
+#
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | Normal distribution | the noise is normal, and so is what passes | [NIST handbook](https://www.itl.nist.gov/div898/handbook/eda/section3/eda3661.htm) |
+# | Logarithms | bits are logarithms to base 2 | school |
+# | Gradient descent | the mask is optimised like a network's weights | [PyTorch tutorial](https://docs.pytorch.org/tutorials/beginner/basics/optimization_tutorial.html) |
+# | Python and PyTorch | only to run and change the cells | [PyTorch basics](https://docs.pytorch.org/tutorials/beginner/basics/intro.html) |
+# ```
+#
+# <!-- time -->
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -31,6 +46,7 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
+live = False  # sliders that compute as you move them, in a running notebook; one of True, False
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -43,36 +59,141 @@ HTML(study.banner())
 # %% [markdown]
 # ## A channel with noise
 #
-# Take one unit of a layer with activation $r$, standardised to mean 0 and variance 1 over many
-# pictures. The bottleneck mixes it with noise of the same mean and variance, Eq. (1) of the paper:
+# Take one unit of a layer, with activation $r$. Over many pictures it has a mean and a spread; we
+# measure it in units of these, so that $r = 0$ is its ordinary value and $r = 3$ a rare one. The
+# {term}`Bottleneck` mixes it with noise of the same mean and spread, Eq. (1) of the paper:
 #
-# $$ z = \lambda r + (1 - \lambda)\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1). $$ (eq-channel)
+# $$ z = \lambda r + (1 - \lambda)\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1). $$ (eq-idea-channel)
 #
-# With $\lambda = 0$ only noise comes out, with $\lambda = 1$ everything passes. Between the two, the
-# information that $z$ carries on this $r$ is the divergence of $\mathcal N(\lambda r, (1-\lambda)^2)$
-# from the pure noise $\mathcal N(0, 1)$. Expect it to grow without bound as $\lambda$ comes near 1,
-# and to be larger for an unusual activation ($r = 3$) than for an ordinary one ($r = 0$).
+# With $\lambda = 0$ only noise comes out: $z$ says nothing about $r$. With $\lambda = 1$ everything
+# passes. Between the two, $z$ is a blurred message, and we can ask how many yes-or-no questions
+# about $r$ it answers. One such answer is one **bit**.
+#
+# If $r$ itself is normal, the count is Shannon's capacity of a Gaussian channel
+# {cite}`shannon1948`. The signal has the power $\lambda^2$, the noise $(1-\lambda)^2$, and the
+# {term}`mutual information <Mutual information>` of $R$ and $Z$ is
+#
+# $$ I(R; Z) = \tfrac12 \log_2 \Bigl( 1 + \frac{\lambda^2}{(1-\lambda)^2} \Bigr)
+#    \quad \text{bits}. $$ (eq-idea-shannon)
 
-# %% mystnb={"image": {"alt": "Three rising curves of bits over lambda from 0 to 1; the curve of the unusual activation r = 3 lies highest, all turn steeply upwards near 1."}, "figure": {"caption": "Information that passes one unit, in bits, over the share of signal lambda, for three activations.", "name": "fig-one-unit"}}
+# %%
 import numpy as np
 import pandas as pd
 import torch
 
+
+def shannon(share):
+    """Bits that pass one unit with a normal activation, for a share of signal in [0, 1)."""
+    return 0.5 * np.log2(1 + share**2 / (1 - share) ** 2)
+
+
+pd.Series(
+    {share: shannon(share) for share in (0.0, 0.25, 0.5, 0.75, 0.9, 0.99)}, name="bits"
+).round(2)
+
+# %% [markdown]
+# Half signal, half noise: half a bit. The last percent of noise is the dearest: the count grows
+# without bound as the noise goes. That is what makes the experiment work. A network that *needs* a
+# unit must pay for it, and one that does not can save much by letting a little noise in.
+#
+# ## The divergence of two Gaussians
+#
+# Activations of a real network are not normal, and nobody knows their distribution. So the method
+# counts something that can be computed for each unit of each picture by itself. For a given $r$,
+# what passes is normal with mean $\lambda r$ and variance $(1-\lambda)^2$. Without the signal it
+# would be $\mathcal N(0, 1)$. The
+# {term}`Kullback-Leibler divergence` of the two says how many bits a reader of $z$ gains, on
+# average, who knew only the noise before:
+#
+# $$ D_{\mathrm{KL}} = \int p(z) \log_2 \frac{p(z)}{q(z)}\, dz
+#    = \frac{1}{2 \ln 2} \Bigl( (\lambda r)^2 + (1-\lambda)^2 - 1 - \ln (1-\lambda)^2 \Bigr). $$ (eq-idea-kl)
+#
+# Move the sliders. The dashed line is the noise $q$, the solid one what passes, $p$. The shaded area
+# is the integral: blue where a value of $z$ speaks for the signal, brown where it speaks against it.
+# Expect the solid line to become a needle as $\lambda$ grows, and to move to the right with $r$.
+
+# %%
 from viba_lib import figures
 from viba_lib.bottleneck import gaussian_kl
 from viba_lib.bottleneck.information import LN2
+from viba_lib.play import Play
 
-lam = torch.linspace(0, 0.99, 100)
-curves = pd.DataFrame({"lambda": lam})
-for r in (0.0, 1.0, 3.0):
-    nats = gaussian_kl(torch.full_like(lam, r), lam, torch.tensor(0.0), torch.tensor(1.0))
-    curves[f"r = {r:.0f}"] = nats / LN2
-figures.lines(curves, "lambda", ["r = 0", "r = 1", "r = 3"], "share of signal, lambda", "bits")
+
+def divergence(share, activation):
+    """Bits by the closed form of the library."""
+    r, lam = torch.tensor([float(activation)]), torch.tensor([float(share)])
+    return gaussian_kl(r, lam, torch.tensor(0.0), torch.tensor(1.0)).item() / LN2
+
+
+def draw_channel(share_of_signal, activation):
+    return figures.gaussian_pair(share_of_signal * activation, 1 - share_of_signal)
+
+
+# %% tags=["remove-input"]
+def say_channel(share_of_signal, activation):
+    bits = divergence(share_of_signal, activation)
+    return (
+        f"With {share_of_signal:.0%} signal and activation {activation:g}, what passes has mean "
+        f"{share_of_signal * activation:.2f} and spread {1 - share_of_signal:.2f}: {bits:.2f} bits."
+    )
+
+
+channel = Play(
+    "fig-play-channel",
+    draw_channel,
+    {"share_of_signal": [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9], "activation": [0.0, 1.0, 2.0, 3.0]},
+    say_channel,
+    "Density of what passes one unit, and of pure noise. The shaded area is their divergence in bits.",
+)
+channel.live() if live else channel
 
 # %% [markdown]
-# An unusual activation costs more bits at every $\lambda$: to tell the rest of the network about it
-# is worth more than to repeat what is always the case. That is why a map in bits does not light up
-# on what is merely bright.
+# The same by number. Three ways to one value: the closed form {eq}`eq-idea-kl`; the integral, summed
+# on a fine grid; and the mean of $\log_2 p/q$ over draws of $z$, with its standard error. Expect the
+# three to agree.
+
+# %%
+share, activation = 0.7, 2.0
+mean, std = share * activation, 1 - share
+grid = torch.linspace(-8, 8, 20_001, dtype=torch.float64)
+p, q = (torch.distributions.Normal(m, s) for m, s in ((mean, std), (0.0, 1.0)))
+ratio = (p.log_prob(grid) - q.log_prob(grid)) / LN2
+integral = torch.trapezoid(p.log_prob(grid).exp() * ratio, grid).item()
+drawn = mean + std * torch.randn(100_000, generator=torch.Generator().manual_seed(seed))
+ratios = (p.log_prob(drawn) - q.log_prob(drawn)) / LN2
+rows = {"closed form": divergence(share, activation), "integral": integral,
+        "mean of draws": ratios.mean().item()}  # fmt: skip
+error = ratios.std().item() / len(ratios) ** 0.5
+pd.DataFrame({"bits": rows, "standard error": {"mean of draws": error}}).round(4)
+
+# %% [markdown]
+# ## A bound, not the truth
+#
+# What the bottleneck counts is not {eq}`eq-idea-shannon` but the mean of {eq}`eq-idea-kl` over
+# activations. It compares what passes with *pure noise*, although the true spread of $z$ is smaller
+# than that of the noise. So it counts too much, never too little: it is an upper bound, and a place
+# that it calls irrelevant is. Expect the dashed line above the solid one everywhere.
+
+# %% mystnb={"image": {"alt": "Two curves of bits over the share of signal. Both rise from zero and turn upwards near one; the bound lies above the mutual information, by most in the middle."}, "figure": {"caption": "What the bottleneck counts for one unit, and the mutual information of a normal activation, in bits, over the share of signal.", "name": "fig-one-unit"}}
+shares = np.linspace(0, 0.95, 20)
+activations = torch.randn(20_000, generator=torch.Generator().manual_seed(seed))
+
+
+def counted(share):
+    """Mean of the divergence over normal activations, in bits."""
+    lam = torch.full_like(activations, float(share))
+    return gaussian_kl(activations, lam, torch.tensor(0.0), torch.tensor(1.0)).mean().item() / LN2
+
+
+curves = pd.DataFrame({"share": shares, "mutual information": shannon(shares),
+                       "what is counted": [counted(s) for s in shares]})  # fmt: skip
+figures.lines(curves, "share", ["mutual information", "what is counted"], "share of signal", "bits")
+
+# %% [markdown]
+# Two more things follow from {eq}`eq-idea-kl`. A rare activation costs more bits at every $\lambda$
+# than an ordinary one: a map in bits does not light up on what is merely bright, but on what is
+# unusual for the layer *and* needed. And the bits of units add up, so that a map can be read as a
+# budget: so many bits here, so many there, so many in all.
 #
 # ## A network whose answer is known
 #
@@ -94,11 +215,72 @@ HTML(
 )
 
 # %% [markdown]
-# ## The bottleneck finds the bar
+# ## The method in forty lines
 #
-# We measure mean and spread of the first layer over the training pictures, and let the bottleneck
-# optimise $\lambda$ for each unit of that layer, Eq. (2): keep the prediction (cross-entropy), pay
-# $\beta$ for each bit. Expect the map to be dark everywhere but on the bar.
+# We cut the network behind its first layer: `front` computes activations, `back` the answer. Mean and
+# spread of each unit come from the training pictures.
+
+# %%
+front, back = toy[:2], toy[2:]
+with torch.no_grad():
+    activations = front(pictures[:500])
+unit_mean, unit_std = activations.mean(0), activations.std(0).clamp_min(0.01)
+
+# %% [markdown]
+# Two formulas: the channel {eq}`eq-idea-channel` and its price {eq}`eq-idea-kl`, here in nats (a nat is
+# $1/\ln 2$ bits), as losses are.
+
+
+# %%
+def passed(r, lam, noise):
+    """What leaves the bottleneck; r and noise are in units of the layer's mean and spread."""
+    return lam * r + (1 - lam) * noise
+
+
+def information(r, lam):
+    """Nats that pass each unit."""
+    rest = (1 - lam).clamp_min(1e-6)
+    return 0.5 * ((lam * r) ** 2 + rest**2 - 1 - torch.log(rest**2))
+
+
+# %% [markdown]
+# And one loop, Eq. (2) of the paper: change $\lambda$ so that the prediction stays (cross-entropy) and
+# little passes (information),
+#
+# $$ \min_\lambda \; \mathcal L_{\mathrm{CE}}(\lambda) + \beta\, \overline{D_{\mathrm{KL}}}(\lambda), $$ (eq-idea-objective)
+#
+# where the bar is a mean over units. $\lambda$ must stay between 0 and 1, so it is the sigmoid of a free
+# number $\alpha$. It starts near 1, where everything passes.
+
+
+# %%
+def explain(pictures, target, beta, steps=20, samples=10):
+    """Bits (T, h, w) at each place of the layer which the answer `target` needs."""
+    with torch.no_grad():
+        r = (front(pictures) - unit_mean) / unit_std
+    alpha = torch.full_like(r, 5.0, requires_grad=True)
+    optimizer = torch.optim.Adam([alpha], lr=1.0)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        lam = torch.sigmoid(alpha)
+        loss = beta * information(r, lam).mean()
+        for _ in range(samples):
+            noise = torch.randn(r.shape, generator=generator)
+            answer = back(passed(r, lam, noise) * unit_std + unit_mean)
+            loss = loss + torch.nn.functional.cross_entropy(answer, target) / samples
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return information(r, torch.sigmoid(alpha.detach())).sum(1) / LN2
+
+
+shown = torch.nonzero(labels[500:] == 1)[:4, 0] + 500
+bits = explain(pictures[shown], labels[shown], beta=10.0)
+
+# %% [markdown]
+# That is the whole method. The library's {term}`Per-sample bottleneck` does the same, faster and for any
+# network; it also smooths $\lambda$ a little in space. Its map is brought to the size of the picture so
+# that each frame's total of bits is kept. Expect it to be dark everywhere but on the bar.
 
 # %%
 import warnings
@@ -107,34 +289,232 @@ from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 
 warnings.simplefilter("ignore")  # 500 pictures are enough for a toy
 statistics = LayerStatistics.estimate(toy, "1", [pictures[:500]])
-bottleneck = PerSampleBottleneck(toy, "1", statistics, beta=10.0, steps=20, seed=seed)
-shown = torch.nonzero(labels[500:] == 1)[:4, 0] + 500
-attribution = bottleneck.attribute(pictures[shown])
+
+
+def library_map(beta, sigma=1.0):
+    """What the library returns for the pictures that are shown."""
+    bottleneck = PerSampleBottleneck(
+        toy, "1", statistics, beta=beta, steps=20, sigma=sigma, seed=seed
+    )
+    return bottleneck.attribute(pictures[shown])
+
+
+attribution = library_map(beta=10.0)
 
 # %% mystnb={"image": {"alt": "Four noisy pictures with a bright bar above, and below the same pictures with a heat map that is bright on the bar and dark elsewhere; the bar is outlined."}, "figure": {"caption": "Pictures with a bar (above) and what the bottleneck kept (below), in bits per pixel. The bar, outlined in cyan, is the only relevant region by construction.", "name": "fig-toy-maps"}}
 images = np.stack([figures.grey_picture(p[0].numpy()) for p in pictures[shown]])
 maps = attribution.bits_per_pixel.numpy()
 figures.relevance_grid(images, maps, truth[shown].numpy(), [f"{m.sum():.0f} bits" for m in maps])
 
-# %%
+# %% tags=["remove-input"]
 from viba_lib.evaluation.faithfulness import mass_ratio
 
-ratios = [mass_ratio(m, t) for m, t in zip(maps, truth[shown].numpy(), strict=True)]
-
-# %% tags=["remove-input"]
+concentration = [mass_ratio(m, t) for m, t in zip(maps, truth[shown].numpy(), strict=True)]
+unsmoothed = library_map(beta=10.0, sigma=0.0).capacity.sum(1)
+same = np.corrcoef(bits.flatten(), unsmoothed.flatten())[0, 1]
 HTML(
-    f"<p>The share of the bits that lies on the bar is {np.mean(ratios):.1f} times the bar's share "
-    "of the picture; a map without knowledge would reach 1.0.</p>"
+    f"<p>The share of the bits that lies on the bar is {np.mean(concentration):.1f} times the bar's "
+    "share of the picture; a map without knowledge would reach 1.0. The forty lines above and the "
+    f"library, with its smoothing switched off, agree with a correlation of {same:.3f}.</p>"
 )
 
 # %% [markdown]
-# The map is measured in bits of the layer, spread over pixels: it adds up. The next chapters do
-# the same with networks whose answer is *not* known, and with planted artefacts, whose place is.
+# ## What beta buys
+#
+# $\beta$ is the price of a bit. Cheap bits, and all that might help is kept; dear ones, and the map
+# shrinks to what is needed most, until the prediction itself is given up. Move the slider and watch
+# both: the map, and the probability of the right answer that is left. The colour scale is the same
+# for all values.
+
+# %% tags=["remove-input"]
+betas = [0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 30.0, 50.0, 100.0]
+found = {beta: library_map(beta) for beta in betas}
+top = figures.top_of(found[10.0].bits_per_pixel.numpy())
+
+
+def draw_beta(beta):
+    result = found.get(beta) or library_map(beta)
+    maps = result.bits_per_pixel.numpy()
+    names = [f"{m.sum():.0f} bits" for m in maps]
+    return figures.relevance_grid(images, maps, truth[shown].numpy(), names, top)
+
+
+def say_beta(beta):
+    result = found[beta]
+    total = result.bits_per_pixel.sum((1, 2)).mean().item()
+    left = result.logits.softmax(1)[:, 1].mean().item()
+    return (
+        f"With beta {beta:g}, {total:.0f} bits pass for a picture, and the network still sees the bar "
+        f"with probability {left:.2f}."
+    )
+
+
+price = Play(
+    "fig-play-beta",
+    draw_beta,
+    {"beta": betas},
+    say_beta,
+    "Maps of the four pictures for different prices of a bit; one colour scale, bars outlined in cyan.",
+    {"beta": betas.index(10.0)},
+)
+price.live() if live else price
+
+# %% [markdown]
+# There is no right $\beta$: it is the resolution at which you look. Maps are compared at one $\beta$,
+# and a good habit is to look at two.
+#
+# ## Exercises
+#
+# ```{exercise} One bit
+# :label: ex-one-bit
+# At which share of signal does a unit with a normal activation carry exactly one bit, by
+# {eq}`eq-idea-shannon`? Guess first. Then find it, by algebra or with `scipy.optimize.brentq`, and call
+# it `one_bit`.
+# ```
+#
+# ```{solution-start} ex-one-bit
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+one_bit = 3**0.5 / (1 + 3**0.5)
+one_bit
+
+# %% tags=["check", "remove-cell"]
+assert abs(shannon(one_bit) - 1) < 1e-9
+
+# %% [markdown]
+# One bit means that signal and noise together have four times the power of the noise, so the signal
+# has three times: $\lambda / (1-\lambda) = \sqrt 3$. Nearly two thirds of what comes out must be signal
+# for a single yes or no.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} How loose is the bound?
+# :label: ex-bound
+# The bound exceeds the mutual information by the divergence of the true $z$, which is normal with
+# variance $v = \lambda^2 + (1-\lambda)^2$, from $\mathcal N(0, 1)$. Write `excess(share)` that returns
+# it in bits, and compare it with the difference of the two curves of {numref}`fig-one-unit`.
+# ```
+#
+# ```{solution-start} ex-bound
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def excess(share):
+    """Bits by which the bound is too large, for normal activations."""
+    v = share**2 + (1 - share) ** 2
+    return 0.5 * (v - 1 - np.log(v)) / LN2
+
+
+pd.DataFrame(
+    {"formula": [excess(s) for s in (0.25, 0.5, 0.75)],
+     "curves": [counted_normal - shannon(s) for s, counted_normal in
+                ((s, divergence(s, 0.0) + s**2 / (2 * LN2)) for s in (0.25, 0.5, 0.75))]},
+    index=[0.25, 0.5, 0.75],
+).round(4)  # fmt: skip
+
+# %% tags=["check", "remove-cell"]
+for s in (0.1, 0.5, 0.9):
+    assert abs(excess(s) - (divergence(s, 0.0) + s**2 / (2 * LN2) - shannon(s))) < 1e-4
+
+# %% [markdown]
+# It is largest in the middle, where it is a good part of what is counted, and vanishes at both ends,
+# where $z$ has the spread of the noise again. Near $\lambda = 1$, where the bits are, the bound is tight.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} Asked for the other answer
+# :label: ex-other-answer
+# The bottleneck can be asked for any class. Predict where the bits lie if the pictures with a bar are
+# explained for the answer "no bar", then compute the map with `explain` and call it `against`.
+# ```
+#
+# ```{solution-start} ex-other-answer
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+against = explain(pictures[shown], torch.zeros(len(shown), dtype=torch.long), beta=10.0)
+pd.DataFrame({"bits for a bar": bits.sum((1, 2)), "bits for none": against.sum((1, 2))}).round(0)
+
+# %% tags=["check", "remove-cell"]
+assert against.shape == bits.shape and bool((against >= 0).all())
+
+# %% [markdown]
+# For "no bar" the best thing to do with the bar is to drown it. What is left are few bits, wherever:
+# noise alone already says "no bar". A dark map is no fault; it says that little was needed.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"A bright pixel is an important one."** The map counts information that the *answer needs*, not
+#   brightness. A bright lamp behind the face costs no bits if the answer does not depend on it.
+# - **"Bits measure how fake a video is."** They measure how much of the layer the answer needs. A
+#   clear case may need few bits and a hard one many.
+# - **"The map shows the true mutual information."** It is an upper bound, computed with a normal
+#   distribution in place of the true one.
+# - **"There is one right beta."** It is a price. Maps of different prices answer different questions.
+#
+# ## Quiz
+#
+# **1. With a share of signal of 0, how many bits pass?**
+#
+# - a) none
+# - b) one
+# - c) it depends on the activation
+#
+# ```{dropdown} Answer to question 1
+# **a.** What passes is the noise itself, so $p = q$ and the divergence is 0, whatever $r$ is. It is not c:
+# the activation enters as $\lambda r$, and that is 0.
+# ```
+#
+# **2. Two units have the same share of signal. One has its usual activation, the other a rare one.
+# Which costs more bits?**
+#
+# - a) the usual one
+# - b) the rare one
+# - c) both the same
+#
+# ```{dropdown} Answer to question 2
+# **b.** The term $(\lambda r)^2$ in {eq}`eq-idea-kl` grows with the distance from the mean. It is not c:
+# only the part of the spread, $(1-\lambda)^2$, is the same for both.
+# ```
+#
+# **3. You raise beta and the map loses half of its bits, while the prediction stays. What follows?**
+#
+# - a) the first map was wrong
+# - b) half of the bits were not needed at this price
+# - c) the network got worse
+#
+# ```{dropdown} Answer to question 3
+# **b.** They were kept because they were cheap. The network has not changed, so it is not c; and it is not a:
+# both maps are right answers, to two prices.
+# ```
 #
 # ## Summary
-# - Noise makes a channel of a layer; the KL divergence counts what passes.
-# - The bottleneck minimises cross-entropy plus $\beta$ times information.
-# - Where the answer is known, the map finds it.
+# - Noise makes a channel of each unit; its capacity is counted in bits.
+# - The divergence from pure noise can be computed for each unit by itself, and bounds the truth from above.
+# - The bottleneck minimises cross-entropy plus $\beta$ times information: one loop, two formulas.
+# - Where the answer is known, the map finds it; $\beta$ sets how much is kept.
+#
+# ## What next
+# - To see the method on a detector of faces: {doc}`/notebooks/04_viba_step_by_step`.
+# - Where in a network to inject: {doc}`/notebooks/05_injection_layer`.
+# - If you teach: lesson plans and slides are in {doc}`/book/teaching`.
+#
+# ## References
+# - {cite:t}`schulz2020`: the bottleneck for pictures, its bound and the per-sample optimisation.
+# - {cite:t}`tishby2000`: the information bottleneck as a principle: keep what predicts, forget the rest.
+# - {cite:t}`shannon1948`: bits, channels and the capacity of a channel with normal noise.
+# - {cite:t}`solopova2024`: the same for videos; Eq. (1) and (2) of its Section 3.3 are {eq}`eq-idea-channel`
+#   and {eq}`eq-idea-objective`.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

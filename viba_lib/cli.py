@@ -122,23 +122,27 @@ def book(
     device: DeviceOption = "cpu",
 ) -> None:
     """Build the book: every stage, every chapter, HTML under _build/html."""
-    from viba_lib.book import build
+    from viba_lib.book.make import build
 
     build(profile, seed, device)
 
 
-@app.command()
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="A parameter is given as `-p NAME VALUE` or `-p NAME=VALUE`, as often as needed.",
+)
 def chapter(
+    context: typer.Context,
     number: Annotated[str, typer.Argument(help="Number or name, such as 05.")],
     parameter: Annotated[
-        list[str] | None, typer.Option("-p", help="name=value; may be given several times.")
+        list[str] | None, typer.Option("-p", metavar="NAME VALUE", help="A parameter's value.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Executed notebook.")] = Path("viba-out/chapter.ipynb"),
 ) -> None:
-    """Execute one chapter with other parameters."""
-    from viba_lib.book import run_chapter
+    """Execute one chapter with other parameters, such as `viba chapter 05 -p layer block12`."""
+    from viba_lib.book.execute import run_chapter
 
-    run_chapter(number, parameter or [], out)
+    run_chapter(number, parameter or [], out, context.args)
     print(f"written to {out}")
 
 

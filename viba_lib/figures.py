@@ -115,6 +115,7 @@ def relevance_grid(
     relevance: np.ndarray,
     masks: np.ndarray | None = None,
     labels: Sequence[str] = (),
+    top: float | None = None,
 ) -> Figure:
     """Inputs above, maps over them below, one colour scale; planted masks outlined in cyan.
 
@@ -123,8 +124,9 @@ def relevance_grid(
     images : (T, S, S, 3) uint8
     relevance : (T, S, S) bits per pixel
     masks : (T, S, S) in [0, 1]
+    top : upper end of the colour scale; None = `top_of` the maps
     """
-    count, top = len(images), top_of(relevance)
+    count, top = len(images), top_of(relevance) if top is None else top
     figure, axes = _figure(max(4.0, 2.5 * count), 5.2, 2, count)
     labels = list(labels) or [""] * count
     for i in range(count):
@@ -695,4 +697,28 @@ def worth_and_cost(
         axis.xaxis.set_minor_formatter("")
         axis.margins(x=0.2, y=0.1)
         sns.despine(ax=axis)
+    return figure
+
+
+def gaussian_pair(mean: float, std: float, limit: float = 4.5) -> Figure:
+    """Density of what passes, N(mean, std^2), over that of pure noise, N(0, 1).
+
+    The shaded area is the divergence: the density of what passes times the logarithm (to base 2)
+    of the ratio of both. Blue counts for it, orange against.
+    """
+    at = np.linspace(-limit, limit, 721)
+    passed = np.exp(-0.5 * ((at - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi))
+    noise = np.exp(-0.5 * at**2) / np.sqrt(2 * np.pi)
+    ratio = -0.5 * ((at - mean) / std) ** 2 - np.log(std) + 0.5 * at**2
+    part = passed * ratio / np.log(2)
+    figure, axes = _figure(6.4, 3.6)
+    axis = axes[0, 0]
+    axis.plot(at, noise, color=INK, linestyle="--", label="pure noise")
+    axis.plot(at, passed, color=FIRST, label="what passes")
+    axis.fill_between(at, part, where=part > 0, color=OTHERS[3], alpha=0.5, lw=0, label="for")
+    axis.fill_between(at, part, where=part < 0, color=OTHERS[2], alpha=0.5, lw=0, label="against")
+    axis.set(xlabel="value of z", ylabel="density, and bits", xlim=(-limit, limit))
+    axis.set_ylim(-0.6, max(1.6, 1.1 * float(max(passed.max(), part.max()))))
+    axis.legend(loc="upper left", fontsize=10)
+    sns.despine(ax=axis)
     return figure

@@ -1,0 +1,40 @@
+"""`python -m viba_lib.book build|check|notebooks|pdf`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from viba_lib.book import places
+from viba_lib.book.checks import check
+from viba_lib.book.make import build
+from viba_lib.book.pairs import check_pairs, write_pairs
+from viba_lib.errors import VibaError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build or check the book, or write the notebooks; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Build and check the book.")
+    parser.add_argument("command", choices=("build", "check", "notebooks"))
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "build":
+            build(given.profile, given.seed, given.device)
+        elif given.command == "check":
+            check_pairs()
+            check(places.ROOT / "_build" / "html", given.profile)
+        else:
+            write_pairs()
+    except VibaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; finished stages and chapters are kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""What must hold for every built page."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from bs4 import BeautifulSoup, Tag
+
+from viba_lib.book import places
+from viba_lib.book.browser import find_browser, page_reports
+from viba_lib.book.pairs import chapters
+from viba_lib.book.places import BookError, say
+from viba_lib.profiles import load_profile
+
+CHAPTER = re.compile(r"notebooks/\d\d_\w+\.html")
+HEAVIEST = 5_000_000  # bytes of a page, without its videos
+
+
+def check_pictures(article: Tag) -> Iterator[str]:
+    """Pictures without alternative text (Sphinx puts the file's name there), or caption."""
+    for image in article.select("img"):
+        alt = str(image.get("alt") or "").strip()
+        if not alt or re.search(r"_images/|\.(png|svg|jpe?g|gif)$", alt):
+            yield f"picture without alt text: {str(image.get('src'))[:60]}"
+    for figure in article.select("figure"):
+        if figure.find("figcaption") is None:
+            yield "figure without caption"
+
+
+def check_videos(article: Tag) -> Iterator[str]:
+    """Videos that a reader cannot control or a screen reader cannot name."""
+    for video in article.select("video"):
+        if not video.has_attr("controls"):
+            yield "video without controls"
+        if video.has_attr("autoplay"):
+            yield "video that starts by itself"
+        if not video.get("aria-label"):
+            yield "video without a description"
+
+
+def check_outputs(article: Tag) -> Iterator[str]:
+    """Errors and warnings that a cell left on the page."""
+    if "Traceback (most recent call last)" in article.get_text():
+        yield "a traceback"
+    for output in article.select(".output.stderr"):
+        yield f"output on stderr: {output.get_text(strip=True)[:80]}"
+
+
+def check_chapter(article: Tag, banner: bool) -> Iterator[str]:
+    """What each chapter must have: a figure, provenance and, but for `paper`, a banner."""
+    if article.select_one("img, video") is None:
+        yield "no figure"
+    provenance = article.select_one(".viba-provenance")
+    if provenance is None or not provenance.get_text(strip=True):
+        yield "no provenance"
+    if banner and article.select_one(".viba-banner") is None:
+        yield "no banner, although its numbers are not the paper's"
+
+
+def _places(page: BeautifulSoup) -> set[str]:
+    return {str(tag[key]) for key in ("id", "name") for tag in page.select(f"[{key}]")}
+
+
+def check_links(path: Path, page: BeautifulSoup, known: Mapping[Path, set[str]]) -> Iterator[str]:
+    """Links inside the book that lead nowhere; `known` are the ids of each page."""
+    targets = {str(tag[key]) for key in ("href", "src") for tag in page.select(f"[{key}]")}
+    for target in sorted(targets):
+        parts = urlsplit(target)
+        if parts.scheme or parts.netloc or target in ("", "#"):
+            continue
+        place = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
+        there = known.get(place)
+        if not place.is_file():
+            yield f"dead link {target}"
+        elif parts.fragment and there is not None and unquote(parts.fragment) not in there:
+            yield f"dead link {target}: the page has no such place"
+
+
+def check_paths(html: Path, prefixes: Sequence[str] | None = None) -> Iterator[str]:
+    """Built files that name the machine they were built on."""
+    home = Path.home()
+    own = [f"{places.ROOT}/", f"{sys.prefix}/", *([f"{home}/"] if len(home.parts) > 1 else [])]
+    for path in sorted(html.rglob("*")):
+        if path.suffix in (".html", ".ipynb", ".md", ".txt", ".json", ".js"):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            for prefix in own if prefixes is None else prefixes:
+                if prefix in text:
+                    yield f"{path.relative_to(html)}: a path of the building machine: {prefix}"
+
+
+def page_problems(html: Path, banner: bool = True) -> list[str]:
+    """Everything that is wrong with built pages; each line begins with the page."""
+    paths = articles(html)
+    pages = {p: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in paths}
+    known = {path.resolve(): _places(page) for path, page in pages.items()}
+    found: list[str] = []
+    for path, page in pages.items():
+        name = path.relative_to(html).as_posix()
+        article = page.select_one("article") or page
+        checks: list[Callable[[Tag], Iterator[str]]] = [check_pictures, check_videos, check_outputs]
+        said = [line for check_one in checks for line in check_one(article)]
+        if CHAPTER.fullmatch(name):
+            said += check_chapter(article, banner)
+        said += check_links(path, page, known)
+        said += [*check_launch(page), *check_weight(path, page)]
+        found += [f"{name}: {line}" for line in said]
+    return found + list(check_paths(html))
+
+
+def check_weight(path: Path, page: BeautifulSoup) -> Iterator[str]:
+    """Pages that weigh more than 5 MB with their pictures and without their videos."""
+    weight = len(str(page).encode()) - sum(len(str(film)) for film in page.select("video"))
+    for image in page.select("img[src]"):
+        place = path.parent / unquote(str(image["src"]))
+        if not str(image["src"]).startswith("data:") and place.is_file():
+            weight += place.stat().st_size
+    if weight > HEAVIEST:
+        yield f"weighs {weight / 1e6:.1f} MB, more than {HEAVIEST / 1e6:.0f}"
+
+
+def check_launch(page: BeautifulSoup) -> Iterator[str]:
+    """Launch buttons that open a notebook which the repository does not have."""
+    for button in page.select(".dropdown-launch-buttons a[href]"):
+        found = re.search(r"(notebooks/[\w.]+\.ipynb)", unquote(str(button["href"])))
+        if found and not (places.ROOT / found[1]).is_file():
+            yield f"a launch button opens {found[1]}, which does not exist"
+
+
+def articles(html: Path) -> list[Path]:
+    """Built pages that are pages of the book."""
+    skipped = ("genindex.html", "search.html", "py-modindex.html")
+    paths = [p for p in sorted(html.rglob("*.html")) if p.name not in skipped]
+    return [p for p in paths if "_static" not in p.relative_to(html).parts]
+
+
+def check(html: Path, profile: str = "quick") -> None:
+    """Check every built page; raises BookError with all that was found."""
+    if not (html / "index.html").is_file():
+        raise BookError(f"no built book in {html}; build it with `make book`")
+    built = {p.stem for p in (html / "notebooks").glob("*.html")}
+    found = [f"{s.stem} was not built" for s in chapters() if s.stem not in built]
+    found += page_problems(html, banner=load_profile(profile).name != "paper")
+    browser = find_browser()
+    if browser is None:
+        say(
+            "SKIPPED: no Chromium here, so no page was looked at in a browser (axe, console, phone)"
+        )
+    else:
+        found += page_reports(html, articles(html), browser)
+    if found:
+        raise BookError("the built pages have problems:\n" + "\n".join(found[:60]))
+    say(f"checked {len(built)} chapters and the pages around them: all is in order")

@@ -1,0 +1,48 @@
+"""The book from one command: compute, execute, render and check."""
+
+from pathlib import Path
+
+from viba_lib.book import places
+from viba_lib.book.browser import find_browser, write_pdf
+from viba_lib.book.checks import check
+from viba_lib.book.execute import execute_all
+from viba_lib.book.pairs import check_pairs
+from viba_lib.book.places import say
+from viba_lib.book.stage import STATIC, render, stage
+from viba_lib.files import write_text
+from viba_lib.study import Study
+from viba_lib.viewer import write_viewer
+
+
+def build(profile: str = "quick", seed: int = 0, device: str = "cpu") -> Path:
+    """Compute, execute, render and check; what did not change is not done again."""
+    say(f"profile {profile}, seed {seed}, device {device}")
+    root = places.ROOT
+    check_pairs()
+    study = Study(profile, root / "data", root / "results", device, seed, say)
+    study.run_all()
+    executed = execute_all(profile, seed, device)
+    say("building HTML")
+    browser = find_browser()
+    folder = stage(executed, made=pages_of(study), pdf=browser is not None)
+    html = render(folder)
+    if browser is None:
+        say("SKIPPED: no Chromium here, so the book as PDF was not made")
+    else:
+        write_pdf(render(folder, builder="singlehtml"), html / "viba.pdf", browser)
+    check(html, profile)
+    say(f"done: open {html.relative_to(root)}/index.html")
+    return html
+
+
+def pages_of(study: Study) -> dict[str, Path | str]:
+    """What a run puts in the book beside its chapters, by its place: data card and viewer."""
+    card = study.data_card()
+    write_text(study.root / "data_card.md", card)
+    folder = write_viewer(study, study.root / "viewer")
+    files = {f"{STATIC}/viewer/{p.relative_to(folder).as_posix()}": p for p in _files(folder)}
+    return {"book/data_card.md": card, **files}
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]

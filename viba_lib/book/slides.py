@@ -1,0 +1,215 @@
+"""Slides from the executed chapters: one for each section, figure, exercise and question.
+
+They are plain HTML on reveal.js, which is staged from a package, so that they work from a folder.
+"""
+
+import base64
+import html
+import importlib.util
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from mdit_py_plugins.amsmath import amsmath_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from pybtex.database import parse_file
+
+from viba_lib.book import places
+from viba_lib.book.places import BookError
+from viba_lib.book.teaching import tagged
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}: slides</title>
+<link rel="stylesheet" href="../../revealjs/reset.css">
+<link rel="stylesheet" href="../../revealjs/reveal.css">
+<link rel="stylesheet" href="../../revealjs/white-contrast.css">
+<link rel="stylesheet" href="../../slides.css">
+</head>
+<body>
+<div class="reveal"><main class="slides">
+{% for slide in slides %}<section><h2>{{ slide.title }}</h2>
+{{ slide.body }}</section>
+{% endfor %}</main></div>
+<script src="../../mathjax/tex-chtml.js"></script>
+<script src="../../revealjs/reveal.js"></script>
+<script>
+Reveal.initialize({hash: true, controls: true, progress: true, slideNumber: "c/t", center: false,
+  transition: "none", width: 1200, height: 760});
+</script>
+</body>
+</html>
+"""
+
+
+@dataclass
+class Slide:
+    """One slide: its title as text, its body as HTML."""
+
+    title: str
+    parts: list[str] = field(default_factory=list)
+
+    @property
+    def body(self) -> str:
+        """Its HTML."""
+        return "\n".join(self.parts)
+
+
+def revealjs() -> dict[str, Path]:
+    """Files of reveal.js by their name."""
+    spec = importlib.util.find_spec("sphinx_revealjs")
+    if spec is None or spec.origin is None:
+        raise BookError("sphinx-revealjs is not installed; run `make env`")
+    dist = Path(spec.origin).parent / "_static" / "revealjs" / "dist"
+    names = ("reset.css", "reveal.css", "reveal.js", "theme/white-contrast.css")
+    return {Path(name).name: dist / name for name in names}
+
+
+def slides_page(notebook: Any) -> str:
+    """The slides of an executed chapter, as an HTML page."""
+    made = _slides(notebook)
+    environment = Environment(autoescape=True)
+    shown = [{"title": s.title, "body": Markup(s.body)} for s in made if s.parts]
+    return environment.from_string(_PAGE).render(title=made[0].title, slides=shown)
+
+
+def _slides(notebook: Any) -> list[Slide]:
+    slides: list[Slide] = []
+    inside = False
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            text, inside = _without_solutions(cell.source, inside)
+            for block in re.split(r"(?m)^(?=##? )", text):
+                _add_text(slides, block)
+        elif not inside and slides and not tagged(cell, "solution"):
+            _add_outputs(slides, cell)
+    return slides
+
+
+def _without_solutions(text: str, inside: bool) -> tuple[str, bool]:
+    pieces = re.split(r"(```\{solution-(?:start|end)\}[^`]*```)", text)
+    kept = []
+    for piece in pieces:
+        if piece.startswith("```{solution-start}"):
+            inside = True
+        elif piece.startswith("```{solution-end}"):
+            inside = False
+        elif not inside:
+            kept.append(piece)
+    return "".join(kept), inside
+
+
+def _add_text(slides: list[Slide], block: str) -> None:
+    heading = re.match(r"##? (.+)\n?", block)
+    if heading:
+        slides.append(Slide(_plain(heading[1])))
+        block = block[heading.end() :]
+    if not slides or not block.strip() or slides[-1].title in ("References", "What next"):
+        return
+    if slides[-1].title == "Quiz":
+        _add_questions(slides, block)
+        return
+    for name, body in re.findall(r"```\{exercise\} (.+)\n(?::.*\n)*([\s\S]*?)```", block):
+        slides.append(Slide(f"Exercise: {_plain(name)}", [_rendered(body)]))
+    learn = re.search(r"```\{admonition\} What you will learn\n(?::.*\n)*([\s\S]*?)```", block)
+    rest = re.sub(r"(?m)^```\{[\s\S]*?^```$", _math_only, block)
+    told = _first(rest)
+    if told:
+        slides[-1].parts.append(_rendered(told))
+    if learn:
+        slides[-1].parts.append(_rendered(learn[1]))
+
+
+def _math_only(found: re.Match[str]) -> str:
+    math = re.match(r"```\{math\}\n(?::.*\n)*([\s\S]*?)```", found[0])
+    return f"$$\n{math[1].strip()}\n$$" if math else ""
+
+
+def _first(text: str) -> str:
+    """The first paragraph, formulas and lists: a slide is no page."""
+    kept, words = [], 0
+    for part in re.split(r"\n\s*\n", text.strip()):
+        part = part.strip()
+        if not part or part.startswith(("<!--", "(", "|", "```", "### ", ":::")):
+            continue
+        special = part.startswith(("$$", "- ", "* ", "1. "))
+        if special or words == 0:
+            kept.append(part)
+            words += 0 if special else len(part.split())
+    return "\n\n".join(kept)
+
+
+def _add_questions(slides: list[Slide], block: str) -> None:
+    found = re.findall(
+        r"\*\*(\d+\. [\s\S]+?)\*\*\n([\s\S]*?)```\{dropdown\} Answer[^\n]*\n([\s\S]*?)```", block
+    )
+    for question, options, answer in found:
+        told = f'<div class="fragment">{_rendered(answer)}</div>'
+        slides.append(Slide(f"Quiz {_plain(question)}", [_rendered(options), told]))
+
+
+def _add_outputs(slides: list[Slide], cell: Any) -> None:
+    meta = cell.metadata.get("mystnb", {})
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        kind = next((k for k in ("image/svg+xml", "image/png", "image/jpeg") if k in data), None)
+        if kind and "figure" in meta:
+            slides.append(Slide(slides[-1].title, [_figure(data[kind], kind, meta)]))
+        elif data.get("text/html", "").startswith("<p>") and len(data["text/html"]) < 600:
+            slides[-1].parts.append(data["text/html"])
+
+
+def _figure(data: str, kind: str, meta: Any) -> str:
+    if kind == "image/svg+xml":
+        data = base64.b64encode(data.encode()).decode()
+    alt = html.escape(meta.get("image", {}).get("alt", ""), quote=True)
+    caption = _rendered(meta["figure"].get("caption", ""))
+    source = f"data:{kind};base64,{data.strip()}"
+    return f'<figure><img src="{source}" alt="{alt}"><figcaption>{caption}</figcaption></figure>'
+
+
+@cache
+def _names() -> dict[str, str]:
+    """How each entry of the bibliography is named in a text."""
+    found = parse_file(str(places.ROOT / "book" / "references.bib"))
+    names = {}
+    for key, entry in found.entries.items():
+        people = [" ".join(p.last_names).strip("{}") for p in entry.persons.get("author", [])]
+        who = people[0] if people else key
+        who += " et al." if len(people) > 2 else f" and {people[1]}" if len(people) == 2 else ""
+        names[key] = f"{who} ({entry.fields.get('year', 'n.d.')})"
+    return names
+
+
+def _plain(text: str) -> str:
+    """Markdown without MyST's roles."""
+    text = re.sub(
+        r"\{cite(?::\w+)?\}`([^`]+)`",
+        lambda m: "; ".join(_names().get(k.strip(), k.strip()) for k in m[1].split(",")),
+        text,
+    )
+    text = re.sub(r"\{math\}`([^`]+)`", r"$\1$", text)
+    text = re.sub(r"\{eq\}`[^`]+`", "the equation", text)
+    text = re.sub(r"\{numref\}`[^`]+`", "the figure", text)
+    text = re.sub(r"\{[\w:-]+\}`([^`<]+?)\s*<[^`]*>`", r"\1", text)
+    text = re.sub(r"\{[\w:-]+\}`([^`]+)`", r"\1", text)
+    return re.sub(r"\s\(eq-[\w-]+\)", "", text)
+
+
+def _rendered(text: str) -> str:
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.use(dollarmath_plugin, double_inline=True).use(amsmath_plugin)
+    reader.add_render_rule("math_inline", lambda s, t, i, o, e: rf"\({html.escape(t[i].content)}\)")
+    for rule in ("math_block", "math_inline_double", "amsmath", "math_block_label"):
+        reader.add_render_rule(
+            rule, lambda s, t, i, o, e: rf"<div>\[{html.escape(t[i].content)}\]</div>"
+        )
+    return str(reader.render(_plain(text)))

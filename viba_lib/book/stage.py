@@ -1,0 +1,229 @@
+"""The staged book: sources, executed chapters, and all that is made beside them."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+from nbformat import v4
+
+from viba_lib.book import places
+from viba_lib.book.execute import kernel_environment
+from viba_lib.book.pairs import find_chapter
+from viba_lib.book.parameters import parameters_page
+from viba_lib.book.places import BookError, write_changed
+from viba_lib.book.slides import revealjs, slides_page
+from viba_lib.book.teaching import student_notebook
+
+STATIC = "book/_static"
+WORDS_PER_MINUTE = 200
+PROFILES = ("quick", "standard", "paper")
+TIME, MATERIALS, PDF = "<!-- time -->", "<!-- teaching materials -->", "<!-- pdf -->"
+
+
+def repository() -> tuple[str, str] | None:
+    """Address and branch for launch buttons: those that a workflow runs for, if any."""
+    name = os.environ.get("GITHUB_REPOSITORY")
+    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+    return (f"{server}/{name}", os.environ.get("GITHUB_REF_NAME", "main")) if name else None
+
+
+def mathjax() -> dict[str, Path]:
+    """Files of MathJax by their place, so that formulas are set without a network."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        raise BookError("sphinx-mathjax-offline is not installed; run `make env`")
+    source = Path(spec.origin).parent / "static" / "mathjax"
+    fonts = source / "output" / "chtml" / "fonts" / "woff-v2"
+    files = [source / "tex-chtml.js", *fonts.glob("*.woff")]
+    return {str(f.relative_to(source)): f for f in files}
+
+
+def reading_minutes(notebook: Any) -> int:
+    """Minutes to read the prose of a chapter, without its code and solutions."""
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    text = re.sub(r"```\{solution-start\}[\s\S]*?```\{solution-end\}", "", text)
+    return max(1, round(len(re.findall(r"\w+", text)) / WORDS_PER_MINUTE))
+
+
+def running_seconds(stem: str, results: Path) -> dict[str, float]:
+    """Seconds that papermill last took for a chapter, by profile; what was not run is absent."""
+    found = {}
+    for profile in PROFILES:
+        runs = list((results / profile / "chapters").glob(f"*/{stem}.ipynb"))
+        if runs:
+            newest = max(runs, key=lambda path: path.stat().st_mtime)
+            meta = nbformat.read(newest, 4).metadata.get("papermill", {})
+            if meta.get("duration"):
+                found[profile] = float(meta["duration"])
+    return found
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def time_line(notebook: Any, seconds: Mapping[str, float]) -> str:
+    """What a chapter costs its reader and its machine."""
+    runs = [f"{_duration(seconds[p])} at `{p}`" for p in PROFILES if p in seconds]
+    absent = [f"`{p}`" for p in PROFILES if p not in seconds]
+    told = f"Running: {', '.join(runs)}" if runs else "Running: not timed"
+    if absent:
+        told += f"; not timed here: {', '.join(absent)}"
+    return (
+        f"**Time.** Reading: about {reading_minutes(notebook)} minutes. {told} (one core, after "
+        "{ref}`the stages that all chapters share <two-commands>`)."
+    )
+
+
+def links_line(stem: str) -> str:
+    """What a reader can take along: notebooks, slides, and the page of parameters."""
+    number = stem[:2]
+    static = "../_static"
+    items = [
+        f'- <a href="{static}/executed/{stem}.ipynb" download>This chapter as executed</a>',
+        f'- <a href="{static}/teaching/student/{stem}.ipynb" download>Without solutions</a>',
+        f'- <a href="{static}/teaching/slides/{stem}.html">Slides</a>',
+        f"- {{ref}}`Its parameters <parameters-{number}>`",
+    ]
+    lines = ["```{admonition} Take it with you", ":class: seealso viba-links", *items, "```"]
+    return "\n".join(lines)
+
+
+def decorated(notebook: Any, stem: str, seconds: Mapping[str, float]) -> Any:
+    """An executed chapter with the time it takes, and links to what was made beside it."""
+    place = len(notebook.cells)
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown" and TIME in cell.source:
+            cell.source = cell.source.replace(TIME, time_line(notebook, seconds))
+        elif "provenance_html" in cell.source:
+            place = number
+    links = v4.new_markdown_cell(links_line(stem))
+    links["id"] = f"{stem[:2]}-links"
+    notebook.cells.insert(place, links)
+    return notebook
+
+
+def chapter_files(executed: Path, results: Path) -> dict[str, str]:
+    """What an executed chapter puts in the book, by its place: page, notebooks and slides."""
+    stem, text = executed.stem, executed.read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, 4)
+    files = {
+        f"{STATIC}/executed/{stem}.ipynb": text,
+        f"{STATIC}/teaching/slides/{stem}.html": slides_page(notebook),
+        f"{STATIC}/teaching/student/{stem}.ipynb": nbformat.writes(
+            student_notebook(find_chapter(stem)), indent=1
+        ),
+    }
+    page = decorated(notebook, stem, running_seconds(stem, results))
+    return files | {f"notebooks/{stem}.ipynb": nbformat.writes(page, indent=1)}
+
+
+def materials_table(executed: Sequence[Path]) -> str:
+    """Student notebook and slides of each chapter, as a table for the teacher's page."""
+    rows = ["| Chapter | Notebook without solutions | Slides |", "|---|---|---|"]
+    for path in executed:
+        student = f"../_static/teaching/student/{path.stem}.ipynb"
+        slides = f"../_static/teaching/slides/{path.stem}.html"
+        rows.append(
+            f"| {{doc}}`/notebooks/{path.stem}` "
+            f'| <a href="{student}" download>{path.stem[:2]}, to fill in</a> '
+            f'| <a href="{slides}">{path.stem[:2]}, slides</a> |'
+        )
+    return "\n".join(rows)
+
+
+def _filled(path: Path, executed: Sequence[Path], pdf: bool) -> str | Path:
+    """A page of prose with what the build knows put in its markers."""
+    if path.suffix != ".md":
+        return path
+    text = path.read_text(encoding="utf-8")
+    link = 'As one file: <a href="../viba.pdf">the book as PDF</a>.' if pdf else ""
+    return text.replace(MATERIALS, materials_table(executed)).replace(PDF, link)
+
+
+def stage(
+    executed: Sequence[Path],
+    root: Path | None = None,
+    made: Mapping[str, Path | str] | None = None,
+    pdf: bool = False,
+) -> Path:
+    """Lay executed chapters over the book's sources in `_build/stage`.
+
+    Only files whose content differs are written, and those that belong to no page are removed.
+
+    Parameters
+    ----------
+    made : files that the run wrote, or their text, by their place in the book
+    pdf : whether the front page links to the book as PDF
+    """
+    root = root or places.ROOT
+    folder = root / "_build" / "stage"
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    address = repository()
+    if address:
+        config["repository"] |= {"url": address[0], "branch": address[1]}
+    wanted: dict[str, Path | str] = {"_config.yml": yaml.safe_dump(config)}
+    wanted["_toc.yml"] = root / "_toc.yml"
+    for path in (root / "book").rglob("*"):
+        if path.is_file():
+            wanted[path.relative_to(root).as_posix()] = _filled(path, executed, pdf)
+    for path in executed:
+        wanted |= chapter_files(path, root / "results")
+    for name, path in mathjax().items():
+        wanted[f"{STATIC}/mathjax/{name}"] = path
+    for name, path in revealjs().items():
+        wanted[f"{STATIC}/revealjs/{name}"] = path
+    if executed:
+        wanted["book/parameters.md"] = parameters_page()
+    wanted |= made or {}
+    _lay(folder, wanted)
+    return folder
+
+
+def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
+    """Write what differs, and remove what is not wanted."""
+    for place, content in wanted.items():
+        target = folder / place
+        if isinstance(content, str):
+            write_changed(target, content)
+        elif not target.is_file() or target.read_bytes() != content.read_bytes():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(content, target)
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        if path.relative_to(folder).as_posix() not in wanted:
+            path.unlink()
+
+
+def render(folder: Path, root: Path | None = None, builder: str = "html") -> Path:
+    """Build the HTML of a staged book in `_build/html`; a warning fails the build.
+
+    Parameters
+    ----------
+    builder : `html` for pages, `singlehtml` for the whole book as one page
+
+    Returns
+    -------
+    The folder of the pages.
+    """
+    root = root or places.ROOT
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
+    command += [str(folder), "--path-output", str(root), "-n", "--keep-going", "-q"]
+    command += ["--builder", builder] if builder != "html" else ["-W"]
+    environment = kernel_environment() | {"PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    html = root / "_build" / builder
+    if done.returncode or not (html / "index.html").is_file():
+        lines = [x for x in (done.stdout + done.stderr).splitlines() if x.strip(" =")]
+        shown = [x for x in lines if re.search("WARNING|ERROR|rror:", x)][:40] or lines[-40:]
+        raise BookError("the HTML did not build:\n" + "\n".join(shown))
+    return html
