@@ -10,13 +10,17 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13 python; do \
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
-.PHONY: book check test env lint format types notebooks clean help
+.PHONY: book check links test env lint format types notebooks clean help
 
 book: env
 	$(BIN)/python -m viba_lib.book build --profile $(PROFILE) --seed $(SEED) --device $(DEVICE)
 
 check: env
 	$(BIN)/python -m viba_lib.book check --profile $(PROFILE)
+
+# Addresses outside the book, which only a network can tell.
+links: env
+	$(BIN)/python -m viba_lib.book links
 
 test: env
 	$(BIN)/python -m pytest
@@ -34,6 +38,7 @@ env: .venv/.installed
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 format: env
 	$(BIN)/ruff check --fix .
@@ -53,8 +58,9 @@ help:
 	@echo "make book       environment, data, training, explanations, chapters, HTML in _build/html"
 	@echo "                PROFILE=quick|standard|paper SEED=0 DEVICE=cpu|cuda"
 	@echo "make test       the test suite, with the chapters at the tiny profile"
-	@echo "make check      look over the built HTML: alt texts, links, provenance, videos"
-	@echo "make lint       ruff; make format: ruff, writing; make types: mypy"
+	@echo "make check      look over the built HTML: links, alt texts, provenance, and in Chromium axe"
+	@echo "make links      addresses outside the book; needs a network"
+	@echo "make lint       ruff and spelling; make format: ruff, writing; make types: mypy"
 	@echo "make notebooks  write the .ipynb of each notebooks/*.py"
 	@echo "make env        the environment alone, in .venv"
 	@echo "make clean      remove _build and caches"

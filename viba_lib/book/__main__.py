@@ -1,11 +1,11 @@
-"""`python -m viba_lib.book build|check|notebooks|pdf`."""
+"""`python -m viba_lib.book build|check|links|notebooks`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from viba_lib.book import places
-from viba_lib.book.checks import check
+from viba_lib.book.checks import check, check_addresses
 from viba_lib.book.make import build
 from viba_lib.book.pairs import check_pairs, write_pairs
 from viba_lib.errors import VibaError
@@ -14,7 +14,7 @@ from viba_lib.errors import VibaError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build or check the book, or write the notebooks; returns the exit status."""
     parser = argparse.ArgumentParser(description="Build and check the book.")
-    parser.add_argument("command", choices=("build", "check", "notebooks"))
+    parser.add_argument("command", choices=("build", "check", "links", "notebooks"))
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif given.command == "check":
             check_pairs()
             check(places.ROOT / "_build" / "html", given.profile)
+        elif given.command == "links":
+            check_addresses(places.ROOT / "_build" / "stage")
         else:
             write_pairs()
     except VibaError as error:

@@ -1,5 +1,6 @@
 """What must hold for every built page."""
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from viba_lib.book import places
 from viba_lib.book.browser import find_browser, page_reports
 from viba_lib.book.pairs import chapters
 from viba_lib.book.places import BookError, say
+from viba_lib.book.stage import render
 from viba_lib.profiles import load_profile
 
 CHAPTER = re.compile(r"notebooks/\d\d_\w+\.html")
@@ -152,3 +154,17 @@ def check(html: Path, profile: str = "quick") -> None:
     if found:
         raise BookError("the built pages have problems:\n" + "\n".join(found[:60]))
     say(f"checked {len(built)} chapters and the pages around them: all is in order")
+
+
+def check_addresses(staged: Path) -> None:
+    """Ask for every address outside the book; raises BookError with those that fail."""
+    if not (staged / "_config.yml").is_file():
+        raise BookError(f"no staged book in {staged}; build it with `make book`")
+    folder = render(staged, builder="linkcheck")
+    rows = (folder / "output.json").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(row) for row in rows]
+    broken = [f"{r['filename']}:{r['lineno']}: {r['uri']}: {r['info']}" for r in found
+              if r["status"] in ("broken", "timeout")]  # fmt: skip
+    if broken:
+        raise BookError("addresses that cannot be reached:\n" + "\n".join(broken))
+    say(f"asked for {len(found)} addresses: all are there")

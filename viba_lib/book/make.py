@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import cv2
+
 from viba_lib.book import places
 from viba_lib.book.browser import find_browser, write_pdf
 from viba_lib.book.checks import check
@@ -11,6 +13,7 @@ from viba_lib.book.places import say
 from viba_lib.book.stage import STATIC, render, stage
 from viba_lib.files import write_text
 from viba_lib.study import Study
+from viba_lib.video import read_video
 from viba_lib.viewer import write_viewer
 
 
@@ -36,11 +39,16 @@ def build(profile: str = "quick", seed: int = 0, device: str = "cpu") -> Path:
 
 
 def pages_of(study: Study) -> dict[str, Path | str]:
-    """What a run puts in the book beside its chapters, by its place: data card and viewer."""
+    """What a run puts in the book beside its chapters, by its place: card, films and viewer."""
     card = study.data_card()
     write_text(study.root / "data_card.md", card)
     folder = write_viewer(study, study.root / "viewer")
     files = {f"{STATIC}/viewer/{p.relative_to(folder).as_posix()}": p for p in _files(folder)}
+    for film in sorted((study.root / "videos").glob("*.mp4")):
+        files[f"{STATIC}/films/{film.name}"] = film
+        still = film.with_suffix(".jpg")
+        cv2.imwrite(str(still), read_video(film, max_frames=1).frames[0][..., ::-1])
+        files[f"{STATIC}/films/{still.name}"] = still
     return {"book/data_card.md": card, **files}
 
 

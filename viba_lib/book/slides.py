@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bs4 import BeautifulSoup
 from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -31,7 +32,6 @@ _PAGE = """<!doctype html>
 <title>{{ title }}: slides</title>
 <link rel="stylesheet" href="../../revealjs/reset.css">
 <link rel="stylesheet" href="../../revealjs/reveal.css">
-<link rel="stylesheet" href="../../revealjs/white-contrast.css">
 <link rel="stylesheet" href="../../slides.css">
 </head>
 <body>
@@ -69,8 +69,7 @@ def revealjs() -> dict[str, Path]:
     if spec is None or spec.origin is None:
         raise BookError("sphinx-revealjs is not installed; run `make env`")
     dist = Path(spec.origin).parent / "_static" / "revealjs" / "dist"
-    names = ("reset.css", "reveal.css", "reveal.js", "theme/white-contrast.css")
-    return {Path(name).name: dist / name for name in names}
+    return {name: dist / name for name in ("reset.css", "reveal.css", "reveal.js")}
 
 
 def slides_page(notebook: Any) -> str:
@@ -163,6 +162,11 @@ def _add_outputs(slides: list[Slide], cell: Any) -> None:
         kind = next((k for k in ("image/svg+xml", "image/png", "image/jpeg") if k in data), None)
         if kind and "figure" in meta:
             slides.append(Slide(slides[-1].title, [_figure(data[kind], kind, meta)]))
+        elif 'class="viba-play"' in data.get("text/html", ""):
+            # The sliders' first picture: a slide has no room for more.
+            page = BeautifulSoup(data["text/html"], "html.parser")
+            shown = "".join(map(str, page.select("img, figcaption")))
+            slides.append(Slide(slides[-1].title, [f"<figure>{shown}</figure>"]))
         elif data.get("text/html", "").startswith("<p>") and len(data["text/html"]) < 600:
             slides[-1].parts.append(data["text/html"])
 
@@ -189,13 +193,14 @@ def _names() -> dict[str, str]:
     return names
 
 
+def _cited(keys: str) -> str:
+    return "; ".join(_names().get(key.strip(), key.strip()) for key in keys.split(","))
+
+
 def _plain(text: str) -> str:
     """Markdown without MyST's roles."""
-    text = re.sub(
-        r"\{cite(?::\w+)?\}`([^`]+)`",
-        lambda m: "; ".join(_names().get(k.strip(), k.strip()) for k in m[1].split(",")),
-        text,
-    )
+    text = re.sub(r"\{cite:t\}`([^`]+)`", lambda m: _cited(m[1]), text)
+    text = re.sub(r"\{cite(?::\w+)?\}`([^`]+)`", lambda m: f"[{_cited(m[1])}]", text)
     text = re.sub(r"\{math\}`([^`]+)`", r"$\1$", text)
     text = re.sub(r"\{eq\}`[^`]+`", "the equation", text)
     text = re.sub(r"\{numref\}`[^`]+`", "the figure", text)

@@ -4,7 +4,6 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-
 # What a screen reader or a keyboard needs: entries of a list that say so (their own role is no
 # longer a standard), and tables that can be scrolled without a mouse.
 BODY = (

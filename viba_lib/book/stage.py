@@ -25,7 +25,9 @@ from viba_lib.book.teaching import student_notebook
 STATIC = "book/_static"
 WORDS_PER_MINUTE = 200
 PROFILES = ("quick", "standard", "paper")
-TIME, MATERIALS, PDF = "<!-- time -->", "<!-- teaching materials -->", "<!-- pdf -->"
+TIME, MATERIALS = "<!-- time -->", "<!-- teaching materials -->"
+PDF, FILM = "<!-- pdf -->", "<!-- film -->"
+FRONT = "xception-fake"  # the film on the front page
 
 
 def repository() -> tuple[str, str] | None:
@@ -83,8 +85,8 @@ def time_line(notebook: Any, seconds: Mapping[str, float]) -> str:
     )
 
 
-def links_line(stem: str) -> str:
-    """What a reader can take along: notebooks, slides, and the page of parameters."""
+def links_line(stem: str, films: Sequence[str] = ()) -> str:
+    """What a reader can take along: notebooks, slides, films, and the page of parameters."""
     number = stem[:2]
     static = "../_static"
     items = [
@@ -93,11 +95,14 @@ def links_line(stem: str) -> str:
         f'- <a href="{static}/teaching/slides/{stem}.html">Slides</a>',
         f"- {{ref}}`Its parameters <parameters-{number}>`",
     ]
+    items += [f'- <a href="{static}/films/{f}.mp4" download>Film: {f}</a>' for f in films]
     lines = ["```{admonition} Take it with you", ":class: seealso viba-links", *items, "```"]
     return "\n".join(lines)
 
 
-def decorated(notebook: Any, stem: str, seconds: Mapping[str, float]) -> Any:
+def decorated(
+    notebook: Any, stem: str, seconds: Mapping[str, float], films: Sequence[str] = ()
+) -> Any:
     """An executed chapter with the time it takes, and links to what was made beside it."""
     place = len(notebook.cells)
     for number, cell in enumerate(notebook.cells):
@@ -105,13 +110,13 @@ def decorated(notebook: Any, stem: str, seconds: Mapping[str, float]) -> Any:
             cell.source = cell.source.replace(TIME, time_line(notebook, seconds))
         elif "provenance_html" in cell.source:
             place = number
-    links = v4.new_markdown_cell(links_line(stem))
+    links = v4.new_markdown_cell(links_line(stem, films))
     links["id"] = f"{stem[:2]}-links"
     notebook.cells.insert(place, links)
     return notebook
 
 
-def chapter_files(executed: Path, results: Path) -> dict[str, str]:
+def chapter_files(executed: Path, results: Path, films: Sequence[str] = ()) -> dict[str, str]:
     """What an executed chapter puts in the book, by its place: page, notebooks and slides."""
     stem, text = executed.stem, executed.read_text(encoding="utf-8")
     notebook = nbformat.reads(text, 4)
@@ -122,7 +127,8 @@ def chapter_files(executed: Path, results: Path) -> dict[str, str]:
             student_notebook(find_chapter(stem)), indent=1
         ),
     }
-    page = decorated(notebook, stem, running_seconds(stem, results))
+    own = films if "relevance_videos" in stem else ()
+    page = decorated(notebook, stem, running_seconds(stem, results), own)
     return files | {f"notebooks/{stem}.ipynb": nbformat.writes(page, indent=1)}
 
 
@@ -140,13 +146,30 @@ def materials_table(executed: Sequence[Path]) -> str:
     return "\n".join(rows)
 
 
-def _filled(path: Path, executed: Sequence[Path], pdf: bool) -> str | Path:
+def film_html(films: Sequence[str]) -> str:
+    """The film of the front page; the picture that stands for it where none was made."""
+    if FRONT not in films:
+        return ""
+    text = (
+        "A talking face with a planted artefact. Bright colours over the face show where the "
+        "detector's evidence lies, frame by frame; a curve below shows the probability of fake."
+    )
+    place = f"../_static/films/{FRONT}"
+    return (
+        f'<video controls preload="metadata" width="100%" poster="{place}.jpg" '
+        f'aria-label="{text}"><source src="{place}.mp4" type="video/mp4"></video>'
+    )
+
+
+def _filled(path: Path, executed: Sequence[Path], pdf: bool, films: Sequence[str]) -> str | Path:
     """A page of prose with what the build knows put in its markers."""
     if path.suffix != ".md":
         return path
     text = path.read_text(encoding="utf-8")
     link = 'As one file: <a href="../viba.pdf">the book as PDF</a>.' if pdf else ""
-    return text.replace(MATERIALS, materials_table(executed)).replace(PDF, link)
+    for marker, made in ((PDF, link), (FILM, film_html(films))):
+        text = text.replace(marker, made)
+    return text.replace(MATERIALS, materials_table(executed))
 
 
 def stage(
@@ -172,11 +195,12 @@ def stage(
         config["repository"] |= {"url": address[0], "branch": address[1]}
     wanted: dict[str, Path | str] = {"_config.yml": yaml.safe_dump(config)}
     wanted["_toc.yml"] = root / "_toc.yml"
+    films = [Path(p).stem for p in made or {} if p.startswith(f"{STATIC}/films/") and "mp4" in p]
     for path in (root / "book").rglob("*"):
         if path.is_file():
-            wanted[path.relative_to(root).as_posix()] = _filled(path, executed, pdf)
+            wanted[path.relative_to(root).as_posix()] = _filled(path, executed, pdf, films)
     for path in executed:
-        wanted |= chapter_files(path, root / "results")
+        wanted |= chapter_files(path, root / "results", films)
     for name, path in mathjax().items():
         wanted[f"{STATIC}/mathjax/{name}"] = path
     for name, path in revealjs().items():
@@ -207,7 +231,8 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
 
     Parameters
     ----------
-    builder : `html` for pages, `singlehtml` for the whole book as one page
+    builder : `html` for pages, `singlehtml` for the whole book as one page, `linkcheck` for
+        `output.json` with the state of each address outside the book
 
     Returns
     -------
@@ -221,7 +246,9 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
-    html = root / "_build" / builder
+    html = root / "_build" / ("html" if builder == "linkcheck" else builder)
+    if builder == "linkcheck" and (html / "output.json").is_file():
+        return html  # its exit status says that an address is broken; who asked will look
     if done.returncode or not (html / "index.html").is_file():
         lines = [x for x in (done.stdout + done.stderr).splitlines() if x.strip(" =")]
         shown = [x for x in lines if re.search("WARNING|ERROR|rror:", x)][:40] or lines[-40:]
