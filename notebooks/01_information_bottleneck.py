@@ -14,8 +14,8 @@
 # %% [markdown]
 # # The idea of an information bottleneck
 #
-# A detector takes a picture and says "fake". Which pixels did it need? The answer of Schulz et al.
-# {cite}`schulz2020` is an experiment: let noise into the network, as much as possible, but keep the
+# A detector takes a picture and says "fake". Which pixels did it need? The answer of {cite:t}`schulz2020`
+# is an experiment: let noise into the network, as much as possible, but keep the
 # prediction. What must stay free of noise is what was needed, and how much of it must stay can be
 # counted in bits.
 #

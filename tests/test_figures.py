@@ -1,12 +1,14 @@
 """Every figure is a picture with a transparent ground, no title, and nothing left in pyplot."""
 
 import cv2
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from skimage.color import rgb2lab
 
 from viba_lib import figures
 from viba_lib.data.tracking import Sighting
@@ -158,3 +160,35 @@ def test_figures_of_a_comparison():
     )
     heat = figures.heat(table.set_index("name")[["seconds", "ratio"]], "over chance", 1.0)
     assert len(heat.axes[0].texts) == 10
+
+
+# Machado, Oliveira & Fernandes (2009): what is left of linear RGB without one kind of cone.
+BLIND = {
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+def seen(colour, matrix):
+    """A colour in CIELAB as somebody without one kind of cone sees it."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    left = np.clip(np.array(matrix) @ linear, 0, 1)
+    back = np.where(left <= 0.0031308, left * 12.92, 1.055 * left ** (1 / 2.4) - 0.055)
+    return rgb2lab(back[None, None])[0, 0]
+
+
+@pytest.mark.parametrize("kind", BLIND)
+def test_colours_of_real_and_fake_differ_for_everyone(kind):
+    real, fake = (seen(c, BLIND[kind]) for c in (figures.REAL, figures.FAKE))
+    assert np.linalg.norm(real - fake) > 40  # 2.3 is just noticeable
+    first, second = (seen(c, BLIND[kind]) for c in (figures.FIRST, figures.SECOND))
+    assert np.linalg.norm(first - second) > 15
+
+
+def test_relevance_is_ordered_by_lightness_for_everyone():
+    colours = mpl.colormaps["inferno"](np.linspace(0, 1, 64))[:, :3]
+    for matrix in BLIND.values():
+        lightness = np.array([seen(c, matrix)[0] for c in colours])
+        assert (np.diff(lightness) > 0).mean() > 0.95 and lightness[-1] - lightness[0] > 80

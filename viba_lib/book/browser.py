@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, ViewportSize, sync_playwright
 
 from viba_lib.book.places import say
 
@@ -18,8 +18,6 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-# What the theme itself does and no page of ours can mend, by rule: the places it is found at.
-THEMES: dict[str, tuple[str, ...]] = {}
 
 _WIDER = """() => {
   const room = document.documentElement.clientWidth;
@@ -76,16 +74,16 @@ def opened(browser: str) -> Iterator[Browser]:
             running.close()
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds against WCAG 2.1, levels A and AA, and not in the theme's own parts."""
+def violations(page: Page, rule: str | None = None) -> list[str]:
+    """What axe-core finds against WCAG 2.1, levels A and AA, or against one rule alone."""
+    only = {"type": "rule", "values": [rule]} if rule else {"type": "tag", "values": LEVELS}
     # Preloading would ask for the style sheets again, which a page from a folder may not.
-    options = {"runOnly": {"type": "tag", "values": LEVELS}, "preload": False}
+    options = {"runOnly": only, "preload": False}
     found = []
-    for rule in Axe().run(page, options=options).response["violations"]:
-        places = [" ".join(map(str, node["target"])) for node in rule["nodes"]]
-        own = [p for p in places if not any(t in p for t in THEMES.get(rule["id"], ()))]
-        if own:
-            found.append(f"{rule['id']} ({rule['impact']}): {rule['help']}: {'; '.join(own[:3])}")
+    for broken in Axe().run(page, options=options).response["violations"]:
+        places = [" ".join(map(str, node["target"])) for node in broken["nodes"]]
+        said = f"{broken['id']} ({broken['impact']}): {broken['help']}"
+        found.append(f"{said}: {'; '.join(places[:3])}")
     return found
 
 
@@ -103,6 +101,11 @@ def look_at(browser: Browser, path: Path) -> list[str]:
     page.set_viewport_size(PHONE)
     if wide := page.evaluate(_WIDER):
         found.append(f"{wide} px wide on a phone of {PHONE['width']} px")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size(DESKTOP)
+    page.reload(wait_until="load")
+    page.wait_for_timeout(400)  # colours fade in
+    found += [f"in dark mode: {line}" for line in violations(page, "color-contrast")]
     context.close()
     return found
 
@@ -127,10 +130,15 @@ def page_reports(html: Path, pages: Sequence[Path], browser: str) -> list[str]:
 def served(folder: Path) -> Iterator[str]:
     """Address of a folder on this machine, as a site would serve it."""
     handler = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
+    with _Server(("localhost", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://localhost:{server.server_address[1]}"
         server.shutdown()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a page that is closed breaks off what it was loading."""
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -138,13 +146,13 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def _search(html: Path, browser: Browser) -> list[str]:
+def _search(html: Path, browser: Browser, patience: int = 20_000) -> list[str]:
     with served(html) as address:
         page = browser.new_page()
         page.goto(f"{address}/search.html?q=bottleneck", wait_until="load")
         try:
-            page.wait_for_selector("#search-results li", timeout=20_000)
-        except Exception:  # a time-out of Playwright: nothing was listed
+            page.wait_for_selector("#search-results li", timeout=patience)
+        except TimeoutError:
             return ["search.html: a search for 'bottleneck' finds nothing"]
         finally:
             page.close()
