@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
-from viba_lib.data.clips import EpochBatches, FaceBatches, augmented_face, augmented_flow
+from viba_lib.data.clips import (
+    EpochBatches,
+    FaceBatches,
+    FlowBatches,
+    _Camera,
+    augmented_face,
+    augmented_flow,
+)
 from viba_lib.data.preparation import PreparationSettings, prepare_frames
 from viba_lib.data.prepared import PreparedClip
 from viba_lib.errors import VibaError
@@ -70,3 +77,25 @@ def test_people_weigh_the_same_among_real_and_among_fakes() -> None:
     drawn = pd.DataFrame([found._draw(rng) for _ in range(400)])
     for column in (0, 2):  # the clip of the real frame, and that of the fake
         assert 0.4 < (drawn[column] == "seldom").mean() < 0.6
+
+
+@pytest.mark.parametrize("kind", [FaceBatches, FlowBatches])
+def test_the_first_batches_are_of_half_the_size(clip: PreparedClip, kind) -> None:
+    rows = pd.DataFrame({"path": "a", "position": 0, "identity": "x", "label": [0]})
+    method = "mouth" if kind is FaceBatches else "jitter"
+    found = kind({"a": clip}, rows, 64, 4, 4, [method], 1.0, 0, half_until=2)
+    assert [found[step][0].shape for step in range(4)] == 2 * [(4, 3, 32, 32)] + 2 * [
+        (4, 3, 64, 64)
+    ]
+    again = kind({"a": clip}, rows, 64, 4, 4, [method], 1.0, 0, half_until=2)
+    assert all(torch.equal(found[step][0], again[step][0]) for step in range(4))
+
+
+def test_a_worse_camera_has_blocks_as_coarse_as_its_picture(clip: PreparedClip) -> None:
+    image = clip.faces[0]
+    seen = [_Camera(scale, 12)(image) for scale in (1.0, 0.5)]
+    lost = [np.abs(s.astype(float) - image).mean() for s in seen]
+    assert all(s.shape == image.shape and s.dtype == np.uint8 for s in seen)
+    assert 0 < lost[0] < lost[1]
+    kinds = [_Camera.draw(np.random.default_rng(seed)) for seed in range(400)]
+    assert 0.25 < np.mean([k is not None for k in kinds]) < 0.45

@@ -29,6 +29,39 @@ def face_tensor(images: np.ndarray, size: int) -> torch.Tensor:
 
 
 @dataclass
+class _Camera:
+    """A worse camera: a small picture, compressed, so that its blocks are large in a crop.
+
+    It takes the real frame before an artefact is planted, as it does in a coarse film: else the
+    compression of one would itself pass for an artefact.
+    """
+
+    scale: float
+    quality: int
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "_Camera | None":
+        camera = cls(rng.uniform(0.3, 1.0), int(rng.integers(12, 70)))
+        return camera if rng.random() < 0.35 else None
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        side = image.shape[0]
+        small = round(side * self.scale)
+        out = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+        return cv2.resize(_jpeg(out, self.quality), (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+
+
+def _through(camera: _Camera | None, images: np.ndarray) -> np.ndarray:
+    """Images (T, S, S, 3) as the camera takes them; none leaves them as they are."""
+    return images if camera is None else np.stack([camera(image) for image in images])
+
+
+@dataclass
 class _Look:
     """One draw of augmentation, given to a real frame and its fake twin alike."""
 
@@ -69,8 +102,7 @@ class _Look:
         if self.blur:
             out = cv2.GaussianBlur(out, (0, 0), self.blur)
         if self.quality:
-            _, data = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
-            out = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+            out = _jpeg(out, self.quality)
         return out[:, ::-1] if self.flip else out
 
 
@@ -170,6 +202,8 @@ class _Batches(Dataset):
     rows : prepared frames of the training split: `path`, `position`, `label`
     methods : what fresh fakes are drawn from; empty for data whose fakes are given
     fresh : share of fakes that are made on the spot
+    half_until : batches before this step are of half the size, which costs a quarter: a network
+        that ends in a mean over places can begin there
     """
 
     def __init__(
@@ -182,8 +216,10 @@ class _Batches(Dataset):
         methods: Sequence[str],
         fresh: float,
         seed: int,
+        half_until: int = 0,
     ) -> None:
         self.store, self.size, self.steps, self.batch_size = store, size, steps, batch_size
+        self.half_until = half_until
         self.methods, self.fresh, self.seed = list(methods), fresh if methods else 0.0, seed
         self.real = rows[rows.label == 0].reset_index(drop=True)
         self.fake = rows[rows.label == 1].reset_index(drop=True)
@@ -198,12 +234,13 @@ class _Batches(Dataset):
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         cv2.setNumThreads(1)
         rng = np.random.default_rng([self.seed, 7919, step])
-        pairs = [self._pair(rng) for _ in range(self.batch_size // 2)]
+        size = self.size // 2 if step < self.half_until else self.size
+        pairs = [self._pair(rng, size) for _ in range(self.batch_size // 2)]
         items = [real for real, _ in pairs] + [fake for _, fake in pairs]
         labels = torch.tensor([0] * len(pairs) + [1] * len(pairs))
         return torch.stack(items), labels
 
-    def _pair(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pair(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         raise VibaError("use FaceBatches or FlowBatches")
 
     def _draw(self, rng: np.random.Generator) -> tuple[PreparedClip, int, PreparedClip | None, int]:
@@ -217,24 +254,24 @@ class _Batches(Dataset):
 class FaceBatches(_Batches):
     """Batches (B, 3, size, size) of face crops for Xception."""
 
-    def _pair(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pair(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         clip, at, given, given_at = self._draw(rng)
-        real = clip.faces[at]
-        look = _Look.draw(rng)
+        camera, look = _Camera.draw(rng), _Look.draw(rng)
+        real = _through(camera, clip.faces[at][None])[0]
         if given is None:
             method = str(rng.choice(self.methods))
             points = clip.landmarks[at][None] * real.shape[0]
             fake = plant(real[None], points, method, rng)[0][0]
         else:
-            fake = given.faces[given_at]
-        pair = face_tensor(np.stack([look(real), look(fake)]), self.size)
+            fake = _through(camera, given.faces[given_at][None])[0]
+        pair = face_tensor(np.stack([look(real), look(fake)]), size)
         return pair[0], pair[1]
 
 
 class FlowBatches(_Batches):
     """Batches (B, 3, size, size) of flow maps for the detector of motion."""
 
-    def _pair(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pair(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         clip, at, given, given_at = self._draw(rng)
         real = clip.pairs[at]
         look = _flow_look(rng)
@@ -245,4 +282,4 @@ class FlowBatches(_Batches):
             fake = plant(real, points, method, rng)[0]
         else:
             fake = given.pairs[given_at]
-        return _flow(real, look, self.size), _flow(fake, look, self.size)
+        return _flow(real, look, size), _flow(fake, look, size)
