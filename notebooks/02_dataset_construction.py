@@ -14,22 +14,36 @@
 # %% [markdown]
 # # Data set construction
 #
-# ```{admonition} What you will see
-# - real faces, and nine ways of planting an artefact in them whose place is known to the pixel
-# - how the folders of a data set become a catalog, the paper's Table 1 beside the catalog at hand, and
-#   what a random split gives away
-# - one film on its way to the detectors, step by step (the paper's Appendix D): frame differences, key
-#   frames, the face and what happens where it is lost, crops, optical flow
-# - where every video and every frame went
+# A map can only be tested where the right answer is known. This chapter makes such data: real faces with artefacts at
+# places known to the pixel, and it follows one film, step by step, from the folder to what a detector sees.
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - nine ways of planting an artefact in a real face, each with its mask
+# - how the folders of a data set become a catalog, the paper's Table 1 beside the catalog at hand, and what a
+#   random split gives away
+# - one film on its way to the detectors (the paper's Appendix D): frame differences, key frames, the face and what
+#   happens where it is lost, crops, optical flow
+# - to account for every video and every frame
 # ```
 #
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | Training, validation, test | they must share no person | [scikit-learn's guide](https://scikit-learn.org/stable/modules/cross_validation.html) |
+# | pandas | catalogs are tables | [ten minutes to pandas](https://pandas.pydata.org/docs/user_guide/10min.html) |
+# | {term}`Deepfake` | what the licensed sets contain | {doc}`/book/ethics` |
+# ```
+#
+# <!-- time -->
+#
 # The paper's videos come from FaceForensics++ {cite}`rossler2019`, Celeb-DF {cite}`li2019celebdf`,
-# DFDC {cite}`dolhansky2020dfdc`, DFD {cite}`dufour2019dfd`, FakeAVCeleb
-# {cite}`khalid2021fakeavceleb`, AV-Deepfake1M {cite}`cai2023avdeepfake1m`, KoDF
-# {cite}`kwon2021kodf` and DeeperForensics {cite}`jiang2020deeperforensics`. They are licensed and
-# cannot be shipped. The default data set takes real faces from published packages and plants
-# artefacts in them; with the profile `paper` and a catalog of the licensed sets, every step below is
-# the same.
+# DFDC {cite}`dolhansky2020dfdc`, DFD {cite}`dufour2019dfd`, FakeAVCeleb {cite}`khalid2021fakeavceleb`, AV-Deepfake1M
+# {cite}`cai2023avdeepfake1m`, KoDF {cite}`kwon2021kodf` and DeeperForensics {cite}`jiang2020deeperforensics`. They are
+# licensed and cannot be shipped. The default data set takes real faces from published packages and plants artefacts in
+# them: a {term}`Planted artefact` is a {term}`Self-blended image` or a disturbed motion. With the profile `paper` and a
+# catalog of the licensed sets, every step below is the same.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -370,17 +384,22 @@ HTML(
 # ```{exercise} How many key frames?
 # :label: ex-threshold
 # The threshold is {math}`0.3` of the highest peak. Predict how the number of key frames changes at 0.1 and at
-# 0.6, then count. Why does the number not fall in proportion?
+# 0.6, then count them for several thresholds, as a list `counts`. Why does
+# the number not fall in proportion?
 # ```
 #
 # ```{solution-start} ex-threshold
 # :class: dropdown
 # ```
 
-# %%
+# %% tags=["solution"]
 thresholds = [0.1, 0.2, 0.3, 0.45, 0.6, 0.9]
 counts = [len(key_frames(differences, t)) for t in thresholds]
 pd.DataFrame({"threshold": thresholds, "key frames": counts}).set_index("threshold").T
+
+# %% tags=["check", "remove-cell"]
+assert len(counts) > 2 and all(isinstance(n, int) for n in counts)
+assert len(key_frames(differences, 0.1)) >= len(key_frames(differences, 0.6)) and max(counts) > 0
 
 # %% [markdown]
 # Peaks are not spread evenly over heights: most are small movements, a few are large. At the low end a
@@ -391,7 +410,7 @@ pd.DataFrame({"threshold": thresholds, "key frames": counts}).set_index("thresho
 #
 # ```{exercise} A lucky split?
 # :label: ex-leak
-# Above, the random split was drawn once. Could another seed have been harmless? Draw it 50 times and look
+# Above, the random split was drawn once. Could another seed have been harmless? Draw it 50 times, join the tables of `leaks` as `draws`, and look
 # at the share of test videos whose person is known from training.
 # ```
 #
@@ -399,9 +418,13 @@ pd.DataFrame({"threshold": thresholds, "key frames": counts}).set_index("thresho
 # :class: dropdown
 # ```
 
-# %%
+# %% tags=["solution"]
 draws = pd.concat([leaks(split_catalog(catalog, seed=s)) for s in range(50)])
 draws.query("split == 'test'")[["person", "original"]].agg(["min", "median", "max"]).round(3)
+
+# %% tags=["check", "remove-cell"]
+assert draws.query("split == 'test'").person.between(0, 1).all()
+assert len(draws.query("split == 'test'")) == 50
 
 # %% [markdown]
 # With many videos of few people no seed helps: for a person to be in the test split only, all of their
@@ -415,14 +438,14 @@ draws.query("split == 'test'")[["person", "original"]].agg(["min", "median", "ma
 # :label: ex-square
 # Suppose the second crop were cut around its own face box, which trembles by a few pixels. What would the
 # flow map show? Which part of it would taking off the median mend, and which not? Try a second crop that is
-# shifted by 4 pixels, and one that is 3 % larger.
+# shifted by 4 pixels, and one that is 3 % larger, and keep the mean lengths in a dictionary `means`.
 # ```
 #
 # ```{solution-start} ex-square
 # :class: dropdown
 # ```
 
-# %%
+# %% tags=["solution"]
 from viba_lib.data.flow import farneback
 
 calm = study.frames().query("label == 0").iloc[0]
@@ -439,6 +462,10 @@ for name, matrix in moves.items():
     means[name] = dict(zip(["mean length, px", "less the median, px"], lengths, strict=True))
 pd.DataFrame(means).T.round(2)
 
+# %% tags=["check", "remove-cell"]
+table_of_means = pd.DataFrame(means)
+assert table_of_means.shape[1] >= 3 and (table_of_means >= 0).all(axis=None)
+
 # %% [markdown]
 # A shift moves every pixel alike, and the median takes most of it off. A change of size moves pixels the
 # more the further they are from the middle: no single vector describes that, and what is left looks like
@@ -447,12 +474,67 @@ pd.DataFrame(means).T.round(2)
 # ```{solution-end}
 # ```
 #
+# ## Common misconceptions
+#
+# - **"A random split is the fair one."** It is fair for videos and unfair for people: who is in training is known in the test.
+# - **"A mask is where the picture differs."** It is where something was planted. Compression and blending spread the difference a little
+#   beyond it.
+# - **"All frames should be used."** Neighbouring frames are nearly the same picture. {term}`Key frames <Key frame>` are fewer and say more.
+# - **"Frames without a face can be skipped silently."** Then nobody knows what the result is about. Each one is a row in the account.
+#
+# ## Quiz
+#
+# **1. Why do the temporal methods leave each single frame clean?**
+#
+# - a) so that they are harder to compress
+# - b) so that only motion can give them away, and the second detector has work of its own
+# - c) by mistake
+#
+# ```{dropdown} Answer to question 1
+# **b.** A detector of frames can't see them, which is checked in {doc}`/notebooks/03_detectors`. A test of a motion
+# detector on fakes that frames betray would prove nothing.
+# ```
+#
+# **2. A test video shows a person who is in training as well, in another film. What is wrong?**
+#
+# - a) nothing, the films differ
+# - b) the detector may know the person in place of the artefact
+# - c) the film is counted twice
+#
+# ```{dropdown} Answer to question 2
+# **b.** That is what the table of leaks counts. It flatters every number that is measured afterwards.
+# ```
+#
+# **3. Both crops of a pair are cut under one square. Why?**
+#
+# - a) it is faster
+# - b) a square that moves between the frames would look like motion of the whole face
+# - c) the detector needs squares
+#
+# ```{dropdown} Answer to question 3
+# **b.** The box of a face trembles by a few pixels from frame to frame, and {term}`flow <Optical flow>` would show the trembling.
+# ```
+#
 # ## Summary
 # - Real faces, artefacts of nine kinds, a mask for every fake frame.
 # - Readers make one catalog of the folders of any set; a random split of it is leaky, and the split used
 #   here is not.
 # - Key frames, faces, crops and flow maps are made as the paper describes; a face that is not seen is
 #   followed or reported, and the account of videos and frames adds up.
+#
+# ## What next
+#
+# - The networks that are trained on this: {doc}`/notebooks/03_detectors`.
+# - With your own folders: {ref}`licensed-data`.
+# - Thousands of videos: {doc}`/book/cluster`.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: Table 1 with the videos, and Appendix D with their preparation.
+# - {cite:t}`shiohara2022sbi`: self-blended images.
+# - {cite:t}`ibaceta2023keyframes`: the key frames.
+# - {cite:t}`king2009dlib`: faces and landmarks.
+# - {cite:t}`farneback2003`: optical flow.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

@@ -14,15 +14,30 @@
 # %% [markdown]
 # # The two detectors
 #
-# ```{admonition} What you will see
-# - Tables 5 to 7 of the paper, read off the live networks
-# - the training of both detectors and its learning curves
+# Before a decision is explained, one should know who decides. What are the two networks made of, how were they trained,
+# what do they find, and when do they fail?
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - to read Tables 5 to 7 of the paper off the live networks, row by row
+# - how both detectors were trained, and how their learning curves are read
 # - how well they do on people they never saw, and on which artefacts
 # - how their decisions hold when the picture gets worse
 # ```
 #
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | Convolution, batch norm, pooling | the networks consist of them | [Dive into Deep Learning](https://d2l.ai/chapter_convolutional-neural-networks/index.html) |
+# | {term}`Planted artefact` | what the detectors are trained to find | {doc}`/notebooks/02_dataset_construction` |
+# | {term}`Optical flow` | what the second detector sees | {doc}`/notebooks/02_dataset_construction` |
+# ```
+#
+# <!-- time -->
+#
 # One detector looks at faces: Xception {cite}`chollet2017xception`. One looks at motion: VGG11 with
-# batch norm {cite}`simonyan2015vgg` on optical flow.
+# batch norm {cite}`simonyan2015vgg` on {term}`Farneback flow`.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -230,11 +245,146 @@ study.save_table(
 # %% [markdown]
 # What a detector cannot see any more, no map of it can show. Read the maps of the chapters that follow with
 # the quality of the film in mind.
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} What "separable" saves
+# :label: ex-separable
+# A separable convolution filters each channel on its own (a kernel of $k$ by $k$) and then mixes channels by a convolution of 1 by 1.
+# Write `plain(k, c_in, c_out)` and `separable(k, c_in, c_out)`, the numbers of weights without bias. What is the ratio for the
+# first separable convolution of `xception.block4`? Call it `saved`.
+# ```
+#
+# ```{solution-start} ex-separable
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def plain(k, c_in, c_out):
+    """Weights of a convolution."""
+    return k * k * c_in * c_out
+
+
+def separable(k, c_in, c_out):
+    """Weights of a separable convolution: one filter a channel, then a mixture."""
+    return k * k * c_in + c_in * c_out
+
+
+saved = plain(3, 728, 728) / separable(3, 728, 728)
+round(saved, 2)
+
+# %% tags=["check", "remove-cell"]
+assert plain(3, 2, 5) == 90 and separable(3, 2, 5) == 28
+first_one = next(m for m in xception.block4.modules() if type(m).__name__ == "SeparableConv2d")
+assert separable(3, 728, 728) == sum(w.numel() for w in first_one.parameters())
+assert abs(saved - plain(3, 728, 728) / separable(3, 728, 728)) < 1e-9
+
+# %% [markdown]
+# Nearly nine, the number of places in a kernel: with many channels the mixing is all that counts.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} Calibration error by hand
+# :label: ex-ece-hand
+# The {term}`Expected calibration error` sorts decisions into 15 bins by confidence, and is the mean gap between
+# accuracy and mean confidence, weighted by the size of the bins. Write `ece(confidence, right)` for two arrays, and
+# compare it for Xception with the table above. Confidence is the larger of $p$ and $1 - p$.
+# ```
+#
+# ```{solution-start} ex-ece-hand
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+import numpy as np
+
+
+def ece(confidence, right, bins=15):
+    """Mean gap of accuracy and confidence over equal bins, weighted by their size."""
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = [abs(right[place == b].mean() - confidence[place == b].mean()) * (place == b).mean()
+            for b in np.unique(place)]  # fmt: skip
+    return float(sum(gaps))
+
+
+p, label = judged["xception"].p_fake.to_numpy(float), judged["xception"].label.to_numpy()
+round(ece(np.maximum(p, 1 - p), (p > 0.5) == label), 3)
+
+# %% tags=["check", "remove-cell"]
+from viba_lib.evaluation import expected_calibration_error
+
+assert ece(np.array([0.9] * 10), np.array([True] * 9 + [False])) < 1e-9
+expected = expected_calibration_error(np.stack([1 - p, p], 1), label)
+assert abs(ece(np.maximum(p, 1 - p), (p > 0.5) == label) - expected) < 0.02
+
+# %% [markdown]
+# It says how far confidence is off on average, and not in which direction: the reliability diagram does. With few frames many bins
+# hold a handful, and the error is too large by chance alone.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"An AUC of 0.9 means that 90 % are right."** It means that a random fake gets a higher score than a random real frame in 90 % of
+#   pairs. Where the threshold lies is another matter, and accuracy depends on it.
+# - **"More frames make a better test."** More *people* do. Frames of one person share the face, the camera and the light.
+# - **"A detector that finds all planted artefacts finds deepfakes."** It has learned what it was shown.
+#
+# ## Quiz
+#
+# **1. AUC is high and accuracy is near one half. What is likely?**
+#
+# - a) the detector has learned nothing
+# - b) it ranks well, but its threshold is in the wrong place
+# - c) the labels are swapped
+#
+# ```{dropdown} Answer to question 1
+# **b.** AUC does not know a threshold. A shift of all scores, such as another camera brings, leaves it as it is and spoils the accuracy.
+# With swapped labels the AUC would be low.
+# ```
+#
+# **2. Why does Xception call frames of the methods "lag" and "freeze" real?**
+#
+# - a) it is badly trained
+# - b) each single frame of them is untouched
+# - c) they are too short
+#
+# ```{dropdown} Answer to question 2
+# **b.** What is wrong with them lies between frames. Only the detector of motion can see it.
+# ```
+#
+# **3. The validation loss rises while the training loss falls. What does early stopping do?**
+#
+# - a) it keeps the weights from before the rise
+# - b) it lowers the learning rate
+# - c) it adds data
+#
+# ```{dropdown} Answer to question 3
+# **a.** After a patience of several validations without a lower loss, training ends, and the best weights are kept.
+# ```
 #
 # ## Summary
+#
 # - The live networks agree with the paper's tables but for rows that change no result.
 # - Both find artefacts on people never trained on; which ones, by method and person, the tables show.
 # - How bad a picture may be before they stop, the last figure shows.
+#
+# ## What next
+#
+# - How a decision of theirs is explained: {doc}`/notebooks/04_viba_step_by_step`.
+# - What the bottleneck does to the decisions: {doc}`/notebooks/08_detection_performance`.
+# - Your own weights or your own network: {doc}`/book/running` and {doc}`/book/own_model`.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: Tables 5 to 7 with the layers, and Appendix A with the training.
+# - {cite:t}`chollet2017xception`: Xception and separable convolutions.
+# - {cite:t}`simonyan2015vgg`: the family of networks of which VGG11 is the smallest.
+# - {cite:t}`guo2017calibration`: calibration of networks.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

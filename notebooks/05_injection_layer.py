@@ -14,14 +14,30 @@
 # %% [markdown]
 # # Where to inject
 #
-# ```{admonition} What you will see
-# - the same real and fake inputs explained at each of the paper's injection layers (Figures 4 to 11)
-# - how the map grows coarser with depth
-# - numbers beside the pictures, with intervals: bits, spread, relevance on the planted artefact, deletion
+# The bottleneck can be put after any layer. Early layers know *where*, late layers know *what*. Which one gives the map
+# that a person can use, and can the paper's choice by eye be checked by number?
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - to explain the same real and fake inputs at each of the paper's injection layers (Figures 4 to 11)
+# - why maps grow coarser with depth
+# - to put numbers beside the pictures, with intervals: bits, spread, relevance on the planted artefact, deletion
+# - to say when these numbers cannot tell two layers apart
 # ```
 #
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | The five steps of the method | carried out here at eight layers | {doc}`/notebooks/04_viba_step_by_step` |
+# | {term}`Injection layer` | what is chosen | {doc}`/book/glossary` |
+# | The layers of both networks | their names and sizes | {doc}`/notebooks/03_detectors` |
+# ```
+#
+# <!-- time -->
+#
 # The paper chose block 4 of Xception and layer 9 of VGG11 by eye. Run this chapter with other settings:
-# `papermill 05_injection_layer.ipynb out.ipynb -p layer block12 -p beta 5`.
+# `viba chapter 05 -p layer block12 -p beta 5`.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -29,11 +45,11 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-# "all", or one of block4, bn3, conv3, block12, bn4, features.9, features.12, features.16
+# where to inject; one of all, block4, bn3, conv3, block12, bn4, features.9, features.12, features.16
 layer = "all"
-beta = 10.0
-frames = 2  # real and fake inputs each that are shown
-measured = 6  # real and fake test videos each that are measured
+beta = 10.0  # price of a bit; above 0
+frames = 2  # real and fake inputs each that are shown; at least 1
+measured = 6  # real and fake test videos each that are measured; at least 1
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -54,7 +70,8 @@ chosen = injection_maps(study, layer, beta, frames)
 # %% [markdown]
 # ## Xception
 #
-# One row per input, one column per layer. Expect fine maps on the left and blobs on the right: block 4
+# One row per input, one column per layer. The {term}`maps <Attribution>` are in {term}`bits per pixel <Bits per pixel>`. Expect fine maps on the left and blobs on the
+# right: block 4
 # has 19 by 19 places at 299 px, the last layers 10 by 10. Each column has a colour scale of its own,
 # since layers differ in their total of bits.
 
@@ -64,6 +81,9 @@ figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 
 # %% [markdown]
 # ## VGG11 on flow
+#
+# The same for motion. The input is coloured {term}`optical flow <Optical flow>`: the colour is the direction, its strength the speed. Expect
+# less difference between the layers, since all three lie close together in a shallow network.
 
 # %% mystnb={"image": {"alt": "Grid of flow maps with relevance maps at layers 9, 12 and 16 of VGG11; planted regions are outlined."}, "figure": {"caption": "Relevance of real and fake flow maps at the injection layers of VGG11 (the paper's Figures 9 to 11).", "name": "fig-layers-flow"}}
 one = chosen["flow-vgg11"]
@@ -76,7 +96,7 @@ figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 #
 # - `bits`: what passes the bottleneck in all;
 # - `entropy` of the map over pixels, in bits: lower is more focused;
-# - `ratio`: relevance inside the planted mask over the mask's share of the frame, on fakes; chance is 1;
+# - `ratio`: relevance inside the mask of the {term}`Planted artefact` over the mask's share of the frame, on fakes; chance is 1;
 # - `deletion`: the area under the probability of the prediction while the most relevant pixels are set to
 #   zero first {cite}`petsiuk2018rise`; lower is better. It depends on how fragile the detector is, so
 #   `over_random` compares it with pixels taken away at random; higher is better, and 0 is no better than
@@ -123,28 +143,33 @@ HTML(
 # A layer can win one measure and lose another: late layers answer *whether*, in few places, and early ones
 # *where*. Deletion rewards maps that hit what the detector needs, whether it lies on the artefact or not. On
 # a profile with few people the intervals are wide, and the page does not settle what they leave open.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # ```{exercise} Beta and depth
 # :label: ex-beta-depth
-# A larger beta asks for fewer bits. Predict whether that focuses the map of the paper's layer or only makes it
-# weaker, and look at `entropy` and `ratio` for beta 1 and 100.
+# A larger $\beta$ asks for fewer bits. Predict whether that focuses the map of the paper's layer or only makes it
+# weaker. Then collect the measures for $\beta$ of 1 and 100 in a dictionary `betas`, and look at `entropy` and `ratio`.
 # ```
 #
 # ```{solution-start} ex-beta-depth
 # :class: dropdown
 # ```
 
-# %%
+# %% tags=["solution"]
 chosen_layer = study.layer("xception")
 few = min(measured, 2)
 betas = {b: layer_measures(study, chosen_layer, b, few).query("detector == 'xception'")
          for b in (1.0, 100.0)}  # fmt: skip
 pd.DataFrame({b: m[["bits", "entropy", "ratio"]].mean() for b, m in betas.items()}).T.round(2)
 
+# %% tags=["check", "remove-cell"]
+assert set(betas) == {1.0, 100.0}
+assert all((m.bits >= 0).all() and len(m) for m in betas.values())
+
 # %% [markdown]
-# Bits fall with beta. If entropy falls with them, what is left is more focused; if it stays, the same map has
+# Bits fall with $\beta$. If entropy falls with them, what is left is more focused; if it stays, the same map has
 # only become fainter.
 #
 # ```{solution-end}
@@ -152,19 +177,22 @@ pd.DataFrame({b: m[["bits", "entropy", "ratio"]].mean() for b, m in betas.items(
 #
 # ```{exercise} Deletion on a real frame
 # :label: ex-deletion-real
-# What does deletion measure on a *real* frame, where there is no artefact to find? Compare `deletion` of real
-# and fake frames at the paper's layer.
+# What does deletion measure on a *real* frame, where there is no artefact to find? Compare the mean `deletion` of real
+# and fake frames, over all layers measured, and call the table `by_class`.
 # ```
 #
 # ```{solution-start} ex-deletion-real
 # :class: dropdown
 # ```
 
-# %%
-at = measures[measures.layer.isin([study.layer(d) for d in ("xception", "flow-vgg11")])]
-at.groupby(["detector", at.label.map({0: "real", 1: "fake"})])[["deletion", "random"]].mean().round(
-    2
-)
+# %% tags=["solution"]
+kind = measures.label.map({0: "real", 1: "fake"})
+by_class = measures.groupby(["detector", kind])[["deletion", "random"]].mean()
+by_class.round(2)
+
+# %% tags=["check", "remove-cell"]
+assert list(by_class.columns) == ["deletion", "random"]
+assert ((by_class.dropna() >= 0) & (by_class.dropna() <= 1)).all(axis=None) and len(by_class)
 
 # %% [markdown]
 # An empty input must be called something. If the detector calls it real, then a real frame stays real whatever is
@@ -173,10 +201,99 @@ at.groupby(["detector", at.label.map({0: "real", 1: "fake"})])[["deletion", "ran
 # ```{solution-end}
 # ```
 #
+# ```{exercise} What a unit can see
+# :label: ex-receptive-field
+# A unit of a late layer sees more of the input than one of an early layer. Write `receptive_field(layers)` for a chain of (kernel,
+# stride) pairs that returns how many input pixels one output unit sees along an axis. How does it grow for three convolutions of 3
+# with stride 1, and how if each has stride 2?
+# ```
+#
+# ```{solution-start} ex-receptive-field
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def receptive_field(layers):
+    """Input pixels that one output unit sees, along an axis."""
+    seen, step = 1, 1
+    for kernel, stride in layers:
+        seen += (kernel - 1) * step
+        step *= stride
+    return seen
+
+
+{stride: [receptive_field([(3, stride)] * n) for n in (1, 2, 3)] for stride in (1, 2)}
+
+# %% tags=["check", "remove-cell"]
+assert receptive_field([]) == 1 and receptive_field([(3, 1)] * 3) == 7
+assert receptive_field([(3, 2)] * 3) == 15 and receptive_field([(1, 2), (3, 1)]) == 5
+
+# %% [markdown]
+# Without strides it grows by a constant, with strides it doubles. Late layers see the whole face: their map is coarse because they
+# have few places, and blurred because each place knows of much.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"The layer with the prettiest map is the right one."** Pretty is focused. Whether it lies on the evidence is another question, and
+#   here it can be measured.
+# - **"A layer with fewer bits explains better."** Layers differ in size and in what a bit costs at one $\beta$. Totals of different
+#   layers cannot be compared.
+# - **"Late layers are wrong about the place."** They were never asked for one. What they keep is enough to decide, from wherever.
+#
+# ## Quiz
+#
+# **1. Why has each column of the first figure a colour scale of its own?**
+#
+# - a) to make all maps look strong
+# - b) because the total of bits differs from layer to layer
+# - c) by mistake
+#
+# ```{dropdown} Answer to question 1
+# **b.** On one scale most layers would be black or white. The price is that strengths cannot be compared along a row.
+# ```
+#
+# **2. A layer has a lower deletion area than another. Which reading is safe?**
+#
+# - a) its map lies on the artefact
+# - b) its order of pixels takes away sooner what the detector needs
+# - c) it has fewer bits
+#
+# ```{dropdown} Answer to question 2
+# **b.** Deletion asks the detector. The artefact is asked by `ratio`. The two may disagree.
+# ```
+#
+# **3. The interval of a difference to the paper's layer holds 0. What do you report?**
+#
+# - a) the layers are equally good
+# - b) these frames cannot tell them apart, and how wide the interval is
+# - c) nothing
+#
+# ```{dropdown} Answer to question 3
+# **b.** The width says how large a difference could still be hidden.
+# ```
+#
 # ## Summary
+#
 # - Early layers keep the place of the evidence, late layers its kind.
 # - The paper's choice by eye can be checked by number, where the truth is known, and the intervals say how
 #   far.
+# - Focus, place and need are three measures, and no layer need win all.
+#
+# ## What next
+#
+# - Another kind of bottleneck at the same layer: {doc}`/notebooks/06_bottleneck_type`.
+# - Step through layers and clips: {doc}`/book/viewer`.
+# - A layer of your own network: {doc}`/book/own_model`.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: the eight injection points, Figures 4 to 11, and the choice by eye in Section 3.3.
+# - {cite:t}`petsiuk2018rise`: deletion as a measure of an explanation.
+# - {cite:t}`schulz2020`: the choice of a layer for pictures.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

@@ -14,14 +14,31 @@
 # %% [markdown]
 # # Per-sample or readout
 #
-# ```{admonition} What you will see
-# - a second kind of bottleneck, which predicts $\lambda$ in one pass
-# - maps of both kinds on the same frames, and their measures
+# A bottleneck can be optimised for each frame, or a network can be trained once that predicts it. Which gives the
+# better maps, and when does the training pay?
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - how the readout bottleneck predicts $\lambda$ in one pass
+# - to compare maps of both kinds on the same frames, by measures and not by looks
+# - to tell a readout that has learned from one that has not
+# - to compute after how many frames its training is repaid
 # ```
 #
-# The per-sample bottleneck optimises $\lambda$ for each frame. The readout bottleneck trains a small
-# network, once, that reads later layers and predicts $\lambda$ for any frame. The paper trained it for
-# 10 epochs and found its maps less consistent and less clear.
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | {term}`Per-sample bottleneck` | one of the two kinds | {doc}`/notebooks/04_viba_step_by_step` |
+# | {term}`Injection layer` | both kinds sit at the same one | {doc}`/notebooks/05_injection_layer` |
+# | Training of a network | the readout is one | {doc}`/notebooks/03_detectors` |
+# ```
+#
+# <!-- time -->
+#
+# The {term}`per-sample bottleneck <Per-sample bottleneck>` optimises $\lambda$ for each frame. The
+# {term}`Readout bottleneck` trains a small network, once, that reads later layers and predicts $\lambda$ for any
+# frame. The paper trained it for 10 epochs and found its maps less consistent and less clear.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -29,7 +46,7 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-frames = 8  # held-out real and fake frames each that both kinds explain
+frames = 8  # held-out real and fake frames each that both kinds explain; at least 1
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -118,10 +135,144 @@ HTML(
 # The paper trained for ten epochs on its whole training split and found the readout's maps less consistent and less
 # clear. Ten epochs of the few frames of a short profile are far fewer steps, so this page shows the cost and the
 # kind of its maps, and does not settle which is better.
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} When is the training repaid?
+# :label: ex-break-even
+# Training costs $t$ seconds once; a frame then takes $a$ seconds instead of $b$. Write `breakeven(t, a, b)` that returns the
+# number of frames $n$ from which $t + n a \le n b$, and infinity where that is never so. How long a film at 25 frames per
+# second is that for the two kinds in `both.table`?
+# ```
+#
+# ```{solution-start} ex-break-even
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+import math
+
+
+def breakeven(t, a, b):
+    """Frames after which a training of t seconds is repaid."""
+    return math.ceil(t / (b - a)) if b > a else math.inf
+
+
+costs = both.table.set_index("kind")
+frames_needed = breakeven(
+    costs.training["readout"], costs.seconds["readout"], costs.seconds["per-sample"]
+)
+print(f"{frames_needed} frames, {frames_needed / 25:.1f} s of film")
+
+# %% tags=["check", "remove-cell"]
+assert breakeven(10, 1, 2) == 10 and breakeven(10, 0.5, 3) == 4
+assert breakeven(10, 2, 2) == breakeven(10, 3, 2) == math.inf
+
+# %% [markdown]
+# It pays for films, not for one picture. The price is another one: a readout is trained for one layer, one $\beta$ and one
+# detector, and each change of these costs the training again.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} How spread out is a map?
+# :label: ex-spread
+# `entropy` treats a map as a distribution over pixels: $-\sum p \log_2 p$ with $p$ the share of each pixel. Write
+# `spread(relevance)`. What are the least and the largest values for a map of $n$ pixels? Apply it to the maps of both kinds.
+# ```
+#
+# ```{solution-start} ex-spread
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+import numpy as np
+
+
+def spread(relevance):
+    """Entropy of a map over its pixels, in bits."""
+    p = np.asarray(relevance, float).ravel()
+    p = p[p > 0] / p.sum()
+    return float(-(p * np.log2(p)).sum())
+
+
+{kind: round(np.mean([spread(m) for m in maps]), 2) for kind, maps in both.maps.items()}
+
+# %% tags=["check", "remove-cell"]
+flat, point = np.ones((16, 16)), np.zeros((16, 16))
+point[3, 4] = 7.0
+assert abs(spread(flat) - 8) < 1e-9 and abs(spread(point)) < 1e-9
+from viba_lib.evaluation.faithfulness import entropy
+
+some_map = next(iter(both.maps.values()))[0]
+assert abs(spread(some_map) - entropy(some_map)) < 1e-3
+
+# %% [markdown]
+# From 0, all on one pixel, to $\log_2 n$, the same everywhere. Clear is not right: a map that puts all on one wrong pixel
+# has the best entropy of all. That is why `ratio` stands beside it.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"The readout explains the frame; the per-sample bottleneck fits noise."** Both let noise in and keep the prediction. One does so
+#   by a network that has seen other frames, the other by optimising this one.
+# - **"A sharper map is a better map."** Sharpness is low entropy. Whether it lies on the evidence is another measure.
+# - **"A readout that lets few bits pass has learned."** It may let few pass everywhere. It has learned where it keeps the
+#   predictions with few bits.
+#
+# ## Quiz
+#
+# **1. What does the readout network read?**
+#
+# - a) the pixels
+# - b) later layers of the same detector
+# - c) the label
+#
+# ```{dropdown} Answer to question 1
+# **b.** The detector runs once without noise, and its later layers know what it has seen. Reading the label would leak the
+# answer into the map.
+# ```
+#
+# **2. You change beta. What must be done anew?**
+#
+# - a) nothing
+# - b) only the readout's training
+# - c) both: the readout's training, and each per-sample optimisation
+#
+# ```{dropdown} Answer to question 2
+# **c.** Beta is part of both objectives. The per-sample bottleneck pays for it at every frame anyway; the readout pays at
+# once.
+# ```
+#
+# **3. A readout keeps all predictions and lets as many bits pass as at its start. What has happened?**
+#
+# - a) it works perfectly
+# - b) it has hardly been trained
+# - c) the detector is broken
+#
+# ```{dropdown} Answer to question 3
+# **b.** It starts where everything passes, and everything keeps the prediction. Its map shows where the layer is active.
+# ```
 #
 # ## Summary
+#
 # - The readout costs one pass per frame once it is trained; how far training has brought it, its bits tell.
 # - The per-sample bottleneck needs no training, and pays for it frame by frame.
+# - Clarity, place and consistency are three measures, and a kind can win one and lose another.
+#
+# ## What next
+#
+# - Films of maps: {doc}`/notebooks/07_relevance_videos`.
+# - What other ways there are to be fast: {doc}`/notebooks/12_speed`.
+# - The readout for your own network: {doc}`/book/own_model`.
+#
+# ## References
+#
+# - {cite:t}`schulz2020`: both kinds of bottleneck, for pictures; its Section 3 introduces the readout.
+# - {cite:t}`solopova2024`: the comparison for videos in Section 3.3, which this chapter repeats with measures.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

@@ -14,16 +14,33 @@
 # %% [markdown]
 # # Relevance videos
 #
-# ```{admonition} What you will see
-# - maps put back on the frames they came from, for both detectors, real and fake
-# - the probability of fake over time, under each video
+# What does an explanation look like when the face moves? Here the maps are put back on the frames that they came from,
+# for both detectors, for a fake and for a real video.
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - to read a relevance video: heat, scale and the curve of the prediction
+# - why real and fake must share one colour scale
+# - what bits say about certainty, and what they do not
+# - to make such a video of your own clip
 # ```
 #
-# A map per frame becomes a video: heat over the face, a bar beside it that gives the colours in bits per pixel of the
-# face crop, and a strip under it with the prediction over time. Key frames
-# are shown slowly, two a second. Of each kind you see the held-out video that the detector is surest about,
-# so these are good cases; [chapter 8](08_detection_performance) counts all of them. The fake and the real video of a
-# detector share one colour scale.
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | {term}`Bits per pixel` | the unit of the heat | {doc}`/notebooks/04_viba_step_by_step` |
+# | {term}`Key frame` | the frames that are explained | {doc}`/notebooks/02_dataset_construction` |
+# | The two detectors | one sees faces, one sees motion | {doc}`/notebooks/03_detectors` |
+# ```
+#
+# <!-- time -->
+#
+# A map ({term}`Attribution`) per frame becomes a video: heat over the face, a bar beside it that gives the colours in bits per pixel of the
+# face crop, and a strip under it with the prediction over time. Key frames are shown slowly, two a second. Of each kind
+# you see the held-out video that the detector is surest about, so these are good cases;
+# [chapter 8](08_detection_performance) counts all of them, and the {doc}`viewer </book/viewer>` has a bad one as well. The
+# fake and the real video of a detector share one colour scale.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -31,7 +48,7 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-max_frames = 4  # frames per video
+max_frames = 4  # frames per video; at least 1
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -66,7 +83,7 @@ HTML(films["xception real"])
 # %% [markdown]
 # ## Motion, a fake
 #
-# The flow detector sees motion only; its heat is put on the frame in which the motion starts. The paper finds
+# The flow detector sees motion only ({term}`Optical flow`); its heat is put on the frame in which the motion starts. The paper finds
 # such maps harder to read than those of single frames: the cause lies between two pictures, not in one.
 
 # %% tags=["remove-input"]
@@ -108,9 +125,125 @@ HTML(
 )
 
 # %% [markdown]
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} A scale of its own
+# :label: ex-own-scale
+# Suppose each video got a colour scale of its own. By what factor would the map of the real frames be brightened, compared with
+# the scale of the fakes? The upper end of a scale is the 99.5th percentile of the maps. Call the ends `tops` (a dictionary by label,
+# 0 for real and 1 for fake) and the factor `stretch`.
+# ```
+#
+# ```{solution-start} ex-own-scale
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+import numpy as np
+
+frame, maps = explained(study, "xception")
+by_label = {label: maps.relevance.values[(frame.label == label).to_numpy()] for label in (0, 1)}
+tops = {label: float(np.quantile(m, 0.995)) for label, m in by_label.items()}
+stretch = tops[1] / max(tops[0], 1e-12)
+print(f"real {tops[0]:.2f}, fake {tops[1]:.2f} bits per pixel: a factor of {stretch:.2f}")
+
+# %% tags=["check", "remove-cell"]
+assert set(tops) == {0, 1} and all(top >= 0 for top in tops.values())
+assert abs(stretch * max(tops[0], 1e-12) - tops[1]) < 1e-6 * max(tops[1], 1)
+
+# %% [markdown]
+# A factor far from 1 would have been hidden: two maps of different strength would look alike. It is the commonest way in which
+# pictures of explanations mislead.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} How little is needed?
+# :label: ex-raw-bits
+# A crop of Xception has 299 by 299 pixels of three colours with 8 bits each. Which share of these bits is the median map of a
+# frame that is called fake? Call the raw number `raw_bits` and the share `share_needed`.
+# ```
+#
+# ```{solution-start} ex-raw-bits
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+raw_bits = 299 * 299 * 3 * 8
+called_fake = frames["xception"].query("p_fake >= 0.5")
+share_needed = called_fake.total_bits.median() / raw_bits
+print(f"{raw_bits:,} bits raw, {share_needed:.2%} of them needed")
+
+# %% tags=["check", "remove-cell"]
+assert raw_bits == 2_145_624
+import math
+
+assert math.isnan(share_needed) or 0 <= share_needed < 1
+
+# %% [markdown]
+# A small part, and even that is an upper bound. A yes or no could do with one bit; what is counted are the bits *about the layer* that
+# must pass so that this network, as it is, still arrives there.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"Heat on a real video shows where it was altered."** For a video that is called real the map explains "real". It shows what
+#   speaks for it.
+# - **"Bits are confidence."** They count what was needed. Plain evidence may need few bits.
+# - **"The maps of the two detectors can be compared."** They are of different layers of different networks; their totals differ by
+#   construction. Compare places, not strengths.
+#
+# ## Quiz
+#
+# **1. Two maps are shown with different colour scales. What can be compared?**
+#
+# - a) where they are brightest
+# - b) how strong they are
+# - c) both
+#
+# ```{dropdown} Answer to question 1
+# **a.** A scale of its own brings every map to full brightness. Only the place survives.
+# ```
+#
+# **2. The videos above are those that a detector is surest about. What may you not conclude from them?**
+#
+# - a) that such maps exist
+# - b) that maps are usually like this
+# - c) where these videos are hot
+#
+# ```{dropdown} Answer to question 2
+# **b.** They were chosen because they are good cases. Chapter 8 counts all, and the viewer shows one that goes wrong.
+# ```
+#
+# **3. Why is the motion detector's heat drawn on the first of two frames?**
+#
+# - a) because the flow starts there, though its cause lies between both
+# - b) because the second frame is not decoded
+# - c) by accident
+#
+# ```{dropdown} Answer to question 3
+# **a.** Flow says where each pixel of the first frame went. A picture of one frame can only show where a motion began.
+# ```
+#
 # ## Summary
-# - Maps come back as videos that play in a browser.
+#
+# - Maps come back as videos that play in a browser, with a scale in bits per pixel.
+# - A real and a fake video share one scale, so their strengths can be compared.
 # - `viba explain VIDEO` does the same for a video of yours.
+#
+# ## What next
+#
+# - Step through more clips, layers and methods: {doc}`/book/viewer`.
+# - Count instead of looking: {doc}`/notebooks/08_detection_performance`.
+# - Before you show a map to anybody: {doc}`/book/ethics`.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: relevance videos of both detectors in Section 4, and the remark that maps of motion are harder to read.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

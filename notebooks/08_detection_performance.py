@@ -14,16 +14,32 @@
 # %% [markdown]
 # # Detection performance, with and without the bottleneck
 #
-# ```{admonition} What you will see
-# - the paper's Table 2, recomputed: accuracy, precision, recall and calibration, without and with VIBA
+# A bottleneck throws information away. Does the detector still decide as it did? If it does, the map shows what the
+# decision needs; if it does not, the map explains another decision.
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - to recompute the paper's Table 2: accuracy, precision, recall and calibration, without and with VIBA
 # - how much the answer depends on a draw of the noise, and how much a leak of the label would flatter
-# - the same decisions method by method
-# - a test of the claim that nothing significant is lost
+# - which artefacts are found, method by method
+# - to test the claim that nothing significant is lost, and to say what such a test settles
 # ```
 #
-# With the bottleneck in place the network decides on noisy activations. If the maps keep what the decision
-# needs, decisions stay. The bottleneck is optimised for the class that the network *predicts*, never for the
-# true one: no label leaks.
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | {term}`Per-sample bottleneck` | what is put into the network | {doc}`/notebooks/04_viba_step_by_step` |
+# | Precision and recall | two columns of Table 2 | [scikit-learn's guide](https://scikit-learn.org/stable/modules/model_evaluation.html) |
+# | {term}`Calibration` | another column | {doc}`/notebooks/03_detectors` |
+# | Planted artefacts and their kinds | the fakes that are judged | {doc}`/notebooks/02_dataset_construction` |
+# ```
+#
+# <!-- time -->
+#
+# With the {term}`bottleneck <Bottleneck>` in place the network decides on noisy activations. If the maps keep what the
+# decision needs, decisions stay. The bottleneck is optimised for the class that the network *predicts*, never for the
+# true one: no label leaks. Everything below is about held-out people, whom neither detector has seen.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -199,11 +215,149 @@ for name in ("xception", "flow-vgg11"):
 figures.reliability(groups)
 
 # %% [markdown]
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} McNemar by hand
+# :label: ex-mcnemar
+# Of the cases that only one of two networks gets right, $b$ go to the first and $c$ to the second. If neither is better, each such case is a
+# fair coin. Write `exact_p(b, c)`, the two-sided probability of a split at least as uneven:
+#
+# $$ p = \min\Bigl(1,\; 2 \sum_{i=0}^{\min(b, c)} \binom{b + c}{i} \, 2^{-(b + c)} \Bigr). $$ (eq-detection-mcnemar)
+#
+# How small must $c$ be for $p < 0.05$ if $b = 10$?
+# ```
+#
+# ```{solution-start} ex-mcnemar
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+from math import comb
+
+
+def exact_p(b, c):
+    """Two-sided exact p-value of McNemar's test."""
+    n = b + c
+    return min(1.0, 2 * sum(comb(n, i) for i in range(min(b, c) + 1)) / 2**n)
+
+
+pd.Series({c: exact_p(10, c) for c in range(6)}, name="p").round(3)
+
+# %% tags=["check", "remove-cell"]
+import numpy as np
+
+from viba_lib.evaluation.significance import mcnemar
+
+for b, c in ((10, 2), (3, 3), (0, 6), (7, 1)):
+    truth = np.ones(b + c + 5, int)
+    one, two = truth.copy(), truth.copy()
+    one[b : b + c], two[:b] = 0, 0
+    assert abs(exact_p(b, c) - mcnemar(truth, one, two)["p_value"]) < 1e-9
+
+# %% [markdown]
+# Cases that both get right, or both get wrong, do not enter at all: they say nothing about the difference. With ten against two the
+# test just calls it significant, with ten against three it does not.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} The network that says "fake" to everything
+# :label: ex-always-fake
+# What accuracy, precision and recall has a network that calls every frame of `frame` fake? Call them `accuracy`, `precision` and
+# `recall`, and compare with the table above. What would be a fairer summary?
+# ```
+#
+# ```{solution-start} ex-always-fake
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+label = frame.label.to_numpy()
+accuracy, precision, recall = label.mean(), label.mean(), 1.0
+balanced = (recall + 0.0) / 2
+print(
+    f"accuracy {accuracy:.2f}, precision {precision:.2f}, recall {recall:.2f}, balanced {balanced:.2f}"
+)
+
+# %% tags=["check", "remove-cell"]
+from sklearn.metrics import accuracy_score, precision_score, recall_score
+
+said = np.ones_like(frame.label)
+for value, score in (
+    (accuracy, accuracy_score),
+    (precision, precision_score),
+    (recall, recall_score),
+):
+    assert abs(value - score(frame.label, said)) < 1e-9
+
+# %% [markdown]
+# Where most frames are fake, saying so is cheap. The mean of the recalls of both classes is one half for such a network, and
+# {term}`AUC` is as well: that is why both belong beside an accuracy.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"Not significant means no difference."** It means that these cases cannot show one. Few videos can show only large ones.
+# - **"The bottleneck improved the detector."** It can look so where it was told the true class. Told the predicted one, it can at best
+#   keep what was there.
+# - **"Thousands of frames make the result certain."** Frames of one video are alike. What counts are the videos, and the people in
+#   them.
+#
+# ## Quiz
+#
+# **1. For which class must the bottleneck be optimised if its decisions are to be judged?**
+#
+# - a) the true one
+# - b) the predicted one
+# - c) always "fake"
+#
+# ```{dropdown} Answer to question 1
+# **b.** The true one leaks the label. Always "fake" would explain what speaks for fake, also where the network said
+# real, and its decisions would lean that way.
+# ```
+#
+# **2. Which cases decide McNemar's test?**
+#
+# - a) all
+# - b) those that both get wrong
+# - c) those that exactly one gets right
+#
+# ```{dropdown} Answer to question 2
+# **c.** See {eq}`eq-detection-mcnemar`: only $b$ and $c$ occur in it.
+# ```
+#
+# **3. A detector says 0.9 and is right in seven cases of ten. What is it?**
+#
+# - a) overconfident
+# - b) underconfident
+# - c) well calibrated
+#
+# ```{dropdown} Answer to question 3
+# **a.** Of decisions made with 90 % confidence, nine in ten should be right. Its point lies under the diagonal.
+# ```
+#
 # ## Summary
+#
 # - Table 2 is recomputed with intervals, per frame and per video, method by method, and with a paired test.
 # - The target is the predicted class; a bottleneck that is told the truth flatters the network, by how much the
 #   table above says.
 # - One draw of the noise more or less matters less than one video more or less.
+#
+# ## What next
+#
+# - Are the maps steady from frame to frame? {doc}`/notebooks/09_consistency`.
+# - These numbers beside the paper's: {doc}`/notebooks/11_paper_and_run`.
+# - Does the detector need what is marked? {doc}`/notebooks/15_comparison` takes it away and looks.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: Table 2 and the claim in Section 4 that the drop is not significant.
+# - {cite:t}`guo2017calibration`: calibration, the {term}`Expected calibration error` and the reliability diagram.
+# - {cite:t}`mcnemar1947`: the paired test.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

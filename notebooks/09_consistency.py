@@ -14,14 +14,27 @@
 # %% [markdown]
 # # Consistency of the maps
 #
-# ```{admonition} What you will see
-# - the paper's Table 3, recomputed: IoU, TCS and RPI, for real and fake videos
+# A map that jumps about from frame to frame explains little, even where each single map looks good. How is steadiness
+# measured, and are maps of real videos steadier than maps of fakes, as the paper finds?
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - to recompute the paper's Table 3: IoU, TCS and RPI, for real and fake videos
+# - what each of the three measures, and what it ignores
 # - how all of them move with a threshold that the paper does not give
-# - a measure of persistence that does what the paper's text describes
-# - whether maps of real videos are steadier, as the paper finds
+# - to read a difference with its interval
 # ```
 #
-# A map that jumps about from frame to frame explains little, even where each single map looks good.
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | Relevance videos | what is measured here | {doc}`/notebooks/07_relevance_videos` |
+# | {term}`Intersection over union` | the first of the three measures | {doc}`/book/glossary` |
+# | Intervals over videos | every point below has one | {doc}`/notebooks/08_detection_performance` |
+# ```
+#
+# <!-- time -->
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -29,8 +42,9 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-threshold = 0.5  # share of the maximum above which a pixel is highlighted
-rule = "frame"  # what it is a share of: the maximum of the frame or of the clip, or the area
+threshold = 0.5  # share of the maximum above which a pixel is highlighted; from 0 to 0.99
+# what it is a share of: the maximum of the frame or of the clip, or the area; one of frame, clip, area
+rule = "frame"
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -44,11 +58,12 @@ HTML(study.banner())
 # ## Three measures
 #
 # A map becomes a binary mask $M_i$ per frame; here a pixel is highlighted where its relevance exceeds
-# `threshold` times the frame's maximum. **IoU** compares the masks of consecutive frames. The other two are
-# the paper's Eq. (3) and (4), as it prints them:
+# `threshold` times the frame's maximum. **IoU**, {term}`Intersection over union`, compares the masks of consecutive frames. The other two, {term}`Temporal Consistency Score` and
+# {term}`Region Persistence Index`, are the paper's Eq. (3) and (4), as it prints them:
 #
-# $$ \mathrm{TCS} = \frac1N \sum_{i=1}^N \frac{\sum_{x,y} M_i(x,y)}{W \times H}, \qquad
-# \mathrm{RPI} = \frac{\frac1{N-1}\sum_{i=2}^N \lVert C_i - C_{i-1}\rVert}{\sqrt{W^2+H^2}} $$
+# $$ \mathrm{TCS} = \frac1N \sum_{i=1}^N \frac{\sum_{x,y} M_i(x,y)}{W \times H} $$ (eq-consistency-tcs)
+#
+# $$ \mathrm{RPI} = \frac{\frac1{N-1}\sum_{i=2}^N \lVert C_i - C_{i-1}\rVert}{\sqrt{W^2+H^2}} $$ (eq-consistency-rpi)
 #
 # with the centroid $C_i$ of the mask. The text calls TCS the share of frames in which regions stay highlighted;
 # the formula is the mean highlighted *area*: a map that lights up everything has the best score. `persistence`
@@ -71,7 +86,6 @@ table = table_3(study, threshold, rule)
 columns = ["name", "videos", "frames", "cuts", "empty", "iou", "tcs", "rpi", "persistence"]
 study.save_table("table_3", table, table[columns].round(3))
 
-# %% [markdown]
 # %% mystnb={"image": {"alt": "Points with intervals of IoU, TCS, RPI and persistence for both detectors on fake and real videos."}, "figure": {"caption": "IoU, TCS, RPI and persistence with 95 % intervals over videos.", "name": "fig-table-3"}}
 from viba_lib import figures
 
@@ -131,10 +145,135 @@ HTML(
 study.save_table("threshold_sweep", sweep, sweep.round(3))
 
 # %% [markdown]
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} Two masks, one score
+# :label: ex-tcs-blind
+# Make two clips of masks, `still` and `jumping`, each (6, 20, 20): in both, 40 pixels are highlighted in each frame, but in one
+# the region stays and in the other it jumps from one side to the other. Predict TCS, RPI and mean IoU of both, then compute
+# them with `viba_lib.evaluation`.
+# ```
+#
+# ```{solution-start} ex-tcs-blind
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+import numpy as np
+import pandas as pd
+
+from viba_lib.evaluation import mean_iou, region_persistence, temporal_consistency
+
+still, jumping = np.zeros((2, 6, 20, 20), bool)
+still[:, :10, :4] = True
+jumping[::2, :10, :4] = True
+jumping[1::2, 10:, 16:] = True
+scores = {"TCS": temporal_consistency, "RPI": region_persistence, "IoU": mean_iou}
+pd.DataFrame(
+    {name: [f(m) for m in (still, jumping)] for name, f in scores.items()},
+    index=["still", "jumping"],
+).round(3)
+
+# %% tags=["check", "remove-cell"]
+assert still.shape == jumping.shape == (6, 20, 20)
+assert (still.sum((1, 2)) == 40).all() and (jumping.sum((1, 2)) == 40).all()
+assert temporal_consistency(still) == temporal_consistency(jumping)
+assert region_persistence(still) == 0 < region_persistence(jumping)
+assert mean_iou(still) == 1 > mean_iou(jumping)
+
+# %% [markdown]
+# TCS, as {eq}`eq-consistency-tcs` prints it, cannot tell the two apart: it is an area. RPI and IoU can.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} A step by hand
+# :label: ex-rpi-hand
+# A square of 4 by 4 pixels moves by 3 pixels to the right and 4 down, from one frame to the next, in pictures of 30 by 40
+# (height by width). Compute RPI by {eq}`eq-consistency-rpi` in your head, call it `by_hand`, and check it on such masks,
+# `moving`, of shape (2, 30, 40).
+# ```
+#
+# ```{solution-start} ex-rpi-hand
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+by_hand = 5 / 50
+moving = np.zeros((2, 30, 40), bool)
+moving[0, 5:9, 5:9] = True
+moving[1, 9:13, 8:12] = True
+by_hand, region_persistence(moving)
+
+# %% tags=["check", "remove-cell"]
+assert moving.shape == (2, 30, 40) and abs(region_persistence(moving) - by_hand) < 1e-9
+assert abs(by_hand - 0.1) < 1e-9
+
+# %% [markdown]
+# The step is the hypotenuse of 3 and 4, and the diagonal that of 30 and 40. Both triangles are 3-4-5, one ten times the other.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"A high TCS means that regions persist."** It means that they are large. The text of the paper describes persistence, its
+#   formula measures area.
+# - **"A steady map is a right map."** A map that always marks the middle of the picture is perfectly steady. Steadiness is
+#   needed for trust, and gives no reason for it.
+# - **"IoU does not depend on the threshold, since both masks have the same."** A lower threshold makes larger masks, and large masks
+#   overlap more.
+#
+# ## Quiz
+#
+# **1. A map highlights every pixel of every frame. Which measures call it perfect?**
+#
+# - a) TCS only
+# - b) TCS, IoU and RPI
+# - c) none
+#
+# ```{dropdown} Answer to question 1
+# **b.** Area 1, overlap 1, and a centroid that never moves. No measure of consistency alone can tell it from a good map.
+# ```
+#
+# **2. The interval of "real less fake" in IoU holds zero. What follows?**
+#
+# - a) real and fake maps are equally steady
+# - b) these videos cannot tell
+# - c) the paper is wrong
+#
+# ```{dropdown} Answer to question 2
+# **b.** The difference may be zero or not. Few videos give wide intervals, and a wide interval that holds zero also holds much
+# else.
+# ```
+#
+# **3. Why do steps over cuts not count?**
+#
+# - a) after a cut there is another scene, so the map must move
+# - b) cuts are rare
+# - c) the frames are missing
+#
+# ```{dropdown} Answer to question 3
+# **a.** A map that stayed behind would be wrong. Counting the step would punish the map for following the face.
+# ```
+#
 # ## Summary
+#
 # - Table 3 is recomputed at the paper's 924 by 924 pixels, with every undefined case defined.
 # - All measures depend on a threshold; state it, or they mean nothing. Run with `-p threshold 0.3`, or `-p rule clip`.
 # - TCS as printed is an area; `persistence` is what its text describes.
+#
+# ## What next
+#
+# - Do maps agree with where people look? {doc}`/notebooks/10_human_agreement`.
+# - What coupling the frames does to steadiness: {doc}`/notebooks/12_speed` and {doc}`/notebooks/15_comparison`.
+# - How far the threshold moves a number beside other choices: {doc}`/notebooks/14_open_choices`.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: TCS and RPI are its Eq. (3) and (4); the results are its Table 3, with the masks at 924 pixels.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

@@ -14,13 +14,27 @@
 # %% [markdown]
 # # Agreement with annotated regions
 #
-# ```{admonition} What you will see
-# - the six face regions of the paper, drawn on a face
-# - the paper's Table 4 and Figure 2, with planted regions in the place of human annotations
-# - how much they depend on the way in which a map becomes a set of regions
+# Do the maps light up where people see the forgery? The paper asked eight people; this chapter measures agreement, and
+# asks of every number what would have come out by chance.
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - to turn a map into regions, and how much depends on the way
+# - to recompute the paper's Table 4 and Figure 2, with planted regions in the place of human annotations
 # - what agreement remains when each map is dealt to another video
-# - VIBA beside Grad-CAM and beside maps that know nothing
+# - to hold VIBA against Grad-CAM and against maps that know nothing
 # ```
+#
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | {term}`Planted artefact` | it stands in the place of people's answers | {doc}`/notebooks/02_dataset_construction` |
+# | Precision, recall, F1 | three columns of Table 4 | {doc}`/notebooks/08_detection_performance` |
+# | How people annotate | the form that makes the table | {doc}`/notebooks/13_annotation` |
+# ```
+#
+# <!-- time -->
 #
 # In the paper, eight people marked, in 27 fake videos, the regions that gave them away. With the default data no person
 # was asked: the **planted regions** stand in their place, and we call them that. A table of human annotations
@@ -33,9 +47,9 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-top = 3  # regions that count as highlighted
-rule = "density"  # how a map ranks regions: density, mass, peak or votes
-annotations = ""  # CSV of human annotations; "" = the planted regions
+top = 3  # regions that count as highlighted; from 1 to 6
+rule = "density"  # how a map ranks regions; one of density, mass, peak, votes
+annotations = ""  # CSV of human annotations, "" = the planted regions; any path
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -63,8 +77,8 @@ figures.region_overlay(first.faces[0], masks, REGIONS)
 # ## Table 4
 #
 # The paper takes the three regions that annotators named most often and does not say how a heat map becomes a set
-# of regions. Here a map highlights the `top` regions by mean relevance per pixel, so that a large region does not win
-# by its size. F1, precision and recall are macro: means over regions. *Overlap* is the Szymkiewicz-Simpson coefficient,
+# of regions. Here a map ({term}`Attribution`) highlights the `top` regions by mean relevance per pixel, so that a large region does not win
+# by its size. F1, precision and recall are macro: means over regions. *Overlap* is the Szymkiewicz-Simpson coefficient ({term}`Overlap coefficient`),
 # a mean over videos. *Top 1* is the share of videos in which the region that most annotators chose is among
 # those that the map highlights; with planted regions it is the one that most of the mask lies in.
 
@@ -193,7 +207,7 @@ study.save_table("regions_by_video", videos, videos.head(12))
 # ## Against Grad-CAM, and against nothing at all
 #
 # The default data know the place of each artefact to the pixel, so a finer question can be asked: how much of
-# the relevance lies inside the planted mask, and is the strongest pixel inside? The paper argues that Grad-CAM
+# the relevance lies inside the planted mask, and is the strongest pixel inside (the {term}`Pointing game`)? The paper argues that Grad-CAM
 # {cite}`selvaraju2019gradcam` is coarse; here both are taken at the same layer. Two controls know neither the
 # network nor the frame: noise, and a blob in the middle, where a face is. A map that does not beat the blob has
 # found a face, not an artefact.
@@ -221,11 +235,142 @@ HTML(
 )
 
 # %% [markdown]
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} Overlap of blind answers
+# :label: ex-blind-overlap
+# A map highlights $a$ of six regions and a person marks $b$, both at random. Derive the expected
+# {term}`overlap coefficient <Overlap coefficient>` and write it as `expected_overlap(a, b)`. Then check it by going through all pairs of sets.
+# ```
+#
+# ```{solution-start} ex-blind-overlap
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def expected_overlap(a, b, regions=6):
+    """Mean overlap coefficient of two random sets of a and b regions."""
+    common = a * b / regions
+    return common / min(a, b)
+
+
+pd.DataFrame({b: {a: expected_overlap(a, b) for a in (1, 2, 3)} for b in (1, 2, 3)}).round(2)
+
+# %% tags=["check", "remove-cell"]
+from itertools import combinations, product
+
+from viba_lib.evaluation import overlap_coefficient
+
+for a, b in ((1, 3), (2, 2), (3, 3)):
+    pairs = list(product(combinations(REGIONS, a), combinations(REGIONS, b)))
+    assert (
+        abs(sum(overlap_coefficient(*p) for p in pairs) / len(pairs) - expected_overlap(a, b))
+        < 1e-9
+    )
+
+# %% [markdown]
+# It is $\max(a, b) / 6$: whoever marks more is "right" more often. With three of six regions, half of the overlap in Table 4 costs
+# nothing. In a real table it is even more, since some regions are marked by everybody: that is what shuffling shows.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} Two kinds of macro F1
+# :label: ex-macro-f1
+# A mean over regions can be taken before or after the harmonic mean. Find two regions with precisions and recalls such that the mean of the
+# two F1 values is 0, and the F1 of the mean precision and mean recall is 0.5. Call the pairs `precisions` and `recalls`, and the two results
+# `mean_of_f1` and `f1_of_means`.
+# ```
+#
+# ```{solution-start} ex-macro-f1
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def f1(p, r):
+    """Harmonic mean, 0 where both are 0."""
+    return 2 * p * r / (p + r) if p + r else 0.0
+
+
+precisions, recalls = (1.0, 0.0), (0.0, 1.0)
+mean_of_f1 = sum(f1(p, r) for p, r in zip(precisions, recalls, strict=True)) / 2
+f1_of_means = f1(sum(precisions) / 2, sum(recalls) / 2)
+mean_of_f1, f1_of_means
+
+# %% tags=["check", "remove-cell"]
+assert f1(1, 1) == 1 and f1(0, 0) == 0 and abs(f1(0.5, 1) - 2 / 3) < 1e-9
+assert mean_of_f1 == 0 and f1_of_means == 0.5
+assert all(0 <= v <= 1 for v in (*precisions, *recalls))
+
+# %% [markdown]
+# Both are called macro F1 in the literature, and they can be as far apart as this. The page above finds which of them the paper
+# printed.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"An overlap of 0.6 means that map and people agree in 60 % of the regions."** It is divided by the smaller set. With three regions each,
+#   0.5 is chance.
+# - **"If maps agree with people, people can trust the detector."** Both may look at the middle of the face. Agreement with the wrong
+#   video's map measures that.
+# - **"Grad-CAM is coarse, so it must lose."** At the same layer both have the same number of places. The table shows what is left.
+#
+# ## Quiz
+#
+# **1. What does "agreement with another video's map" measure?**
+#
+# - a) noise of the bottleneck
+# - b) the agreement that comes from regions which are common everywhere
+# - c) errors of annotators
+#
+# ```{dropdown} Answer to question 1
+# **b.** Whatever survives the shuffle does not depend on the video.
+# ```
+#
+# **2. Why is relevance ranked by density and not by mass?**
+#
+# - a) so that a large region does not win by its size
+# - b) because it is faster
+# - c) the paper says so
+#
+# ```{dropdown} Answer to question 2
+# **a.** The paper does not say how it ranked; the other rules are computed above.
+# ```
+#
+# **3. A map in the form of a blob in the middle reaches the same `ratio` as VIBA. What follows?**
+#
+# - a) VIBA is right
+# - b) these maps show no more than where a face is
+# - c) the blob knows the artefact
+#
+# ```{dropdown} Answer to question 3
+# **b.** The blob knows neither frame nor network. What does not beat it has not been shown to know more.
+# ```
+#
 # ## Summary
+#
 # - Planted regions are known without doubt, but they are not what people look at.
 # - How many regions count as highlighted, and by which rule, changes every number: run with `-p top 1`, or
 #   `-p rule mass`.
 # - An agreement means something only beside what chance and a centred blob reach.
+#
+# ## What next
+#
+# - Ask people yourself: {doc}`/notebooks/13_annotation`.
+# - More methods and harder questions: {doc}`/notebooks/15_comparison`.
+# - How much the rule matters beside other choices: {doc}`/notebooks/14_open_choices`.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: Table 4, Figure 2 and the experiment with annotators in Section 4.
+# - {cite:t}`selvaraju2019gradcam`: Grad-CAM.
+# - {cite:t}`krippendorff2019content`: agreement between annotators beyond chance.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

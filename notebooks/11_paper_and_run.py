@@ -14,13 +14,28 @@
 # %% [markdown]
 # # The paper beside this run
 #
-# ```{admonition} What you will see
-# - every number of the paper's Tables 1 to 7 beside this run's, with its interval
-# - whether it was reproduced, differs, or could not be run here, and why
-# - a link to the cell that made each
+# Which of the paper's numbers does this run reproduce, which differ, and which could not be run here? Nothing on this
+# page is typed: the paper's numbers come from one file of the library, this run's from its results.
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - what "reproduced" can mean, and when a match means nothing
+# - to find every number of the paper's Tables 1 to 7 beside this run's, with its interval
+# - to see for each why it has its status, and which cell made it
+# - how many videos a claim about accuracy needs
 # ```
 #
-# Nothing on this page is typed: the paper's numbers come from one file of the library, this run's from its results.
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | {term}`Planted artefact` | most pages are built on them, and not on the paper's videos | {doc}`/book/dataset` |
+# | Table 2 and its intervals | compared here | {doc}`/notebooks/08_detection_performance` |
+# | Table 3 | compared here | {doc}`/notebooks/09_consistency` |
+# | Table 4 | compared here | {doc}`/notebooks/10_human_agreement` |
+# ```
+#
+# <!-- time -->
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -110,10 +125,144 @@ order = layers.sort_values("status", kind="stable")
 study.save_table("paper_tables_5_to_7", layers, for_page(order))
 
 # %% [markdown]
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} Does Table 1 add up?
+# :label: ex-table-1-sum
+# The paper speaks of 378 videos. Add up its Table 1 from `first`, call the sum `paper_total`, and find the share of each
+# data set as `shares`. Which single set could change the results most?
+# ```
+#
+# ```{solution-start} ex-table-1-sum
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+paper_total = int(first.paper.sum())
+shares = (first.set_index("row").paper / paper_total).sort_values(ascending=False)
+print(paper_total)
+shares.round(3)
+
+# %% tags=["check", "remove-cell"]
+assert paper_total == 378
+assert abs(shares.sum() - 1) < 1e-9 and len(shares) == len(first)
+
+# %% [markdown]
+# It adds up, and no set has more than about one in seven: no single one decides the result. The sets differ in how hard they
+# are, so a mean over them depends on this mixture.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} How sure is an accuracy?
+# :label: ex-wilson
+# Of $n$ videos, $k$ were judged right. Write `wilson(k, n)` that returns the 95 % interval of Wilson,
+#
+# $$ \frac{\hat p + \frac{z^2}{2n} \pm z \sqrt{\frac{\hat p (1 - \hat p)}{n} + \frac{z^2}{4 n^2}}}{1 + \frac{z^2}{n}},
+#    \qquad \hat p = \frac kn, \; z = 1.96, $$ (eq-paper-wilson)
+#
+# and find the least number of videos, `needed`, for which the interval at an accuracy of 0.9 is at most 0.05 wide.
+# ```
+#
+# ```{solution-start} ex-wilson
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def wilson(k, n, z=1.959964):
+    """95 % interval of a share of k in n."""
+    p, spread = k / n, z**2 / n
+    middle = (p + spread / 2) / (1 + spread)
+    half = z * (p * (1 - p) / n + spread / (4 * n)) ** 0.5 / (1 + spread)
+    return middle - half, middle + half
+
+
+def width(n):
+    low, high = wilson(0.9 * n, n)
+    return high - low
+
+
+needed = next(n for n in range(1, 5000) if width(n) <= 0.05)
+needed
+
+# %% tags=["check", "remove-cell"]
+from statsmodels.stats.proportion import proportion_confint
+
+for k, n in ((9, 10), (50, 57), (0, 8)):
+    expected = proportion_confint(k, n, method="wilson")
+    assert all(abs(a - b) < 1e-5 for a, b in zip(wilson(k, n), expected, strict=True))
+assert width(needed) <= 0.05 < width(needed - 1)
+
+# %% [markdown]
+# Hundreds. A test split of 15 % of 378 videos is far from that: differences of a few per cent between two rows of Table 2 cannot
+# be told from luck by counting alone. Paired tests do better, since both rows judge the same videos.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"The two numbers agree, so the result is reproduced."** Only if they are about the same videos. A match with other data is a
+#   coincidence, and the table says "not run here".
+# - **"The two numbers differ, so one of them is wrong."** Two honest samples differ. The question is whether the paper's value lies in
+#   the interval.
+# - **"Tables 5 to 7 are only technicalities."** They are the only tables that can be checked exactly, with any data.
+#
+# ## Quiz
+#
+# **1. This page was built on planted artefacts, and its accuracy equals the paper's. What is the status?**
+#
+# - a) reproduced
+# - b) differs
+# - c) not run here
+#
+# ```{dropdown} Answer to question 1
+# **c.** Other videos, another question. The columns stand side by side to show the pattern, not to be compared.
+# ```
+#
+# **2. The paper's value lies outside the interval, with the licensed data. What are the possible reasons?**
+#
+# - a) only an error in the paper
+# - b) another draw of videos, an open choice, an error on either side, or chance in one case of twenty
+# - c) only an error here
+#
+# ```{dropdown} Answer to question 2
+# **b.** {doc}`/notebooks/14_open_choices` lists the open choices. An interval of 95 % misses one true value in twenty, and there are
+# many numbers on this page.
+# ```
+#
+# **3. Why are intervals made over videos and not over frames?**
+#
+# - a) there are more frames
+# - b) frames of one video are alike, so they are not so many independent trials
+# - c) it is faster
+#
+# ```{dropdown} Answer to question 3
+# **b.** Thirteen frames of one video are nearly one observation. Intervals over frames would be far too narrow.
+# ```
+#
 # ## Summary
+#
 # - Every number has a source, a status with its reason, and an interval where a test set gives one.
+# - The networks are those of the paper, row by row; the rows that differ say why.
 # - What the paper leaves open, and how much the results depend on it, is in [chapter 14](14_open_choices).
 # - To reproduce the paper, run `PROFILE=paper make book` with a catalog of the licensed sets.
+#
+# ## What next
+#
+# - The decisions behind the numbers: {doc}`/notebooks/14_open_choices`.
+# - Bring in the licensed data: {ref}`licensed-data`.
+# - Whether maps are right, and not only like the paper's: {doc}`/notebooks/15_comparison`.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: Tables 1 to 7, of which every number stands on this page.
+# - {cite:t}`wilson1927`: the interval of the second exercise.
+# - {cite:t}`guo2017calibration`: the {term}`calibration error <Expected calibration error>` of Table 2. Better calibrated means that
+#   {term}`confidence and frequency agree <Calibration>`; {term}`AUC` says nothing about it.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

@@ -14,15 +14,27 @@
 # %% [markdown]
 # # Speed, and what ten steps leave on the table
 #
-# ```{admonition} What you will see
+# The optimisation runs anew for each frame, and a video has many. Where does the time go, what can be saved without
+# changing the map, and are the customary ten steps enough?
+#
+# ```{admonition} What you will learn
+# :class: tip
 # - where the time of an explanation goes, counted layer by layer
 # - what each setting costs, and how far its map is from a careful one, measured on this machine
 # - how many steps it takes until the map points at the artefact, and what a better start gives
-# - maps coupled along a clip: steadier, and at what price
+# - what coupling along a clip buys, and at what price
 # ```
 #
-# The optimisation runs anew for each frame, and a video has many. So speed decides what can be explained at all; and
-# steps are what it is bought with.
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | The five steps of the method | the fourth is what costs | {doc}`/notebooks/04_viba_step_by_step` |
+# | {term}`Readout bottleneck` | one of the starts that are compared | {doc}`/notebooks/06_bottleneck_type` |
+# | Forward and backward pass | what is counted | [PyTorch on autograd](https://docs.pytorch.org/tutorials/beginner/blitz/autograd_tutorial.html) |
+# ```
+#
+# <!-- time -->
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -30,8 +42,8 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-frames = 0  # frames timed in one call; 0 = as many as the profile says
-steps = 0  # of the longest optimisation; 0 = as many as the profile says
+frames = 0  # frames timed in one call, 0 = as many as the profile says; at least 0
+steps = 0  # of the longest optimisation, 0 = as many as the profile says; at least 0
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -45,7 +57,7 @@ HTML(study.banner())
 # ## Where the time goes
 #
 # A plain version of the method sends the frame through the whole network in every step, once for each draw of noise,
-# and on the way back takes the gradient of every weight. But nothing before the layer changes from step to step, and
+# and on the way back takes the gradient of every weight. But nothing before the {term}`Injection layer` changes from step to step, and
 # nothing but $\lambda$ needs a gradient. The library cuts the network at the layer: what lies before runs once, what
 # lies behind in every step, with its weights at rest. How much that saves depends on where the layer is.
 
@@ -80,7 +92,7 @@ bench.presets(study)
 
 # %% [markdown]
 # Now measured, with the plain version in the same run. `ratio` is how many times faster than plain. `agreement` is the
-# rank correlation of the layer's map with the mean map of several default runs with other noise; one is the same order
+# rank correlation of the layer's map ({term}`Capacity`) with the mean map of several default runs with other noise; one is the same order
 # of all places. Read it from the default: even that one differs from the mean, by its own noise. A cheaper setting that
 # agrees as well has lost nothing that the default knew. `accurate` is not made to agree: it goes on where the default
 # stops.
@@ -134,7 +146,7 @@ HTML(
 # ## How many steps?
 #
 # Ten steps of Adam from $\lambda$ near 1 are the reference's choice. Is the map then finished? Where the artefact is
-# planted, the question has an answer: how much relevance lies on it, as a multiple of chance, after so many steps. Each
+# planted, the question has an answer: how much {term}`relevance <Attribution>` lies on it, as a multiple of chance, after so many steps. Each
 # line is one single optimisation, looked at along its way, with one draw of noise per step. On the left from the cold
 # start, for three weights $\beta$ of the information. On the right at $\beta = 10$ from three starts: *cold*; *readout*,
 # what the readout bottleneck of [chapter 6](06_bottleneck_type) predicts; and *warm*, where the frame before ended.
@@ -218,11 +230,131 @@ HTML(
 )
 
 # %% [markdown]
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} A law for clips
+# :label: ex-clip-law
+# Fit $\text{seconds} = a + b \cdot \text{frames}$ to the table `clip` by least squares, with `slope` for $b$ and `start` for $a$. How long
+# would a minute of film take, 1,500 frames? Call it `a_minute`, in minutes. When should you mistrust it?
+# ```
+#
+# ```{solution-start} ex-clip-law
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+import numpy as np
+
+slope, start = np.polyfit(clip.frames, clip.seconds, 1)
+a_minute = (start + slope * 1500) / 60
+print(f"{start:.2f} s + {slope:.3f} s a frame: {a_minute:.1f} min for a minute of film")
+
+# %% tags=["check", "remove-cell"]
+x, y = clip.frames.to_numpy(float), clip.seconds.to_numpy(float)
+expected = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
+assert abs(slope - expected) < 1e-9 and abs(start - (y.mean() - expected * x.mean())) < 1e-9
+assert abs(a_minute * 60 - (start + 1500 * slope)) < 1e-6
+
+# %% [markdown]
+# A line through a few small counts says little about large ones: memory may run out, and a machine that is warm may slow down.
+# That is why `viba bench --growth` measures up to hundreds of frames.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} The most that can be saved
+# :label: ex-amdahl
+# If a share $s$ of the work is made $f$ times faster, the whole is $1 / ((1 - s) + s / f)$ times faster (Amdahl's law). Write
+# `speedup(s, f)`. For each layer of `costs`, compute the limit for $f \to \infty$ when everything *before* the layer costs nothing any
+# more, as a list or series `limits`. Which layers gain most, and why are they not chosen for that?
+# ```
+#
+# ```{solution-start} ex-amdahl
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def speedup(s, f):
+    """How many times faster the whole is if a share s is f times faster."""
+    return 1 / ((1 - s) + s / f)
+
+
+shares = costs.before / (costs.before + costs.behind)
+limits = shares.map(lambda s: speedup(s, float("inf")))
+costs.assign(limit=limits)[["detector", "layer", "limit"]].round(1)
+
+# %% tags=["check", "remove-cell"]
+assert (
+    speedup(0, 5) == 1 and abs(speedup(0.5, 2) - 4 / 3) < 1e-9 and speedup(0.5, float("inf")) == 2
+)
+assert len(limits) == len(costs) and all(limit >= 1 for limit in limits)
+
+# %% [markdown]
+# The last layers gain most: next to nothing lies behind them. But their maps are coarse, see
+# {doc}`/notebooks/05_injection_layer`. Speed is no reason for a layer.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"A faster setting gives a worse map."** Some change rounding only. Agreement says which, beside the default's own agreement with its
+#   mean.
+# - **"After ten steps it has converged."** Ten steps are a budget. The bits go on falling for long after.
+# - **"A steadier map is a better one."** Any smoothing makes maps steadier. What counts is whether they stay on the evidence.
+#
+# ## Quiz
+#
+# **1. What must run again in each step of the optimisation?**
+#
+# - a) the whole network
+# - b) the part behind the injection layer
+# - c) the part before it
+#
+# ```{dropdown} Answer to question 1
+# **b.** Nothing before the layer depends on $\lambda$. Running it once is the largest saving that changes no result.
+# ```
+#
+# **2. The agreement of the default with the mean of other default runs is below 1. Why?**
+#
+# - a) the noise differs
+# - b) there is an error
+# - c) the mean is wrong
+#
+# ```{dropdown} Answer to question 2
+# **a.** Each run draws other noise. A cheaper setting that agrees as well as the default has lost nothing that the default knew.
+# ```
+#
+# **3. Each frame starts where the one before it ended. When does that fail?**
+#
+# - a) in slow films
+# - b) after a cut, or where the evidence jumps
+# - c) with few frames
+#
+# ```{dropdown} Answer to question 3
+# **b.** The start is then near a wrong end, and few steps do not lead away from it.
+# ```
+#
 # ## Summary
+#
 # - The cost lies behind the layer, in every step and every draw; before it, once.
 # - `PerSampleBottleneck` computes the reference's map, `.fast` nearly that at a fraction of the cost, `.accurate` goes on
 #   to more steps.
 # - A steady map is worth something only where it stays true.
+#
+# ## What next
+#
+# - Measure your own machine: {ref}`bench`.
+# - Whether a longer optimisation is also truer than other methods: {doc}`/notebooks/15_comparison`.
+# - Many videos on many machines: {doc}`/book/cluster`.
+#
+# ## References
+#
+# - {cite:t}`schulz2020`: the settings that are the defaults: ten steps, ten draws, a learning rate of 1.
+# - {cite:t}`solopova2024`: explains frame by frame; the coupling along a clip is this book's.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

@@ -14,22 +14,39 @@
 # %% [markdown]
 # # Annotating clips
 #
-# ```{admonition} What you will do
-# - watch clips, one after another, and mark the regions that look fake to you
-# - make the table of annotations that [chapter 10](10_human_agreement) compares maps with
+# What do *people* think was altered? This chapter is the form with which the paper's experiment with
+# annotators is repeated, and some practice in judging what their answers are worth.
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - to let people mark clips without telling them the answer
+# - what six regions the answers consist of
+# - how much of an agreement is chance, and how to compute it
+# - to make the table of annotations that {doc}`chapter 10 </notebooks/10_human_agreement>` compares maps with
 # ```
 #
-# The paper asked eight people about 27 fake videos. This chapter is the form for it. Open it in JupyterLab, give
-# your name, and run all cells:
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | {term}`Deepfake` | what the paper's annotators were shown | [ethics](../book/ethics.md) |
+# | {term}`Planted artefact` | what the clips shown here contain | {doc}`/notebooks/02_dataset_construction` |
+# | {term}`Overlap coefficient` | how two sets of regions are compared | {doc}`/notebooks/10_human_agreement` |
+# ```
+#
+# <!-- time -->
+#
+# The paper asked eight people about 27 fake videos. Open this chapter in JupyterLab, give your name, and run all
+# cells:
 #
 # ```bash
 # .venv/bin/pip install jupyterlab
 # .venv/bin/jupyter lab notebooks/13_annotation.ipynb
 # ```
 #
-# Nothing in it says what was done to a clip: neither the name of the file nor the order. Each person sees the clips in
-# an order of their own. Several people may share one file. Every answer is saved as it is given; who comes back under the same name goes on where they
-# stopped.
+# Nothing in it says what was done to a clip: neither the name of the file nor the order. Each person sees the
+# clips in an order of their own. Several people may share one file. Every answer is saved as it is given; who comes
+# back under the same name goes on where they stopped.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -37,10 +54,10 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-annotator = "ann1"  # your name or number
-annotations = ""  # CSV for the answers; "" = annotations.csv in results_root
-clips = 27  # how many, as in the paper
-with_real = False  # show real clips as well; the paper does not
+annotator = "ann1"  # your name or number; any text
+annotations = ""  # CSV for the answers, "" = annotations.csv in results_root; any path
+clips = 27  # how many, as in the paper; at least 1
+with_real = False  # show real clips as well, which the paper does not; one of True, False
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -103,10 +120,127 @@ study.save_table("annotation_progress", progress, progress)
 #
 # Chapter 10 then takes the majority of the annotators for each clip, and says how well they agree with each other. The
 # table has three columns, `annotator`, `video` and `regions`; a table from elsewhere with these columns works as well.
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} Agreement by chance
+# :label: ex-chance-overlap
+# Two annotators who see nothing mark three of six regions each, at random. What {term}`overlap coefficient <Overlap
+# coefficient>` do they reach on average? Guess first. Then go through all pairs of answers with
+# `itertools.combinations` and `viba_lib.evaluation.overlap_coefficient`, and call the mean `by_chance`.
+# ```
+#
+# ```{solution-start} ex-chance-overlap
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+from itertools import combinations
+
+from viba_lib.evaluation import overlap_coefficient
+
+answers = list(combinations(REGIONS, 3))
+by_chance = sum(overlap_coefficient(a, b) for a in answers for b in answers) / len(answers) ** 2
+by_chance
+
+# %% tags=["check", "remove-cell"]
+assert abs(by_chance - 0.5) < 1e-9
+
+# %% [markdown]
+# Each of the three regions of one is among the three of the other with probability one half. An overlap of 0.5
+# between a map and a person is therefore nothing at all, however good it looks in a table.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} The set that always agrees
+# :label: ex-superset
+# The overlap coefficient divides by the *smaller* set. Find an answer that agrees perfectly with every answer that is
+# not empty, call it `winner`, and compute its Jaccard index (common over either) with a single region as `jaccard`.
+# ```
+#
+# ```{solution-start} ex-superset
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+winner = set(REGIONS)
+jaccard = len(winner & {"L"}) / len(winner | {"L"})
+{"overlap": overlap_coefficient(winner, {"L"}), "Jaccard": round(jaccard, 2)}
+
+# %% tags=["check", "remove-cell"]
+assert all(
+    overlap_coefficient(winner, answer) == 1
+    for n in (1, 2, 3)
+    for answer in combinations(REGIONS, n)
+)
+assert abs(jaccard - 1 / 6) < 1e-9
+
+# %% [markdown]
+# Who marks everything is never wrong by this measure. That is why maps and people are compared with the same
+# number of regions, and why chapter 10 has other measures beside it.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"People are the ground truth."** They say what looks fake to them. On planted artefacts the truth is known, and people
+#   miss much of it.
+# - **"Real clips only confuse annotators."** Without them nobody can tell a sharp eye from one that always sees something.
+# - **"More regions marked means a more careful annotator."** It means a higher overlap with anything, see the exercise.
+#
+# ## Quiz
+#
+# **1. Why does everybody see the clips in another order?**
+#
+# - a) to save time
+# - b) so that tiredness and habit do not fall on the same clips
+# - c) so that nobody can copy
+#
+# ```{dropdown} Answer to question 1
+# **b.** Late clips get hastier answers. In different orders this averages out; in one order it would look like a property
+# of the late clips.
+# ```
+#
+# **2. Nobody marks anything in a clip. What is stored?**
+#
+# - a) nothing
+# - b) an answer with no regions
+# - c) all regions
+#
+# ```{dropdown} Answer to question 2
+# **b.** "Nothing looks fake to me" is an answer. A missing row would mean that the person was not asked.
+# ```
+#
+# **3. Eight people agree with each other at 0.5 in this overlap, with three regions each. What do you conclude?**
+#
+# - a) they agree moderately
+# - b) nothing beyond chance
+# - c) they disagree
+#
+# ```{dropdown} Answer to question 3
+# **b.** It is the value that blind answers reach on average. A measure that takes chance off, such as
+# [Krippendorff's alpha](10_human_agreement.ipynb), would be near 0.
+# ```
 #
 # ## Summary
+#
 # - The form writes the table that the comparison with people needs, and shows nobody the answer.
 # - Two people at least are needed to know how far people agree, and eight, as in the paper, are not many.
+# - Agreement must be read against chance: with three of six regions, half is chance.
+#
+# ## What next
+#
+# - Compare the answers with maps: {doc}`/notebooks/10_human_agreement`.
+# - With a class: {doc}`/book/teaching` has a plan for an afternoon.
+# - What annotators are owed: {doc}`/book/ethics`.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: the experiment with eight annotators and 27 fakes, and the six regions of Table 4 and Figure 2.
+# - {cite:t}`krippendorff2019content`: agreement beyond chance for several annotators with missing answers.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html(detectors=()))  # no detector is needed here

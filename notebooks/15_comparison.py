@@ -14,17 +14,29 @@
 # %% [markdown]
 # # Is it true? The bottleneck against the others
 #
-# ```{admonition} What you will see
-# - every method that the paper names, drawn on the same frames with the same budget
+# The paper argues that the bottleneck suits deepfake detectors better than Grad-CAM and others, and shows pictures.
+# Here the artefacts are planted and the truth is known to the pixel, so the question can be measured, also where the
+# answer is unflattering.
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - to compare every method that the paper names on the same frames with the same budget
 # - who finds the planted artefact, in space and in time
 # - who marks what the detector needs, and what an attack on the marked places does
 # - which maps would look the same for a network that knows nothing
 # - what each costs, where the bottleneck fails, and who wins where
 # ```
 #
-# The paper argues that the bottleneck suits deepfake detectors better than Grad-CAM and others, and
-# shows pictures. Here the artefacts are planted and the truth is known to the pixel, so the question
-# can be measured, also where the answer is unflattering.
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | The per-sample bottleneck | one of the methods | {doc}`/notebooks/04_viba_step_by_step` |
+# | Chance and controls | every measure is held against them | {doc}`/notebooks/10_human_agreement` |
+# | Tests on paired videos | how methods are told apart | {doc}`/notebooks/08_detection_performance` |
+# ```
+#
+# <!-- time -->
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -32,10 +44,9 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-# Held-out fakes that every method explains, and forward passes that each may use for a frame; 0 = the profile's
-frames = 0
-passes = 0
-# "default": each method as it comes; "tuned": with the setting that is best on the validation split
+frames = 0  # held-out fakes that every method explains, 0 = the profile's; at least 0
+passes = 0  # forward passes that each method may use for a frame, 0 = the profile's; at least 0
+# each method as it comes, or with the setting best on the validation split; one of default, tuned
 settings = "default"
 
 # %% tags=["remove-input"]
@@ -62,10 +73,10 @@ contests = {name: Contest(study, name, settings) for name in DETECTORS}
 # Frames are fakes of held-out people, one of a video, drawn by the seed; those that the detector gets
 # right come first, since a map explains a decision. Every method explains the predicted class. Methods
 # that ask the network again and again have the same number of forward passes for a frame; gradients go
-# backward once or in steps; the bottleneck has the paper's ten steps. All but the bottleneck come from
+# backward once or in steps; the {term}`bottleneck <Per-sample bottleneck>` has the paper's ten steps. All but the bottleneck come from
 # well-kept libraries (captum, pytorch-grad-cam, scikit-image, SciPy).
 #
-# A method could win by being tuned. So each has exactly one setting with a default and some
+# A {term}`method <Attribution>` could win by being tuned. So each has exactly one setting with a default and some
 # alternatives, which is looked at further down. Three controls know nothing of the network: noise, a blob
 # in the middle of the frame, where the face is, and the edges of the picture.
 
@@ -95,9 +106,9 @@ figures.method_grid(*contests["flow-vgg11"].picture(0))
 # %% [markdown]
 # ## Who finds the artefact
 #
-# Four measures, each with the mask as the truth: `ratio` is the relevance inside the mask over the mask's
+# Four measures, each with the mask of the {term}`Planted artefact` as the truth: `ratio` is the relevance inside the mask over the mask's
 # share of the frame, so that chance is 1; `rank` is the share of the strongest pixels, as many as the mask
-# has, that lie inside {cite}`arras2022clevr`; `hit` says whether the strongest pixel does;
+# has, that lie inside {cite}`arras2022clevr`; `hit` says whether the strongest pixel does (the {term}`Pointing game`);
 # `precision_recall` is the area under that curve over all pixels.
 # Expect the controls to do better than chance: faces are in the middle.
 
@@ -379,20 +390,22 @@ HTML(
 # intervals speak of videos, not of people. The planted artefacts are not a forger's. And the truth of a mask is
 # not the truth of the detector: a map on the artefact can be a lucky one, which is why the measures of
 # faithfulness and the checks of sanity stand beside.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # ```{exercise} A budget for the bottleneck
 # :label: ex-bottleneck-budget
 # Ten steps are the paper's choice. Predict what 5 and 40 steps do to relevance on the artefact, on the same
-# frames, and whether the bottleneck would have won with them.
+# frames, and whether the bottleneck would have won with them. Collect the mean ratio for each number of steps in a
+# dictionary `ratios`.
 # ```
 #
 # ```{solution-start} ex-bottleneck-budget
 # :class: dropdown
 # ```
 
-# %%
+# %% tags=["solution"]
 contest = contests["xception"]
 few = contest.rows.head(3)
 masks = study.masks("xception", few)
@@ -403,8 +416,12 @@ for steps in (5, 10, 40):
     ratios[steps] = (inside / masks.mean((1, 2))).mean()
 pd.Series(ratios, name="over chance").rename_axis("steps").round(2)
 
+# %% tags=["check", "remove-cell"]
+assert len(ratios) >= 3 and {5, 40} <= set(ratios)
+assert all(ratio >= 0 for ratio in ratios.values())
+
 # %% [markdown]
-# Ten steps from lambda near 1 do not converge: more steps let more noise in where nothing is needed, and what is
+# Ten steps from $\lambda$ near 1 do not converge: more steps let more noise in where nothing is needed, and what is
 # left is sharper. But a setting chosen after seeing the test frames is no fair choice, and the others were
 # not asked for theirs.
 #
@@ -414,16 +431,23 @@ pd.Series(ratios, name="over chance").rename_axis("steps").round(2)
 # ```{exercise} The blob's secret
 # :label: ex-blob
 # The centred blob knows neither network nor frame. On which planted methods does it beat chance, and what does
-# that say about a table with one mean for each method?
+# that say about a table with one mean for each method? Put the mean ratios of the blob and the bottleneck by planted method into a
+# table `secret`.
 # ```
 #
 # ```{solution-start} ex-blob
 # :class: dropdown
 # ```
 
-# %%
+# %% tags=["solution"]
 blob = both[both.method.isin(["Centred blob", VIBA])]
-blob.pivot_table(index="planted", columns="method", values="ratio").round(2)
+secret = blob.pivot_table(index="planted", columns="method", values="ratio")
+secret.round(2)
+
+# %% tags=["check", "remove-cell"]
+assert {"Centred blob", VIBA} == set(secret.columns) and len(secret)
+one_row = both[(both.method == VIBA) & (both.planted == secret.index[0])].ratio.mean()
+assert abs(secret[VIBA].iloc[0] - one_row) < 1e-9
 
 # %% [markdown]
 # Where the artefact lies in the middle of the face, the blob is hard to beat; at the chin or the brows it falls.
@@ -432,11 +456,66 @@ blob.pivot_table(index="planted", columns="method", values="ratio").round(2)
 # ```{solution-end}
 # ```
 #
+# ## Common misconceptions
+#
+# - **"The method with the best mean has won."** With few videos and many methods the best mean is often luck. The corrected test says what
+#   can be told apart.
+# - **"A faithful map lies on the artefact."** Faithful means that the detector needs what is marked. It may need something else than what
+#   was planted.
+# - **"A method that passes the sanity checks is right."** It depends on the network at all. That is the least one can ask.
+#
+# ## Quiz
+#
+# **1. Why do all sampling methods get the same number of forward passes?**
+#
+# - a) because the libraries say so
+# - b) so that none wins by being allowed to ask more often
+# - c) to save time
+#
+# ```{dropdown} Answer to question 1
+# **b.** More passes make most of them better. A comparison without a budget compares patience.
+# ```
+#
+# **2. A map stays the same when the network's weights are replaced by random ones. What has it explained?**
+#
+# - a) the picture
+# - b) the network
+# - c) the label
+#
+# ```{dropdown} Answer to question 2
+# **a.** Nothing of what the network learned is in it. Edges of the picture look the same for any network
+# {cite}`adebayo2018sanity`.
+# ```
+#
+# **3. The smallest corrected p-value that so many videos can give is above 0.05. What can the table say?**
+#
+# - a) the methods are equal
+# - b) nothing about who is better, whatever the means are
+# - c) the best mean has won
+#
+# ```{dropdown} Answer to question 3
+# **b.** Even the clearest result could not become significant: "not told apart" is then about the number of videos.
+# ```
+#
 # ## Summary
+#
 # - Where the truth is known, attribution methods can be ranked, and the ranking depends on the measure.
 # - A control that knows nothing belongs into every table; some methods hardly beat it.
 # - Steadiness and beauty can be had without the network. What is on the artefact and needed by the decision
 #   cannot.
+#
+# ## What next
+#
+# - On your own video, side by side: `viba compare`, see {ref}`compare-video`.
+# - What all this does not prove: {doc}`/book/ethics`.
+# - A project for a class: {doc}`/book/teaching`.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: the argument for the bottleneck, and the methods that it names.
+# - {cite:t}`adebayo2018sanity`: sanity checks by random weights and random labels.
+# - {cite:t}`petsiuk2018rise`: insertion and deletion.
+# - {cite:t}`arras2022clevr`: measures of relevance where the truth is known.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())
