@@ -172,3 +172,60 @@ def test_the_table_of_sources_is_that_of_the_library():
     page = (places.ROOT / "book" / "dataset.md").read_text(encoding="utf-8")
     assert pairs.with_sources(page) == page, "run `make notebooks`"
     assert page.count("SHA-256 `") == len(STANDARD_FILES) + 1
+
+
+def test_times_are_read_and_said(tmp_path):
+    for profile, seconds in (("quick", 200.0), ("standard", 31.0)):
+        folder = tmp_path / profile / "chapters" / "key"
+        folder.mkdir(parents=True)
+        notebook = v4.new_notebook(metadata={"papermill": {"duration": seconds}})
+        nbformat.write(notebook, folder / "01_one.ipynb")
+    found = stage.running_seconds("01_one", tmp_path)
+    assert found == {"quick": 200.0, "standard": 31.0}
+    words = "word " * 1000
+    hidden = "```{solution-start} ex\n```\n" + words * 9 + "\n```{solution-end}\n```"
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell(words), v4.new_markdown_cell(hidden)])
+    line = stage.time_line(notebook, found)
+    assert "about 5 minutes" in line and "3 min at `quick`, 31 s at `standard`" in line
+    assert "not timed here: `paper`" in line
+    assert "Running: not timed;" in stage.time_line(notebook, {})
+
+
+def test_markers_are_filled(tmp_path):
+    (tmp_path / "book").mkdir()
+    marks = f"{stage.PDF}|{stage.FILM}|{stage.MATERIALS}"
+    (tmp_path / "book" / "index.md").write_text(marks)
+    (tmp_path / "_toc.yml").write_text("root: book/index")
+    (tmp_path / "_config.yml").write_text("repository: {url: https://example.org/a/b}")
+    film = tmp_path / "xception-fake.mp4"
+    film.write_bytes(b"film")
+    page = stage.stage([], tmp_path) / "book" / "index.md"
+    assert page.read_text().startswith("||| Chapter")
+    made = {"book/_static/films/xception-fake.mp4": film}
+    stage.stage([], tmp_path, made, pdf=True)
+    text = page.read_text()
+    assert "viba.pdf" in text and "<video controls" in text and "aria-label=" in text
+    assert "autoplay" not in text
+
+
+@pytest.mark.parametrize(
+    ("data", "found"), [({"text/plain": "3"}, 0), ({"text/plain": ""}, 1), ({"text/html": " "}, 1)]
+)
+def test_empty_outputs_are_found(data, found):
+    output = v4.new_output("display_data", data=data)
+    notebook = v4.new_notebook(cells=[cell(output)])
+    assert len(list(execute.empty_outputs(notebook))) == found
+
+
+def test_heavy_pages_and_dead_launch_buttons_are_found(html):
+    button = (
+        '<div class="dropdown-launch-buttons"><a href="https://x/notebooks/01_no.ipynb"></a></div>'
+    )
+    film = f'<video controls aria-label="x" src="data:{"a" * 6_000_000}"></video></article>'
+    page = html / "notebooks" / "01_one.html"
+    page.write_text(GOOD.replace("</article>", film))
+    assert checks.page_problems(html) == []
+    page.write_text(GOOD.replace("</article>", button + "b" * 6_000_000 + "</article>"))
+    found = checks.page_problems(html)
+    assert any("weighs 6" in line for line in found)
+    assert any("01_no.ipynb, which does not exist" in line for line in found)

@@ -42,7 +42,7 @@ def pages_of(study: Study) -> dict[str, Path | str]:
     """What a run puts in the book beside its chapters, by its place: card, films and viewer."""
     card = study.data_card()
     write_text(study.root / "data_card.md", card)
-    folder = write_viewer(study, study.root / "viewer")
+    folder = write_viewer(study, study.root / "viewer-page").parent
     files = {f"{STATIC}/viewer/{p.relative_to(folder).as_posix()}": p for p in _files(folder)}
     for film in sorted((study.root / "videos").glob("*.mp4")):
         files[f"{STATIC}/films/{film.name}"] = film
