@@ -110,11 +110,11 @@ class Play:
         first = 0
         for key, values in self.settings.items():
             first = first * len(values) + self.start[key]
-        values = [[f"{v:g}" for v in part] for part in self.settings.values()]
-        data = {"values": values, "pictures": pictures, "alts": alts}
+        shown = [[f"{v:g}" for v in part] for part in self.settings.values()]
+        data = {"values": shown, "pictures": pictures, "alts": alts}
         name = html.escape(self.name, quote=True)
         rows = "".join(
-            self._slider(f"{name}-{i}", key, values[i], self.start[key])
+            self._slider(f"{name}-{i}", key, shown[i], self.start[key])
             for i, key in enumerate(self.settings)
         )
         # In JSON within a script, only "<" could end the script.
