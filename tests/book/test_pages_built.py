@@ -158,6 +158,20 @@ def test_staging_writes_only_what_changed(tmp_path):
     assert (static / "executed" / executed.name).read_text() == executed.read_text()
 
 
+def test_another_table_of_contents_forgets_built_pages(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "_toc.yml").write_text("root: book/index")
+    (tmp_path / "_config.yml").write_text("repository: {url: https://example.org/a/b}")
+    stage.stage([], tmp_path)
+    html = tmp_path / "_build" / "html"
+    html.mkdir()
+    stage.stage([], tmp_path)
+    assert html.is_dir()
+    (tmp_path / "_toc.yml").write_text("root: book/other")
+    stage.stage([], tmp_path)
+    assert not html.exists()
+
+
 def test_a_workflow_sets_the_address_of_launch_buttons(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "_toc.yml").write_text("root: book/index")

@@ -208,8 +208,22 @@ def stage(
     if executed:
         wanted["book/parameters.md"] = parameters_page()
     wanted |= made or {}
+    _forget_if_other(folder, wanted)
     _lay(folder, wanted)
     return folder
+
+
+def _forget_if_other(folder: Path, wanted: Mapping[str, Path | str]) -> None:
+    """Drop built pages where the table of contents or the settings changed: it is in all of them.
+
+    Sphinx builds again only what changed itself, and would leave old sidebars on the rest.
+    """
+    for place in ("_toc.yml", "_config.yml"):
+        content, old = wanted[place], folder / place
+        text = content if isinstance(content, str) else content.read_text(encoding="utf-8")
+        if old.is_file() and old.read_text(encoding="utf-8") != text:
+            for name in (".doctrees", "html", "singlehtml"):
+                shutil.rmtree(folder.parent / name, ignore_errors=True)
 
 
 def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
