@@ -1,11 +1,15 @@
 """The checks of built pages must fail where something is wrong; staging touches only changes."""
 
+import base64
+import io
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from nbformat import v4
+from PIL import Image
 
 from viba_lib.book import checks, execute, pairs, places, stage
 from viba_lib.book.places import BookError
@@ -243,3 +247,15 @@ def test_heavy_pages_and_dead_launch_buttons_are_found(html):
     found = checks.page_problems(html)
     assert any("weighs 6" in line for line in found)
     assert any("01_no.ipynb, which does not exist" in line for line in found)
+
+
+def test_heavy_pictures_are_made_lighter_and_others_left():
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 4), dtype=np.uint8)
+    room = io.BytesIO()
+    Image.fromarray(noise).save(room, "PNG")
+    picture = base64.b64encode(room.getvalue()).decode()
+    assert stage.lighter(picture) == picture
+    less = base64.b64decode(stage.lighter(picture, 50_000))
+    assert len(less) <= 50_000
+    image = Image.open(io.BytesIO(less))
+    assert image.mode == "RGBA" and abs(image.width / image.height - 1.5) < 0.05

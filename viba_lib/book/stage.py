@@ -1,6 +1,8 @@
 """The staged book: sources, executed chapters, and all that is made beside them."""
 
+import base64
 import importlib.util
+import io
 import os
 import re
 import shutil
@@ -13,6 +15,7 @@ from typing import Any
 import nbformat
 import yaml
 from nbformat import v4
+from PIL import Image
 
 from viba_lib.book import places
 from viba_lib.book.execute import kernel_environment
@@ -24,6 +27,7 @@ from viba_lib.book.teaching import student_notebook
 
 STATIC = "book/_static"
 WORDS_PER_MINUTE = 200
+PICTURE = 700_000  # bytes of a picture on a page
 PROFILES = ("quick", "standard", "paper")
 TIME, MATERIALS = "<!-- time -->", "<!-- teaching materials -->"
 PDF, FILM = "<!-- pdf -->", "<!-- film -->"
@@ -100,16 +104,32 @@ def links_line(stem: str, films: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
+def lighter(picture: str, most: int = PICTURE) -> str:
+    """A PNG in base64, made smaller where it has more than `most` bytes: pages load on phones."""
+    data = base64.b64decode(picture)
+    while len(data) > most:
+        image = Image.open(io.BytesIO(data))
+        zoom = min(0.95, (most / len(data)) ** 0.5)
+        size = (max(1, int(image.width * zoom)), max(1, int(image.height * zoom)))
+        room = io.BytesIO()
+        image.resize(size, Image.Resampling.LANCZOS).save(room, "PNG", optimize=True)
+        data = room.getvalue()
+    return base64.b64encode(data).decode()
+
+
 def decorated(
     notebook: Any, stem: str, seconds: Mapping[str, float], films: Sequence[str] = ()
 ) -> Any:
-    """An executed chapter with the time it takes, and links to what was made beside it."""
+    """An executed chapter with its times, light pictures, and links to what was made beside it."""
     place = len(notebook.cells)
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown" and TIME in cell.source:
             cell.source = cell.source.replace(TIME, time_line(notebook, seconds))
         elif "provenance_html" in cell.source:
             place = number
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = lighter(output.data["image/png"])
     links = v4.new_markdown_cell(links_line(stem, films))
     links["id"] = f"{stem[:2]}-links"
     notebook.cells.insert(place, links)
