@@ -21,8 +21,8 @@
 # :class: tip
 # - to carry out the five steps: prediction, statistics, noise, optimisation, map
 # - what each symbol of the paper's Eq. (1) and (2) stands for, and where to see it
-# - how the prediction is kept while information is given up
-# - to judge a map against a place that is known
+# - how the prediction is kept while information is given up, and how that is counted in bits
+# - to judge a map against a place that is known, and to see whether its prediction survived
 # ```
 #
 # ```{admonition} What you need first
@@ -40,6 +40,23 @@
 # The network stays as it is. Between two of its layers a noisy {term}`channel <Channel>`, the {term}`Bottleneck`, is put in, after the
 # {term}`Injection layer`. What can become noise there without changing the answer was not needed; what cannot is the
 # explanation. No label is used: the bottleneck keeps what the detector *said*, right or wrong.
+#
+# The text tells the whole method; the code can be skipped. These are its symbols:
+#
+# | Symbol | What it is | Step |
+# |---|---|---|
+# | $X$ | the input: a face crop, or a picture of motion | 1 |
+# | $\theta$ | the weights of the detector, which never change | 1 |
+# | $R$ | the output of the injection layer for $X$: $C$ channels of $h \times w$ places; each of these numbers is a *unit* | 2 |
+# | $\mu_R$, $\sigma_R$ | mean and standard deviation of each unit over training frames | 2 |
+# | $\varepsilon$ | noise of that mean and standard deviation | 3 |
+# | $\lambda$ | share of the signal that is let through, between 0 and 1, one for each unit | 3 |
+# | $Z$ | what leaves the bottleneck and goes on through the network | 3 |
+# | $\alpha$ | the free number behind each $\lambda$; this is what is optimised | 4 |
+# | $\mathcal L$ | {term}`Cross-entropy` of the class that the detector predicted | 4 |
+# | $I(R; Z)$, $D$ | information that $Z$ keeps of $R$, and what is counted for each unit in its place | 4 |
+# | $\beta$ | price of the information | 4 |
+# | $B$ | the map, in bits per pixel | 5 |
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -60,7 +77,9 @@ HTML(study.banner())
 # %% [markdown]
 # ## Step 1: a frame and its prediction
 #
-# We take a held-out fake that the detector finds, so that there is something to explain.
+# The input $X$ goes through the detector as usual, which gives a probability to each class. The more probable class is
+# what will be explained. We take the held-out fake that the detector is surest of, so that there is something to
+# explain.
 
 # %%
 from viba_lib import figures
@@ -79,9 +98,18 @@ HTML(
 # %% [markdown]
 # ## Step 2: statistics of the layer
 #
-# The noise must look like the layer's own activations, so we measure mean $\mu_R$ and standard deviation $\sigma_R$ of each unit
-# over training frames. Expect the mean to look like an average face, if the layer still knows places, and this frame to
-# differ from it where this face does.
+# The layer turns the frame into $R$: $C$ channels, each a small picture of $h \times w$ places. The noise must look like
+# such activations. Otherwise the layers after it would answer to something that they have never seen. So we measure mean
+# $\mu_R$ and standard deviation $\sigma_R$ of each unit over training frames, and look at each unit of this frame on that
+# scale,
+#
+# $$ r' = \frac{r - \mu_R}{\sigma_R}: $$ (eq-step-unit)
+#
+# 0 is what the unit shows on an ordinary frame, 3 is rare. A unit that hardly varies is left out; it is zero from
+# here on.
+#
+# The figure shows averages over channels. Expect the mean to look like an average face, if the layer still knows places,
+# and this frame to differ from it where this face does.
 
 # %%
 layer = study.layer("xception")
@@ -91,19 +119,33 @@ statistics = study.statistics("xception", layer)
 from viba_lib.bottleneck.tail import CutModel
 
 inputs = study.inputs("xception", row)
-activation = CutModel(study.detector("xception"), layer).head(inputs)[0]
+cut = CutModel(study.detector("xception"), layer)
+activation = cut.head(inputs.to(device))[0].cpu()
 shown = {"mean": statistics.mean, "standard deviation": statistics.std, "this frame": activation}
 figures.maps_row({k: v.float().mean(0).numpy() for k, v in shown.items()})
 
+# %% tags=["remove-input"]
+usual = ((activation - statistics.mean) / statistics.std)[statistics.active].abs()
+HTML(
+    f"<p>The layer has {activation.shape[0]} channels of {activation.shape[1]} by {activation.shape[2]} places, "
+    f"{activation.numel():,} units in all; {statistics.active.float().mean():.0%} of them vary. In this frame "
+    f"{(usual < 1).float().mean():.0%} of those lie within one standard deviation of their mean, and "
+    f"{(usual > 3).float().mean():.1%} lie more than three away from it.</p>"
+)
+
 # %% [markdown]
+# Bright in the right picture is not relevant: it is only active. Nothing has been asked of the detector yet.
+#
 # ## Step 3: inject noise
 #
 # The paper's Eq. (1) mixes the layer's activation $R$ with noise $\varepsilon$ of those statistics,
 #
 # $$ Z = \lambda R + (1-\lambda)\,\varepsilon, \qquad \varepsilon \sim \mathcal N(\mu_R, \sigma_R^2). $$ (eq-step-channel)
 #
-# First with one $\lambda$ for the whole layer. At $\lambda = 1$ the detector says what it said above; at 0 it
-# sees noise alone, and its answer knows nothing of the frame. Where in between does it let go?
+# The product is taken unit by unit, and $Z$ goes on through the rest of the network in place of $R$. First with one
+# $\lambda$ for the whole layer. At $\lambda = 1$ the detector should say what it said above; at 0 it
+# sees noise alone, and its answer knows nothing of the frame. Where in between does it let go? Expect the dots, one for
+# each draw of noise, to meet at the right end, and to lie apart where noise decides.
 
 # %% mystnb={"image": {"alt": "Probability of fake over the share of signal lambda: dots of single draws of noise, and their mean; at lambda 1 all draws meet at the prediction without noise."}, "figure": {"caption": "Probability of fake of this frame when the whole layer is mixed with noise, over the share of signal lambda: eight draws of noise each, and their mean.", "name": "fig-noise"}}
 from viba_lib.injection import noise_response
@@ -111,32 +153,96 @@ from viba_lib.injection import noise_response
 response = noise_response(study, "xception", row)
 figures.draws(response, "lambda", "p_fake", "share of signal, lambda", "probability of fake")
 
+# %% tags=["remove-input"]
+over = response.groupby("lambda").p_fake.agg(["mean", "std"])
+HTML(
+    f"<p>At &lambda; = 1 the probability of fake is {over['mean'].iloc[-1]:.2f}; on noise alone it is "
+    f"{over['mean'].iloc[0]:.2f}, the mean of the draws. They differ most at &lambda; = {over['std'].idxmax():.1f}, with a "
+    f"standard deviation of {over['std'].max():.2f}.</p>"
+)
+
 # %% [markdown]
-# One $\lambda$ for all units treats the artefact like the wall behind it. The bottleneck asks the finer
+# At the left end the detector answers to noise, and the answer says what it calls a typical activation of this layer. One
+# $\lambda$ for all units treats the artefact like the wall behind it. The bottleneck asks the finer
 # question: which units may be noise, so that the answer stays?
 #
 # ## Step 4: optimise
 #
-# Each unit of the layer gets its own $\lambda$, which starts near 1. Adam lowers
+# Each unit of the layer gets its own $\lambda$. Two wishes are at odds: the detector should still give its class, so
+# $\lambda$ must not fall where it matters; and little should pass, so it must fall wherever it can. Eq. (2) of the paper
+# weighs them,
 #
-# $$ \mathcal L(\theta, \lambda(X)) + \beta\, I(R; Z), $$ (eq-objective)
+# $$ \min_{\lambda(X)} \; \mathcal L(\theta, \lambda(X)) + \beta\, I(R; Z). $$ (eq-objective)
 #
-# Eq. (2) of the paper: $\mathcal L$ is the cross-entropy of the class that the detector predicted, $\theta$ its weights, which
-# stay, and $I(R; Z)$ the information that passes, counted as in {eq}`eq-idea-kl`. Expect the information to fall steeply and the cross-entropy to end low: most of the layer is
+# **The loss** $\mathcal L$ is the {term}`Cross-entropy` of the class that the detector predicted in step 1, when it sees $Z$
+# in place of $R$, averaged over draws of the noise. The weights $\theta$ stay; only $\lambda(X)$, of this one frame,
+# changes.
+#
+# **The information** $I(R; Z)$ cannot be computed, since nobody knows how activations are distributed. In its place
+# stands a bound which is never too small: the {term}`divergence <Kullback-Leibler divergence>` of what passes from pure noise.
+# For a unit with activation $r'$, see {eq}`eq-step-unit`, what passes is normal with mean $\lambda r'$ and standard deviation
+# $1 - \lambda$, so that, as in {eq}`eq-idea-kl`,
+#
+# $$ D = \frac{1}{2 \ln 2} \Bigl( (\lambda r')^2 + (1-\lambda)^2 - 1 - \ln (1-\lambda)^2 \Bigr) \quad \text{bits}. $$ (eq-step-bits)
+#
+# At $\lambda = 0$ this is 0, near 1 it grows without bound. A rare activation, far from 0, costs more than an ordinary one.
+#
+# **The share** $\lambda$ must stay between 0 and 1. It is the sigmoid of a free number,
+#
+# $$ \lambda = g * \frac{1}{1 + e^{-\alpha}}, $$ (eq-step-share)
+#
+# smoothed over neighbouring places by a small Gaussian $g$, so that the map does not fall apart into single units. It starts at
+# $\alpha = 5$, where nearly all passes.
+#
+# ```{admonition} One β, two scales
+# :class: note
+# In the paper $I$ is a sum over the units of the layer. The library, like the implementation of {cite:t}`schulz2020`, takes the mean, so
+# that one $\beta$ presses on each unit alike, whatever the size of the layer; see {doc}`/book/notation`. Losses are
+# in {term}`nats <Nat>`, and so is the information in the next figure.
+# ```
+#
+# Adam changes $\alpha$ for a few steps. Expect the information to fall steeply and the cross-entropy to end low: most of the layer is
 # not needed for this prediction. A peak on the way is a step in which too much had become noise; the next takes it back.
 
 # %%
 bottleneck = study.bottleneck("xception", layer)
-attribution = bottleneck.attribute(inputs)
+attribution = bottleneck.attribute(inputs, with_keep=True)
 
 # %% mystnb={"image": {"alt": "Two curves over the steps of the optimisation: cross-entropy, and information, which falls steeply."}, "figure": {"caption": "Cross-entropy of the predicted class and information per unit over the steps.", "name": "fig-history"}}
 figures.history_plot(attribution.history)
 
+# %% tags=["remove-input"]
+lost, said = (attribution.history[k][:, 0].tolist() for k in ("information_loss", "model_loss"))
+HTML(
+    f"<p>With &beta; = {bottleneck.beta:g}, {bottleneck.steps} steps and {bottleneck.noise_samples} draws of noise in each, the "
+    f"information went from {lost[0]:.2f} to {lost[-1]:.2f} nats per unit, and the cross-entropy from {said[0]:.2f} to "
+    f"{said[-1]:.2f} nats.</p>"
+)
+
 # %% [markdown]
+# The left curve says whether the prediction survived: a cross-entropy of $\ln 2$, about 0.69, is a coin's. The right one says what
+# that took. Read them together: little information is good only where the cross-entropy is low as well.
+#
 # ## Step 5: the map
 #
-# What was kept is a number of bits for each unit, its {term}`Capacity`. Summed over channels and spread over the pixels it is
-# the map, in {term}`bits per pixel <Bits per pixel>`. Expect the heat on the outlined region, coarser than the region itself: a
+# What was kept is a number of bits $D$ for each unit, its {term}`Capacity`. The map $B$ sums it over the $C$ channels and enlarges it to
+# the $H \times W$ pixels of the input,
+#
+# $$ B = s \cdot \operatorname{enlarge}_{H \times W} \Bigl( \sum_{c=1}^{C} D_c \Bigr), \qquad
+#    \sum_{x, y} B_{xy} = \sum_{c, i, j} D_{cij}. $$ (eq-step-map)
+#
+# The number $s$ is chosen such that the second equation holds: enlarging must not make bits. So the map is in
+# {term}`bits per pixel <Bits per pixel>`, and its total is what the layer had to let through.
+#
+# First what was optimised, and what is counted of it. Expect the two to be alike and not the same: by {eq}`eq-step-bits` the
+# same $\lambda$ costs more where the activation is rare.
+
+# %% mystnb={"image": {"alt": "Two heat maps of the layer's places side by side: the share of signal lambda, averaged over channels, and the capacity in bits, summed over channels."}, "figure": {"caption": "What was let through of the layer, by place: the share of signal, mean over channels, and its capacity in bits, sum over channels.", "name": "fig-share-and-bits"}}
+share, bits = attribution.keep[0].mean(0), attribution.capacity[0].sum(0)
+figures.maps_row({"share of signal, lambda": share.numpy(), "capacity (bits)": bits.numpy()})
+
+# %% [markdown]
+# The right picture, enlarged, is the map. Expect the heat on the outlined region, coarser than the region itself: a
 # unit of the layer sees a patch of many pixels.
 
 # %% mystnb={"image": {"alt": "The face crop with the planted region outlined, and below it the relevance map over the crop."}, "figure": {"caption": "The frame and its map; the planted region is outlined.", "name": "fig-face-map"}}
@@ -156,6 +262,10 @@ HTML(
 )
 
 # %% [markdown]
+# Look at three things: whether the strongest heat is inside the outline, how much lies outside it, and the total above the
+# picture. Heat outside is not proof of a bad map. The detector may look there, at the seam or at a part of the face that it
+# compares. The map tells what *it* needed.
+#
 # One frame proves little. Over all explained held-out fake frames:
 
 # %%
@@ -175,98 +285,222 @@ HTML(
 # %% [markdown]
 # ## The same for motion
 #
-# The flow detector is explained in the same five steps; only the input differs.
+# The flow detector is explained in the same five steps; only the input differs. It is the {term}`optical flow <Optical flow>` from one
+# frame to the next, drawn in colour: the colour is the direction, its strength the speed. So one map explains two frames. Expect
+# heat at the outlined region, where motion was disturbed, and less of it on motion that all faces share.
 
 # %%
 found = study.predictions("flow-vgg11").query("split == 'test' and label == 1 and judged")
 best = found.sort_values("p_fake", ascending=False).drop_duplicates("video_id")
 row = best.iloc[[clip % len(best)]]
-attribution = study.bottleneck("flow-vgg11").attribute(study.inputs("flow-vgg11", row))
+motion = study.bottleneck("flow-vgg11").attribute(study.inputs("flow-vgg11", row))
 
 # %% mystnb={"image": {"alt": "A colour-coded flow map with the disturbed region outlined, and below it the relevance map."}, "figure": {"caption": "A flow map and what the flow detector needed of it; the disturbed region is outlined.", "name": "fig-flow-map"}}
 picture, mask = study.images("flow-vgg11", row), study.masks("flow-vgg11", row)
-maps = attribution.bits_per_pixel.numpy()
+maps = motion.bits_per_pixel.numpy()
 figures.relevance_grid(picture, maps, mask, [f"{row.method.iloc[0]}, {maps.sum():.0f} bits"])
 
 # %% [markdown]
+# Look at the outline and the heat. Here the cause lies between two frames: the outlined region moved otherwise than the face
+# around it, and no single frame shows it. Heat in the middle of the region says that its own motion was needed; heat along
+# its border, that the *contrast* of two motions was.
+#
+# ## Did the prediction survive?
+#
+# A map explains a prediction only as far as the bottleneck kept it. So the last check is the probability of fake with the
+# bottleneck in place. Ten steps, the reference's number, may end beyond the peak that we saw in step 4: too much has become noise, and no
+# step is left to take it back. There are two remedies, more steps and a lower $\beta$. Expect both to bring the
+# probability closer to the one without a bottleneck. A lower $\beta$ should cost more bits. Does the heat stay where it was?
+
+# %%
+tried = {"as above": motion}
+for name, setting in {"40 steps": {"steps": 40}, "beta 1": {"beta": 1.0}}.items():
+    other = study.bottleneck("flow-vgg11", **setting)
+    tried[name] = other.attribute(study.inputs("flow-vgg11", row))
+
+# %% tags=["remove-input"]
+import pandas as pd
+
+survived = pd.DataFrame(
+    {
+        "probability of fake": {k: a.logits.softmax(1)[0, 1].item() for k, a in tried.items()},
+        "bits": {k: a.capacity.sum().item() for k, a in tried.items()},
+        "share inside the mask": {
+            k: mass_inside(a.bits_per_pixel[0].numpy(), mask[0]) for k, a in tried.items()
+        },
+    }
+)
+survived.round(2)
+
+# %% tags=["remove-input"]
+before, after = (x.softmax(1)[0, 1].item() for x in (motion.logits_clean, motion.logits))
+kept = (before > 0.5) == (after > 0.5)
+HTML(
+    f"<p>Without the bottleneck the probability of fake is {before:.2f}, and {mask.mean():.0%} of the picture lies inside the "
+    f"mask. The map above is of a prediction that was <i>{'kept' if kept else 'lost'}</i> at its last step.</p>"
+)
 
 # %% [markdown]
-# Look at the outline and the heat. Here the cause lies between two frames: the outlined region moved otherwise than the face
-# around it, and no single frame shows it. What the detector needs is the *contrast* of two motions, so heat may lie at the
-# border of the region, on either side of it, and not in its middle.
+# Where the prediction was lost, a map shows what was left, and not all that was needed. Where the share inside the mask is
+# nearly the same in all rows, the place can be trusted even so; the strength cannot. Look at this number before you believe a
+# map. {doc}`/notebooks/08_detection_performance` counts how often decisions change, and {doc}`/notebooks/12_speed` how
+# many steps it takes until they do not.
 #
 # ## Exercises
 #
 # ```{exercise} The channel by hand
 # :label: ex-mix-by-hand
 # Write `mixed(r, lam, noise, mean, std)`, Eq. {eq}`eq-step-channel` for an activation `r` with the layer's `mean` and `std` and
-# standard normal `noise`. What should come out for $\lambda = 1$ and for $\lambda = 0$? Try it on `activation`.
-# ```
+# standard normal `noise`. Then write `by_hand(lam)`: the logits (2 numbers) of the detector when one `lam` holds for the whole layer of
+# this face. The cell below has the noise, `white`, and what the bottleneck itself answers with it, `by_bottleneck(lam)`. Use
+# `cut.tail(z[None].to(device))[0]` for the layers after the bottleneck, and multiply `z` by `statistics.active` before: units that hardly vary
+# are left out.
 #
+# What should come out at $\lambda = 1$, and what at $\lambda = 0$? And what does the bottleneck say at 0 of this face *mirrored*? Call
+# its logits for the face and for the mirrored one `at_zero` (2 rows).
+# ```
+
+# %%
+import torch
+
+white = torch.randn(activation.shape, generator=torch.Generator().manual_seed(seed))
+mean, std = statistics.mean, statistics.std.clamp_min(bottleneck.min_std)
+exact = study.bottleneck("xception", layer, precision="float32")
+
+
+def by_bottleneck(lam, frames=inputs):
+    """Logits of the detector with the library's bottleneck, one lambda for all its units."""
+    keep = torch.full((len(frames), *activation.shape), float(lam))
+    return exact.redraw(frames, keep, draws=1, seed=seed)[0]
+
+
+# %% [markdown]
 # ```{solution-start} ex-mix-by-hand
 # :class: dropdown
 # ```
 
+
 # %% tags=["solution"]
-import torch
-
-
 def mixed(r, lam, noise, mean, std):
     """What leaves the bottleneck."""
     return lam * r + (1 - lam) * (mean + std * noise)
 
 
-noise = torch.randn(activation.shape, generator=torch.Generator().manual_seed(seed))
-kept = {
-    lam: mixed(activation, lam, noise, statistics.mean, statistics.std) for lam in (1.0, 0.5, 0.0)
-}
-{lam: round(float((z - activation).abs().mean()), 3) for lam, z in kept.items()}
+def by_hand(lam):
+    """Logits of the detector with one lambda for the whole layer."""
+    z = mixed(activation, lam, white, mean, std) * statistics.active
+    with torch.no_grad():
+        return cut.tail(z[None].to(device))[0].cpu()
+
+
+at_zero = by_bottleneck(0.0, torch.cat([inputs, inputs.flip(-1)]))
+rows = {lam: [*by_hand(lam).tolist(), *by_bottleneck(lam)[0].tolist()] for lam in (1.0, 0.5, 0.0)}
+pd.DataFrame(
+    rows, ["real, by hand", "fake, by hand", "real, bottleneck", "fake, bottleneck"]
+).T.round(3)
 
 # %% tags=["check", "remove-cell"]
-still = torch.zeros_like(activation)
-assert torch.equal(mixed(activation, 1.0, noise, statistics.mean, statistics.std), activation)
-assert torch.allclose(
-    mixed(activation, 0.0, still, statistics.mean, statistics.std),
-    statistics.mean.expand_as(activation),
-)
+assert torch.equal(mixed(activation, 1.0, white, mean, std), activation)
+assert torch.allclose(mixed(activation, 0.0, white, mean, std), mean + std * white)
+# An accelerator draws other noise, which does not matter where all is signal.
+for lam in (1.0, 0.5, 0.0) if device == "cpu" else (1.0,):
+    assert torch.allclose(by_hand(lam), by_bottleneck(lam)[0], rtol=1e-2, atol=1e-2), lam
+assert at_zero.shape == (2, 2) and torch.allclose(at_zero[0], at_zero[1], rtol=1e-2, atol=1e-2)
 
 # %% [markdown]
-# At 1 nothing changes; at 0 the activation is gone, and what stands in its place looks like the layer on some other picture. That
-# is why the noise has the layer's own mean and spread: the layers after it have seen such things.
+# By hand and by the library it is the same channel. At 1 nothing changes. At 0 the face and its mirror image get one answer, since neither
+# is seen: all that is left is the noise. It has the layer's own mean and spread, so that the layers after it meet
+# nothing strange.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} The price of a unit
+# :label: ex-bits-by-hand
+# Write `price(r, lam, mean, std)`, the bits of each unit by {eq}`eq-step-unit` and {eq}`eq-step-bits`. Let $1 - \lambda$ be at least
+# $10^{-6}$, since $\ln 0$ is infinite. First predict: two units have $\lambda = 0.5$, the one at its mean, the other three
+# standard deviations away. Which costs more? Then compute the total `in_all` from `activation` and the $\lambda$ that was found,
+# `attribution.keep[0]`, without the units that hardly vary, and compare it with `attribution.capacity`.
+# ```
+#
+# ```{solution-start} ex-bits-by-hand
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+import math
+
+
+def price(r, lam, mean, std):
+    """Bits of each unit."""
+    r, rest = (r - mean) / std, (1 - lam).clamp_min(1e-6)
+    return ((lam * r) ** 2 + rest**2 - 1 - (rest**2).log()) / (2 * math.log(2))
+
+
+in_all = (price(activation, attribution.keep[0], mean, std) * statistics.active).sum().item()
+half, one = torch.tensor(0.5), torch.tensor(1.0)
+pd.Series({"at the mean": price(0 * one, half, 0, 1).item(),
+           "three away": price(3 * one, half, 0, 1).item(),
+           "layer, by hand": in_all,
+           "layer, by the library": attribution.capacity.sum().item()}).round(2)  # fmt: skip
+
+# %% tags=["check", "remove-cell"]
+from viba_lib.bottleneck import gaussian_kl
+
+found = attribution.keep[0].clamp(max=0.999)
+wanted = gaussian_kl(activation, found, mean, std) / math.log(2)
+assert torch.allclose(price(activation, found, mean, std), wanted, rtol=1e-3, atol=1e-3)
+wanted = gaussian_kl(activation, attribution.keep[0], mean, std)[statistics.active].sum().item()
+assert abs(in_all - wanted / math.log(2)) <= 0.01 * abs(in_all) + 1e-3
+
+# %% [markdown]
+# The rare activation costs more at the same $\lambda$. So a bright spot of a map is not simply where $\lambda$ is large: it is where
+# something unusual had to be let through.
 #
 # ```{solution-end}
 # ```
 #
 # ```{exercise} Do the bits add up?
 # :label: ex-bits-add-up
-# The map of the flow frame is in bits per pixel, `attribution.capacity` in bits per unit of the layer. Compute the total of both, `of_map` and
-# `of_layer`. Then find the share of channels, `busiest`, that hold half of all bits: the least number of channels whose capacity adds up to
-# one half, over their number.
+# Write `totals(found)`, which returns two tensors with one number per frame: the bits in the map, `found.bits_per_pixel` (frames, height,
+# width), and those in the layer, `found.capacity` (frames, channels, height, width). Then write `busiest(found)`: the least share of the channels of
+# the first frame that holds half of its bits. Apply both to the face, `attribution`, and to the motion, `motion`.
 # ```
 #
 # ```{solution-start} ex-bits-add-up
 # :class: dropdown
 # ```
 
+
 # %% tags=["solution"]
-of_map = attribution.bits_per_pixel.sum().item()
-of_layer = attribution.capacity.sum().item()
-channels = attribution.capacity[0].sum((1, 2)).sort(descending=True).values
-reached = (channels.cumsum(0) < channels.sum() / 2).sum().item() + 1
-busiest = min(reached, len(channels)) / len(channels)
-print(
-    f"{of_map:.1f} bits in the map, {of_layer:.1f} in the layer; half of them in {busiest:.0%} of the channels"
-)
+def totals(found):
+    """Bits of each frame, in the map and in the layer."""
+    return found.bits_per_pixel.sum((1, 2)), found.capacity.sum((1, 2, 3))
+
+
+def busiest(found):
+    """Least share of channels that holds half of the bits of the first frame."""
+    each = found.capacity[0].sum((1, 2)).double().sort(descending=True).values
+    return ((each.cumsum(0) < each.sum() / 2).sum().item() + 1) / len(each)
+
+
+sums = {"face": totals(attribution), "motion": totals(motion)}
+table = pd.DataFrame({k: [x[0].item() for x in v] for k, v in sums.items()}, ["map", "layer"]).T
+table.assign(busiest=[busiest(attribution), busiest(motion)]).round(3)
 
 # %% tags=["check", "remove-cell"]
-assert abs(of_map - of_layer) <= 1e-3 * max(of_layer, 1)
-assert 0 < busiest <= 1 and float(
-    channels[: round(busiest * len(channels))].sum()
-) >= 0.499 * float(channels.sum())
+for given in (attribution, motion):
+    of_map, of_layer = totals(given)
+    assert of_map.shape == of_layer.shape == (len(given.target),)
+    assert torch.allclose(of_map, of_layer, rtol=1e-3, atol=1e-3)
+    each = given.capacity[0].sum((1, 2)).double().sort(descending=True).values
+    count = round(busiest(given) * len(each))
+    assert 1 <= count <= len(each) and each[:count].sum() >= 0.4999 * each.sum()
+    assert each[: count - 1].sum() <= 0.5001 * each.sum()
 
 # %% [markdown]
-# The totals agree: enlarging a map to the size of the frame must not make bits. If few channels hold half of the bits, the decision
-# rests on few of the layer's features, wherever these are in the frame.
+# The totals agree, frame by frame, as {eq}`eq-step-map` demands. The last column tells how the bits are spread over the layer's features: near one
+# half, all channels carry alike; near 0, the decision rests on a few of them, wherever these are in the frame.
 #
 # ```{solution-end}
 # ```
@@ -278,6 +512,10 @@ assert 0 < busiest <= 1 and float(
 # - **"The map shows where the frame was altered."** It shows what this detector needed. The two coincide where the detector is
 #   good, and the outline is there to tell.
 # - **"Dark means that nothing is there."** It means that nothing there was needed. If the artefact is seen twice, one half may do.
+# - **"The bits are the mutual information."** They bound it from above. A place that the bound calls irrelevant is; the total may be
+#   too large.
+# - **"A map is there, so there is an explanation."** Ten steps always give a map. Whether the prediction survived them is told by
+#   the probability beside it.
 # - **"The map has the resolution of the picture."** It has that of the layer, and is only drawn larger.
 #
 # ## Quiz
@@ -306,18 +544,20 @@ assert 0 < busiest <= 1 and float(
 # **3. The probability of fake with the bottleneck is lower than without, but still above one half. What has happened?**
 #
 # - a) the map is useless
-# - b) some evidence was given up, since it cost more bits than it was worth at this $\beta$
+# - b) some evidence was given up: it cost more than it was worth at this $\beta$, or the steps ended too early
 # - c) the detector was wrong
 #
 # ```{dropdown} Answer to question 3
-# **b.** The objective {eq}`eq-objective` weighs both. A smaller $\beta$ keeps more of the probability and more bits.
+# **b.** The objective {eq}`eq-objective` weighs both, and a smaller $\beta$ keeps more of the probability and more bits. The decision
+# stands, so the map is of use. Nothing here says who is right: no label was asked.
 # ```
 #
 # ## Summary
 #
-# - Statistics, noise, optimisation, capacity, map: five steps, one class, `PerSampleBottleneck`.
-# - The noise looks like the layer; $\lambda$ says how much of the layer is let through; $\beta$ is the price of a bit.
-# - The map adds up to the bits that the layer had to keep.
+# - Prediction, statistics, noise, optimisation, map: five steps, one class, `PerSampleBottleneck`.
+# - The noise looks like the layer, {eq}`eq-step-channel`; $\lambda$ says how much of each unit is let through.
+# - The objective {eq}`eq-objective` keeps the prediction and lets little pass; $\beta$ is the price, counted by {eq}`eq-step-bits`.
+# - The map adds up to the bits that the layer had to keep. It counts as an explanation where the prediction survived.
 # - One frame proves little; over many, relevance is compared with chance.
 #
 # ## What next

@@ -36,8 +36,8 @@
 #
 # <!-- time -->
 #
-# The paper chose block 4 of Xception and layer 9 of VGG11 by eye. Run this chapter with other settings:
-# `viba chapter 05 -p layer block12 -p beta 5`.
+# The paper chose block 4 of Xception and layer 9 of VGG11 by eye (Section 3.3; its Tables 5 to 7 list the layers of both
+# networks). Run this chapter with other settings: `viba chapter 05 -p layer block12 -p beta 5`.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -70,9 +70,9 @@ chosen = injection_maps(study, layer, beta, frames)
 # %% [markdown]
 # ## Xception
 #
-# One row per input, one column per layer. The {term}`maps <Attribution>` are in {term}`bits per pixel <Bits per pixel>`. Expect fine maps on the left and blobs on the
-# right: block 4
-# has 19 by 19 places at 299 px, the last layers 10 by 10. Each column has a colour scale of its own,
+# One row per input, one column per {term}`layer <Injection layer>`. The {term}`maps <Attribution>` are in
+# {term}`bits per pixel <Bits per pixel>`. Expect fine maps on the left and blobs on the
+# right: block 4 has 19 by 19 places at 299 px, the last layers 10 by 10. Each column has a colour scale of its own,
 # since layers differ in their total of bits.
 
 # %% mystnb={"image": {"alt": "Grid of face crops with relevance maps at the injection layers of Xception; maps are fine at block 4 and coarse at the later layers; planted regions are outlined."}, "figure": {"caption": "Relevance of real and fake faces at the injection layers of Xception (the paper's Figures 4 to 8).", "name": "fig-layers-xception"}}
@@ -80,6 +80,9 @@ one = chosen["xception"]
 figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 
 # %% [markdown]
+# Read along a row: is the heat at one place in all columns, or does it move as the layer gets deeper? Then read down a column:
+# a layer whose maps look alike for every face shows its own habits more than this face.
+#
 # ## VGG11 on flow
 #
 # The same for motion. The input is coloured {term}`optical flow <Optical flow>`: the colour is the direction, its strength the speed. Expect
@@ -92,11 +95,17 @@ figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 # %% [markdown]
 # ## By number
 #
-# Clarity is a matter of taste until it is measured. On one frame of each of some more videos, real and fake:
+# Clarity is a matter of taste until it is measured. A map $B$ over $n$ pixels is read as shares $p_i = B_i / \sum_j B_j$,
+# and the mask of the {term}`Planted artefact` as a weight $m_i$ between 0 and 1 of each pixel. Then
 #
-# - `bits`: what passes the bottleneck in all;
+# $$ \text{entropy} = - \sum_{i=1}^{n} p_i \log_2 p_i, \qquad
+#    \text{ratio} = \frac{\sum_i p_i m_i}{\frac1n \sum_i m_i}. $$ (eq-layer-measures)
+#
+# On one frame of each of some more videos, real and fake:
+#
+# - `bits`: what passes the bottleneck in all, $\sum_i B_i$;
 # - `entropy` of the map over pixels, in bits: lower is more focused;
-# - `ratio`: relevance inside the mask of the {term}`Planted artefact` over the mask's share of the frame, on fakes; chance is 1;
+# - `ratio`: relevance inside the mask over the mask's share of the frame, on fakes; chance is 1;
 # - `deletion`: the area under the probability of the prediction while the most relevant pixels are set to
 #   zero first {cite}`petsiuk2018rise`; lower is better. It depends on how fragile the detector is, so
 #   `over_random` compares it with pixels taken away at random; higher is better, and 0 is no better than
@@ -150,7 +159,8 @@ HTML(
 # ```{exercise} Beta and depth
 # :label: ex-beta-depth
 # A larger $\beta$ asks for fewer bits. Predict whether that focuses the map of the paper's layer or only makes it
-# weaker. Then collect the measures for $\beta$ of 1 and 100 in a dictionary `betas`, and look at `entropy` and `ratio`.
+# weaker. Then collect what `layer_measures` returns for Xception at this layer, `study.layer("xception")`, in a dictionary `betas` with
+# the keys 1.0 and 100.0, the two values of $\beta$. Two videos of each class are enough. Look at `entropy` and `ratio`.
 # ```
 #
 # ```{solution-start} ex-beta-depth
@@ -166,11 +176,14 @@ pd.DataFrame({b: m[["bits", "entropy", "ratio"]].mean() for b, m in betas.items(
 
 # %% tags=["check", "remove-cell"]
 assert set(betas) == {1.0, 100.0}
-assert all((m.bits >= 0).all() and len(m) for m in betas.values())
+for found in betas.values():
+    assert len(found) and set(found.detector) == {"xception"}
+    assert set(found.layer) == {study.layer("xception")} and (found.bits > -1e-3).all()
+assert list(betas[1.0].video_id) == list(betas[100.0].video_id)
 
 # %% [markdown]
-# Bits fall with $\beta$. If entropy falls with them, what is left is more focused; if it stays, the same map has
-# only become fainter.
+# Bits should fall as $\beta$ rises. If entropy falls with them, what is left is more focused; if it stays, the same map has
+# only become fainter, since {eq}`eq-layer-measures` knows shares and no totals.
 #
 # ```{solution-end}
 # ```
@@ -230,7 +243,7 @@ assert receptive_field([]) == 1 and receptive_field([(3, 1)] * 3) == 7
 assert receptive_field([(3, 2)] * 3) == 15 and receptive_field([(1, 2), (3, 1)]) == 5
 
 # %% [markdown]
-# Without strides it grows by a constant, with strides it doubles. Late layers see the whole face: their map is coarse because they
+# Without strides it grows by a constant, with strides it about doubles. Late layers see the whole face: their map is coarse because they
 # have few places, and blurred because each place knows of much.
 #
 # ```{solution-end}
@@ -291,7 +304,8 @@ assert receptive_field([(3, 2)] * 3) == 15 and receptive_field([(1, 2), (3, 1)])
 #
 # ## References
 #
-# - {cite:t}`solopova2024`: the eight injection points, Figures 4 to 11, and the choice by eye in Section 3.3.
+# - {cite:t}`solopova2024`: the eight injection points in Tables 5 to 7, their maps in Figures 4 to 11, which this chapter repeats,
+#   and the choice by eye in Section 3.3.
 # - {cite:t}`petsiuk2018rise`: deletion as a measure of an explanation.
 # - {cite:t}`schulz2020`: the choice of a layer for pictures.
 

@@ -36,7 +36,7 @@
 #
 # <!-- time -->
 #
-# The {term}`per-sample bottleneck <Per-sample bottleneck>` optimises $\lambda$ for each frame. The
+# The {term}`per-sample bottleneck <Per-sample bottleneck>` optimises $\lambda$ for each frame by {eq}`eq-objective`. The
 # {term}`Readout bottleneck` trains a small network, once, that reads later layers and predicts $\lambda$ for any
 # frame. The paper trained it for 10 epochs and found its maps less consistent and less clear.
 
@@ -59,8 +59,17 @@ HTML(study.banner())
 # %% [markdown]
 # ## Train the readout
 #
-# It reads three later layers, normalised and scaled to the size of the injection layer, through three
-# convolutions of 1 by 1. The reference trains at a learning rate of $10^{-5}$; with few frames an epoch is
+# The detector first runs without noise. Three of its later layers give $R_1, R_2, R_3$, normalised and scaled to the size of
+# the injection layer. A network $f$ with weights $\phi$, three convolutions of 1 by 1, makes $\lambda$ of them,
+#
+# $$ \lambda_\phi(X) = g * \operatorname{sigmoid} \bigl( f_\phi(R_1, R_2, R_3) \bigr), $$ (eq-readout-share)
+#
+# smoothed by $g$ as in {eq}`eq-step-share`. The training asks of all frames together what the per-sample bottleneck asks of each,
+#
+# $$ \min_\phi \; \operatorname{mean}_X \bigl[ \mathcal L(\theta, \lambda_\phi(X)) + \beta\, I(R; Z) \bigr]. $$ (eq-readout-objective)
+#
+# The detector's weights $\theta$ stay here too, and no label is read: $\mathcal L$ is the {term}`Cross-entropy` of the class that it
+# predicted. The reference trains at a learning rate of $10^{-5}$; with few frames an epoch is
 # few steps, so the short profiles take a larger one.
 
 # %%
@@ -69,6 +78,10 @@ study.profile.readout.model_dump()
 
 # %% [markdown]
 # ## The same frames, both ways
+#
+# Fakes and real frames, all held out from the training. Expect the per-sample maps to differ from frame to frame, each as
+# sharp as its own optimisation left it. Expect the readout's to be more alike: one network serves all faces, and a face has
+# much in common with the next.
 
 # %%
 from viba_lib.kinds import bottleneck_types
@@ -88,11 +101,12 @@ figures.relevance_grid(both.images[some], both.maps["readout"][some], both.masks
 # %% [markdown]
 # ## Measured
 #
-# On the real and the fake frames together: `kept` is the share of predictions that survive the bottleneck,
-# `bits` what passes it per frame, `entropy` the map's spread in bits (lower is clearer), `ratio` relevance inside
-# the planted mask against chance (fakes only), `deletion` the area under the prediction as the most relevant
-# pixels go first (lower is better), `iou` the overlap of the highlighted regions of two frames of one video
-# (consistency), `seconds` the cost per frame, and `training` what was spent once beforehand.
+# Looks deceive, so we count. On the real and the fake frames together: `kept` is the share of predictions that survive the
+# bottleneck, `bits` what passes it per frame, `entropy` the map's spread in bits (lower is clearer), `ratio` relevance inside
+# the mask of the {term}`Planted artefact` against chance (fakes only), both as in {eq}`eq-layer-measures`, `deletion` the area
+# under the prediction as the most relevant pixels go first (lower is better), `iou` the {term}`Intersection over union` of the
+# highlighted regions of two frames of one video (consistency), `seconds` the cost per frame, and `training` what was spent
+# once beforehand.
 
 # %%
 columns = [
@@ -178,8 +192,8 @@ assert breakeven(10, 2, 2) == breakeven(10, 3, 2) == math.inf
 #
 # ```{exercise} How spread out is a map?
 # :label: ex-spread
-# `entropy` treats a map as a distribution over pixels: $-\sum p \log_2 p$ with $p$ the share of each pixel. Write
-# `spread(relevance)`. What are the least and the largest values for a map of $n$ pixels? Apply it to the maps of both kinds.
+# `entropy` treats a map as a distribution over pixels, {eq}`eq-layer-measures`. Write `spread(relevance)` that returns it for one
+# map. What are the least and the largest values for a map of $n$ pixels? Apply it to the maps of both kinds, `both.maps`.
 # ```
 #
 # ```{solution-start} ex-spread
@@ -197,7 +211,7 @@ def spread(relevance):
     return float(-(p * np.log2(p)).sum())
 
 
-{kind: round(np.mean([spread(m) for m in maps]), 2) for kind, maps in both.maps.items()}
+{kind: round(float(np.mean([spread(m) for m in maps])), 2) for kind, maps in both.maps.items()}
 
 # %% tags=["check", "remove-cell"]
 flat, point = np.ones((16, 16)), np.zeros((16, 16))
@@ -272,7 +286,9 @@ assert abs(spread(some_map) - entropy(some_map)) < 1e-3
 # ## References
 #
 # - {cite:t}`schulz2020`: both kinds of bottleneck, for pictures; its Section 3 introduces the readout.
-# - {cite:t}`solopova2024`: the comparison for videos in Section 3.3, which this chapter repeats with measures.
+# - {cite:t}`solopova2024`: the comparison for videos in Section 3.3, "Bottleneck type selection", which this chapter repeats with
+#   measures.
+# - {cite:t}`petsiuk2018rise`: deletion, one of the measures.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())
