@@ -36,6 +36,7 @@ QUALITIES = (78, 70, 62, 54, 46, 38, 30, 20)  # of WebP, the first that fits the
 CYAN = (0, 229, 255)  # truth has this colour in every figure of the book
 KINDS = ("real", "spatial", "temporal", "fake")
 TITLES = {"real": "Real", "spatial": "Spatial fake", "temporal": "Temporal fake", "fake": "Fake"}
+TWO_PARTS = ("eyes_brows", "nose_cheeks", "chin_neck")
 
 GRAD_CAM, GRAD_CAM_PLUS = "Grad-CAM", "Grad-CAM++"
 # A late layer beside the paper's; each further one costs as many maps again.
@@ -344,11 +345,16 @@ def _clip_entry(
     }
 
 
+def _said(name: str) -> str:
+    """A planted method or region in words; names of two parts of the face join them."""
+    return name.replace("_", " and " if name in TWO_PARTS else " ")
+
+
 def _title(row: Any) -> str:
     method = str(row.method) if row.label else ""
     where = str(getattr(row, "region", "") or "")
-    words = [method, f"({where})" if where not in ("", method) else ""]
-    said = " ".join(filter(None, words)).replace("_", " ")
+    words = [_said(method), f"({_said(where)})" if where not in ("", method) else ""]
+    said = " ".join(filter(None, words))
     return f"{TITLES[_kind(method)]}{': ' if said else ''}{said} – {row.video_id}"
 
 

@@ -10,7 +10,7 @@
     "“make book” and open this page again. Until then, chapter 7 shows maps as films.";
   var FILE = /^[\w.-]+\.webp$/;
   var COLOUR = /^#[0-9a-f]{6}$/i;
-  var CHART = { width: 320, height: 132, left: 40, right: 10, top: 10, bottom: 26 };
+  var CHART = { width: 320, height: 140, left: 40, right: 10, top: 24, bottom: 26 };
 
   /* ---- making elements ---- */
 
@@ -59,7 +59,13 @@
   }
 
   function short(value) {
-    return value >= 1e4 ? Math.round(value / 1000) + "k" : bits(value);
+    return value.toLocaleString("en", { notation: "compact" });
+  }
+
+  /* The least of 1, 2, 3, 5, 8 and 10 times a power of ten that is not below a value. */
+  function roundedUp(value) {
+    var power = Math.pow(10, Math.floor(Math.log10(value > 0 ? value : 1)));
+    return power * [1, 2, 3, 5, 8, 10].filter(function (step) { return step * power >= value; })[0];
   }
 
   function shareSaid(now) {
@@ -141,8 +147,9 @@
     };
     this.panels.relevance.figure.append(this.buildScale());
     this.charts = { p: chart("p", "p(fake)"), bits: chart("bits", "bits") };
-    var over = element("div", { class: "vv-charts" }, [
-      element("p", { class: "vv-caption" }, ["Prediction over time"]), this.charts.p.node, this.charts.bits.node,
+    var over = element("div", { class: "vv-over-time" }, [
+      element("p", { class: "vv-caption" }, ["Prediction over time"]),
+      element("div", { class: "vv-charts" }, [this.charts.p.node, this.charts.bits.node]),
     ]);
     var self = this;
     [this.charts.p.node, this.charts.bits.node].forEach(function (node) {
@@ -210,11 +217,12 @@
 
   Viewer.prototype.settle = function () {
     var choice = this.choice;
-    var clip = byId(this.data.clips, choice.clip) || this.data.clips[0];
-    var fits = clip.fake && !byId(this.data.clips, choice.clip);
+    // A fake first: of a real clip there is no truth to compare with.
+    var fakes = this.data.clips.filter(function (c) { return c.fake; });
+    var clip = byId(this.data.clips, choice.clip) || fakes[0] || this.data.clips[0];
     choice.clip = clip.id;
-    if (!clip.detectors[choice.detector]) {
-      choice.detector = this.judge(clip, fits);
+    if (!Object.hasOwn(clip.detectors, choice.detector)) {
+      choice.detector = this.judge(clip);
     }
     var series = clip.detectors[choice.detector].series;
     var same = series.filter(function (s) { return s.method === choice.method; });
@@ -348,7 +356,7 @@
     plot(this.charts.p, now.clip.seconds, now.found.p_fake, 1, now.at, "Probability of fake over time", 0.5);
     this.charts.bits.node.toggleAttribute("hidden", !now.series.bits);
     if (now.series.bits) {
-      plot(this.charts.bits, now.clip.seconds, now.series.bits, Math.max.apply(null, now.series.bits) * 1.1 || 1,
+      plot(this.charts.bits, now.clip.seconds, now.series.bits, roundedUp(Math.max.apply(null, now.series.bits)),
         now.at, "Bits over time", null);
     }
     this.slider.value = String(now.at);
@@ -437,13 +445,13 @@
   function plot(into, seconds, values, top, at, title, middle) {
     var bottom = CHART.height - CHART.bottom, up = function (v) { return bottom - v / top * (bottom - CHART.top); };
     var points = values.map(function (v, n) { return [across(seconds, seconds[n]), up(v)]; });
-    var say = function (v) { return top === 1 ? v.toFixed(2) : bits(v); };
+    var say = function (v) { return middle === null ? bits(v) : v.toFixed(2); };
     var line = function (a, b, c, d, kind) { return drawing("line", { x1: a, y1: b, x2: c, y2: d, class: kind }); };
     var words = function (x, y, text, anchor) { return drawing("text", { x: x, y: y, "text-anchor": anchor }, [text]); };
     var last = CHART.width - CHART.right, marks = [
       line(CHART.left, bottom, last, bottom, "vv-axis"), line(CHART.left, CHART.top, CHART.left, bottom, "vv-axis"),
-      words(CHART.left - 5, bottom, "0", "end"), words(CHART.left - 5, CHART.top + 8, top === 1 ? "1" : short(top), "end"),
-      words(CHART.left + 6, CHART.top + 8, into.label, "start"),
+      words(CHART.left - 5, bottom, "0", "end"), words(CHART.left - 5, CHART.top + 8, short(top), "end"),
+      words(CHART.left, CHART.top - 10, into.label, "start"),
       words(CHART.left, CHART.height - 8, seconds[0].toFixed(2) + " s", "start"),
       words(last, CHART.height - 8, seconds[seconds.length - 1].toFixed(2) + " s", "end"),
       line(points[at][0], CHART.top, points[at][0], bottom, "vv-now"),
