@@ -347,14 +347,15 @@ assert abs(ece(np.maximum(p, 1 - p), (p > 0.5) == label) - expected) < 0.02
 # With swapped labels the AUC would be low.
 # ```
 #
-# **2. Why does Xception call frames of the methods "lag" and "freeze" real?**
+# **2. Why should Xception call frames of the methods "lag" and "freeze" real?**
 #
 # - a) it is badly trained
 # - b) each single frame of them is untouched
 # - c) they are too short
 #
 # ```{dropdown} Answer to question 2
-# **b.** What is wrong with them lies between frames. Only the detector of motion can see it.
+# **b.** What is wrong with them lies between frames. Only the detector of motion can see it; where Xception does call them fake, it has
+# learned something else, such as the person.
 # ```
 #
 # **3. The validation loss rises while the training loss falls. What does early stopping do?**

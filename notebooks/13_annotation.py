@@ -186,8 +186,8 @@ assert abs(jaccard - 1 / 6) < 1e-9
 #
 # ## Common misconceptions
 #
-# - **"People are the ground truth."** They say what looks fake to them. On planted artefacts the truth is known, and people
-#   miss much of it.
+# - **"People are the ground truth."** They say what looks fake to them. On planted artefacts the truth is known, and one
+#   can count what they miss and what they see that is not there.
 # - **"Real clips only confuse annotators."** Without them nobody can tell a sharp eye from one that always sees something.
 # - **"More regions marked means a more careful annotator."** It means a higher overlap with anything, see the exercise.
 #
