@@ -1,11 +1,15 @@
 """The command line, `viba`."""
 
+import json
+import logging
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from viba_lib.cli_data import data
@@ -14,13 +18,16 @@ from viba_lib.cli_options import (
     DeviceOption,
     ProfileOption,
     ResultsOption,
+    SchedulerOption,
     SeedOption,
     cell,
     open_study,
     say,
 )
 from viba_lib.errors import VibaError
+from viba_lib.files import disk_message
 
+log = logging.getLogger(__name__)
 app = typer.Typer(
     help="Information-bottleneck attribution for video.",
     no_args_is_help=True,
@@ -120,11 +127,48 @@ def book(
     profile: ProfileOption = "quick",
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
+    scheduler: SchedulerOption = "",
 ) -> None:
     """Build the book: every stage, every chapter, HTML under _build/html."""
     from viba_lib.book.make import build
 
-    build(profile, seed, device)
+    build(profile, seed, device, scheduler)
+
+
+@app.command()
+def status(
+    chapters: Annotated[bool, typer.Option(help="Also the chapters of the book.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    profile: ProfileOption = "quick",
+    data_root: DataOption = Path("data"),
+    results_root: ResultsOption = Path("results"),
+    device: DeviceOption = "cpu",
+    seed: SeedOption = 0,
+) -> None:
+    """Which stages are done, stale, broken or half-way, and why. Computes nothing.
+
+    Exit status 1 where something is broken.
+    """
+    from viba_lib.logs import NAME
+    from viba_lib.status import as_rows, chapter_states, stage_states
+
+    study = open_study(profile, data_root, results_root, device, seed)
+    found = list(stage_states(study))
+    found += chapter_states(profile, seed, device) if chapters else []
+    if as_json:
+        print(json.dumps(as_rows(found), indent=1))
+    else:
+        table = Table("stage", "state", "seconds", "MB", "why")
+        for state in found:
+            seconds = "" if state.seconds is None else f"{state.seconds:.0f}"
+            size = "" if state.size is None else f"{state.size / 1e6:.1f}"
+            table.add_row(state.stage, state.state, seconds, size, escape(state.why))
+        Console().print(table)
+        counts = Counter(state.state for state in found)
+        print(", ".join(f"{n} {name}" for name, n in counts.most_common()))
+        print(f"log: {study.root / NAME}")
+    if any(state.state == "broken" for state in found):
+        raise typer.Exit(1)
 
 
 @app.command(
@@ -212,8 +256,10 @@ def main() -> None:
         app()
     except (VibaError, OSError) as error:
         # OSError: a disk that is full, a folder that may not be written.
+        said = disk_message(error) if isinstance(error, OSError) else str(error)
+        log.error("%s", said)
         Console(stderr=True, soft_wrap=True, highlight=False).print(
-            f"error: {error}", style="red", markup=False
+            f"error: {said}", style="red", markup=False
         )
         sys.exit(2)
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from viba_lib.cli_options import (
     DataOption,
     ProfileOption,
     ResultsOption,
+    SchedulerOption,
     SeedOption,
     cell,
     open_study,
@@ -49,9 +50,6 @@ def data_verify(data_root: DataOption = Path("data"), sources: str = "quick") ->
 
 CompressionOption = Annotated[
     str, typer.Option(help="Of FaceForensics++ and DFD: c23, raw, c40, c0, all; left out: one.")
-]
-SchedulerOption = Annotated[
-    str, typer.Option(help="Address of a Dask cluster; left out: this machine.")
 ]
 CountOption = Annotated[
     list[str] | None,

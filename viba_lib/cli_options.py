@@ -10,6 +10,9 @@ ProfileOption = Annotated[str, typer.Option(help="quick, standard, paper or a YA
 DataOption = Annotated[Path, typer.Option(help="Folder of fetched or licensed data.")]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of results.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, ...")]
+SchedulerOption = Annotated[
+    str, typer.Option(help="Address of a Dask cluster; left out: this machine.")
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of all that is drawn.")]
 
 

@@ -5,29 +5,34 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+from filelock import FileLock
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.tail import find_layer
 from viba_lib.data.clips import face_tensor
-from viba_lib.data.faces import NoFaceError
 from viba_lib.data.flow import flow_to_input
-from viba_lib.data.preparation import frames_between, prepare_frames
 from viba_lib.data.prepared import PreparedClip
 from viba_lib.errors import VibaError
+from viba_lib.files import file_sha256
 from viba_lib.models import flow_vgg11, load_weights, xception
-from viba_lib.models.weights import file_sha256
-from viba_lib.overlay import colours, overlay_video, paste_back, poster
+from viba_lib.overlay import colours, painted, paste_back, poster
+from viba_lib.pieces import in_pieces, read_piece, whole, write_piece
+from viba_lib.stages import code_hash, digest
+from viba_lib.streaming import ClipPieces, spread_frames
 from viba_lib.study import Study
-from viba_lib.video import VideoError, frame_rate, iter_frames, pick_frames
+from viba_lib.video import frame_rate, pick_frames, write_video
 
+SAMPLED = 4_000_000  # pixels that the scale of a film's colours is found from
 FILES = ("overlay.mp4", "relevance.zarr", "summary.json", "poster.png")
 
 
@@ -37,34 +42,6 @@ def clip_inputs(study: Study, detector: str, clip: PreparedClip) -> torch.Tensor
         return face_tensor(clip.faces, study.profile.xception.size)
     flows = [study.scaled_flow(flow) for flow in clip.flow]
     return torch.stack([torch.from_numpy(flow_to_input(f)) for f in flows])
-
-
-def read_clip(
-    video: Path, study: Study, max_frames: int
-) -> tuple[PreparedClip, dict[int, np.ndarray], int]:
-    """Crops of up to `max_frames` evenly spaced frames, the frames, and the video's length.
-
-    Raises
-    ------
-    VideoError, NoFaceError
-        Not decodable, one frame only, or no face in any chosen frame.
-    """
-    length = sum(1 for _ in iter_frames(video, form="gray"))
-    if length < 2:
-        raise VideoError(f"{video} has one frame; a flow map needs two: give a longer video")
-    indices = np.unique(np.linspace(0, length - 2, min(max_frames, length - 1)).round().astype(int))
-    wanted = {int(i) for i in indices} | {int(i) + 1 for i in indices}
-    frames = dict(pick_frames(video, wanted, length))
-    between = frames_between(video, length)
-    clip, lost = prepare_frames(
-        sorted(frames.items()), indices, study.profile.preparation, between=between
-    )
-    if clip is None:
-        raise NoFaceError(
-            f"no face in any of {len(lost)} frames of {video}; expected a face at least 80 pixels "
-            "wide in a frame 480 wide, looking to the camera: choose another video"
-        )
-    return clip, frames, length
 
 
 def check_folder(out: Path) -> None:
@@ -140,51 +117,121 @@ def explain_video(
     layer = layer or study.layer(detector)
     check_folder(out)
     model = named_detector(study, detector, layer, weights)
-    clip, frames, length = read_clip(video, study, max_frames)
-    progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
-    if weights is None:
-        progress(f"detector: {detector} of the profile {study.profile.name}, trained if need be")
-        weights = study.weights_path(detector)
-        model, statistics = study.detector(detector), study.statistics(detector, layer)
-    else:
-        statistics = own_statistics(study, detector, model, layer)
+    indices, length = spread_frames(video, max_frames)
     chosen = study.profile.bottleneck.model_dump() | {"seed": study.seed} | (settings or {})
-    bottleneck = PerSampleBottleneck(model, layer, statistics, **chosen)
-    found = bottleneck.attribute(
-        clip_inputs(study, detector, clip).to(study.device),
-        progress=lambda n: progress(f"{n}/{len(clip.frame)} frames"),
-    )
-    maps = found.bits_per_pixel.numpy()
-    p_fake = found.logits_clean.softmax(1)[:, 1].numpy()
-    p_noisy = found.logits.softmax(1)[:, 1].numpy()
-    summary = {
-        "video": video.name,
-        "frames": length,
-        "explained_frames": [int(i) for i in clip.frame],
-        "detector": detector,
-        "weights_sha256": file_sha256(weights),
-        "statistics_frames": statistics.count,
-        "layer": layer,
-        "bottleneck": chosen,
-        "profile": study.profile.name,
-        "p_fake_mean": float(p_fake.mean()),
-        "p_fake": [round(float(p), 4) for p in p_fake],
-        "p_fake_with_bottleneck": [round(float(p), 4) for p in p_noisy],
-        "bits_per_frame": [round(float(b), 2) for b in maps.sum((1, 2))],
-        "note": "A map shows what this detector used; it does not prove that a video is fake.",
+    prepared = study.profile.preparation
+    key = {
+        "video": file_sha256(video),
+        "frames": indices.tolist(),
+        "settings": prepared.model_dump(),
+        "code": code_hash("data.preparation", "data.tracking", "data.faces", "data.flow", "video"),
     }
-    _write(out, video, clip, frames, maps, p_fake, summary)
+    with _working(study, key) as folder:
+        clips = ClipPieces(folder / "clips").prepare(video, indices, length, prepared, progress)
+        progress(f"{len(clips.frames)} of {length} frames have a face and are explained")
+        if weights is None:
+            name = study.profile.name
+            progress(f"detector: {detector} of the profile {name}, trained if need be")
+            weights = study.weights_path(detector)
+            model, statistics = study.detector(detector), study.statistics(detector, layer)
+        else:
+            statistics = own_statistics(study, detector, model, layer)
+        facts = {
+            "detector": detector,
+            "weights_sha256": file_sha256(weights),
+            "statistics_frames": statistics.count,
+            "layer": layer,
+            "bottleneck": chosen,
+            "profile": study.profile.name,
+        }
+        bottleneck = PerSampleBottleneck(model, layer, statistics, **chosen)
+        how = digest([facts, study.profile.model_dump(), study.seed, code_hash("bottleneck")])
+        found = in_pieces(
+            folder / how, range(len(clips)),
+            partial(_explained, study, bottleneck, detector, clips, folder / how / "maps"),
+            clips.sizes(), progress, "frames explained",
+        )  # fmt: skip
+        # The maps stay on disk; what is one number a frame is small.
+        p_fake, p_noisy, bits = (
+            np.concatenate([whole(piece)[name] for piece in found])
+            for name in ("p_fake", "p_noisy", "bits")
+        )
+        summary = {
+            "video": video.name,
+            "frames": length,
+            "explained_frames": clips.frames,
+            **facts,
+            "p_fake_mean": float(p_fake.mean()),
+            "p_fake": [round(float(p), 4) for p in p_fake],
+            "p_fake_with_bottleneck": [round(float(p), 4) for p in p_noisy],
+            "bits_per_frame": [round(float(b), 2) for b in bits],
+            "note": "A map shows what this detector used; it does not prove that a video is fake.",
+        }
+        maps = _Maps(folder / how / "maps", len(clips))
+        _write(out, video, clips, maps, p_fake, summary)
+        shutil.rmtree(folder)
     return summary
 
 
-def film_rate(video: Path, clip: PreparedClip) -> float:
+@contextmanager
+def _working(study: Study, key: Mapping[str, Any]) -> Iterator[Path]:
+    """A folder below the results for what a run that is stopped leaves to the next one."""
+    folder = study.root / "explained" / digest(key)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
+class _Maps:
+    """Maps of a video on disk, piece by piece."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder, self.count = folder, count
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for number in range(self.count):
+            found = read_piece(self.folder, number)
+            if found is None:
+                raise VibaError(
+                    f"maps {number} in {self.folder} are broken; remove that folder and run again"
+                )
+            yield found["maps"]
+
+    def top(self) -> float:
+        """Relevance at full colour: the 99.5th percentile, of every n-th pixel of a long film."""
+        total = sum(maps.size for maps in self)
+        step = -(-total // SAMPLED)
+        values = np.concatenate([maps.ravel()[::step] for maps in self])
+        return max(float(np.quantile(values, 0.995)), 1e-9)
+
+
+def _explained(
+    study: Study,
+    bottleneck: PerSampleBottleneck,
+    detector: str,
+    clips: ClipPieces,
+    folder: Path,
+    number: int,
+) -> dict[str, np.ndarray]:
+    """Numbers of one piece of a video; its maps go to `folder` and are read when it is painted."""
+    inputs = clip_inputs(study, detector, clips[number]).to(study.device)
+    found = bottleneck.attribute(inputs)
+    maps = found.bits_per_pixel.numpy().astype(np.float32)
+    write_piece(folder, number, {"maps": maps})
+    return {
+        "p_fake": found.logits_clean.softmax(1)[:, 1].numpy(),
+        "p_noisy": found.logits.softmax(1)[:, 1].numpy(),
+        "bits": maps.sum((1, 2)),
+    }
+
+
+def film_rate(video: Path, frames: Sequence[int]) -> float:
     """Frames per second of a film of the explained frames.
 
     They are spread over the video: fewer per second keep its length.
     """
-    return min(
-        12.0, max(2.0, frame_rate(video) * len(clip.frame) / max(1, int(clip.frame[-1]) + 1))
-    )
+    return min(12.0, max(2.0, frame_rate(video) * len(frames) / max(1, frames[-1] + 1)))
 
 
 @contextmanager
@@ -208,35 +255,53 @@ def written_aside(out: Path, names: Sequence[str]) -> Iterator[Path]:
 def _write(
     out: Path,
     video: Path,
-    clip: PreparedClip,
-    frames: dict[int, np.ndarray],
-    maps: np.ndarray,
+    clips: ClipPieces,
+    maps: _Maps,
     p_fake: np.ndarray,
     summary: dict[str, Any],
 ) -> None:
     """Write the four files into a folder aside, then move them to their place."""
-    out.mkdir(parents=True, exist_ok=True)
-    whole = np.stack([frames[int(i)] for i in clip.frame])
-    shape = whole.shape[1:3]
-    pasted = np.stack(
-        [paste_back((shape[0], shape[1]), s, m) for s, m in zip(clip.squares, maps, strict=True)]
-    )
-    top = max(float(np.quantile(maps, 0.995)), 1e-9)
+    length, best = summary["frames"], clips.frames[int(np.argmax(p_fake))]
+    whole_frames = (f for _, f in pick_frames(video, clips.frames, length))
+    first = next(f for _, f in pick_frames(video, clips.frames[:1], length))
+    shape = (first.shape[0], first.shape[1])
+    top = maps.top()
+
+    def pasted() -> Iterator[np.ndarray]:
+        for number, piece in enumerate(maps):
+            for square, values in zip(clips[number].squares, piece, strict=True):
+                yield paste_back(shape, square, values)
+
     with written_aside(out, FILES) as aside:
-        overlay_video(aside / "overlay.mp4", whole, pasted, film_rate(video, clip), p_fake, top)
-        best = int(np.argmax(p_fake))
-        poster(aside / "poster.png", colours(whole[best], pasted[best], top))
-        xr.Dataset(
-            {
-                "relevance": (("frame", "y", "x"), maps, {"units": "bits per pixel"}),
-                "p_fake": ("frame", p_fake),
-                "square": (
-                    ("frame", "value"),
-                    clip.squares,
-                    {"units": "pixels of the frame", "value": "centre x, centre y, side"},
-                ),
-            },
-            coords={"frame": clip.frame},
-            attrs={k: v for k, v in summary.items() if isinstance(v, str)},
-        ).to_zarr(aside / "relevance.zarr", mode="w", consolidated=False)
+        film = painted(whole_frames, pasted(), top, p_fake)
+        write_video(aside / "overlay.mp4", film, film_rate(video, clips.frames), crf=23)
+        number = clips.frames.index(best)
+        shown = next(f for _, f in pick_frames(video, [best], length))
+        values = next(islice(pasted(), number, None))
+        poster(aside / "poster.png", colours(shown, values, top))
+        start = 0
+        for number, piece in enumerate(maps):
+            part = _labelled(piece, p_fake[start : start + len(piece)], clips[number], summary)
+            start += len(piece)
+            more: dict[str, Any] = {"append_dim": "frame"} if number else {"mode": "w"}
+            part.to_zarr(aside / "relevance.zarr", consolidated=False, **more)
         (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+
+
+def _labelled(
+    maps: np.ndarray, p_fake: np.ndarray, clip: PreparedClip, summary: dict[str, Any]
+) -> xr.Dataset:
+    """Maps of a piece with labelled dimensions, as they are stored."""
+    return xr.Dataset(
+        {
+            "relevance": (("frame", "y", "x"), maps, {"units": "bits per pixel"}),
+            "p_fake": ("frame", p_fake),
+            "square": (
+                ("frame", "value"),
+                clip.squares,
+                {"units": "pixels of the frame", "value": "centre x, centre y, side"},
+            ),
+        },
+        coords={"frame": clip.frame},
+        attrs={k: v for k, v in summary.items() if isinstance(v, str)},
+    )

@@ -1,13 +1,66 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, their hashes, and what to do when a disk refuses."""
 
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A path aside, in the same folder, that is renamed to `path` at the end; folders are made.
+
+    An error before the end leaves `path` as it was. The name aside is nobody else's, so that two
+    runs that write the same file do not meet.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        aside.chmod(0o644)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> Path:
     """Write text aside, in the same folder, and rename it; folders are made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-    return path
+    with whole_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space, or name other folders with --results-root, "
+    "--data-root and --out",
+    errno.EDQUOT: "your share of the disk is used up; free some space, or name other folders",
+    errno.EFBIG: "the file would be larger than is allowed here (see `ulimit -f`)",
+    errno.EROFS: "the file system may only be read; name folders elsewhere with --results-root, "
+    "--data-root and --out",
+    errno.EACCES: "you may not read or write there; change the permissions or name another folder",
+    errno.EPERM: "you may not do that there; change the permissions or name another folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.EMFILE: "too many files are open; raise the limit with `ulimit -n`",
+    errno.ENOTDIR: "a file lies where a folder is expected; name another folder",
+    errno.EIO: "the disk gave an error; look after it before you go on",
+}
+
+
+def disk_message(error: OSError) -> str:
+    """What a disk refused, for which file, and what to do next."""
+    where = f" ({error.filename})" if error.filename else ""
+    remedy = REMEDIES.get(error.errno or 0)
+    said = remedy or error.strerror or str(error)
+    return f"{said}{where}; finished work is kept, and the same command goes on from it"

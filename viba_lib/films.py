@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from viba_lib import journal
 from viba_lib.data.catalog import resolve
 from viba_lib.overlay import overlay_video, paste_back, video_html
 from viba_lib.study import DETECTORS, Study
@@ -75,6 +76,7 @@ def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
             top = float(np.quantile(pasted, 0.995)) if top is None else top
             path = study.root / "videos" / f"{detector}-{kind}.mp4"
             overlay_video(path, shown, pasted, 2.0, part.p_fake.to_numpy(), top)
+            journal.note(path)
             method = catalog.loc[sure.index[0], "method"]
             text = f"Relevance of {detector} on a {kind} video"
             text += f", artefact: {method}" if method else ""

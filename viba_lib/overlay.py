@@ -2,8 +2,7 @@
 
 import base64
 import html
-import os
-import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 
 from viba_lib.errors import VibaError
+from viba_lib.files import whole_file
 from viba_lib.video import write_video
 
 
@@ -62,18 +62,24 @@ def paste_back(shape: tuple[int, int], square: np.ndarray, relevance: np.ndarray
     )
 
 
-def _strip(frame: np.ndarray, p_fake: np.ndarray, at: int) -> np.ndarray:
-    """The frame with a strip under it: probability of fake over time, the present one marked."""
-    height, width = max(36, frame.shape[0] // 8), frame.shape[1]
+def _curve(shape: tuple[int, ...], p_fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Strip (h, W, 3) for under a frame: probability of fake over time, and its points (T, 2)."""
+    height, width = max(36, shape[0] // 8), shape[1]
     strip = np.full((height, width, 3), 24, np.uint8)
     xs = np.linspace(6, width - 7, max(2, len(p_fake)))[: len(p_fake)]
     ys = (height - 7) - p_fake * (height - 14)
     cv2.line(strip, (0, height // 2), (width, height // 2), (90, 90, 90), 1)
     points = np.stack([xs, ys], 1).round().astype(np.int32)
     cv2.polylines(strip, [points], False, (222, 143, 5), 2, cv2.LINE_AA)
-    cv2.circle(strip, (int(points[at][0]), int(points[at][1])), 5, (255, 255, 255), -1, cv2.LINE_AA)
-    _write(strip, f"p(fake) {p_fake[at]:.2f}", (8, 14))
-    return np.concatenate([frame, strip])
+    return strip, points
+
+
+def _marked(strip: np.ndarray, point: np.ndarray, p_fake: float) -> np.ndarray:
+    """The strip with the present moment marked."""
+    out = strip.copy()
+    cv2.circle(out, (int(point[0]), int(point[1])), 5, (255, 255, 255), -1, cv2.LINE_AA)
+    _write(out, f"p(fake) {p_fake:.2f}", (8, 14))
+    return out
 
 
 def _with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
@@ -110,25 +116,38 @@ def overlay_video(
     ----------
     p_fake : (T,) probability of fake; None = no strip
     """
+    if len(frames) != len(relevance):
+        raise VibaError(f"{len(frames)} frames and {len(relevance)} maps; expected as many")
     top = float(np.quantile(relevance, 0.995)) if maximum is None else maximum
-    painted = np.stack([_with_scale(f, top) for f in overlay(frames, relevance, top)])
-    if p_fake is not None:
-        painted = np.stack([_strip(f, np.asarray(p_fake), i) for i, f in enumerate(painted)])
-    return write_video(path, painted, rate, crf=23)
+    return write_video(path, painted(frames, relevance, top, p_fake), rate, crf=23)
+
+
+def painted(
+    frames: Iterable[np.ndarray],
+    relevance: Iterable[np.ndarray],
+    maximum: float,
+    p_fake: np.ndarray | None = None,
+) -> Iterator[np.ndarray]:
+    """Pictures of `overlay_video` one after another, for films that do not fit into memory."""
+    strip = points = None
+    for at, (frame, values) in enumerate(zip(frames, relevance, strict=True)):
+        picture = _with_scale(colours(frame, values, maximum), maximum)
+        if p_fake is not None:
+            if strip is None or points is None:
+                strip, points = _curve(picture.shape, np.asarray(p_fake))
+            mark = _marked(strip, points[at], float(p_fake[at]))
+            picture = np.concatenate([picture, mark])
+        yield picture
 
 
 def poster(path: str | Path, image: np.ndarray) -> Path:
     """Write a picture (H, W, 3) uint8 as PNG, aside first and then renamed."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
         raise VibaError(f"a picture of shape {image.shape} could not be written to {path}")
-    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(data.tobytes())
-    os.chmod(aside, 0o644)
-    os.replace(aside, path)
+    with whole_file(path) as aside:
+        aside.write_bytes(data.tobytes())
     return path
 
 

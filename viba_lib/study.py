@@ -1,18 +1,18 @@
 """A profile's stages with cached results: data, preparation, training, explanation.
 
-Each stage stores its result under `results/<profile>/<stage>/<key>`. The key covers the stage's
-parameters, the keys of its inputs and the source code of the modules that compute it. A result is
-written aside and renamed, so it is whole or absent, and it is never computed twice.
+Each stage stores its result under `results/<profile>/<stage>/<key>`, see `viba_lib.stages`. The key
+covers the stage's parameters, the keys of its inputs and the source code of the modules that
+compute it, so that a result is never computed twice.
 """
 
-import hashlib
 import html
 import importlib.metadata
 import json
+import logging
 import multiprocessing
 import platform
+import shutil
 import subprocess
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from filelock import FileLock
 from torch import nn
 
+from viba_lib import journal
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
 from viba_lib.data.card import data_card
 from viba_lib.data.catalog import CLASSES, load_catalog
@@ -40,41 +40,29 @@ from viba_lib.data.clips import (
 )
 from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
 from viba_lib.data.planted_set import build_planted
-from viba_lib.data.preparation import Preparation, account, prepare_catalog
+from viba_lib.data.preparation import Preparation, account, prepare_catalog, prepare_video
 from viba_lib.data.prepared import ClipStore, PreparedClip
 from viba_lib.data.sources.packages import default_files, fetch
 from viba_lib.errors import VibaError
 from viba_lib.evaluation.robustness import corrupt, levels
+from viba_lib.explaining import explain_rows
+from viba_lib.files import file_sha256, whole_file
+from viba_lib.logs import log_to
 from viba_lib.models import flow_vgg11, load_weights, save_weights, xception
 from viba_lib.models.flow_vgg import FLOW_LAYERS
 from viba_lib.models.training import predict, train
-from viba_lib.models.weights import file_sha256
 from viba_lib.models.xception import XCEPTION_LAYERS
 from viba_lib.pages import SavedTable
+from viba_lib.pieces import in_pieces, whole
 from viba_lib.profiles import DetectorSettings, Profile, load_profile
+from viba_lib.stages import Stages, code_hash, digest
 
 DETECTORS = ("xception", "flow-vgg11")
 LAYERS = {"xception": XCEPTION_LAYERS, "flow-vgg11": FLOW_LAYERS}
 PREPARED = ("index", "frames", "problems")
 TARGETS = ("predicted", "true")
 Progress = Callable[[str], None]
-
-
-def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def code_hash(*modules: str) -> str:
-    """Hash of the source of modules, by name under `viba_lib`; a package counts with its files."""
-    root = Path(__file__).parent
-    digest = hashlib.sha256()
-    for name in sorted(modules):
-        path = root / name.replace(".", "/")
-        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-        for file in files:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+log = logging.getLogger(__name__)
 
 
 def _meant(folder: str | Path) -> Path:
@@ -94,7 +82,7 @@ class Study:
 
     Parameters
     ----------
-    profile : name of a profile, or path of a YAML file
+    profile : name of a profile, path of a YAML file, or the profile itself
     data_root : folder of what is fetched, or of the licensed data
     results_root : folder that receives `<profile>/<stage>/<key>`
     device : "cpu", "cuda", ...
@@ -111,7 +99,7 @@ class Study:
 
     def __init__(
         self,
-        profile: str | Path = "quick",
+        profile: str | Path | Profile = "quick",
         data_root: str | Path = "data",
         results_root: str | Path = "results",
         device: str = "cpu",
@@ -127,11 +115,11 @@ class Study:
                 "does under `if __name__ == '__main__':`"
             )
         self.scheduler = scheduler
-        self.profile: Profile = load_profile(profile)
+        self.profile = profile if isinstance(profile, Profile) else load_profile(profile)
         self.data_root, self.seed, self.device = _meant(data_root), int(seed), device
         self.root = _meant(results_root) / self.profile.name
         self.progress = progress
-        self._used: set[Path] = set()
+        log_to(self.root)
         try:
             torch.zeros(1, device=device)
         except (RuntimeError, AssertionError) as error:
@@ -141,36 +129,16 @@ class Study:
 
     # ---- stages -------------------------------------------------------------------------------
 
-    def stage(self, name: str, key: Any, compute: Callable[[Path], None]) -> Path:
-        """Folder of a finished stage; `compute(folder)` fills a folder aside where it is absent.
+    @cached_property
+    def stages(self) -> Stages:
+        """The finished stages of this profile on disk."""
+        return Stages(self.root, lambda line: self.progress(line))
 
-        Parameters
-        ----------
-        key : all that the result depends on, the hash of the code that computes it included; see
-            `code_hash`
-        """
-        done = self.root / name / _digest(key)
-        self._used.add(done)
-        if (done / "meta.json").is_file():
-            return done
-        done.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(done) + ".lock"):
-            if (done / "meta.json").is_file():
-                return done
-            aside = done.with_name(done.name + ".part")
-            aside.mkdir(exist_ok=True)
-            start = time.perf_counter()
-            compute(aside)
-            seconds = round(time.perf_counter() - start, 2)
-            meta = {
-                "stage": name,
-                "seconds": seconds,
-                "key": json.loads(json.dumps(key, default=str)),
-            }
-            (aside / "meta.json").write_text(json.dumps(meta, indent=1))
-            aside.rename(done)
-            self.progress(f"{name}: done in {seconds:.0f} s")
-        return done
+    def stage(
+        self, name: str, key: Any, compute: Callable[[Path], None], later: Sequence[str] = ()
+    ) -> Path:
+        """Folder of a finished stage, computed where it is absent; see `Stages.get`."""
+        return self.stages.get(name, key, compute, later)
 
     @cached_property
     def _catalog_folder(self) -> Path:
@@ -185,15 +153,15 @@ class Study:
             self.progress("planting artefacts")
             build_planted(
                 files, self.data_root, folder, settings.planted, self.seed, self.profile.workers,
-                self.scheduler,
+                self.scheduler, self.progress,
             )  # fmt: skip
 
-        key = [
-            settings.model_dump(),
-            [f.sha256 for f in files],
-            self.seed,
-            code_hash("data.planted", "data.planted_set", "data.faces", "video"),
-        ]
+        key = {
+            "settings": settings.model_dump(),
+            "sources": [f.sha256 for f in files],
+            "seed": self.seed,
+            "code": code_hash("data.planted", "data.planted_set", "data.faces", "video"),
+        }
         return self.stage("dataset", key, compute)
 
     def catalog_root(self) -> Path:
@@ -214,32 +182,33 @@ class Study:
 
     @cached_property
     def _catalog_hash(self) -> str:
-        return _digest(self.catalog().to_json())
+        return digest(self.catalog().to_json())
 
     @cached_property
     def preparation_folder(self) -> Path:
         """Folder of the prepared clips and the tables about them."""
         settings = self.profile.preparation
-        key = [
-            self._catalog_hash,
-            settings.model_dump(),
-            self.seed,
-            code_hash(
+        key = {
+            "catalog": self._catalog_hash,
+            "settings": settings.model_dump(),
+            "seed": self.seed,
+            "code": code_hash(
                 "data.preparation", "data.prepared", "data.tracking", "data.faces", "data.flow",
                 "data.keyframes", "video",
             ),
-        ]  # fmt: skip
+        }  # fmt: skip
 
         def compute(folder: Path) -> None:
             self.progress("key frames, faces, crops and flow maps")
             done = prepare_catalog(
                 self.catalog(), self.catalog_root(), folder, settings, self.profile.workers,
-                self.scheduler, self.seed,
+                self.scheduler, self.seed, self.progress,
             )  # fmt: skip
             for name in PREPARED:
                 getattr(done, name).to_parquet(folder / f"{name}.parquet")
 
-        return self.stage("prepare", key, compute)
+        # Clips may be many and large: whoever opens one looks at its hash, see `_store`.
+        return self.stage("prepare", key, compute, later=("clips/",))
 
     @cached_property
     def preparation(self) -> Preparation:
@@ -273,7 +242,17 @@ class Study:
 
     @cached_property
     def _store(self) -> ClipStore:
-        return ClipStore(self.preparation_folder)
+        folder = self.preparation_folder
+        return ClipStore(folder, self.stages.used[folder]["files"], mend=self._mend)
+
+    def _mend(self, name: str, wrong: str) -> None:
+        """Prepare a clip again whose file is not what was written."""
+        folder = self.preparation_folder
+        self.progress(f"prepare: a stored clip is broken ({wrong}); it is made again")
+        log.warning("prepare %s: %s is broken (%s) and is made again", folder.name, name, wrong)
+        video = self.preparation.index.set_index("path").video_id[name]
+        row = self.catalog().set_index("video_id", drop=False).loc[video].to_dict()
+        prepare_video(row, self.catalog_root(), folder / name, self.profile.preparation, self.seed)
 
     def frames(self, split: str | None = None, detector: str | None = None) -> pd.DataFrame:
         """One row per prepared frame.
@@ -349,13 +328,13 @@ class Study:
 
     def _trained(self, detector: str) -> Path:
         settings = self.settings(detector)
-        key = [
-            detector,
-            self.preparation_folder.name,
-            settings.model_dump(),
-            self.seed,
-            code_hash("models", "data.clips", "data.planted", "data.flow"),
-        ]
+        key = {
+            "detector": detector,
+            "prepared": self.preparation_folder.name,
+            "settings": settings.model_dump(),
+            "seed": self.seed,
+            "code": code_hash("models", "data.clips", "data.planted", "data.flow"),
+        }
 
         def compute(folder: Path) -> None:
             self._train(detector, settings, folder)
@@ -387,6 +366,8 @@ class Study:
 
     def _train(self, detector: str, settings: DetectorSettings, folder: Path) -> None:
         batches = self._batches(detector, settings)
+        # The process that makes batches can read clips, and not mend them.
+        self._store.check(self.frames("train", detector).path.unique())
         self.progress(f"training {detector}: {len(batches)} batches")
         torch.manual_seed(self.seed)
         model = self._untrained(detector, settings.weights)
@@ -435,7 +416,7 @@ class Study:
 
         All methods are in it; the column `judged` marks those the detector is made for.
         """
-        key = [self._trained(detector).name, self.preparation_folder.name]
+        key = {"weights": self._trained(detector).name, "prepared": self.preparation_folder.name}
 
         def compute(folder: Path) -> None:
             rows = self._frames[self._frames.split.isin(["val", "test"])].reset_index(drop=True)
@@ -457,22 +438,36 @@ class Study:
         Rows of `frames()` with corruption and level, see `evaluation.robustness`.
         """
         evaluation = self.profile.evaluation
-        limits = [evaluation.robustness_frames, evaluation.robustness_clips]
-        code = code_hash("evaluation.robustness", "data.flow")
-        key = [self._trained(detector).name, self.preparation_folder.name, limits, code]
+        key = {
+            "weights": self._trained(detector).name,
+            "prepared": self.preparation_folder.name,
+            "limits": [evaluation.robustness_frames, evaluation.robustness_clips],
+            "code": code_hash("evaluation.robustness", "data.flow"),
+        }
 
         def compute(folder: Path) -> None:
             rows = self.frames("test", detector)
             if evaluation.robustness_clips is not None:
                 rows = _some_clips(rows, evaluation.robustness_clips)
             rows = _spread(rows, evaluation.robustness_frames)
-            precision, parts = self.settings(detector).training.precision, []
-            for corruption, level in levels():
-                inputs = self._corrupted(detector, rows, corruption, level)
+            precision = self.settings(detector).training.precision
+            made = list(levels())
+
+            def judge(how: tuple[str, float]) -> dict[str, np.ndarray]:
+                inputs = self._corrupted(detector, rows, *how)
                 p_fake = predict(self.detector(detector), inputs, self.device, precision)[:, 1]
-                parts.append(rows.assign(corruption=corruption, level=level, p_fake=p_fake))
-                self.progress(f"{detector}: {corruption} {level:g}, {len(rows)} frames")
+                return {"p_fake": p_fake}
+
+            found = in_pieces(
+                folder / "pieces", made, judge, [1] * len(made), self.progress,
+                f"{detector}: ways to make {len(rows)} frames worse",
+            )  # fmt: skip
+            parts = [
+                rows.assign(corruption=corruption, level=level, **whole(piece))
+                for (corruption, level), piece in zip(made, found, strict=True)
+            ]
             pd.concat(parts, ignore_index=True).to_parquet(folder / "robustness.parquet")
+            shutil.rmtree(folder / "pieces")
 
         folder = self.stage(f"robustness-{detector}", key, compute)
         return pd.read_parquet(folder / "robustness.parquet")
@@ -499,7 +494,12 @@ class Study:
         """Mean and standard deviation of a layer over frames of the training split."""
         layer = layer or self.layer(detector)
         count = self.profile.evaluation.statistics_frames
-        key = [self._trained(detector).name, layer, count, code_hash("bottleneck.statistics")]
+        key = {
+            "weights": self._trained(detector).name,
+            "layer": layer,
+            "frames": count,
+            "code": code_hash("bottleneck.statistics"),
+        }
 
         def compute(folder: Path) -> None:
             rows = self.frames("train", detector)
@@ -532,14 +532,17 @@ class Study:
         rows: pd.DataFrame,
         layer: str | None = None,
         target: str = "predicted",
+        lost: str = "refuse",
         **settings: Any,
     ) -> xr.Dataset:
-        """Per-sample maps of rows of `frames()`.
+        """Per-sample maps of rows of `frames()`; with a scheduler, on the workers of its cluster.
 
         Parameters
         ----------
         target : class that the bottleneck is optimised for: "predicted", or "true", which leaks
             the label and is for showing what a leak does
+        lost : what happens where a video could not be explained, because it ended its worker three
+            times or for another reason: "refuse" raises, "drop" gives the maps of the others
 
         Returns
         -------
@@ -551,71 +554,47 @@ class Study:
             raise VibaError(f"target {target!r} is not known; choose one of {TARGETS}")
         layer = layer or self.layer(detector)
         chosen = self.profile.bottleneck.model_dump() | {"seed": self.seed} | settings
-        which = rows[["video_id", "position"]].to_numpy().tolist()
-        statistics = self.profile.evaluation.statistics_frames
-        draws = self.profile.evaluation.noise_draws
-        key = [self._trained(detector).name, which, layer, chosen, statistics, target, draws]
+        key = {
+            "weights": self._trained(detector).name,
+            "rows": rows[["video_id", "position"]].to_numpy().tolist(),
+            "layer": layer,
+            "settings": chosen,
+            "statistics": self.profile.evaluation.statistics_frames,
+            "target": target,
+            "draws": self.profile.evaluation.noise_draws,
+            "code": code_hash("bottleneck", "explaining"),
+        }
 
         def compute(folder: Path) -> None:
             self.progress(f"explaining {len(rows)} frames of {detector} at {layer}")
-            save_maps(self._explain(detector, rows, layer, target, settings), folder / "maps.zarr")
-
-        key.append(code_hash("bottleneck"))
+            maps, problems = explain_rows(
+                self, detector, rows, layer, target, settings, folder / "pieces"
+            )
+            save_maps(maps, folder / "maps.zarr")
+            problems.to_parquet(folder / "problems.parquet")
+            shutil.rmtree(folder / "pieces")
 
         folder = self.stage(f"explain-{detector}", key, compute)
-        return xr.open_zarr(folder / "maps.zarr", consolidated=False).load()
-
-    def _explain(
-        self,
-        detector: str,
-        rows: pd.DataFrame,
-        layer: str,
-        target: str,
-        settings: dict[str, Any],
-    ) -> xr.Dataset:
-        bottleneck = self.bottleneck(detector, layer, **settings)
-        parts = []
-        for start in range(0, len(rows), 8):
-            part = rows.iloc[start : start + 8]
-            inputs = self.inputs(detector, part).to(self.device)
-            wanted = torch.from_numpy(part.label.to_numpy()) if target == "true" else None
-            found = bottleneck.attribute(inputs, wanted, with_keep=True)
-            redrawn = bottleneck.redraw(inputs, found.keep, self.profile.evaluation.noise_draws)
-            parts.append(
-                {
-                    "relevance": found.bits_per_pixel.numpy(),
-                    "drawn": _p_fake(redrawn).T,
-                    "clean": _p_fake(found.logits_clean),
-                }
+        problems = pd.read_parquet(folder / "problems.parquet")
+        if len(problems) and lost == "refuse":
+            raise VibaError(
+                f"{len(problems)} of {len(rows)} frames of {detector} could not be explained "
+                f"({problems.reason.iloc[0]}): {', '.join(problems.video_id.unique()[:5])}; remove "
+                f"{folder} to try again, or leave these videos out"
             )
-            self.progress(f"{detector} at {layer}: {min(start + 8, len(rows))}/{len(rows)} frames")
-        joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-        relevance = joined["relevance"].astype(np.float32)
-        return xr.Dataset(
-            {
-                "relevance": (("item", "y", "x"), relevance, {"units": "bits per pixel"}),
-                "p_fake": ("item", joined["clean"]),
-                "p_fake_bottleneck": ("item", joined["drawn"].mean(1)),
-                "p_fake_draws": (("draw", "item"), joined["drawn"].T),
-                "total_bits": ("item", relevance.sum((1, 2)), {"units": "bits"}),
-            },
-            coords={
-                "video_id": ("item", rows.video_id.to_numpy().astype(str)),
-                "frame": ("item", rows.frame.to_numpy()),
-                "position": ("item", rows.position.to_numpy()),
-                "label": ("item", rows.label.to_numpy()),
-                "method": ("item", rows.method.to_numpy().astype(str)),
-            },
-            attrs={"detector": detector, "layer": layer},
-        )
+        return xr.open_zarr(folder / "maps.zarr", consolidated=False).load()
 
     def evaluation_rows(self, detector: str) -> pd.DataFrame:
         """Test frames that are explained: up to `frames_per_clip` per clip, evenly spread."""
         return _spread(self.frames("test", detector), self.profile.evaluation.frames_per_clip)
 
     def explanations(self, detector: str, layer: str | None = None, **settings: Any) -> xr.Dataset:
-        """Maps of the evaluation frames, see `explain` and `evaluation_rows`."""
-        return self.explain(detector, self.evaluation_rows(detector), layer, **settings)
+        """Maps of the evaluation frames, see `explain` and `evaluation_rows`.
+
+        A video that could not be explained is left out.
+        """
+        rows = self.evaluation_rows(detector)
+        return self.explain(detector, rows, layer, lost="drop", **settings)
 
     def _readout_bottleneck(self, detector: str) -> ReadoutBottleneck:
         settings, layer = self.profile.readout, self.layer(detector)
@@ -631,9 +610,14 @@ class Study:
 
     def _readout_folder(self, detector: str) -> Path:
         settings, layer = self.profile.readout, self.layer(detector)
-        trained = self._trained(detector).name
-        precision = self.profile.bottleneck.precision
-        key = [trained, layer, settings.model_dump(), precision, self.seed, code_hash("bottleneck")]
+        key = {
+            "weights": self._trained(detector).name,
+            "layer": layer,
+            "settings": settings.model_dump(),
+            "precision": self.profile.bottleneck.precision,
+            "seed": self.seed,
+            "code": code_hash("bottleneck"),
+        }
 
         def compute(folder: Path) -> None:
             self.progress(f"fitting the readout bottleneck: {settings.epochs} epochs")
@@ -694,9 +678,9 @@ class Study:
         folder = self.root / "tables"
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, write in ((".csv", frame.to_csv), (".parquet", frame.to_parquet)):
-            aside = folder / f".{name}-{self.seed}{suffix}"
-            write(aside, index=False)
-            aside.replace(folder / f"{name}{suffix}")
+            with whole_file(folder / f"{name}{suffix}") as aside:
+                write(aside, index=False)
+            journal.note(folder / f"{name}{suffix}")
         return SavedTable(name, folder / f"{name}.parquet", frame if shown is None else shown)
 
     def load_table(self, name: str) -> pd.DataFrame | None:
@@ -706,11 +690,7 @@ class Study:
 
     def seconds(self) -> dict[str, float]:
         """Run time of each stage whose result this run has used or made, in seconds."""
-        found: dict[str, float] = {}
-        for folder in sorted(self._used):
-            meta = json.loads((folder / "meta.json").read_text())
-            found[meta["stage"]] = found.get(meta["stage"], 0.0) + float(meta["seconds"])
-        return found
+        return self.stages.seconds()
 
     def provenance(self, detectors: Sequence[str] = DETECTORS) -> dict[str, Any]:
         """What made the results: profile, seed, device, versions, commit, hashes, run times.
@@ -791,11 +771,6 @@ def save_maps(maps: xr.Dataset, path: Path) -> None:
 
 def _place(model: nn.Module, device: str) -> nn.Module:
     return model.to(device).to(memory_format=torch.channels_last).eval()
-
-
-def _p_fake(logits: torch.Tensor) -> np.ndarray:
-    """Probability of fake of logits (..., 2)."""
-    return logits.double().softmax(-1)[..., 1].cpu().numpy()
 
 
 def commit() -> str:

@@ -1,9 +1,11 @@
 """Decode and encode frames."""
 
 import os
-import tempfile
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ import av
 import numpy as np
 
 from viba_lib.errors import VibaError
+from viba_lib.files import whole_file
 
 
 class VideoError(VibaError):
@@ -76,7 +79,15 @@ def iter_frames(
     VideoError
         The file is missing, cannot be decoded or has no frame in the range.
     """
-    count = width = height = 0
+    width = height = 0
+    for frame in _decoded(path, start, end):
+        # Some streams change size half-way; the first frame's holds for all.
+        width, height = width or frame.width, height or frame.height
+        yield _array(frame, form, width, height)
+
+
+def _decoded(path: str | Path, start: float | None, end: float | None) -> Iterator[av.VideoFrame]:
+    count = 0
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -88,9 +99,7 @@ def iter_frames(
                 if end is not None and at >= end:
                     break
                 count += 1
-                # Some streams change size half-way; the first frame's holds for all.
-                width, height = width or frame.width, height or frame.height
-                yield _array(frame, form, width, height)
+                yield frame
         except av.FFmpegError as error:
             if not count:
                 raise VideoError(
@@ -103,6 +112,14 @@ def iter_frames(
             f"{path} has no frames{'' if start is None and end is None else ' in the range'}; "
             "expected at least one: check that the file is whole"
         )
+
+
+def count_frames(path: str | Path) -> int:
+    """Number of frames that can be decoded; see `iter_frames` for the errors.
+
+    A container may claim any number; only decoding tells.
+    """
+    return sum(1 for _ in _decoded(path, None, None))
 
 
 def pick_frames(
@@ -137,12 +154,12 @@ def pick_frames(
             done = number
             yield number, frame
     # A file whose entry points mislead is decoded from its first frame on.
-    rest = [n for n in wanted if n > done]
+    rest = {n for n in wanted if n > done}
     if rest:
         for number, frame in enumerate(iter_frames(path, start, end, form)):
             if number in rest:
                 yield number, frame
-            if number >= rest[-1]:
+            if number >= wanted[-1]:
                 break
 
 
@@ -150,6 +167,16 @@ def _entries(
     path: str | Path, length: int, start: float | None, end: float | None
 ) -> tuple[list[int], list[int]] | None:
     """Time stamps of the frames from start to end, and of all frames decoding can begin with."""
+    facts = os.stat(path)
+    return _listed(str(path), (facts.st_size, facts.st_mtime_ns), length, start, end)
+
+
+@lru_cache(maxsize=8)
+def _listed(
+    path: str, facts: tuple[int, int], length: int, start: float | None, end: float | None
+) -> tuple[list[int], list[int]] | None:
+    # Kept: a film whose face is lost often is asked for many short pieces. `facts` are of its
+    # content, which may change.
     with _open(path) as container:
         stream = container.streams.video[0]
         base = stream.time_base
@@ -178,7 +205,8 @@ def _jumping(
         try:
             for number in wanted:
                 target = stamps[number]
-                entry = max((key for key in keys if key <= target), default=None)
+                before = bisect_right(keys, target)
+                entry = keys[before - 1] if before else None
                 if entry is not None and (at is None or entry > at):
                     container.seek(entry, stream=stream)
                 for frame in frames:
@@ -215,13 +243,17 @@ def _even(frame: np.ndarray) -> np.ndarray:
 
 
 def write_video(
-    path: str | Path, frames: np.ndarray, rate: float, crf: int = 18, lossless: bool = False
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    rate: float,
+    crf: int = 18,
+    lossless: bool = False,
 ) -> Path:
     """Write frames as H.264 that plays in a browser, or lossless as FFV1.
 
     Parameters
     ----------
-    frames : (T, H, W, 3) uint8 RGB, or (T, H, W) grey (lossless only)
+    frames : (T, H, W, 3) uint8 RGB, or (T, H, W) grey (lossless only), or one after another
     crf : quality of H.264, lower is better
 
     Returns
@@ -229,36 +261,29 @@ def write_video(
     The path. The file is written aside and renamed, so it is whole or absent.
     """
     path = Path(path)
-    if len(frames) == 0:
+    rest = iter(frames)
+    head = next(rest, None)
+    if head is None:
         raise VideoError(f"no frames to write to {path}; expected at least one")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
-    os.close(handle)
-    form = "gray" if frames.ndim == 3 else "rgb24"
+    form = "gray" if head.ndim == 2 else "rgb24"
     # Bit-exact: no random identifiers, no name of the encoder's version.
     options = {"fflags": "+bitexact"} | ({} if lossless else {"movflags": "+faststart"})
-    try:
-        with av.open(aside, "w", options=options) as container:
-            stream = container.add_stream(
-                "ffv1" if lossless else "libx264", rate=Fraction(rate).limit_denominator(1001)
-            )
-            first = frames[0] if lossless else _even(frames[0])
-            stream.height, stream.width = first.shape[:2]
-            stream.pix_fmt = ("gray" if form == "gray" else "bgr0") if lossless else "yuv420p"
-            if not lossless:
-                # One thread and no macroblock tree: with them x264 gives the same bytes each time
-                # and on any number of cores; the tree's own estimate varies from run to run.
-                stream.options = {"crf": str(crf), "preset": "fast", "threads": "1"}
-                stream.options |= {"x264-params": "mbtree=0"}
-            for array in frames:
-                pixels = np.ascontiguousarray(array if lossless else _even(array))
-                for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format=form)):
-                    container.mux(packet)
-            for packet in stream.encode():
+    with whole_file(path) as aside, av.open(str(aside), "w", options=options) as container:
+        stream = container.add_stream(
+            "ffv1" if lossless else "libx264", rate=Fraction(rate).limit_denominator(1001)
+        )
+        first = head if lossless else _even(head)
+        stream.height, stream.width = first.shape[:2]
+        stream.pix_fmt = ("gray" if form == "gray" else "bgr0") if lossless else "yuv420p"
+        if not lossless:
+            # One thread and no macroblock tree: with them x264 gives the same bytes each time
+            # and on any number of cores; the tree's own estimate varies from run to run.
+            stream.options = {"crf": str(crf), "preset": "fast", "threads": "1"}
+            stream.options |= {"x264-params": "mbtree=0"}
+        for array in chain([head], rest):
+            pixels = np.ascontiguousarray(array if lossless else _even(array))
+            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format=form)):
                 container.mux(packet)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+        for packet in stream.encode():
+            container.mux(packet)
     return path

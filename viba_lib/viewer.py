@@ -24,7 +24,8 @@ from viba_lib.errors import VibaError
 from viba_lib.evaluation.faithfulness import mass_inside
 from viba_lib.explain import check_folder
 from viba_lib.overlay import colours
-from viba_lib.study import DETECTORS, Study, code_hash
+from viba_lib.stages import code_hash
+from viba_lib.study import DETECTORS, Study
 from viba_lib.video import frame_rate
 
 DATA = "viewer-data.js"
@@ -402,18 +403,18 @@ def script(manifest: Mapping[str, Any]) -> str:
 def _stage(study: Study) -> Path:
     """Folder of a finished stage with the manifest and the pictures."""
     rows = viewer_rows(study)
-    key = [
-        [study.weights_path(name).parent.name for name in DETECTORS],
-        study.preparation_folder.name,
-        rows[["video_id", "position"]].to_numpy().tolist(),
-        study.profile.note,
-        study.profile.bottleneck.model_dump(),
-        study.profile.evaluation.model_dump(),
-        study.profile.comparison.passes,
-        study.seed,
-        code_hash("viewer", "overlay", "bottleneck", "baselines", "comparison.contest",
+    key = {
+        "weights": [study.weights_path(name).parent.name for name in DETECTORS],
+        "prepared": study.preparation_folder.name,
+        "rows": rows[["video_id", "position"]].to_numpy().tolist(),
+        "note": study.profile.note,
+        "settings": study.profile.bottleneck.model_dump(),
+        "evaluation": study.profile.evaluation.model_dump(),
+        "passes": study.profile.comparison.passes,
+        "seed": study.seed,
+        "code": code_hash("viewer", "overlay", "bottleneck", "baselines", "comparison.contest",
                   "comparison.trial", "evaluation.faithfulness"),
-    ]  # fmt: skip
+    }  # fmt: skip
 
     def compute(folder: Path) -> None:
         study.progress(f"viewer: {rows.video_id.nunique()} clips, {len(rows)} frames")

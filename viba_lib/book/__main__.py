@@ -9,6 +9,7 @@ from viba_lib.book.checks import check, check_addresses
 from viba_lib.book.make import build
 from viba_lib.book.pairs import check_pairs, write_pairs
 from viba_lib.errors import VibaError
+from viba_lib.files import disk_message
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,10 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--scheduler", default="", help="address of a Dask cluster")
     given = parser.parse_args(arguments)
     try:
         if given.command == "build":
-            build(given.profile, given.seed, given.device)
+            build(given.profile, given.seed, given.device, given.scheduler)
         elif given.command == "check":
             check_pairs()
             check(places.ROOT / "_build" / "html", given.profile)
@@ -31,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_pairs()
     except VibaError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {disk_message(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; finished stages and chapters are kept", file=sys.stderr)

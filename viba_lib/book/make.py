@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import cv2
+from filelock import FileLock
 
 from viba_lib.book import places
 from viba_lib.book.browser import find_browser, write_pdf
@@ -17,14 +18,28 @@ from viba_lib.video import read_video
 from viba_lib.viewer import write_viewer
 
 
-def build(profile: str = "quick", seed: int = 0, device: str = "cpu") -> Path:
-    """Compute, execute, render and check; what did not change is not done again."""
+def build(profile: str = "quick", seed: int = 0, device: str = "cpu", scheduler: str = "") -> Path:
+    """Compute, execute, render and check; what did not change is not done again.
+
+    Parameters
+    ----------
+    scheduler : address of a Dask cluster that sees the same folders, and makes, prepares and
+        explains videos; "" = this machine
+    """
     say(f"profile {profile}, seed {seed}, device {device}")
     root = places.ROOT
     check_pairs()
-    study = Study(profile, root / "data", root / "results", device, seed, say)
+    study = Study(profile, root / "data", root / "results", device, seed, say, scheduler)
     study.run_all()
     executed = execute_all(profile, seed, device)
+    (root / "_build").mkdir(exist_ok=True)
+    with FileLock(root / "_build" / ".lock"):
+        # Two runs have one folder of pages.
+        return _pages(study, executed)
+
+
+def _pages(study: Study, executed: list[Path]) -> Path:
+    """Stage, render and check what was computed and executed."""
     say("building HTML")
     browser = find_browser()
     folder = stage(executed, made=pages_of(study), pdf=browser is not None)
@@ -33,8 +48,8 @@ def build(profile: str = "quick", seed: int = 0, device: str = "cpu") -> Path:
         say("SKIPPED: no Chromium here, so the book as PDF was not made")
     else:
         write_pdf(render(folder, builder="singlehtml"), html / "viba.pdf", browser)
-    check(html, profile)
-    say(f"done: open {html.relative_to(root)}/index.html")
+    check(html, study.profile.name)
+    say(f"done: open {html.relative_to(places.ROOT)}/index.html")
     return html
 
 

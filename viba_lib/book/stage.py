@@ -24,6 +24,7 @@ from viba_lib.book.parameters import parameters_page
 from viba_lib.book.places import BookError, write_changed
 from viba_lib.book.slides import revealjs, slides_page
 from viba_lib.book.teaching import student_notebook
+from viba_lib.files import whole_file, write_text
 
 STATIC = "book/_static"
 WORDS_PER_MINUTE = 200
@@ -242,19 +243,32 @@ def _forget_if_other(folder: Path, wanted: Mapping[str, Path | str]) -> None:
         content, old = wanted[place], folder / place
         text = content if isinstance(content, str) else content.read_text(encoding="utf-8")
         if old.is_file() and old.read_text(encoding="utf-8") != text:
-            for name in (".doctrees", "html", "singlehtml"):
-                shutil.rmtree(folder.parent / name, ignore_errors=True)
+            _forget_pages(folder.parent)
+
+
+def _forget_pages(folder: Path) -> None:
+    for name in (".doctrees", "html", "singlehtml"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
     """Write what differs, and remove what is not wanted."""
+    built = [p.stat().st_mtime for p in folder.parent.glob("*/*.html")]
+    built += [p.stat().st_mtime for p in (folder.parent / ".doctrees").glob("*.pickle")]
+    latest = max(built, default=0.0)
     for place, content in wanted.items():
         target = folder / place
         if isinstance(content, str):
-            write_changed(target, content)
-        elif not target.is_file() or target.read_bytes() != content.read_bytes():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(content, target)
+            changed = write_changed(target, content)
+        else:
+            changed = not target.is_file() or target.read_bytes() != content.read_bytes()
+            if changed:
+                with whole_file(target) as aside:
+                    shutil.copyfile(content, aside)
+        if changed and target.stat().st_mtime <= latest:
+            # A clock that was put back would make this older than the page it belongs to, and
+            # Sphinx goes by that.
+            os.utime(target, (latest + 2, latest + 2))
     for path in [p for p in folder.rglob("*") if p.is_file()]:
         if path.relative_to(folder).as_posix() not in wanted:
             path.unlink()
@@ -273,6 +287,11 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
     The folder of the pages.
     """
     root = root or places.ROOT
+    begun = root / "_build" / f".{builder}.begun"
+    if begun.is_file():
+        # It was stopped while it wrote: Sphinx takes a page that is there for whole.
+        _forget_pages(root / "_build")
+    write_text(begun, "")
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
     command += [str(folder), "--path-output", str(root), "-n", "--keep-going", "-q"]
     command += ["--builder", builder] if builder != "html" else ["-W"]
@@ -281,6 +300,7 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     html = root / "_build" / ("html" if builder == "linkcheck" else builder)
+    begun.unlink()
     if builder == "linkcheck" and (html / "output.json").is_file():
         return html  # its exit status says that an address is broken; who asked will look
     if done.returncode or not (html / "index.html").is_file():

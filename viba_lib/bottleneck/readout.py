@@ -15,6 +15,7 @@ from viba_lib.bottleneck.information import LN2, Attribution, bits_per_pixel, ga
 from viba_lib.bottleneck.statistics import LayerStatistics, save_aside
 from viba_lib.bottleneck.tail import CutModel, Tail, device_of, find_layer, frozen, tail_kind
 from viba_lib.errors import VibaError
+from viba_lib.files import whole_file
 
 
 class ReadoutNetwork(nn.Module):
@@ -209,16 +210,14 @@ class ReadoutBottleneck:
         losses: list[float],
     ) -> None:
         assert self.network is not None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(path.name + ".part")
         state = {
             "network": self.network.state_dict(),
             "optimizer": optimizer.state_dict(),
             "generator": generator.get_state(),
             "losses": losses,
         }
-        torch.save(state, aside)
-        aside.replace(path)
+        with whole_file(path) as aside:
+            torch.save(state, aside)
 
     def _resume(
         self, path: Path, optimizer: torch.optim.Optimizer, generator: torch.Generator

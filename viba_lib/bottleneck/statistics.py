@@ -1,8 +1,6 @@
 """Mean, standard deviation and active units of a layer, in one pass."""
 
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from torch import nn
 
 from viba_lib.bottleneck.tail import CutModel, device_of, frozen
 from viba_lib.errors import VibaError
+from viba_lib.files import whole_file
 
 FEW = 1000
 
@@ -23,17 +22,9 @@ def save_aside(
     tensors: dict[str, torch.Tensor], path: str | Path, meta: dict[str, str] | None = None
 ) -> Path:
     """Write tensors as safetensors, aside first and then renamed, so never half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    try:
+    with whole_file(path) as aside:
         save_file({k: v.contiguous() for k, v in tensors.items()}, aside, meta)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-    return path
+    return Path(path)
 
 
 @dataclass(frozen=True)

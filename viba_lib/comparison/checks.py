@@ -11,23 +11,23 @@ from viba_lib.comparison.contest import Network, draw_maps
 from viba_lib.comparison.sanity import marked, sanity_checks
 from viba_lib.comparison.trial import Contest, network_of, probabilities_of
 from viba_lib.evaluation.attack import AttackSettings, attack_scores, stability
-from viba_lib.study import code_hash
+from viba_lib.stages import code_hash
 
 CODE = ("baselines", "bottleneck", "comparison.contest")
 TRAINING = 32  # frames that random networks take their statistics from
 
 
-def _key(contest: Contest, rows: pd.DataFrame, *more: object) -> list[object]:
+def _key(contest: Contest, rows: pd.DataFrame, **more: object) -> dict[str, object]:
     study = contest.study
-    return [
-        study.weights_path(contest.detector).parent.name,
-        rows[["video_id", "position"]].to_numpy().tolist(),
-        {name: str(contest.values[name]) for name in contest.names},
-        study.profile.bottleneck.model_dump(),
-        study.profile.comparison.short_passes,
-        study.seed,
-        *more,
-    ]
+    return {
+        "weights": study.weights_path(contest.detector).parent.name,
+        "rows": rows[["video_id", "position"]].to_numpy().tolist(),
+        "chosen": {name: str(contest.values[name]) for name in contest.names},
+        "settings": study.profile.bottleneck.model_dump(),
+        "passes": study.profile.comparison.short_passes,
+        "seed": study.seed,
+        **more,
+    }
 
 
 def attacks(contest: Contest, tops: tuple[int, ...] = (1, 2, 3)) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def attacks(contest: Contest, tops: tuple[int, ...] = (1, 2, 3)) -> pd.DataFrame
     few = contest.rows.head(numbers.attacked)
     settings = AttackSettings(samples=numbers.attack_samples, iterations=numbers.attack_steps)
     code = code_hash(*CODE, "evaluation.attack", "comparison.checks")
-    key = _key(contest, few, str(settings), tops, numbers.passes, code)
+    key = _key(contest, few, attack=str(settings), tops=tops, long=numbers.passes, code=code)
 
     def compute(folder: Path) -> None:
         network = network_of(study, contest.detector)
@@ -97,7 +97,7 @@ def sanity(contest: Contest) -> pd.DataFrame:
     training = study.frames("train", contest.detector)
     training = training.sample(min(TRAINING, len(training)), random_state=study.seed)
     code = code_hash(*CODE, "bottleneck", "comparison.sanity", "comparison.checks")
-    key = _key(contest, few, len(training), code)
+    key = _key(contest, few, training=len(training), code=code)
 
     def compute(folder: Path) -> None:
         table = sanity_checks(

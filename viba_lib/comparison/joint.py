@@ -13,7 +13,8 @@ from viba_lib.comparison.clips import inputs_and_masks
 from viba_lib.comparison.trial import contest_rows, probabilities_of
 from viba_lib.evaluation.consistency import highlight, mean_iou, region_persistence
 from viba_lib.evaluation.faithfulness import deletion_areas, insertion_areas, mass_ratio
-from viba_lib.study import Study, code_hash
+from viba_lib.stages import code_hash
+from viba_lib.study import Study
 from viba_lib.tables.common import with_intervals
 
 ALONE = "each frame alone"
@@ -45,7 +46,9 @@ def joint_scores(
     bottleneck = study.profile.bottleneck.model_dump()
     sizes = [settings.joint_frames, settings.steps, sigma, weight, study.seed]
     code = code_hash("bottleneck", "evaluation", "comparison.joint", "comparison.clips")
-    key = [study.weights_path(detector).parent.name, videos, bottleneck, sizes, code]
+    weights = study.weights_path(detector).parent.name
+    key = {"weights": weights, "videos": videos, "settings": bottleneck, "sizes": sizes,
+           "code": code}  # fmt: skip
 
     def compute(folder: Path) -> None:
         parts = [_of_video(study, detector, video, sigma, weight) for video in videos]

@@ -17,7 +17,8 @@ from viba_lib.data.faces import crop
 from viba_lib.data.flow import farneback, flow_to_input, scale_flow
 from viba_lib.data.planted import TEMPORAL, plant
 from viba_lib.errors import VibaError
-from viba_lib.study import Study, code_hash
+from viba_lib.stages import code_hash
+from viba_lib.study import Study
 from viba_lib.tables.common import with_intervals
 
 FAKE = 1
@@ -98,7 +99,9 @@ def moment_scores(
     code = code_hash("baselines", "bottleneck", "comparison.contest", "comparison.moments",
                      "comparison.clips", "data.planted")  # fmt: skip
     bottleneck = study.profile.bottleneck.model_dump()
-    key = [study.weights_path(DETECTOR).parent.name, chosen, sizes, bottleneck, code]
+    weights = study.weights_path(DETECTOR).parent.name
+    key = {"weights": weights, "chosen": chosen, "sizes": sizes, "settings": bottleneck,
+           "code": code}  # fmt: skip
 
     def compute(folder: Path) -> None:
         network, rows = network_of(study, DETECTOR), []

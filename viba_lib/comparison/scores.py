@@ -23,7 +23,8 @@ from viba_lib.evaluation.faithfulness import (
     rank_accuracy,
     sensitivity_n,
 )
-from viba_lib.study import Study, code_hash
+from viba_lib.stages import code_hash
+from viba_lib.study import Study
 from viba_lib.tables.common import with_intervals
 
 LOCALISATION = ("ratio", "inside", "rank", "hit", "precision_recall")
@@ -85,7 +86,8 @@ def faithfulness_scores(contest: Contest) -> pd.DataFrame:
     code = code_hash("evaluation.faithfulness", "baselines", "bottleneck", "comparison.contest")
     weights = study.weights_path(detector).parent.name
     bottleneck = study.profile.bottleneck.model_dump()
-    key = [weights, which, chosen, sizes, study.seed, bottleneck, code]
+    key = {"weights": weights, "rows": which, "chosen": chosen, "sizes": sizes,
+           "seed": study.seed, "settings": bottleneck, "code": code}  # fmt: skip
 
     def compute(folder: Path) -> None:
         probabilities, inputs = probabilities_of(study, detector), study.inputs(detector, few)

@@ -26,11 +26,11 @@ from viba_lib.explain import (
     film_rate,
     named_detector,
     own_statistics,
-    read_clip,
     written_aside,
 )
-from viba_lib.models.weights import file_sha256
+from viba_lib.files import file_sha256
 from viba_lib.overlay import overlay, poster
+from viba_lib.streaming import read_clip
 from viba_lib.study import Study, save_maps
 from viba_lib.video import write_video
 
@@ -215,7 +215,7 @@ def compare_video(
         raise VibaError(f"passes is {passes}; expected 8 or more for each frame")
     check_folder(out)
     model = named_detector(study, detector, layer, weights)
-    clip, _, length = read_clip(video, study, max_frames)
+    clip, length = read_clip(video, study.profile.preparation, max_frames)
     progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
     network, used = _network(study, detector, layer, model, weights, names)
     inputs = clip_inputs(study, detector, clip).to(study.device)
@@ -243,7 +243,14 @@ def compare_video(
         "rank_correlation": _pairs(maps),
         "note": NOTE,
     }
-    _write(out, film_rate(video, clip), clip_images(study, detector, clip), maps, p_fake, summary)
+    _write(
+        out,
+        film_rate(video, clip.frame.tolist()),
+        clip_images(study, detector, clip),
+        maps,
+        p_fake,
+        summary,
+    )
     return summary
 
 

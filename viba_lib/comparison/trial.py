@@ -25,7 +25,8 @@ from viba_lib.errors import VibaError
 from viba_lib.evaluation.faithfulness import mass_ratio
 from viba_lib.models.training import predict
 from viba_lib.profiles import ComparisonSettings
-from viba_lib.study import Study, code_hash, save_maps
+from viba_lib.stages import code_hash
+from viba_lib.study import Study, save_maps
 
 JOIN = {"maps": ("item", "y", "x")}
 
@@ -106,7 +107,9 @@ def maps_of(
     settings = study.profile.bottleneck.model_dump() if name == VIBA else {}
     statistics = study.profile.evaluation.statistics_frames if name == VIBA else 0
     code = code_hash("baselines", "comparison.contest", *(["bottleneck"] if name == VIBA else []))
-    key = [weights, which, name, value, passes, study.seed, settings, statistics, code]
+    key = {"weights": weights, "rows": which, "method": name, "value": value, "passes": passes,
+           "seed": study.seed, "settings": settings, "statistics": statistics,
+           "code": code}  # fmt: skip
 
     def compute(folder: Path) -> None:
         study.progress(f"{detector}: {len(rows)} maps by {name}, {option_of(name)} {value}")

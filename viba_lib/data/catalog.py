@@ -1,13 +1,12 @@
 """The catalog: one row per video."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from viba_lib.errors import VibaError
+from viba_lib.files import whole_file
 
 CLASSES = ("real", "fake")
 SPLITS = ("train", "val", "test")
@@ -112,19 +111,10 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def save_catalog(frame: pd.DataFrame, path: str | Path) -> Path:
     """Check a catalog and write it as Parquet, aside first and then renamed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     checked = validate_catalog(frame)
-    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    try:
+    with whole_file(path) as aside:
         checked.to_parquet(aside, index=False)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-    return path
+    return Path(path)
 
 
 def resolve(path: str, root: str | Path) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from viba_lib.data.sources.packages import PackagedFile, source_path
 from viba_lib.errors import VibaError
 from viba_lib.files import write_text
 from viba_lib.parallel import Failed, each
+from viba_lib.pieces import Told
 from viba_lib.video import frame_rate, iter_frames, pick_frames, write_video
 
 # Clips that one worker makes before it takes others, and the folder that says which are finished.
@@ -202,6 +203,7 @@ def build_planted(
     seed: int = 0,
     workers: int = 2,
     scheduler: str = "",
+    progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
     """Build the planted data set from fetched sources.
 
@@ -211,6 +213,7 @@ def build_planted(
     out_dir : folder that receives `real/`, `fake/<method>/`, `masks/` and `catalog.parquet`
     workers : processes on this machine
     scheduler : address of a Dask cluster that sees the same folders; "" = this machine
+    progress : is told how many clips are done, and for how long the rest will take
 
     Returns
     -------
@@ -223,7 +226,10 @@ def build_planted(
         for part in _parts(file, number, data_root, settings, seed)
     ]
     work = partial(_build_part, data_root=data_root, out_dir=out_dir, settings=settings, seed=seed)
-    built = dict(each(work, parts, workers, scheduler))
+    built, told = {}, Told(progress, "clips made", sum(len(part.clips) for part in parts))
+    for number, rows in each(work, parts, workers, scheduler, out_dir, progress):
+        built[number] = rows
+        told.add(len(parts[number].clips))
     for part, found in zip(parts, (built[n] for n in range(len(parts))), strict=True):
         if isinstance(found, Failed):
             raise VibaError(

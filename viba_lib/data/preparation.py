@@ -1,8 +1,7 @@
 """From a video to what the detectors take: key frames, face crops, flow maps, landmarks."""
 
-import sys
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -13,7 +12,6 @@ import cv2
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
-from tqdm import tqdm
 
 from viba_lib.data.catalog import resolve
 from viba_lib.data.faces import FaceDetector, NoFaceError, Square, crop, square_box, to_crop
@@ -23,6 +21,7 @@ from viba_lib.data.prepared import SUFFIX, PreparedClip, read_facts, save_clip
 from viba_lib.data.tracking import FaceTrack, Sighting
 from viba_lib.errors import VibaError
 from viba_lib.parallel import Failed, each
+from viba_lib.pieces import Told
 from viba_lib.video import VideoError, iter_frames, pick_frames
 
 # The tracker sees every third frame between two key frames: heads do not move far in a tenth of
@@ -68,7 +67,27 @@ def prepare_frames(
     masks: Mapping[int, np.ndarray] | None = None,
     between: Between = lambda first, last: (),
 ) -> tuple[PreparedClip | None, list[int]]:
-    """Crops, flow and landmarks of key frames.
+    """Crops, flow and landmarks of key frames, see `prepared_rows` for the arguments.
+
+    Returns
+    -------
+    The clip (None if no key frame has a face), and the key frames without a face.
+    """
+    rows = list(prepared_rows(frames, indices, settings, masks, between))
+    lost = sorted({*map(int, indices)} - {row["frame"] for row in rows})
+    if not rows:
+        return None, lost
+    return PreparedClip(**{name: np.stack([r[name] for r in rows]) for name in rows[0]}), lost
+
+
+def prepared_rows(
+    frames: Iterable[tuple[int, np.ndarray]],
+    indices: np.ndarray,
+    settings: PreparationSettings,
+    masks: Mapping[int, np.ndarray] | None = None,
+    between: Between = lambda first, last: (),
+) -> Iterator[dict[str, Any]]:
+    """Crops, flow and landmarks of one key frame after another; those without a face are left out.
 
     Parameters
     ----------
@@ -77,27 +96,22 @@ def prepare_frames(
     masks : (H, W) by index
     between : frames from one index to another, for a face that has to be followed
 
-    Returns
-    -------
-    The clip (None if no key frame has a face), and the key frames without a face.
+    Yields
+    ------
+    The fields of `PreparedClip` for one frame.
     """
     track = FaceTrack(prefer=settings.face, bridge=settings.lost == "track")
     wanted, last = set(map(int, indices)), 0
-    rows: list[dict[str, Any]] = []
     before: tuple[int, np.ndarray, Sighting] | None = None
     for index, frame in frames:
         if before is not None and index == before[0] + 1:
             mask = None if masks is None else masks.get(before[0])
-            rows.append(_arrays(*before, frame, mask, settings, track.detector))
+            yield _arrays(*before, frame, mask, settings, track.detector)
         before = None
         if index in wanted:
             found = track.find(frame, partial(between, last, index))
             if found is not None:
                 before, last = (index, frame, found), index
-    lost = sorted(wanted - {row["frame"] for row in rows})
-    if not rows:
-        return None, lost
-    return PreparedClip(**{name: np.stack([r[name] for r in rows]) for name in rows[0]}), lost
 
 
 def _arrays(
@@ -252,6 +266,7 @@ def prepare_catalog(
     workers: int = 2,
     scheduler: str = "",
     seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Preparation:
     """Prepare every video of a catalog in parallel; finished ones are not done again.
 
@@ -260,6 +275,7 @@ def prepare_catalog(
     workers : processes on this machine
     scheduler : address of a Dask cluster that sees the same folders; "" = this machine
     seed : of the choice of key frames; the result does not depend on who does the work
+    progress : is told how many videos are done, and for how long the rest will take
 
     Returns
     -------
@@ -281,9 +297,11 @@ def prepare_catalog(
         settings=settings,
         seed=seed,
     )
-    found = each(work, rows, workers, scheduler)
-    bar = tqdm(found, total=len(rows), unit="video", disable=not sys.stderr.isatty())
-    done = [_outcome(rows[number], result) for number, result in sorted(bar, key=itemgetter(0))]
+    found, told = [], Told(progress, "videos prepared", len(rows))
+    for number, result in each(work, rows, workers, scheduler, out_dir, progress):
+        found.append((number, _outcome(rows[number], result)))
+        told.add()
+    done = [outcome for _, outcome in sorted(found, key=itemgetter(0))]
     problems = pd.DataFrame([p for _, found in done for p in found], columns=list(PROBLEMS))
     problems["frame"] = problems.frame.astype("Int64")
     kept = pd.DataFrame([row for frames, _ in done for row in frames])

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from filelock import FileLock
 from zarr.storage import ZipStore
 
 from viba_lib.errors import VibaError
+from viba_lib.stages import Record
 
 SUFFIX = ".zarr.zip"
 DIMENSIONS: dict[str, tuple[str, ...]] = {
@@ -141,18 +143,51 @@ class ClipStore:
     ----------
     root : folder that the paths are relative to
     limit : bytes that are kept
+    records : sizes and hashes of the files as they were written; left out, none are compared
+    mend : called with a path and what is wrong with its file, to make it again
     """
 
-    def __init__(self, root: Path, limit: int = 2**30) -> None:
+    def __init__(
+        self,
+        root: Path,
+        records: Mapping[str, Record] | None = None,
+        mend: Callable[[str, str], None] | None = None,
+        limit: int = 2**30,
+    ) -> None:
         self.root, self.limit = Path(root), limit
+        self.records, self.mend = dict(records or {}), mend
         self._clips: OrderedDict[str, PreparedClip] = OrderedDict()
 
     def __getstate__(self) -> dict[str, object]:
-        # Another process reads what it needs itself.
-        return {"root": self.root, "limit": self.limit, "_clips": OrderedDict()}
+        # Another process reads what it needs itself, and leaves mending to the one that has a lock.
+        return vars(self) | {"mend": None, "_clips": OrderedDict()}
+
+    def check(self, paths: Iterable[str]) -> None:
+        """Compare files with what was written, and mend those that differ.
+
+        Raises
+        ------
+        VibaError
+            A file differs and cannot be made again as it was.
+        """
+        for path in paths:
+            record = self.records.get(path)
+            wrong = record.differs(self.root / path) if record else ""
+            if wrong and self.mend is not None:
+                with FileLock(self.root.with_name(f"{self.root.name}.lock")):
+                    # Another run may have mended it meanwhile.
+                    if record and record.differs(self.root / path):
+                        self.mend(path, wrong)
+                wrong = record.differs(self.root / path) if record else ""
+            if wrong:
+                raise VibaError(
+                    f"a prepared clip is broken: {wrong}; remove the folder {self.root} and "
+                    "prepare again"
+                )
 
     def __getitem__(self, path: str) -> PreparedClip:
         if path not in self._clips:
+            self.check([path])
             self._clips[path] = load_clip(self.root / path)
             kept = sum(clip.nbytes for clip in self._clips.values())
             while kept > self.limit and len(self._clips) > 1:

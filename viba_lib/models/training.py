@@ -13,7 +13,9 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from viba_lib.files import whole_file
 from viba_lib.models.weights import read_state
+from viba_lib.pieces import TimeLeft
 
 Progress = Callable[[str], None]
 
@@ -121,12 +123,13 @@ def train(
     every = getattr(batches, "per_epoch", settings.validate_every)
     state: dict[str, Any] = {"step": 0, "best": float("inf"), "stale": 0, "history": []}
     checkpoint = folder / "checkpoint.pt"
-    if checkpoint.is_file():
-        saved = read_state_file(checkpoint)
+    saved = _resumable(folder, settings, progress)
+    if saved is not None:
         model.load_state_dict(saved.pop("model"))
         optimizer.load_state_dict(saved.pop("optimizer"))
         state = saved
         progress(f"resumed at step {state['step']}")
+    left = TimeLeft(total, state["step"])
     losses: list[float] = []
     if state["stale"] >= settings.patience:
         total = state["step"]  # it had stopped early already
@@ -141,7 +144,7 @@ def train(
             losses = []
             state["history"].append(row)
             progress(
-                f"step {done}/{total}  loss {row['loss']:.3f}  "
+                f"step {left(done)}  loss {row['loss']:.3f}  "
                 f"validation {row['val_loss']:.3f}  AUC {row['val_auc']:.3f}"
             )
             better = row["val_loss"] < state["best"]
@@ -165,16 +168,31 @@ def train(
     return pd.DataFrame(state["history"])
 
 
+def _resumable(
+    folder: Path, settings: TrainingSettings, progress: Progress
+) -> dict[str, Any] | None:
+    """A checkpoint to go on from; None where there is none, or it was cut off."""
+    try:
+        saved = read_state_file(folder / "checkpoint.pt")
+        if settings.keep == "best" and np.isfinite(saved["best"]):
+            read_state(folder / "best.pt")
+    except FileNotFoundError:
+        return None
+    except Exception as error:
+        # A machine that lost power may leave a file without its content, in many ways.
+        progress(f"the checkpoint cannot be read ({type(error).__name__}); training starts anew")
+        return None
+    return saved
+
+
 def read_state_file(path: Path) -> dict[str, Any]:
     """Read a checkpoint: tensors, numbers and plain containers only."""
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _write(content: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    torch.save(content, aside)
-    aside.replace(path)
+    with whole_file(path) as aside:
+        torch.save(content, aside)
 
 
 def _remaining(batches: Dataset, start: int, stop: int) -> Any:

@@ -1,9 +1,6 @@
 """Load and save weights without ever running what a file contains."""
 
-import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,17 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from viba_lib.errors import VibaError
+from viba_lib.files import whole_file
 from viba_lib.models.formats import classifier_of, inner_state, to_names_of
 
 
 class WeightsError(VibaError):
     """A weights file is missing, unreadable or of another network."""
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:
@@ -130,15 +122,8 @@ def _few(keys: list[str]) -> str:
 def save_weights(model: nn.Module, path: str | Path) -> Path:
     """Save a model's state as safetensors, written aside and then renamed."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    try:
+    with whole_file(path) as aside:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, aside)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
     return path
 
 

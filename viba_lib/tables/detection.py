@@ -126,7 +126,8 @@ def leak_table(study: Study) -> pd.DataFrame:
         wrong = ((frame.p_fake > 0.5) != frame.label).to_numpy()
         told = frame.p_fake_bottleneck.to_numpy(copy=True)
         if wrong.any():
-            rows = study.evaluation_rows(detector)[wrong]
+            which = frame.loc[wrong, ["video_id", "position"]]
+            rows = which.merge(study.evaluation_rows(detector), validate="one_to_one")
             told[wrong] = study.explain(detector, rows, target="true").p_fake_bottleneck.values
         frame = frame.assign(without=frame.p_fake, predicted=frame.p_fake_bottleneck, true=told)
         row = {"detector": detector, "frames": len(frame), "wrong": int(wrong.sum())}

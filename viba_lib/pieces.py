@@ -1,0 +1,136 @@
+"""Long work in pieces that are kept as files: a run that was stopped goes on from them."""
+
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viba_lib.files import whole_file
+from viba_lib.parallel import Failed, each
+
+Arrays = dict[str, np.ndarray]
+Progress = Callable[[str], None]
+BETWEEN = 2.0  # seconds from one line of progress to the next
+
+
+class TimeLeft:
+    """How long work will take that goes on as it did: a phrase for a line of progress.
+
+    Parameters
+    ----------
+    total : units of work
+    done : units that were there at the start, and tell nothing about the pace
+    """
+
+    def __init__(self, total: int, done: int = 0) -> None:
+        self.total, self.before, self.start = total, done, time.monotonic()
+
+    def __call__(self, done: int) -> str:
+        """Such as "12/40, about 3 min left", after `done` of the units."""
+        said, made = f"{done}/{self.total}", done - self.before
+        if made < 1 or done >= self.total:
+            return said
+        left = (time.monotonic() - self.start) / made * (self.total - done)
+        return f"{said}, about {duration(left)} left"
+
+
+class Told:
+    """Lines of progress for work that is counted, at most one every other second.
+
+    Parameters
+    ----------
+    what : begins each line
+    total, done : see `TimeLeft`
+    """
+
+    def __init__(self, progress: Progress, what: str, total: int, done: int = 0) -> None:
+        self.progress, self.what, self.done = progress, what, done
+        self.left, self.last = TimeLeft(total, done), time.monotonic()
+        if done:
+            progress(f"{what}: goes on at {self.left(done)}")
+
+    def add(self, count: int = 1) -> None:
+        """Count finished units, and tell if it is time to."""
+        self.done += count
+        now = time.monotonic()
+        if now - self.last >= BETWEEN or self.done >= self.left.total:
+            self.last = now
+            self.progress(f"{self.what}: {self.left(self.done)}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader says them: 40 s, 3 min, 2.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def in_pieces(
+    folder: Path,
+    items: Sequence[Any],
+    function: Callable[[Any], Mapping[str, np.ndarray]],
+    sizes: Sequence[int],
+    progress: Progress = lambda _: None,
+    what: str = "",
+    scheduler: str = "",
+) -> list[Arrays | Failed]:
+    """Arrays that a function makes of each item, in the order of the items.
+
+    Parameters
+    ----------
+    folder : receives a file for each finished item; what is there already is not made again
+    function : of one item; it travels to other machines where a scheduler is given
+    sizes : units of work in each item, such as frames, for progress
+    what : begins each line of progress
+    scheduler : see `viba_lib.parallel.each`
+
+    Returns
+    -------
+    For each item its arrays, or the `Failed` that says why there are none.
+    """
+    folder = Path(folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    found: dict[int, Any] = {n: read_piece(folder, n) for n in range(len(items))}
+    waiting = [n for n, piece in found.items() if piece is None]
+    done = sum(size for n, size in enumerate(sizes) if found[n] is not None)
+    told = Told(progress, what, sum(sizes), done)
+    work = partial(_piece, folder, function)
+    given = [(n, items[n]) for n in waiting]
+    for at, result in each(work, given, 1, scheduler, folder, progress):
+        number = waiting[at]
+        found[number] = result if isinstance(result, Failed) else read_piece(folder, number)
+        told.add(sizes[number])
+    return [found[n] for n in range(len(items))]
+
+
+def whole(found: Arrays | Failed) -> Arrays:
+    """The arrays of a piece; raises where there are none."""
+    if isinstance(found, Failed):
+        raise found
+    return found
+
+
+def _piece(
+    folder: Path, function: Callable[[Any], Mapping[str, np.ndarray]], numbered: tuple[int, Any]
+) -> None:
+    number, item = numbered
+    write_piece(folder, number, function(item))
+
+
+def write_piece(folder: Path, number: int, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a finished piece, whole or not at all."""
+    with whole_file(folder / f"{number:06d}.npz") as aside, aside.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+
+
+def read_piece(folder: Path, number: int) -> Arrays | None:
+    """A finished piece; None where it is not there, or not whole (its CRC-32 tells)."""
+    try:
+        with np.load(folder / f"{number:06d}.npz", allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None
