@@ -28,6 +28,7 @@ from viba_lib.errors import VibaError
 from viba_lib.files import disk_message
 
 log = logging.getLogger(__name__)
+INTERRUPTED = 130
 app = typer.Typer(
     help="Information-bottleneck attribution for video.",
     no_args_is_help=True,
@@ -263,8 +264,17 @@ def main() -> None:
         )
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted; finished stages are kept", file=sys.stderr)
-        sys.exit(130)
+        _interrupted()
+    except SystemExit as end:
+        # Typer catches the interrupt itself, and says nothing.
+        if end.code == INTERRUPTED:
+            _interrupted()
+        raise
+
+
+def _interrupted() -> None:
+    print("interrupted; what is finished is kept, and the same command goes on", file=sys.stderr)
+    sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--scheduler", default="", help="address of a Dask cluster")
+    parser.add_argument(
+        "--only", nargs="+", default=(), metavar="NUMBER", help="compute and execute only these "
+        "chapters, and build no pages",
+    )  # fmt: skip
     given = parser.parse_args(arguments)
     try:
         if given.command == "build":
-            build(given.profile, given.seed, given.device, given.scheduler)
+            build(given.profile, given.seed, given.device, given.scheduler, given.only)
         elif given.command == "check":
             check_pairs()
             check(places.ROOT / "_build" / "html", given.profile)

@@ -296,18 +296,20 @@ def _turn(source: Path) -> tuple[int, str]:
     return (LONGEST.index(number) if number in LONGEST else len(LONGEST), source.stem)
 
 
-def execute_all(profile: str, seed: int, device: str) -> list[Path]:
-    """Executed copies of all chapters, two at a time; failures are told when all are done.
+def execute_all(profile: str, seed: int, device: str, sources: Sequence[Path] = ()) -> list[Path]:
+    """Executed copies of chapters, two at a time; failures are told when all are done.
 
-    An interrupt stops those that run; what they had finished is kept.
+    `sources` left out means all of them. An interrupt stops those that run; what they had finished
+    is kept.
     """
+    sources = sources or chapters()
     pool = ThreadPoolExecutor(WORKERS)
     try:
         started = {
             source: pool.submit(execute_cached, source, profile, seed, device)
-            for source in sorted(chapters(), key=_turn)
+            for source in sorted(sources, key=_turn)
         }
-        jobs = [started[source] for source in chapters()]
+        jobs = [started[source] for source in sources]
         errors = [job.exception() for job in jobs]
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)

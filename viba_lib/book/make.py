@@ -1,5 +1,6 @@
 """The book from one command: compute, execute, render and check."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ from viba_lib.book import places
 from viba_lib.book.browser import find_browser, write_pdf
 from viba_lib.book.checks import check
 from viba_lib.book.execute import execute_all
-from viba_lib.book.pairs import check_pairs
+from viba_lib.book.pairs import check_pairs, find_chapter
 from viba_lib.book.places import say
 from viba_lib.book.stage import STATIC, render, stage
 from viba_lib.files import write_text
@@ -18,20 +19,33 @@ from viba_lib.video import read_video
 from viba_lib.viewer import write_viewer
 
 
-def build(profile: str = "quick", seed: int = 0, device: str = "cpu", scheduler: str = "") -> Path:
+def build(
+    profile: str = "quick",
+    seed: int = 0,
+    device: str = "cpu",
+    scheduler: str = "",
+    only: Sequence[str] = (),
+) -> Path:
     """Compute, execute, render and check; what did not change is not done again.
 
     Parameters
     ----------
     scheduler : address of a Dask cluster that sees the same folders, and makes, prepares and
         explains videos; "" = this machine
+    only : numbers or names of chapters, which are then executed and no pages built
+
+    Returns
+    -------
+    Folder of the pages; of the results, where no pages were built.
     """
     say(f"profile {profile}, seed {seed}, device {device}")
     root = places.ROOT
     check_pairs()
     study = Study(profile, root / "data", root / "results", device, seed, say, scheduler)
     study.run_all()
-    executed = execute_all(profile, seed, device)
+    executed = execute_all(profile, seed, device, [find_chapter(number) for number in only])
+    if only:
+        return study.root
     (root / "_build").mkdir(exist_ok=True)
     with FileLock(root / "_build" / ".lock"):
         # Two runs have one folder of pages.
