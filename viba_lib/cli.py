@@ -5,13 +5,14 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from viba_lib.cli_bench import bench
 from viba_lib.cli_data import data
 from viba_lib.cli_options import (
     DataOption,
@@ -20,7 +21,6 @@ from viba_lib.cli_options import (
     ResultsOption,
     SchedulerOption,
     SeedOption,
-    cell,
     open_study,
     say,
 )
@@ -36,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data, name="data")
+app.add_typer(bench, name="bench")
 
 
 @app.command()
@@ -189,66 +190,6 @@ def chapter(
 
     run_chapter(number, parameter or [], out, context.args)
     print(f"written to {out}")
-
-
-@app.command()
-def bench(
-    detector: Annotated[str, typer.Option(help="xception, flow-vgg11 or all.")] = "all",
-    layer: Annotated[
-        str, typer.Option(help='A layer, or "all" eight of the paper; left out: its choice.')
-    ] = "",
-    frames: Annotated[int, typer.Option(min=1, help="Frames explained in one call.")] = 2,
-    agreement: Annotated[
-        bool, typer.Option(help="Compare maps with the mean of eight default runs (long).")
-    ] = True,
-    memory: Annotated[
-        bool, typer.Option(help="Measure memory, each setting in a process of its own.")
-    ] = False,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of which the quickest counts.")] = 1,
-    plain_steps: Annotated[
-        int, typer.Option(min=2, max=10, help="Steps of the plain version that are run.")
-    ] = 2,
-    untrained: Annotated[
-        bool, typer.Option(help="Random weights and frames: the same cost, maps mean nothing.")
-    ] = False,
-    growth: Annotated[
-        int, typer.Option(min=0, help="Also explain 1, 2, 4, ... up to so many frames in one call.")
-    ] = 0,
-    out: Annotated[Path | None, typer.Option(help="JSON file of the rows.")] = None,
-    profile: ProfileOption = "quick",
-    data_root: DataOption = Path("data"),
-    results_root: ResultsOption = Path("results"),
-    device: DeviceOption = "cpu",
-    seed: SeedOption = 0,
-) -> None:
-    """Seconds per frame of each setting, beside a plain version of the reference's work."""
-    from rich.console import Group
-    from rich.live import Live
-
-    from viba_lib import bench as benchmark
-    from viba_lib.study import DETECTORS
-
-    study = open_study(profile, data_root, results_root, device, seed)
-    chosen = DETECTORS if detector == "all" else (detector,)
-    titles = {"seconds": "s per frame", "ratio": "times plain", "memory": "MiB"}
-    tables = {
-        "rows": Table(*(titles.get(name, name) for name in benchmark.COLUMNS)),
-        "growth": Table("detector", "layer", "frames in a call", "s in all", "MiB"),
-    }
-    found: dict[str, list[dict[str, Any]]] = {"rows": [], "growth": []}
-    runs = 8 if agreement else 0
-    with Live(Group(*list(tables.values())[: 2 if growth else 1]), console=Console()):
-        for subject in benchmark.subjects(study, chosen, layer, frames, untrained):
-            for kind, row in benchmark.measurements(
-                subject, growth, memory, runs=runs, repeats=repeats, plain_steps=plain_steps
-            ):
-                found[kind].append(row)
-                tables[kind].add_row(*(cell(name, value) for name, value in row.items()))
-                what = row["settings"] if kind == "rows" else f"a call of {row['frames']} frames"
-                say(f"{subject.detector} at {subject.layer}: {what} is measured")
-                # Row by row, so that an interrupt leaves what was measured.
-                if out is not None:
-                    benchmark.save_rows(out, study, found["rows"], found["growth"])
 
 
 def main() -> None:

