@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13 python; do \
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
-.PHONY: book check links test env lint format types notebooks clean help
+.PHONY: book check links test faults audit env lint format types notebooks clean help
 
 book: env
 	$(BIN)/python -m viba_lib.book build --profile $(PROFILE) --seed $(SEED) --device $(DEVICE)
@@ -34,6 +34,14 @@ env: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10 --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
+
+# The whole book killed twenty times, and long searches for input that breaks a reader.
+faults: env
+	VIBA_FAULTS=long HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest tests/faults
+
+# Known holes in what is installed. Without a network to ask, it says that it was skipped.
+audit: env
+	$(BIN)/python -m viba_lib.book audit
 
 lint: env
 	$(BIN)/ruff check .
@@ -60,6 +68,8 @@ help:
 	@echo "make test       the test suite, with the chapters at the tiny profile"
 	@echo "make check      look over the built HTML: links, alt texts, provenance, and in Chromium axe"
 	@echo "make links      addresses outside the book; needs a network"
+	@echo "make faults     the fault tests at length: twenty kills of the whole book, long searches"
+	@echo "make audit      known security holes in the pinned packages; needs a network"
 	@echo "make lint       ruff and spelling; make format: ruff, writing; make types: mypy"
 	@echo "make notebooks  write the .ipynb of each notebooks/*.py"
 	@echo "make env        the environment alone, in .venv"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pyarrow.lib import ArrowException
 
 from viba_lib.errors import VibaError
 from viba_lib.files import whole_file
@@ -102,9 +103,11 @@ def read_table(path: Path) -> pd.DataFrame:
         if path.suffix.lower() == ".csv":
             return pd.read_csv(path, dtype=dict.fromkeys((*REQUIRED, *TEXT), str))
         return pd.read_parquet(path)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, KeyError, TypeError, IndexError, ArrowException) as error:
+        # A damaged file may fail in any of these ways.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CatalogError(
-            f"{path} cannot be read as a table ({str(error).splitlines()[0]}); expected CSV or "
+            f"{path} cannot be read as a table ({reason}); expected CSV or "
             "Parquet with the columns " + ", ".join(REQUIRED)
         ) from error
 
