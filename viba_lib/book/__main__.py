@@ -1,10 +1,11 @@
-"""`python -m viba_lib.book build|check|links|notebooks`."""
+"""`python -m viba_lib.book build|check|links|audit|notebooks`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from viba_lib.book import places
+from viba_lib.book.audit import audit
 from viba_lib.book.checks import check, check_addresses
 from viba_lib.book.make import build
 from viba_lib.book.pairs import check_pairs, write_pairs
@@ -15,7 +16,7 @@ from viba_lib.files import disk_message
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build or check the book, or write the notebooks; returns the exit status."""
     parser = argparse.ArgumentParser(description="Build and check the book.")
-    parser.add_argument("command", choices=("build", "check", "links", "notebooks"))
+    parser.add_argument("command", choices=("build", "check", "links", "audit", "notebooks"))
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check(places.ROOT / "_build" / "html", given.profile)
         elif given.command == "links":
             check_addresses(places.ROOT / "_build" / "stage")
+        elif given.command == "audit":
+            audit()
         else:
             write_pairs()
     except VibaError as error:
