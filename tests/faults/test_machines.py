@@ -1,0 +1,100 @@
+"""The same seed on one machine and on others: equal to the bit, or as close as is promised.
+
+Other machines are imitated: another number of threads, and processors without the newer vector
+instructions, which torch and oneDNN are told not to use. `book/running.md` states the bounds.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from tests.faults.runs import environment
+
+ROOT = Path(__file__).parents[2]
+MACHINES = {
+    "this": {"OMP_NUM_THREADS": "1"},
+    "two threads": {"OMP_NUM_THREADS": "2"},
+    "no AVX-512": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "no AVX": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
+}
+# Of each frame's map: the rank correlation is at least, and the sum of differences over the sum of
+# relevance at most; of probabilities, the difference is at most.
+BOUNDS = {"float32": (0.9999, 1e-3, 1e-4), "bfloat16": (0.99, 0.05, 0.02)}
+WORK = """
+import sys
+import numpy as np, torch
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.data.flow import flow_to_input
+from viba_lib.models import flow_vgg11
+from viba_lib.models.training import TrainingSettings, _optimizer, _step
+
+torch.manual_seed(0)
+rng = np.random.default_rng(0)
+flows = rng.normal(size=(8, 64, 64, 2)).cumsum(1).cumsum(2) / 30
+inputs = torch.stack([torch.from_numpy(flow_to_input(f)) for f in flows])
+model = flow_vgg11(None)
+settings = TrainingSettings(steps=3, freeze_batchnorm=False, precision="float32")
+optimizer = _optimizer(model, settings)
+labels = torch.tensor([0, 1] * 4)
+losses = [_step(model, optimizer, inputs, labels, 1e-3, settings, "cpu") for _ in range(3)]
+found = {"losses": np.array(losses)}
+torch.manual_seed(1)
+model = flow_vgg11(None)
+statistics = LayerStatistics.estimate(model, "features.9", [inputs])
+for precision in ("float32", "bfloat16"):
+    bottleneck = PerSampleBottleneck(model, "features.9", statistics, precision=precision)
+    made = bottleneck.attribute(inputs[:3], torch.tensor([0, 1, 1]))
+    found[f"{precision} maps"] = made.bits_per_pixel.numpy()
+    found[f"{precision} p"] = made.logits.softmax(1).numpy()
+np.savez(sys.argv[1], **found)
+"""
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("machines")
+    found = {}
+    for name, more in {**MACHINES, "this, again": MACHINES["this"]}.items():
+        out = folder / f"{len(found)}.npz"
+        call = [sys.executable, "-W", "ignore", "-c", WORK, str(out)]
+        done = subprocess.run(
+            call, cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        with np.load(out) as stored:
+            found[name] = {key: stored[key] for key in stored.files}
+    return found
+
+
+def test_one_machine_gives_the_same_bits_each_time(machines):
+    for key, array in machines["this"].items():
+        np.testing.assert_array_equal(array, machines["this, again"][key], err_msg=key)
+
+
+@pytest.mark.parametrize("precision", list(BOUNDS))
+@pytest.mark.parametrize("name", [name for name in MACHINES if name != "this"])
+def test_other_machines_stay_within_the_bounds(machines, name, precision):
+    rank, share, apart = BOUNDS[precision]
+    ours, theirs = machines["this"], machines[name]
+    for a, b in zip(ours[f"{precision} maps"], theirs[f"{precision} maps"], strict=True):
+        assert a.std() > 0.01 * a.mean() > 0, "a map that is flat compares nothing"
+        assert spearmanr(a.ravel(), b.ravel()).statistic >= rank
+        assert np.abs(a - b).sum() <= share * a.sum()
+    p, q = ours[f"{precision} p"], theirs[f"{precision} p"]
+    assert np.abs(p - q).max() <= apart
+    # Of a training, the first step alone: from there on the last digits grow like another seed's.
+    np.testing.assert_allclose(ours["losses"][0], theirs["losses"][0], rtol=1e-5)
+
+
+def test_the_imitation_differs_at_all(machines):
+    """Where not even the last digits differ, the bounds above are not put to the test."""
+    assert any(
+        not np.array_equal(machines["this"][key], other[key])
+        for name, other in machines.items()
+        if name != "this, again"
+        for key in other
+    )
