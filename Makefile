@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python3.13 python; do \
 	&& echo $$p && break; done)
 BIN := .venv/bin
 export MPLBACKEND := Agg
+# Files are read as UTF-8, whatever the language of the machine.
+export PYTHONUTF8 := 1
 
 .PHONY: book check links test faults audit env lint format types notebooks clean help
 

@@ -1,5 +1,6 @@
 """Long films and many films: what `viba bench scale` makes, measures and projects."""
 
+import itertools
 import json
 
 import numpy as np
@@ -30,7 +31,7 @@ def test_a_film_has_the_length_and_size_that_were_asked_for(study, tmp_path):
     # Each turn of the loop shows the same frames again, and its seam is no jump.
     loop = list(iter_frames(film))[:: scaling.RATE * scaling.LOOP_SECONDS]
     assert len(loop) == 6 and all(np.array_equal(f, loop[0]) for f in loop)
-    steps = [np.abs(a.astype(int) - b).mean() for a, b in zip(frames, frames[1:], strict=False)]
+    steps = [np.abs(a.astype(int) - b).mean() for a, b in itertools.pairwise(frames)]
     assert 0 < max(steps) < 20
 
 

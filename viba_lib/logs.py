@@ -16,7 +16,8 @@ class _Quiet(logging.FileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             if self.stream is None:
-                Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+                if not Path(self.baseFilename).parent.is_dir():
+                    return  # a wrong name is refused before there is any result to tell of
                 self._turn()
             super().emit(record)
         except OSError:
@@ -39,7 +40,7 @@ def log_to(folder: Path) -> Path | None:
 
     Returns
     -------
-    The file, which the first line makes; None where the log is off.
+    The file, which the first line makes once the folder is there; None where the log is off.
     """
     logger = logging.getLogger("viba_lib")
     for old in [h for h in logger.handlers if isinstance(h, _Quiet)]:

@@ -18,12 +18,14 @@ ROOT = Path(__file__).parents[2]
 MACHINES = {
     "this": {"OMP_NUM_THREADS": "1"},
     "two threads": {"OMP_NUM_THREADS": "2"},
-    "no AVX-512": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "no bfloat16": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
     "no AVX": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
 }
 # Of each frame's map: the rank correlation is at least, and the sum of differences over the sum of
 # relevance at most; of probabilities, the difference is at most.
 BOUNDS = {"float32": (0.9999, 1e-3, 1e-4), "bfloat16": (0.99, 0.05, 0.02)}
+LEFT_OUT = {("no AVX", "bfloat16")}
+PAIRS = [(n, p) for n in MACHINES for p in BOUNDS if n != "this" and (n, p) not in LEFT_OUT]
 WORK = """
 import sys
 import numpy as np, torch
@@ -45,9 +47,11 @@ found = {"losses": np.array(losses)}
 torch.manual_seed(1)
 model = flow_vgg11(None)
 statistics = LayerStatistics.estimate(model, "features.9", [inputs])
-for precision in ("float32", "bfloat16"):
-    bottleneck = PerSampleBottleneck(model, "features.9", statistics, precision=precision)
-    made = bottleneck.attribute(inputs[:3], torch.tensor([0, 1, 1]))
+for precision in sys.argv[2:]:
+    bottleneck = PerSampleBottleneck(
+        model, "features.9", statistics, precision=precision, noise_samples=4
+    )
+    made = bottleneck.attribute(inputs[:2], torch.tensor([0, 1]))
     found[f"{precision} maps"] = made.bits_per_pixel.numpy()
     found[f"{precision} p"] = made.logits.softmax(1).numpy()
 np.savez(sys.argv[1], **found)
@@ -60,7 +64,9 @@ def machines(tmp_path_factory):
     found = {}
     for name, more in {**MACHINES, "this, again": MACHINES["this"]}.items():
         out = folder / f"{len(found)}.npz"
-        call = [sys.executable, "-W", "ignore", "-c", WORK, str(out)]
+        # Without AVX, bfloat16 is worked out number by number: minutes, for what nobody would do.
+        wanted = [p for p in BOUNDS if (name, p) not in LEFT_OUT]
+        call = [sys.executable, "-W", "ignore", "-c", WORK, str(out), *wanted]
         done = subprocess.run(
             call, cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=300
         )
@@ -75,8 +81,7 @@ def test_one_machine_gives_the_same_bits_each_time(machines):
         np.testing.assert_array_equal(array, machines["this, again"][key], err_msg=key)
 
 
-@pytest.mark.parametrize("precision", list(BOUNDS))
-@pytest.mark.parametrize("name", [name for name in MACHINES if name != "this"])
+@pytest.mark.parametrize(("name", "precision"), PAIRS)
 def test_other_machines_stay_within_the_bounds(machines, name, precision):
     rank, share, apart = BOUNDS[precision]
     ours, theirs = machines["this"], machines[name]
@@ -96,5 +101,5 @@ def test_the_imitation_differs_at_all(machines):
         not np.array_equal(machines["this"][key], other[key])
         for name, other in machines.items()
         if name != "this, again"
-        for key in other
+        for key in set(other) & set(machines["this"])
     )

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, TimeoutError, ViewportSize, sync_playwright
 
 from viba_lib.book.places import say
@@ -79,6 +78,10 @@ def violations(page: Page, rule: str | None = None) -> list[str]:
     only = {"type": "rule", "values": [rule]} if rule else {"type": "tag", "values": LEVELS}
     # Preloading would ask for the style sheets again, which a page from a folder may not.
     options = {"runOnly": only, "preload": False}
+    # Imported here: it reads its files as the machine's language has them, and without one in UTF-8
+    # it would keep chapters from being executed.
+    from axe_playwright_python.sync_playwright import Axe
+
     found = []
     for broken in Axe().run(page, options=options).response["violations"]:
         places = [" ".join(map(str, node["target"])) for node in broken["nodes"]]
