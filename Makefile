@@ -14,6 +14,9 @@ export PYTHONUTF8 := 1
 
 .PHONY: book check links test faults audit env lint format types notebooks clean help
 
+# Freed memory is kept, see KEPT_MEMORY in viba_lib/book/execute.py; glibc reads it at the start.
+book: export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
+book: export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 book: env
 	$(BIN)/python -m viba_lib.book build --profile $(PROFILE) --seed $(SEED) --device $(DEVICE)
 
