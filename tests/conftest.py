@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from viba_lib.data.sources.packages import QUICK_FILES, FetchError, fetch
+from viba_lib.study import Study
 from viba_lib.video import write_video
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +25,22 @@ def roots() -> tuple[Path, Path]:
     """Folders of data and results, kept between runs: stages are found by their keys."""
     base = Path(os.environ.get("VIBA_TEST_ROOT", ROOT))
     return base / "data", base / "results"
+
+
+@pytest.fixture(scope="session")
+def fetched(roots) -> tuple[Path, Path]:
+    """The same folders, with the films of the quick profile in them; skips without a registry."""
+    try:
+        fetch(QUICK_FILES, roots[0])
+    except FetchError as error:
+        pytest.skip(str(error))
+    return roots
+
+
+@pytest.fixture(scope="module")
+def study(fetched) -> Study:
+    """The tiny profile; nothing is computed yet."""
+    return Study("tiny", *fetched)
 
 
 @pytest.fixture

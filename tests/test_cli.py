@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from viba_lib import cli
 from viba_lib.bottleneck.per_sample import PRESETS
-from viba_lib.data.sources.packages import QUICK_FILES, FetchError, fetch
+from viba_lib.data.sources.packages import QUICK_FILES
 from viba_lib.video import read_video, write_video
 
 
@@ -242,11 +242,8 @@ def test_bench_refuses_unknown_names(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.network
 @pytest.mark.parametrize("detector", ["xception", "flow-vgg11"])
-def test_explain_writes_the_four_files(monkeypatch, capsys, roots, tmp_path, detector):
-    try:
-        fetch(QUICK_FILES, roots[0])
-    except FetchError as error:
-        pytest.skip(str(error))
+def test_explain_writes_the_four_files(monkeypatch, capsys, fetched, tmp_path, detector):
+    roots = fetched
     film = read_video(roots[0] / "sources" / _source("single_face.mp4"), max_frames=8)
     clip = write_video(tmp_path / "clip.mp4", film.frames, film.rate)
     out = tmp_path / "out"

@@ -23,7 +23,7 @@ from viba_lib.comparison.side_by_side import (
     rank_correlations,
 )
 from viba_lib.data.prepared import PreparedClip
-from viba_lib.data.sources.packages import QUICK_FILES, FetchError, fetch
+from viba_lib.data.sources.packages import QUICK_FILES
 from viba_lib.errors import VibaError
 from viba_lib.study import Study
 from viba_lib.video import read_video, write_video
@@ -240,11 +240,8 @@ def test_each_method_has_its_own_scale_and_its_name():
 
 
 @pytest.mark.network
-def test_a_real_face_at_the_tiny_profile(monkeypatch, capsys, roots, tmp_path):
-    try:
-        fetch(QUICK_FILES, roots[0])
-    except FetchError as error:
-        pytest.skip(str(error))
+def test_a_real_face_at_the_tiny_profile(monkeypatch, capsys, fetched, tmp_path):
+    roots = fetched
     file = next(f for f in QUICK_FILES if f.name == "single_face.mp4")
     film = read_video(roots[0] / "sources" / f"{file.sha256[:8]}_{file.name}", max_frames=8)
     clip = write_video(tmp_path / "clip.mp4", film.frames, film.rate)

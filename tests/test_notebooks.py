@@ -13,7 +13,6 @@ from papermill.parameterize import parameterize_notebook
 from pybtex.database import parse_file
 
 from viba_lib.book import execute, pairs, parameters, teaching
-from viba_lib.data.sources.packages import QUICK_FILES, FetchError, fetch
 from viba_lib.study import Study
 
 CHAPTERS = pairs.chapters()
@@ -120,16 +119,12 @@ def run_nbval(source: Path, folder: Path, roots: tuple[Path, Path]) -> subproces
 
 
 @pytest.fixture(scope="module")
-def runs(roots, tmp_path_factory):
+def runs(fetched, tmp_path_factory):
     """Runs of all chapters, two at a time; the stages that they share come first."""
-    try:
-        fetch(QUICK_FILES, roots[0])
-    except FetchError as error:
-        pytest.skip(str(error))
-    Study("tiny", *roots).run_all()
+    Study("tiny", *fetched).run_all()
     folder = tmp_path_factory.mktemp("chapters")
     with ThreadPoolExecutor(2) as pool:
-        yield {s: pool.submit(run_nbval, s, folder, roots) for s in CHAPTERS}
+        yield {s: pool.submit(run_nbval, s, folder, fetched) for s in CHAPTERS}
         pool.shutdown(cancel_futures=True)
 
 

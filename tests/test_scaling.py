@@ -7,19 +7,8 @@ import numpy as np
 import pytest
 
 from viba_lib import cli_bench, scaling
-from viba_lib.data.sources.packages import QUICK_FILES, FetchError, fetch
 from viba_lib.errors import VibaError
-from viba_lib.study import Study
 from viba_lib.video import count_frames, iter_frames
-
-
-@pytest.fixture(scope="module")
-def study(roots) -> Study:
-    try:
-        fetch(QUICK_FILES, roots[0])
-    except FetchError as error:
-        pytest.skip(str(error))
-    return Study("tiny", *roots)
 
 
 @pytest.mark.network

@@ -14,9 +14,8 @@ import pandas as pd
 import pytest
 
 from viba_lib.book.browser import PHONE, find_browser, violations
-from viba_lib.data.sources.packages import QUICK_FILES, FetchError, fetch
 from viba_lib.errors import VibaError
-from viba_lib.study import DETECTORS, Study
+from viba_lib.study import DETECTORS
 from viba_lib.viewer import (
     CLIPS,
     CYAN,
@@ -114,15 +113,6 @@ def test_no_title_can_leave_the_script():
 
 
 # ---- the data of the tiny profile ---------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def study(roots) -> Study:
-    try:
-        fetch(QUICK_FILES, roots[0])
-    except FetchError as error:
-        pytest.skip(str(error))
-    return Study("tiny", *roots)
 
 
 @pytest.fixture(scope="module")

@@ -138,13 +138,7 @@ def scale(
         f"seconds = {found['fixed']:.1f} + {found['per_minute']:.2f} x minutes "
         f"(R2 {found['r2']:.4f}, exponent {found['exponent']:.2f})"
     )
-    ahead = Table("videos", "worker hours", f"days on {workers} workers", "GPU hours")
-    for row in projected:
-        ahead.add_row(
-            f"{row['videos']:,}", f"{row['worker_hours']:,.0f}", f"{row['days']:,.1f}",
-            f"{row['gpu_hours']:,.1f}",
-        )  # fmt: skip
-    Console().print(ahead)
+    _print_projection(projected, workers)
     basis = "measured" if on_gpu else f"counted operations at an assumed {teraflops:g} TFLOP/s"
     print(
         f"Each {rows[-1]['minutes']:g} minutes long, {rows[-1]['explained']:.0f} frames explained, "
@@ -153,6 +147,16 @@ def scale(
     most = max(row["memory"] for row in rows)
     if most >= scaling.MIB or found["exponent"] > scaling.STEEPEST:
         raise typer.Exit(1)
+
+
+def _print_projection(rows: list[dict[str, Any]], workers: int) -> None:
+    table = Table("videos", "worker hours", f"days on {workers} workers", "GPU hours")
+    for row in rows:
+        table.add_row(
+            f"{row['videos']:,}", f"{row['worker_hours']:,.0f}", f"{row['days']:,.1f}",
+            f"{row['gpu_hours']:,.1f}",
+        )  # fmt: skip
+    Console().print(table)
 
 
 def _numbers(text: str) -> list[float]:

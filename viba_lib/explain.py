@@ -152,25 +152,36 @@ def explain_video(
             clips.sizes(), progress, "frames explained",
         )  # fmt: skip
         # The maps stay on disk; what is one number a frame is small.
-        p_fake, p_noisy, bits = (
-            np.concatenate([whole(piece)[name] for piece in found])
+        numbers = {
+            name: np.concatenate([whole(piece)[name] for piece in found])
             for name in ("p_fake", "p_noisy", "bits")
-        )
-        summary = {
-            "video": video.name,
-            "frames": length,
-            "explained_frames": clips.frames,
-            **facts,
-            "p_fake_mean": float(p_fake.mean()),
-            "p_fake": [round(float(p), 4) for p in p_fake],
-            "p_fake_with_bottleneck": [round(float(p), 4) for p in p_noisy],
-            "bits_per_frame": [round(float(b), 2) for b in bits],
-            "note": "A map shows what this detector used; it does not prove that a video is fake.",
         }
+        summary = _summary(video, length, clips.frames, facts, numbers)
         maps = _Maps(folder / how / "maps", len(clips))
-        _write(out, video, clips, maps, p_fake, summary)
+        _write(out, video, clips, maps, numbers["p_fake"], summary)
         shutil.rmtree(folder)
     return summary
+
+
+def _summary(
+    video: Path,
+    length: int,
+    frames: Sequence[int],
+    facts: Mapping[str, Any],
+    numbers: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    """The content of `summary.json`, from what is one number a frame."""
+    return {
+        "video": video.name,
+        "frames": length,
+        "explained_frames": list(frames),
+        **facts,
+        "p_fake_mean": float(numbers["p_fake"].mean()),
+        "p_fake": [round(float(p), 4) for p in numbers["p_fake"]],
+        "p_fake_with_bottleneck": [round(float(p), 4) for p in numbers["p_noisy"]],
+        "bits_per_frame": [round(float(b), 2) for b in numbers["bits"]],
+        "note": "A map shows what this detector used; it does not prove that a video is fake.",
+    }
 
 
 @contextmanager

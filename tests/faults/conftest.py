@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.faults.runs import Cluster, Run
-from viba_lib.data.sources.packages import QUICK_FILES, FetchError, fetch
 from viba_lib.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -15,14 +14,10 @@ SOURCES = ("viba_lib", "notebooks", "book", "_config.yml", "_toc.yml")
 
 
 @pytest.fixture(scope="session")
-def shared(roots) -> tuple[Path, Path]:
+def shared(fetched) -> tuple[Path, Path]:
     """Folders of data and of results with finished stages at the tiny profile."""
-    try:
-        fetch(QUICK_FILES, roots[0])
-    except FetchError as error:
-        pytest.skip(str(error))
-    Study("tiny", *roots).run_all()
-    return roots
+    Study("tiny", *fetched).run_all()
+    return fetched
 
 
 @pytest.fixture
