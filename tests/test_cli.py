@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -257,6 +258,8 @@ def test_explain_writes_the_four_files(monkeypatch, capsys, fetched, tmp_path, d
     maps = xr.open_zarr(out / "relevance.zarr", consolidated=False).relevance.values
     assert len(summary["p_fake"]) == len(maps) == len(read_video(out / "overlay.mp4").frames) == 3
     assert np.isfinite(maps).all() and (maps >= 0).all() and maps.sum() > 0
+    still, plain = cv2.imread(str(out / "poster.png")), film.frames[0]
+    assert still.shape[0] == plain.shape[0] and still.shape[1] > plain.shape[1], "a colour bar"
 
 
 def _source(name: str) -> str:

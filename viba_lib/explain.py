@@ -25,7 +25,7 @@ from viba_lib.data.prepared import PreparedClip
 from viba_lib.errors import VibaError
 from viba_lib.files import file_sha256
 from viba_lib.models import flow_vgg11, load_weights, xception
-from viba_lib.overlay import colours, painted, paste_back, poster
+from viba_lib.overlay import colours, painted, paste_back, poster, with_scale
 from viba_lib.pieces import in_pieces, read_piece, whole, write_piece
 from viba_lib.stages import code_hash, digest
 from viba_lib.streaming import ClipPieces, spread_frames
@@ -289,7 +289,9 @@ def _write(
         number = clips.frames.index(best)
         shown = next(f for _, f in pick_frames(video, [best], length))
         values = next(islice(pasted(), number, None))
-        poster(aside / "poster.png", colours(shown, values, top))
+        # One frame has a scale of its own: on that of the film it may be all dark.
+        own = max(float(values.max()), 1e-9)
+        poster(aside / "poster.png", with_scale(colours(shown, values, own), own))
         start = 0
         for number, piece in enumerate(maps):
             part = _labelled(piece, p_fake[start : start + len(piece)], clips[number], summary)

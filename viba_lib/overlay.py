@@ -82,7 +82,7 @@ def _marked(strip: np.ndarray, point: np.ndarray, p_fake: float) -> np.ndarray:
     return out
 
 
-def _with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
+def with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
     """The frame with a colour bar beside it: bits per pixel of the crop, from 0 to full colour."""
     height, width = frame.shape[0], 86
     side = np.full((height, width, 3), 24, np.uint8)
@@ -131,7 +131,7 @@ def painted(
     """Pictures of `overlay_video` one after another, for films that do not fit into memory."""
     strip = points = None
     for at, (frame, values) in enumerate(zip(frames, relevance, strict=True)):
-        picture = _with_scale(colours(frame, values, maximum), maximum)
+        picture = with_scale(colours(frame, values, maximum), maximum)
         if p_fake is not None:
             if strip is None or points is None:
                 strip, points = _curve(picture.shape, np.asarray(p_fake))
