@@ -1,7 +1,7 @@
 """`make book` killed again and again, interrupted, and run twice at once: nothing is lost.
 
 `make faults` kills the whole book at the tiny profile, with all chapters and pages
-(VIBA_FAULTS=long). Otherwise the stages and two chapters are killed as often, without pages.
+(VIBA_FAULTS=long). Otherwise the stages and one chapter are killed as often, without pages.
 """
 
 import json
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.network
 
 LONG = os.environ.get("VIBA_FAULTS") == "long"
 KILLS = int(os.environ.get("VIBA_KILLS", "20"))
-CHAPTERS = ("03", "08")
+CHAPTERS = ("08",)
 # Times and sizes of processes are not the same twice, killed or not.
 TIMED = ("second", "time", "ratio", "memory", "MiB", "cost", "pace")
 BUILD = ("-m", "viba_lib.book", "build", "--profile", "tiny")
@@ -47,7 +47,7 @@ def test_a_book_that_is_killed_again_and_again_ends_as_one_that_is_not(project, 
     assert start(*BUILD).end() == 0
     whole, tables = files_of(results / "tiny"), tables_of(results / "tiny")
     assert len(tables) >= 3 and any(name.startswith("explain-xception/") for name in whole)
-    seconds = 1.5 * max(4.0, len(whole) / 100) if LONG else 9.0
+    seconds = 1.5 * max(4.0, len(whole) / 100) if LONG else 7.0
     results.rename(project / "undisturbed")
     dice, kills = random.Random(0), 0
     while kills < KILLS:
@@ -121,7 +121,7 @@ def test_an_explanation_that_is_interrupted_goes_on(project, shared, start):
         shared[0].glob("sources/*single_face.mp4")
     )
     command = ("-m", "viba_lib.cli", "explain", str(film.resolve()), "--profile", "tiny")
-    command += ("--max-frames", "40", "--steps", "40")
+    command += ("--max-frames", "40", "--steps", "24")
     assert start(*command, "--out", "whole").end() == 0
     run = start(*command, "--out", "resumed")
     run.wait_for("frames explained: 16/40")
