@@ -20,7 +20,7 @@ from viba_lib.status import STATES
 pytestmark = pytest.mark.network
 
 LONG = os.environ.get("VIBA_FAULTS") == "long"
-KILLS = int(os.environ.get("VIBA_KILLS", "20"))
+KILLS = 20
 CHAPTERS = ("08",)
 # Times and sizes of processes are not the same twice, killed or not.
 TIMED = ("second", "time", "ratio", "memory", "MiB", "cost", "pace")
