@@ -361,7 +361,7 @@ class Study:
         methods = settings.methods if self.profile.dataset.kind == "planted" else []
         return make(
             self._store, rows, settings.size, training.steps or 0, training.batch_size, methods,
-            training.fresh, self.seed, training.half_size_steps,
+            training.fresh, self.seed, training.window_steps,
         )  # fmt: skip
 
     def _train(self, detector: str, settings: DetectorSettings, folder: Path) -> None:

@@ -10,6 +10,8 @@ from viba_lib.data.clips import (
     FaceBatches,
     FlowBatches,
     _Camera,
+    _Look,
+    _Pair,
     augmented_face,
     augmented_flow,
 )
@@ -79,16 +81,55 @@ def test_people_weigh_the_same_among_real_and_among_fakes() -> None:
         assert 0.4 < (drawn[column] == "seldom").mean() < 0.6
 
 
-@pytest.mark.parametrize("kind", [FaceBatches, FlowBatches])
-def test_the_first_batches_are_of_half_the_size(clip: PreparedClip, kind) -> None:
+def whole_and_windows(clip: PreparedClip, kind, steps: int) -> list[list]:
+    """The same batches, whole and with windows first."""
     rows = pd.DataFrame({"path": "a", "position": 0, "identity": "x", "label": [0]})
     method = "mouth" if kind is FaceBatches else "jitter"
-    found = kind({"a": clip}, rows, 64, 4, 4, [method], 1.0, 0, half_until=2)
-    assert [found[step][0].shape for step in range(4)] == 2 * [(4, 3, 32, 32)] + 2 * [
-        (4, 3, 64, 64)
-    ]
-    again = kind({"a": clip}, rows, 64, 4, 4, [method], 1.0, 0, half_until=2)
-    assert all(torch.equal(found[step][0], again[step][0]) for step in range(4))
+    made = [kind({"a": clip}, rows, 64, 4, 4, [method], 1.0, 0, windows=n) for n in (0, steps)]
+    return [[batches[step][0] for step in range(4)] for batches in made]
+
+
+@pytest.mark.parametrize("kind", [FaceBatches, FlowBatches])
+def test_the_first_batches_are_windows_of_the_whole_inputs(clip: PreparedClip, kind) -> None:
+    plain, found = whole_and_windows(clip, kind, 2)
+    assert [f.shape for f in found] == 2 * [(4, 3, 32, 32)] + 2 * [(4, 3, 64, 64)]
+    again = whole_and_windows(clip, kind, 2)[1]
+    assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
+    assert torch.equal(found[2], plain[2])
+    # The first real window and its fake twin are cut from the same place of the whole inputs; what
+    # a batch draws for its first pair comes before any window is drawn.
+    places = [
+        {(t, n) for t in range(33) for n in range(33)
+         if torch.equal(found[0][i], plain[0][i][:, t : t + 32, n : n + 32])}
+        for i in (0, 2)
+    ]  # fmt: skip
+    assert places[0] & places[1]
+
+
+def test_a_window_lies_on_the_artefact() -> None:
+    mask = np.zeros((64, 64), np.float32)
+    mask[50:54, 8:12] = 1
+    real = torch.arange(128 * 128).reshape(1, 128, 128)
+    rng = np.random.default_rng(0)
+    corners = set()
+    for _ in range(50):
+        seen = _Pair(real, real, mask).window(rng)
+        top, left = divmod(int(seen.real[0, 0, 0]), 128)
+        corners.add((top, left))
+        assert seen.real.shape == seen.fake.shape == (1, 64, 64)
+        assert top <= 100 and top + 64 >= 108 and left <= 16 and left + 64 >= 24
+    assert len(corners) > 10
+    assert _Pair(real, real, mask * 0).window(rng).real.shape == (1, 64, 64)
+
+
+def test_an_artefact_is_followed_through_a_look(clip: PreparedClip) -> None:
+    rng = np.random.default_rng(3)
+    dot = np.zeros((96, 96), np.uint8)
+    dot[30:40, 60:70] = 255
+    for _ in range(20):
+        look = _Look.draw(rng)
+        look.gain, look.shift, look.blur, look.coarse, look.quality = 1.0, 0.0, 0.0, 1.0, 0
+        np.testing.assert_array_equal(look(dot), look.place(dot))
 
 
 def test_a_worse_camera_has_blocks_as_coarse_as_its_picture(clip: PreparedClip) -> None:

@@ -13,7 +13,7 @@ import xarray as xr
 from tests.faults.runs import Cluster, files_of
 from viba_lib.data.preparation import account, prepare_catalog
 from viba_lib.explaining import LOST
-from viba_lib.stages import record_files
+from viba_lib.stages import record_files, sweep
 from viba_lib.study import PREPARED, Study
 
 pytestmark = pytest.mark.network
@@ -41,6 +41,19 @@ def dask_setup(worker):
              lambda study, bottleneck, detector, target, rows: {video!r} in set(rows.video_id))
 """
 
+# Gives whoever watches the files of a cluster the time to see one after another.
+SLOW = """
+import time
+
+def dask_setup(worker):
+    import viba_lib.explaining as explaining
+    plain = explaining.explain_piece
+    def slowly(*arguments, **options):
+        time.sleep(2)
+        return plain(*arguments, **options)
+    explaining.explain_piece = slowly
+"""
+
 
 class Killer:
     """Kills a worker of a cluster as soon as a file that fits appears, so many times."""
@@ -57,7 +70,9 @@ class Killer:
             count = len(list(self.folder.glob(self.pattern)))
             if count > seen:
                 seen = count
-                pid = self.cluster.worker_pids()[count % 2]
+                # A worker that was just killed may not be back yet.
+                pids = self.cluster.worker_pids()
+                pid = pids[count % len(pids)]
                 os.kill(pid, signal.SIGKILL)
                 self.killed.append(pid)
                 self.left -= 1
@@ -84,6 +99,7 @@ def test_workers_killed_while_preparing_cost_nothing(shared, cluster, tmp_path):
         found = prepare_catalog(*given, tmp_path / "out", study.profile.preparation,
                                 scheduler=here.address)  # fmt: skip
     assert len(killer.killed) == 3 and len(set(killer.killed)) >= 2
+    sweep(tmp_path / "out")  # as a stage does at its end
     assert tables(found) == tables(study.preparation)
     assert found.index.video_id.is_unique and len(found.index) == len(given[0])
     account(given[0], found)
@@ -133,7 +149,7 @@ def remote(shared, tmp_path):
 
 def test_workers_killed_while_explaining_cost_nothing(remote, cluster, tmp_path):
     open_study, maps = remote
-    here = cluster()
+    here = cluster(SLOW)
     study = open_study(here.address)
     pattern = "explain-xception/*.part/pieces/*.npz"
     with Killer(here, study.root, pattern, 2) as killer:

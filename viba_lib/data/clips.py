@@ -88,12 +88,21 @@ class _Look:
             corner=rng.random(2),
         )
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
+    def _zoomed(self, image: np.ndarray) -> np.ndarray:
         side = image.shape[0]
         window = round(side * self.zoom)
         top, left = (self.corner * (side - window)).astype(int)
         out = image[top : top + window, left : left + window]
-        out = cv2.resize(out, (side, side), interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(out, (side, side), interpolation=cv2.INTER_LINEAR)
+
+    def place(self, mask: np.ndarray) -> np.ndarray:
+        """Where a mask (S, S) of the image lies in what `__call__` makes of it."""
+        out = self._zoomed(mask)
+        return out[:, ::-1] if self.flip else out
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        side = image.shape[0]
+        out = self._zoomed(image)
         out = np.clip(out * np.float32(self.gain) + np.float32(self.shift), 0, 255).astype(np.uint8)
         if self.coarse < 1:
             small = round(side * self.coarse)
@@ -194,6 +203,29 @@ def _even(identity: pd.Series) -> np.ndarray:
     return np.asarray(weights / weights.sum())
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """A real and a fake input (3, S, S) seen alike, and where the artefact lies, (s, s)."""
+
+    real: torch.Tensor
+    fake: torch.Tensor
+    mask: np.ndarray
+
+    def window(self, rng: np.random.Generator) -> "_Pair":
+        """Half the side of both inputs about a place of the artefact; anywhere without a mask."""
+        side = self.real.shape[-1]
+        half = side // 2
+        weights = self.mask.ravel().astype(float)
+        total = weights.sum()
+        at = rng.choice(len(weights), p=weights / total if total > 0 else None)
+        centre = (np.array(np.unravel_index(at, self.mask.shape)) + 0.5) * side / len(self.mask)
+        # The artefact need not be in the middle: nor is it in a whole input.
+        corner = np.round(centre - half * rng.uniform(0.2, 0.8, 2)).astype(int)
+        top, left = np.clip(corner, 0, side - half)
+        cut = (..., slice(top, top + half), slice(left, left + half))
+        return _Pair(self.real[cut], self.fake[cut], self.mask)
+
+
 class _Batches(Dataset):
     """Half real, half fake; each fake is a fresh one of the real frame beside it, or a given one.
 
@@ -202,8 +234,9 @@ class _Batches(Dataset):
     rows : prepared frames of the training split: `path`, `position`, `label`
     methods : what fresh fakes are drawn from; empty for data whose fakes are given
     fresh : share of fakes that are made on the spot
-    half_until : batches before this step are of half the size, which costs a quarter: a network
-        that ends in a mean over places can begin there
+    windows : so many batches come first that are cut from the inputs around the artefact, with half
+        the side, which costs a quarter: a network that ends in a mean over places can begin there,
+        where the artefact is a larger share of what it sees, at the scale of whole inputs
     """
 
     def __init__(
@@ -216,10 +249,10 @@ class _Batches(Dataset):
         methods: Sequence[str],
         fresh: float,
         seed: int,
-        half_until: int = 0,
+        windows: int = 0,
     ) -> None:
         self.store, self.size, self.steps, self.batch_size = store, size, steps, batch_size
-        self.half_until = half_until
+        self.windows = windows
         self.methods, self.fresh, self.seed = list(methods), fresh if methods else 0.0, seed
         self.real = rows[rows.label == 0].reset_index(drop=True)
         self.fake = rows[rows.label == 1].reset_index(drop=True)
@@ -234,13 +267,14 @@ class _Batches(Dataset):
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         cv2.setNumThreads(1)
         rng = np.random.default_rng([self.seed, 7919, step])
-        size = self.size // 2 if step < self.half_until else self.size
-        pairs = [self._pair(rng, size) for _ in range(self.batch_size // 2)]
-        items = [real for real, _ in pairs] + [fake for _, fake in pairs]
+        pairs = [self._pair(rng) for _ in range(self.batch_size // 2)]
+        if step < self.windows:
+            pairs = [pair.window(rng) for pair in pairs]
+        items = [pair.real for pair in pairs] + [pair.fake for pair in pairs]
         labels = torch.tensor([0] * len(pairs) + [1] * len(pairs))
         return torch.stack(items), labels
 
-    def _pair(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pair(self, rng: np.random.Generator) -> _Pair:
         raise VibaError("use FaceBatches or FlowBatches")
 
     def _draw(self, rng: np.random.Generator) -> tuple[PreparedClip, int, PreparedClip | None, int]:
@@ -254,32 +288,35 @@ class _Batches(Dataset):
 class FaceBatches(_Batches):
     """Batches (B, 3, size, size) of face crops for Xception."""
 
-    def _pair(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pair(self, rng: np.random.Generator) -> _Pair:
         clip, at, given, given_at = self._draw(rng)
         camera, look = _Camera.draw(rng), _Look.draw(rng)
         real = _through(camera, clip.faces[at][None])[0]
         if given is None:
             method = str(rng.choice(self.methods))
             points = clip.landmarks[at][None] * real.shape[0]
-            fake = plant(real[None], points, method, rng)[0][0]
+            fakes, masks = plant(real[None], points, method, rng)
+            fake, mask = fakes[0], masks[0]
         else:
-            fake = _through(camera, given.faces[given_at][None])[0]
-        pair = face_tensor(np.stack([look(real), look(fake)]), size)
-        return pair[0], pair[1]
+            fake, mask = _through(camera, given.faces[given_at][None])[0], given.masks[given_at]
+        seen = face_tensor(np.stack([look(real), look(fake)]), self.size)
+        return _Pair(seen[0], seen[1], look.place(mask))
 
 
 class FlowBatches(_Batches):
     """Batches (B, 3, size, size) of flow maps for the detector of motion."""
 
-    def _pair(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pair(self, rng: np.random.Generator) -> _Pair:
         clip, at, given, given_at = self._draw(rng)
-        real = clip.pairs[at]
-        look = _flow_look(rng)
+        camera, look = _Camera.draw(rng), _flow_look(rng)
+        real = _through(camera, clip.pairs[at])
         if given is None:
             # Two frames carry a shift or a standstill; a lag needs more and comes as a given fake.
             method = str(rng.choice([m for m in self.methods if m != "lag"] or self.methods))
             points = np.stack([clip.landmarks[at], clip.next_landmarks[at]]) * real.shape[1]
-            fake = plant(real, points, method, rng)[0]
+            fake, masks = plant(real, points, method, rng)
+            mask = masks[0]
         else:
-            fake = given.pairs[given_at]
-        return _flow(real, look, size), _flow(fake, look, size)
+            fake, mask = _through(camera, given.pairs[given_at]), given.masks[given_at]
+        seen = [_flow(pair, look, self.size) for pair in (real, fake)]
+        return _Pair(seen[0], seen[1], look.place(mask))

@@ -28,7 +28,8 @@ class TrainingSettings(BaseModel):
     `validate_every`. `patience` counts validations without a lower validation loss. The paper's
     Appendix A is `epochs` 50, batches of 16, `optimizer` adam without decay, `schedule` constant
     at 0.001 without warm-up or `clip` (largest norm of the gradient), and patience 7.
-    The first `half_size_steps` batches are of half the input size, which costs a quarter.
+    The first `window_steps` batches are windows of half the side about the artefact, which cost a
+    quarter, cut from inputs at their full scale.
     `keep` says which weights stay: those with the lowest validation loss, or the last ones, which
     is the better choice for a short schedule and a validation split of one person.
     """
@@ -48,7 +49,7 @@ class TrainingSettings(BaseModel):
     freeze_batchnorm: bool = True
     precision: str = "bfloat16"
     fresh: float = 0.7
-    half_size_steps: int = Field(0, ge=0)
+    window_steps: int = Field(0, ge=0)
     label_smoothing: float = 0.0
     keep: Literal["best", "last"] = "best"
 
