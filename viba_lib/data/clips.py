@@ -62,6 +62,45 @@ def _through(camera: _Camera | None, images: np.ndarray) -> np.ndarray:
 
 
 @dataclass
+class _Film:
+    """Another film for a pair of frames: skin without texture, and a camera that turns.
+
+    Compression takes the texture of skin and leaves eyes, nose and mouth. Flow is then found at
+    these alone, and they seem to float, in real frames as in fakes.
+    """
+
+    smooth: int  # side of the median's window, in pixels of the crop
+    turn: float  # degrees
+    scale: float
+    shift: np.ndarray  # (x, y) in units of the side
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "_Film":
+        return cls(
+            smooth=int(rng.choice([5, 7, 9, 11])) if rng.random() < 0.5 else 0,
+            turn=rng.uniform(-0.6, 0.6),
+            scale=1 + rng.uniform(-0.006, 0.006),
+            shift=rng.uniform(-0.01, 0.01, 2) * (rng.random() < 0.7),
+        )
+
+    def soften(self, pair: np.ndarray) -> np.ndarray:
+        """Both frames (2, S, S, 3) without their fine texture."""
+        if not self.smooth:
+            return pair
+        return np.stack([cv2.medianBlur(np.ascontiguousarray(f), self.smooth) for f in pair])
+
+    def move(self, pair: np.ndarray) -> np.ndarray:
+        """The second frame as a camera sees it that has moved: what moves apart still does."""
+        side = pair.shape[1]
+        matrix = cv2.getRotationMatrix2D((side / 2, side / 2), self.turn, self.scale)
+        matrix[:, 2] += self.shift * side
+        moved = cv2.warpAffine(
+            pair[1], matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+        )
+        return np.stack([pair[0], moved])
+
+
+@dataclass
 class _Look:
     """One draw of augmentation, given to a real frame and its fake twin alike."""
 
@@ -129,13 +168,16 @@ def augmented_flow(
     clip: PreparedClip, at: int, rng: np.random.Generator, size: int
 ) -> torch.Tensor:
     """Input (3, size, size) of the motion detector: flow of a pair whose frames look alike."""
-    return _flow(clip.pairs[at], _flow_look(rng), size)
+    film, look = _Film.draw(rng), _flow_look(rng)
+    return _flow(film.move(film.soften(clip.pairs[at])), look, size)
 
 
 def _flow_look(rng: np.random.Generator) -> _Look:
-    # Flow is found in texture: a soft picture would have less of it, real or fake.
+    # `_Film` softens a pair. Strong compression of each frame for itself would bury the motion in
+    # noise, real or fake: that of a film is alike in frames that follow each other.
     look = _Look.draw(rng)
     look.blur, look.coarse = 0.0, 1.0
+    look.quality = look.quality if look.quality >= 80 else 0
     return look
 
 
@@ -308,8 +350,8 @@ class FlowBatches(_Batches):
 
     def _pair(self, rng: np.random.Generator) -> _Pair:
         clip, at, given, given_at = self._draw(rng)
-        camera, look = _Camera.draw(rng), _flow_look(rng)
-        real = _through(camera, clip.pairs[at])
+        film, look = _Film.draw(rng), _flow_look(rng)
+        real = film.soften(clip.pairs[at])
         if given is None:
             # Two frames carry a shift or a standstill; a lag needs more and comes as a given fake.
             method = str(rng.choice([m for m in self.methods if m != "lag"] or self.methods))
@@ -317,6 +359,6 @@ class FlowBatches(_Batches):
             fake, masks = plant(real, points, method, rng)
             mask = masks[0]
         else:
-            fake, mask = _through(camera, given.pairs[given_at]), given.masks[given_at]
-        seen = [_flow(pair, look, self.size) for pair in (real, fake)]
+            fake, mask = film.soften(given.pairs[given_at]), given.masks[given_at]
+        seen = [_flow(film.move(pair), look, self.size) for pair in (real, fake)]
         return _Pair(seen[0], seen[1], look.place(mask))
