@@ -10,11 +10,13 @@ from viba_lib.data.clips import (
     FaceBatches,
     FlowBatches,
     _Camera,
+    _Film,
     _Look,
     _Pair,
     augmented_face,
     augmented_flow,
 )
+from viba_lib.data.flow import farneback
 from viba_lib.data.preparation import PreparationSettings, prepare_frames
 from viba_lib.data.prepared import PreparedClip
 from viba_lib.errors import VibaError
@@ -130,6 +132,30 @@ def test_an_artefact_is_followed_through_a_look(clip: PreparedClip) -> None:
         look = _Look.draw(rng)
         look.gain, look.shift, look.blur, look.coarse, look.quality = 1.0, 0.0, 0.0, 1.0, 0
         np.testing.assert_array_equal(look(dot), look.place(dot))
+
+
+def test_a_film_loses_its_texture_and_not_its_edges() -> None:
+    rng = np.random.default_rng(0)
+    picture = np.full((2, 64, 64, 3), 60, np.uint8)
+    picture[:, :, 32:] = 190
+    noisy = (picture + rng.integers(-9, 10, picture.shape)).astype(np.uint8)
+    soft = _Film(7, 0.0, 1.0, np.zeros(2)).soften(noisy).astype(float)
+    flat = np.r_[4:24, 40:60]
+    assert soft[:, :, flat].std(axis=1).mean() < 0.35 * noisy[:, :, flat].std(axis=1).mean()
+    np.testing.assert_allclose(soft[:, :, 34] - soft[:, :, 29], 130, atol=12)
+    plain = _Film(0, 0.0, 1.0, np.zeros(2))
+    assert np.array_equal(plain.move(plain.soften(noisy)), noisy)
+
+
+def test_a_camera_that_moves_moves_all_alike(clip: PreparedClip) -> None:
+    still = np.stack([clip.faces[0]] * 2)
+    side = still.shape[1]
+    flow = farneback(*_Film(0, 0.0, 1.0, np.array([0.02, -0.01])).move(still))
+    middle = flow[side // 4 : -side // 4, side // 4 : -side // 4].reshape(-1, 2)
+    np.testing.assert_allclose(np.median(middle, 0), [0.02 * side, -0.01 * side], atol=0.25)
+    drawn = [_Film.draw(np.random.default_rng(seed)) for seed in range(400)]
+    assert 0.4 < np.mean([film.smooth > 0 for film in drawn]) < 0.6
+    assert {film.smooth for film in drawn} == {0, 5, 7, 9, 11}
 
 
 def test_a_worse_camera_has_blocks_as_coarse_as_its_picture(clip: PreparedClip) -> None:
