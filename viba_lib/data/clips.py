@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 from torch.utils.data import Dataset
 
 from viba_lib.data.flow import farneback, flow_to_input, scale_flow
@@ -262,26 +261,19 @@ class _Pair:
     fake: torch.Tensor
     mask: np.ndarray
 
-    def window(self, rng: np.random.Generator, share: float) -> "_Pair":
-        """A window about a place of the artefact (anywhere without a mask), at half the side.
-
-        Parameters
-        ----------
-        share : side of the window over that of the inputs, 0.5 to 1
-        """
+    def window(self, rng: np.random.Generator) -> "_Pair":
+        """Half the side of both inputs about a place of the artefact; anywhere without a mask."""
         side = self.real.shape[-1]
-        cut_side = round(side * share)
+        half = side // 2
         weights = self.mask.ravel().astype(float)
         total = weights.sum()
         at = rng.choice(len(weights), p=weights / total if total > 0 else None)
         centre = (np.array(np.unravel_index(at, self.mask.shape)) + 0.5) * side / len(self.mask)
         # The artefact need not be in the middle: nor is it in a whole input.
-        corner = np.round(centre - cut_side * rng.uniform(0.2, 0.8, 2)).astype(int)
-        top, left = np.clip(corner, 0, side - cut_side)
-        both = torch.stack([self.real, self.fake])
-        cut = both[..., top : top + cut_side, left : left + cut_side]
-        seen = nn.functional.interpolate(cut, (side // 2, side // 2), mode="area")
-        return _Pair(seen[0], seen[1], self.mask)
+        corner = np.round(centre - half * rng.uniform(0.2, 0.8, 2)).astype(int)
+        top, left = np.clip(corner, 0, side - half)
+        cut = (..., slice(top, top + half), slice(left, left + half))
+        return _Pair(self.real[cut], self.fake[cut], self.mask)
 
 
 class _Batches(Dataset):
@@ -292,9 +284,9 @@ class _Batches(Dataset):
     rows : prepared frames of the training split: `path`, `position`, `label`
     methods : what fresh fakes are drawn from; empty for data whose fakes are given
     fresh : share of fakes that are made on the spot
-    windows : so many batches come first that have half the side, which costs a quarter: whole
-        inputs at half the scale, where an artefact is seen soonest, and then ever smaller windows
-        about it, until the scale is that of the whole inputs that follow
+    windows : so many batches come first that are cut from the inputs around the artefact, with half
+        the side, which costs a quarter: a network that ends in a mean over places can begin there,
+        where the artefact is a larger share of what it sees, at the scale of whole inputs
     """
 
     def __init__(
@@ -327,10 +319,7 @@ class _Batches(Dataset):
         rng = np.random.default_rng([self.seed, 7919, step])
         pairs = [self._pair(rng) for _ in range(self.batch_size // 2)]
         if step < self.windows:
-            # Shrinks over two thirds of them, and stays at half.
-            share = max(0.5, 1 - 0.75 * step / self.windows)
-            shares = rng.uniform(max(0.5, share - 0.1), min(1, share + 0.1), len(pairs))
-            pairs = [pair.window(rng, s) for pair, s in zip(pairs, shares, strict=True)]
+            pairs = [pair.window(rng) for pair in pairs]
         items = [pair.real for pair in pairs] + [pair.fake for pair in pairs]
         labels = torch.tensor([0] * len(pairs) + [1] * len(pairs))
         return torch.stack(items), labels

@@ -28,8 +28,8 @@ class TrainingSettings(BaseModel):
     `validate_every`. `patience` counts validations without a lower validation loss. The paper's
     Appendix A is `epochs` 50, batches of 16, `optimizer` adam without decay, `schedule` constant
     at 0.001 without warm-up or `clip` (largest norm of the gradient), and patience 7.
-    The first `window_steps` batches have half the side, which costs a quarter: whole inputs at half
-    the scale at first, then ever smaller windows about the artefact, to end at full scale.
+    The first `window_steps` batches are windows of half the side about the artefact, which cost a
+    quarter, cut from inputs at their full scale.
     `keep` says which weights stay: those with the lowest validation loss, or the last ones, which
     is the better choice for a short schedule and a validation split of one person.
     """
