@@ -31,7 +31,8 @@ class TrainingSettings(BaseModel):
     The first `window_steps` batches are windows of half the side about the artefact, which cost a
     quarter, cut from inputs at their full scale.
     `keep` says which weights stay: those with the lowest validation loss, or the last ones, which
-    is the better choice for a short schedule and a validation split of one person.
+    is the better choice for a short schedule and a validation split of one person; `patience` has
+    then no say.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -52,6 +53,10 @@ class TrainingSettings(BaseModel):
     window_steps: int = Field(0, ge=0)
     label_smoothing: float = 0.0
     keep: Literal["best", "last"] = "best"
+
+    def spent(self, stale: int) -> bool:
+        """Whether so many validations without a lower loss end the training."""
+        return self.keep == "best" and stale >= self.patience
 
     @model_validator(mode="after")
     def _one_budget(self) -> "TrainingSettings":
@@ -132,7 +137,7 @@ def train(
         progress(f"resumed at step {state['step']}")
     left = TimeLeft(total, state["step"])
     losses: list[float] = []
-    if state["stale"] >= settings.patience:
+    if settings.spent(state["stale"]):
         total = state["step"]  # it had stopped early already
     for step, (inputs, labels) in _remaining(batches, state["step"], total):
         torch.manual_seed(seed * 1_000_003 + step)  # dropout is a function of the step as well
@@ -160,7 +165,7 @@ def train(
                 state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()},
                 checkpoint,
             )
-            if state["stale"] >= settings.patience:
+            if settings.spent(state["stale"]):
                 progress(f"stopped early: {settings.patience} validations without a lower loss")
                 break
     if settings.keep == "best":
