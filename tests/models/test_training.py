@@ -104,6 +104,9 @@ def test_epochs_are_validated_each_and_end_where_patience_does(tmp_path):
     assert history.step.tolist() == [3, 6, 9]
     again = train(small(), Epochs(12), held_out(), still, tmp_path / "b")
     assert again.equals(history)
+    # Who keeps the last weights has chosen their step beforehand.
+    last = still.model_copy(update={"keep": "last"})
+    assert len(train(small(), Epochs(12), held_out(), last, tmp_path / "c")) == 4
 
 
 def test_the_rate_is_constant_or_falls_to_zero():
