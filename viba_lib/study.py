@@ -61,6 +61,7 @@ DETECTORS = ("xception", "flow-vgg11")
 LAYERS = {"xception": XCEPTION_LAYERS, "flow-vgg11": FLOW_LAYERS}
 PREPARED = ("index", "frames", "problems")
 TARGETS = ("predicted", "true")
+DECIDED = 256  # frames of which the inputs are in memory at once, a quarter of a GB
 Progress = Callable[[str], None]
 log = logging.getLogger(__name__)
 
@@ -420,15 +421,28 @@ class Study:
 
         def compute(folder: Path) -> None:
             rows = self._frames[self._frames.split.isin(["val", "test"])].reset_index(drop=True)
-            precision = self.settings(detector).training.precision
-            model, inputs = self.detector(detector), self.inputs(detector, rows)
-            rows["p_fake"] = predict(model, inputs, self.device, precision)[:, 1]
+            rows["p_fake"] = self._decided(detector, rows, folder / "pieces")
             methods = self.settings(detector).methods
             rows["judged"] = (rows.label == 0) | rows.method.isin(methods or rows.method.unique())
             rows.to_parquet(folder / "predictions.parquet")
 
         folder = self.stage(f"predict-{detector}", key, compute)
         return pd.read_parquet(folder / "predictions.parquet")
+
+    def _decided(self, detector: str, rows: pd.DataFrame, folder: Path) -> np.ndarray:
+        """Probability of fake (N,) of rows of `frames()`, some at a time: all inputs are large."""
+        precision = self.settings(detector).training.precision
+        parts = [rows.iloc[i : i + DECIDED] for i in range(0, len(rows), DECIDED)]
+
+        def judge(part: pd.DataFrame) -> dict[str, np.ndarray]:
+            inputs, model = self.inputs(detector, part), self.detector(detector)
+            return {"p_fake": predict(model, inputs, self.device, precision)[:, 1]}
+
+        found = in_pieces(
+            folder, parts, judge, [len(p) for p in parts], self.progress, f"{detector}: decisions"
+        )
+        shutil.rmtree(folder)
+        return np.concatenate([whole(piece)["p_fake"] for piece in found])
 
     def robustness(self, detector: str) -> pd.DataFrame:
         """Probability of fake, `p_fake`, of test frames that were made worse.
