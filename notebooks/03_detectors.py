@@ -157,8 +157,8 @@ HTML(
 )
 
 # %% [markdown]
-# The validation person sits in a car, in a picture of 176 by 144 pixels: the hardest of the sources. The
-# curves on it are lower than what follows.
+# The validation person sits in a car, in a picture of 176 by 144 pixels: the hardest of the sources, and a single one. The curves
+# on it tell whether training went well, and not how good a detector is on others.
 #
 # ## On people never trained on
 #
@@ -207,7 +207,8 @@ study.save_table("by_method", called, called.round(2))
 
 # %% [markdown]
 # The same by person, for the methods that a detector is judged on. Test people are few; where one of them
-# draws most of the false alarms, the sum above hides it.
+# draws most of the false alarms, the sum above hides it. A detector can rank the frames of each person well (the AUC) and still
+# call most real frames of one of them fake: its threshold then lies in the wrong place for that face or film.
 
 # %%
 from viba_lib.tables.detection import decisions, robustness_table
