@@ -51,7 +51,7 @@ live = False  # sliders that compute as you move them, in a running notebook; on
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -113,10 +113,10 @@ pd.Series(
 # Expect the solid line to become a needle as $\lambda$ grows, and to move to the right with $r$.
 
 # %%
-from viba_lib import figures
 from viba_lib.bottleneck import gaussian_kl
 from viba_lib.bottleneck.information import LN2
-from viba_lib.play import Play
+from viba_lib.visual import data_figures, map_figures, result_figures, style
+from viba_lib.visual.slider import Play
 
 
 def divergence(share, activation):
@@ -126,7 +126,7 @@ def divergence(share, activation):
 
 
 def draw_channel(share_of_signal, activation):
-    return figures.gaussian_pair(share_of_signal * activation, 1 - share_of_signal)
+    return data_figures.gaussian_pair(share_of_signal * activation, 1 - share_of_signal)
 
 
 # %% tags=["remove-input"]
@@ -187,7 +187,9 @@ def counted(share):
 
 curves = pd.DataFrame({"share": shares, "mutual information": shannon(shares),
                        "what is counted": [counted(s) for s in shares]})  # fmt: skip
-figures.lines(curves, "share", ["mutual information", "what is counted"], "share of signal", "bits")
+result_figures.lines(
+    curves, "share", ["mutual information", "what is counted"], "share of signal", "bits"
+)
 
 # %% [markdown]
 # Two more things follow from {eq}`eq-idea-kl`. A rare activation costs more bits at every $\lambda$
@@ -202,7 +204,7 @@ figures.lines(curves, "share", ["mutual information", "what is counted"], "share
 # relevant, so we know what a good map must show.
 
 # %%
-from viba_lib.toy import bar_pictures, train_toy
+from viba_lib.data.toy import bar_pictures, train_toy
 
 pictures, labels, truth = bar_pictures(600, size=32, seed=seed)
 toy = train_toy(pictures[:500], labels[:500], seed=seed)
@@ -302,9 +304,11 @@ def library_map(beta, sigma=1.0):
 attribution = library_map(beta=10.0)
 
 # %% mystnb={"image": {"alt": "Four noisy pictures with a bright bar above, and below the same pictures with a heat map that is bright on the bar and dark elsewhere; the bar is outlined."}, "figure": {"caption": "Pictures with a bar (above) and what the bottleneck kept (below), in bits per pixel. The bar, outlined in cyan, is the only relevant region by construction.", "name": "fig-toy-maps"}}
-images = np.stack([figures.grey_picture(p[0].numpy()) for p in pictures[shown]])
+images = np.stack([data_figures.grey_picture(p[0].numpy()) for p in pictures[shown]])
 maps = attribution.bits_per_pixel.numpy()
-figures.relevance_grid(images, maps, truth[shown].numpy(), [f"{m.sum():.0f} bits" for m in maps])
+map_figures.relevance_grid(
+    images, maps, truth[shown].numpy(), [f"{m.sum():.0f} bits" for m in maps]
+)
 
 # %% tags=["remove-input"]
 from viba_lib.evaluation.faithfulness import mass_ratio
@@ -329,14 +333,14 @@ HTML(
 # %% tags=["remove-input"]
 betas = [0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 30.0, 50.0, 100.0]
 found = {beta: library_map(beta) for beta in betas}
-top = figures.top_of(found[10.0].bits_per_pixel.numpy())
+top = style.top_of(found[10.0].bits_per_pixel.numpy())
 
 
 def draw_beta(beta):
     result = found.get(beta) or library_map(beta)
     maps = result.bits_per_pixel.numpy()
     names = [f"{m.sum():.0f} bits" for m in maps]
-    return figures.relevance_grid(images, maps, truth[shown].numpy(), names, top)
+    return map_figures.relevance_grid(images, maps, truth[shown].numpy(), names, top)
 
 
 def say_beta(beta):

@@ -55,7 +55,7 @@ seed = 0
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -71,7 +71,7 @@ HTML(study.banner())
 import numpy as np
 import pandas as pd
 
-from viba_lib.data.sources.packages import default_files
+from viba_lib.data.source_videos import default_files
 
 files = default_files(study.profile.dataset.sources)
 pd.set_option("display.max_colwidth", 120)
@@ -83,11 +83,11 @@ pd.DataFrame([{c: getattr(f, c) for c in columns} for f in files])
 # faces do: compression, sharpness and light are what a detector must not mistake for an artefact.
 
 # %% mystnb={"image": {"alt": "One unmanipulated face crop of each person in the data set, with the name of the split under it."}, "figure": {"caption": "A real frame of each identity, and the split that the identity belongs to.", "name": "fig-real"}}
-from viba_lib import figures
+from viba_lib.visual import data_figures, map_figures
 
 real = study.frames().query("label == 0").groupby("identity").head(1)
 names = [f"{r.identity} ({r.split})" for r in real.itertuples()]
-figures.frames_grid(study.images("xception", real), names, columns=4)
+map_figures.frames_grid(study.images("xception", real), names, columns=4)
 
 # %% [markdown]
 # ## Planted artefacts
@@ -100,7 +100,7 @@ figures.frames_grid(study.images("xception", real), names, columns=4)
 fakes = study.frames(detector="xception").query("label == 1")
 one_each = fakes.sort_values("split").groupby("method").head(1).sort_values("method").head(6)
 images, masks = study.images("xception", one_each), study.masks("xception", one_each)
-figures.outlined_grid(images, masks, one_each.method.tolist(), columns=3)
+map_figures.outlined_grid(images, masks, one_each.method.tolist(), columns=3)
 
 # %% [markdown]
 # Inside the outlines colour, sharpness, size or place differ from the real frame; outside, every pixel
@@ -121,7 +121,7 @@ lengths = [
 moving = moving.assign(inside=(np.stack(lengths) * regions).mean((1, 2)))
 one_each = moving.sort_values("inside").groupby("method").tail(1).sort_values("method")
 flows, masks = study.images("flow-vgg11", one_each), study.masks("flow-vgg11", one_each)
-figures.outlined_grid(flows, masks, one_each.method.tolist(), columns=3)
+map_figures.outlined_grid(flows, masks, one_each.method.tolist(), columns=3)
 
 # %% [markdown]
 # ## From folders to a catalog
@@ -165,7 +165,7 @@ catalog.groupby("label").head(2)[columns]
 # The paper's table beside the catalog of this run:
 
 # %%
-from viba_lib.tables.paper import table_1
+from viba_lib.experiments.paper_and_run import table_1
 
 beside = table_1(catalog)
 study.save_table("table_1", beside, beside.assign(paper=beside.paper.astype("string").fillna("")))
@@ -228,17 +228,17 @@ HTML(
 # frames in a row, and the difference of their blurred versions, bright where it is large.
 
 # %% mystnb={"image": {"alt": "Two consecutive frames of a film of one person, and a third picture, dark but for bright outlines where the two differ: along the head, the mouth and the shoulders."}, "figure": {"caption": "The largest difference between two consecutive frames of the film: before, after, and the difference of the blurred grey frames.", "name": "fig-difference"}}
+from viba_lib.core.download import source_path
 from viba_lib.data.keyframes import blurred, frame_differences, key_frames
-from viba_lib.data.sources.packages import source_path
-from viba_lib.video import iter_frames, pick_frames
+from viba_lib.data.video import iter_frames, pick_frames
 
 first = source_path(files[0], study.data_root) if study.profile.dataset.kind == "planted" else None
 video = first or study.catalog_root() / catalog.path.iloc[0]
 differences = frame_differences(iter_frames(video, form="gray"))
 peak = int(differences.argmax())
 film = dict(pick_frames(video, [peak - 1, peak], len(differences)))
-change = figures.grey_picture(abs(blurred(film[peak]) - blurred(film[peak - 1])))
-figures.frames_grid([*film.values(), change], ["before", "after", "difference"], columns=3)
+change = data_figures.grey_picture(abs(blurred(film[peak]) - blurred(film[peak - 1])))
+map_figures.frames_grid([*film.values(), change], ["before", "after", "difference"], columns=3)
 
 # %% [markdown]
 # The mean of the third picture is one point of a curve. Slow changes, such as a head that turns for
@@ -247,15 +247,15 @@ figures.frames_grid([*film.values(), change], ["before", "after", "difference"],
 # %% mystnb={"image": {"alt": "Two curves over the frames of the film. Above, the differences with a dashed baseline under their peaks. Below, the differences less the baseline, with dots on the peaks above a dotted threshold."}, "figure": {"caption": "Above, the differences and their baseline; below, what is left, with the threshold (dotted) and the key frames (dots).", "name": "fig-key-frames"}}
 threshold = study.profile.preparation.keyframe_threshold
 found = key_frames(differences, threshold)
-figures.key_frame_plot(differences, found, threshold)
+data_figures.key_frame_plot(differences, found, threshold)
 
 # %% mystnb={"image": {"alt": "A row of five key frames of the film, in the order of time, most with the head or the face in another position."}, "figure": {"caption": "Five key frames, drawn at random as preparation does it.", "name": "fig-strip"}}
-from viba_lib.data.preparation import choose_frames
+from viba_lib.data.prepare import choose_frames
 
 five = study.profile.preparation.model_copy(update={"frames_per_video": 5})
 strip, _ = choose_frames(differences, five, str(video.name), seed)
 shown = dict(pick_frames(video, strip, len(differences)))
-figures.frames_grid(list(shown.values()), [f"frame {i}" for i in shown], columns=5)
+map_figures.frames_grid(list(shown.values()), [f"frame {i}" for i in shown], columns=5)
 
 # %% tags=["remove-input"]
 share = len(found) / len(differences)
@@ -283,7 +283,7 @@ face = track.find(film[peak])
 points = track.detector.landmarks(film[peak], face.box)
 square = square_box(face.box, study.profile.preparation.face_scale)
 size = study.profile.preparation.spatial_size
-figures.face_steps(film[peak], face.box, points, square, size)
+data_figures.face_steps(film[peak], face.box, points, square, size)
 
 # %% [markdown]
 # Two things can go wrong between key frames. There may be several faces: the largest is taken first,
@@ -306,7 +306,7 @@ worse[15:30] = [cv2.GaussianBlur(f, (0, 0), (right - left) / 12) for f in worse[
 for frame in worse[30:50]:
     frame[top : (top + bottom) // 2, left:right] = 0
 numbers = [0, 20, 28, 40, 55]
-figures.followed_faces([worse[n] for n in numbers], sightings(worse, numbers))
+data_figures.followed_faces([worse[n] for n in numbers], sightings(worse, numbers))
 
 # %% [markdown]
 # A blurred face still moves as one, and is followed; behind the bar there is nothing to follow. After
@@ -325,16 +325,16 @@ from viba_lib.data.flow import flow_to_rgb
 row = moving.sort_values("inside").iloc[len(moving) // 2]
 clip, at = study.clip(row.video_id), row.position
 flow = clip.flow[at].astype("float32").transpose(1, 2, 0)
-speed = figures.grey_picture((flow**2).sum(2) ** 0.5)
+speed = data_figures.grey_picture((flow**2).sum(2) ** 0.5)
 steps = [clip.pairs[at, 0], clip.pairs[at, 1], flow_to_rgb(flow), speed]
-figures.frames_grid(steps, ["key frame", "successor", "flow", "speed"])
+map_figures.frames_grid(steps, ["key frame", "successor", "flow", "speed"])
 
 # %% [markdown]
 # Where the two crops look alike, the flow map still shows which part of the face moved, and where to.
 # The colours are for our eyes: hue is direction, brightness is speed.
 
 # %% mystnb={"image": {"alt": "A face crop with small arrows over it, the same flow in colours, and a disc whose hue goes around the circle and whose brightness grows from the middle."}, "figure": {"caption": "The same flow as vectors and as colours, and the key to the colours: the hue at a place of the disc is that of a motion from its middle to there.", "name": "fig-vectors"}}
-figures.flow_vectors(clip.pairs[at, 0], flow)
+data_figures.flow_vectors(clip.pairs[at, 0], flow)
 
 # %% [markdown]
 # The detector gets the vectors themselves, less their median, which is the head's own motion, and with

@@ -49,7 +49,7 @@ seed = 0
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -80,7 +80,7 @@ layer_table(xception, spatial, inside="block2.rep")
 # %%
 import pandas as pd
 
-from viba_lib.evaluation.paper import TABLE_5, TABLE_6, TABLE_7
+from viba_lib.experiments.paper_numbers import TABLE_5, TABLE_6, TABLE_7
 from viba_lib.models.describe import beside_paper
 
 five = beside_paper(xception, TABLE_5)
@@ -137,10 +137,10 @@ study.save_table("training", training.reset_index(), training)
 # is averaged.
 
 # %% mystnb={"image": {"alt": "Learning curves of both detectors: training loss falls, validation loss and validation AUC over training steps."}, "figure": {"caption": "Loss on training and validation frames, and validation AUC, of both detectors.", "name": "fig-learning"}}
-from viba_lib import figures
+from viba_lib.visual import result_figures
 
 curves = {name: study.training(name) for name in settings}
-figures.learning_curves(curves)
+result_figures.learning_curves(curves)
 
 # %% tags=["remove-input"]
 spent = study.seconds()
@@ -166,14 +166,14 @@ HTML(
 # bootstrap over videos: with few people they are honest about clips, not about mankind.
 
 # %%
-from viba_lib.tables.detection import held_out_table
+from viba_lib.experiments.detection import held_out_table
 
 held_out = held_out_table(study)
 columns = ["name", "frames", "videos", "accuracy", "precision", "recall", "auc", "ece"]
 study.save_table("held_out", held_out, held_out[columns].round(3))
 
 # %% mystnb={"image": {"alt": "Points and horizontal intervals of accuracy and AUC for both detectors."}, "figure": {"caption": "Accuracy and AUC on held-out identities, with 95 % intervals over videos.", "name": "fig-held-out"}}
-figures.intervals(held_out, ["accuracy", "auc"])
+result_figures.intervals(held_out, ["accuracy", "auc"])
 
 # %% [markdown]
 # `ece` is how far confidence is from being right, on average; the picture shows where. On the diagonal, of
@@ -181,7 +181,9 @@ figures.intervals(held_out, ["accuracy", "auc"])
 
 # %% mystnb={"image": {"alt": "Two reliability diagrams with bars of accuracy over confidence and a diagonal, one for each detector."}, "figure": {"caption": "Reliability of both detectors on held-out identities: accuracy of the frames in each bin of confidence.", "name": "fig-reliability-held-out"}}
 judged = {n: study.predictions(n).query("split == 'test' and judged") for n in settings}
-figures.reliability({n: (p.p_fake.to_numpy(), p.label.to_numpy()) for n, p in judged.items()})
+result_figures.reliability(
+    {n: (p.p_fake.to_numpy(), p.label.to_numpy()) for n, p in judged.items()}
+)
 
 # %% [markdown]
 # ## By method
@@ -191,7 +193,7 @@ figures.reliability({n: (p.p_fake.to_numpy(), p.label.to_numpy()) for n, p in ju
 
 # %% mystnb={"image": {"alt": "Dots of the probability of fake for each test frame, one row per method, for both detectors; real frames lie low and found methods high."}, "figure": {"caption": "Probability of fake of every test frame, by planted method; the dotted line is the decision.", "name": "fig-by-method"}}
 tested = {n: study.predictions(n).query("split == 'test'") for n in settings}
-figures.scores_by_method(tested)
+result_figures.scores_by_method(tested)
 
 # %% [markdown]
 # The same as numbers: the share of a method's frames that are called fake. For real frames this is
@@ -211,7 +213,7 @@ study.save_table("by_method", called, called.round(2))
 # call most real frames of one of them fake: its threshold then lies in the wrong place for that face or film.
 
 # %%
-from viba_lib.tables.detection import decisions, robustness_table
+from viba_lib.experiments.detection import decisions, robustness_table
 
 people = decisions(study)
 study.save_table(
@@ -228,7 +230,7 @@ study.save_table(
 
 # %% mystnb={"image": {"alt": "Four panels with the AUC of both detectors over levels of JPEG quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on test frames that were made worse, with 95 % intervals over videos.", "name": "fig-robustness"}}
 worse = robustness_table(study)
-figures.robustness(worse)
+result_figures.robustness(worse)
 
 # %% tags=["remove-input"]
 changed = worse[worse.corruption != "unchanged"]

@@ -69,7 +69,7 @@ clip = 0  # which of the held-out fake videos; at least 0
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -82,7 +82,7 @@ HTML(study.banner())
 # explain.
 
 # %%
-from viba_lib import figures
+from viba_lib.visual import map_figures, result_figures
 
 found = study.predictions("xception").query("split == 'test' and label == 1 and judged")
 best = found.sort_values("p_fake", ascending=False).drop_duplicates("video_id")
@@ -116,13 +116,13 @@ layer = study.layer("xception")
 statistics = study.statistics("xception", layer)
 
 # %% mystnb={"image": {"alt": "Three heat maps side by side: mean activation of the layer, its standard deviation, and the activation of this frame, each averaged over channels."}, "figure": {"caption": "Mean and standard deviation of the layer over training frames, and this frame's activation; averages over channels.", "name": "fig-statistics"}}
-from viba_lib.bottleneck.tail import CutModel
+from viba_lib.bottleneck.split import CutModel
 
 inputs = study.inputs("xception", row)
 cut = CutModel(study.detector("xception"), layer)
 activation = cut.head(inputs.to(device))[0].cpu()
 shown = {"mean": statistics.mean, "standard deviation": statistics.std, "this frame": activation}
-figures.maps_row({k: v.float().mean(0).numpy() for k, v in shown.items()})
+map_figures.maps_row({k: v.float().mean(0).numpy() for k, v in shown.items()})
 
 # %% tags=["remove-input"]
 usual = ((activation - statistics.mean) / statistics.std)[statistics.active].abs()
@@ -148,10 +148,10 @@ HTML(
 # each draw of noise, to meet at the right end, and to lie apart where noise decides.
 
 # %% mystnb={"image": {"alt": "Probability of fake over the share of signal lambda: dots of single draws of noise, and their mean; at lambda 1 all draws meet at the prediction without noise."}, "figure": {"caption": "Probability of fake of this frame when the whole layer is mixed with noise, over the share of signal lambda: eight draws of noise each, and their mean.", "name": "fig-noise"}}
-from viba_lib.injection import noise_response
+from viba_lib.experiments.injection_layer import noise_response
 
 response = noise_response(study, "xception", row)
-figures.draws(response, "lambda", "p_fake", "share of signal, lambda", "probability of fake")
+result_figures.draws(response, "lambda", "p_fake", "share of signal, lambda", "probability of fake")
 
 # %% tags=["remove-input"]
 over = response.groupby("lambda").p_fake.agg(["mean", "std"])
@@ -209,7 +209,7 @@ bottleneck = study.bottleneck("xception", layer)
 attribution = bottleneck.attribute(inputs, with_keep=True)
 
 # %% mystnb={"image": {"alt": "Two curves over the steps of the optimisation: cross-entropy, and information, which falls steeply."}, "figure": {"caption": "Cross-entropy of the predicted class and information per unit over the steps.", "name": "fig-history"}}
-figures.history_plot(attribution.history)
+map_figures.history_plot(attribution.history)
 
 # %% tags=["remove-input"]
 lost, said = (attribution.history[k][:, 0].tolist() for k in ("information_loss", "model_loss"))
@@ -239,7 +239,7 @@ HTML(
 
 # %% mystnb={"image": {"alt": "Two heat maps of the layer's places side by side: the share of signal lambda, averaged over channels, and the capacity in bits, summed over channels."}, "figure": {"caption": "What was let through of the layer, by place: the share of signal, mean over channels, and its capacity in bits, sum over channels.", "name": "fig-share-and-bits"}}
 share, bits = attribution.keep[0].mean(0), attribution.capacity[0].sum(0)
-figures.maps_row({"share of signal, lambda": share.numpy(), "capacity (bits)": bits.numpy()})
+map_figures.maps_row({"share of signal, lambda": share.numpy(), "capacity (bits)": bits.numpy()})
 
 # %% [markdown]
 # The right picture, enlarged, is the map. Expect the heat on the outlined region, coarser than the region itself: a
@@ -247,7 +247,7 @@ figures.maps_row({"share of signal, lambda": share.numpy(), "capacity (bits)": b
 
 # %% mystnb={"image": {"alt": "The face crop with the planted region outlined, and below it the relevance map over the crop."}, "figure": {"caption": "The frame and its map; the planted region is outlined.", "name": "fig-face-map"}}
 maps = attribution.bits_per_pixel.numpy()
-figures.relevance_grid(picture, maps, mask, [f"{maps.sum():.0f} bits"])
+map_figures.relevance_grid(picture, maps, mask, [f"{maps.sum():.0f} bits"])
 
 # %%
 from viba_lib.evaluation.faithfulness import mass_inside, mass_ratio
@@ -269,7 +269,7 @@ HTML(
 # One frame proves little. Over all explained held-out fake frames:
 
 # %%
-from viba_lib.tables.localisation import localisation
+from viba_lib.experiments.localisation import localisation
 
 places = localisation(study, "xception")
 means = places.groupby("method")[["inside", "area", "ratio", "hit"]].mean()
@@ -298,7 +298,7 @@ motion = study.bottleneck("flow-vgg11").attribute(study.inputs("flow-vgg11", row
 # %% mystnb={"image": {"alt": "A colour-coded flow map with the disturbed region outlined, and below it the relevance map."}, "figure": {"caption": "A flow map and what the flow detector needed of it; the disturbed region is outlined.", "name": "fig-flow-map"}}
 picture, mask = study.images("flow-vgg11", row), study.masks("flow-vgg11", row)
 maps = motion.bits_per_pixel.numpy()
-figures.relevance_grid(picture, maps, mask, [f"{row.method.iloc[0]}, {maps.sum():.0f} bits"])
+map_figures.relevance_grid(picture, maps, mask, [f"{row.method.iloc[0]}, {maps.sum():.0f} bits"])
 
 # %% [markdown]
 # Look at the outline and the heat. Here the cause lies between two frames: the outlined region moved otherwise than the face

@@ -54,7 +54,7 @@ measured = 6  # real and fake test videos each that are measured; at least 1
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -62,8 +62,8 @@ HTML(study.banner())
 # %%
 import pandas as pd
 
-from viba_lib import figures
-from viba_lib.injection import injection_maps
+from viba_lib.experiments.injection_layer import injection_maps
+from viba_lib.visual import map_figures, result_figures
 
 chosen = injection_maps(study, layer, beta, frames)
 
@@ -77,7 +77,7 @@ chosen = injection_maps(study, layer, beta, frames)
 
 # %% mystnb={"image": {"alt": "Grid of face crops with relevance maps at the injection layers of Xception; maps are fine at block 4 and coarse at the later layers; planted regions are outlined."}, "figure": {"caption": "Relevance of real and fake faces at the injection layers of Xception (the paper's Figures 4 to 8).", "name": "fig-layers-xception"}}
 one = chosen["xception"]
-figures.layers_grid(one.images, one.maps, one.masks, one.labels)
+map_figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 
 # %% [markdown]
 # Read along a row: is the heat at one place in all columns, or does it move as the layer gets deeper? Then read down a column:
@@ -90,7 +90,7 @@ figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 
 # %% mystnb={"image": {"alt": "Grid of flow maps with relevance maps at layers 9, 12 and 16 of VGG11; planted regions are outlined."}, "figure": {"caption": "Relevance of real and fake flow maps at the injection layers of VGG11 (the paper's Figures 9 to 11).", "name": "fig-layers-flow"}}
 one = chosen["flow-vgg11"]
-figures.layers_grid(one.images, one.maps, one.masks, one.labels)
+map_figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 
 # %% [markdown]
 # ## By number
@@ -112,7 +112,7 @@ figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 #   random.
 
 # %%
-from viba_lib.injection import against_the_papers, layer_measures, layer_table
+from viba_lib.experiments.injection_layer import against_the_papers, layer_measures, layer_table
 
 measures = layer_measures(study, layer, beta, measured)
 table = layer_table(measures, study)
@@ -120,7 +120,9 @@ columns = ["name", "frames", "bits", "entropy", "ratio", "deletion", "over_rando
 study.save_table("injection_layer", table, table[columns].round(2))
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each injection layer of both detectors: relevance on the artefact with a line at chance, entropy, and deletion against random with a line at zero."}, "figure": {"caption": "Relevance on the artefact, spread of the map, and what deletion gains over random order, with 95 % intervals over videos; dotted is chance.", "name": "fig-layers-measured"}}
-figures.intervals(table, ["ratio", "entropy", "over_random"], chance={"ratio": 1, "over_random": 0})
+result_figures.intervals(
+    table, ["ratio", "entropy", "over_random"], chance={"ratio": 1, "over_random": 0}
+)
 
 # %% [markdown]
 # Was the choice by eye right? The same frames at each other layer, less those at the layer that the paper
@@ -130,7 +132,7 @@ figures.intervals(table, ["ratio", "entropy", "over_random"], chance={"ratio": 1
 differences = against_the_papers(measures, study)
 study.save_table("injection_layer_differences", differences)
 zero = {"ratio": 0, "over_random": 0}
-figures.intervals(differences, list(zero), chance=zero) if len(differences) else None
+result_figures.intervals(differences, list(zero), chance=zero) if len(differences) else None
 
 # %% tags=["remove-input"]
 best = table.sort_values("ratio", ascending=False).groupby("detector", sort=False).first()

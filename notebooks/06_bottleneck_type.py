@@ -51,7 +51,7 @@ frames = 8  # held-out real and fake frames each that both kinds explain; at lea
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -84,19 +84,21 @@ study.profile.readout.model_dump()
 # much in common with the next.
 
 # %%
-from viba_lib.kinds import bottleneck_types
+from viba_lib.experiments.bottleneck_type import bottleneck_types
 
 both = bottleneck_types(study, frames)
 
 # %% mystnb={"image": {"alt": "Face crops of fakes and real frames above and per-sample relevance maps below, with planted regions outlined."}, "figure": {"caption": "Per-sample bottleneck: optimised for each frame.", "name": "fig-per-sample"}}
-from viba_lib import figures
+from viba_lib.visual import map_figures, result_figures
 
 some = [*range(3), *range(frames, frames + 3)] if len(both.images) >= frames + 3 else [0]
 shown = [both.labels[i] for i in some]
-figures.relevance_grid(both.images[some], both.maps["per-sample"][some], both.masks[some], shown)
+map_figures.relevance_grid(
+    both.images[some], both.maps["per-sample"][some], both.masks[some], shown
+)
 
 # %% mystnb={"image": {"alt": "The same face crops above and readout relevance maps below; the maps are more spread out."}, "figure": {"caption": "Readout bottleneck: predicted in one pass.", "name": "fig-readout"}}
-figures.relevance_grid(both.images[some], both.maps["readout"][some], both.masks[some], shown)
+map_figures.relevance_grid(both.images[some], both.maps["readout"][some], both.masks[some], shown)
 
 # %% [markdown]
 # ## Measured
@@ -124,7 +126,9 @@ columns = [
 study.save_table("bottleneck_type", both.table, both.table[columns].round(3))
 
 # %% mystnb={"image": {"alt": "Points with intervals for the per-sample and the readout bottleneck: entropy, relevance on the artefact with a line at chance, and overlap of consecutive frames."}, "figure": {"caption": "Clarity, relevance on the artefact and consistency of both kinds, with 95 % intervals over videos.", "name": "fig-kinds"}}
-figures.intervals(both.table, ["entropy", "ratio", "iou"], labels="kind", chance={"ratio": 1})
+result_figures.intervals(
+    both.table, ["entropy", "ratio", "iou"], labels="kind", chance={"ratio": 1}
+)
 
 # %% [markdown]
 # Has the readout learned anything? It starts where everything passes, and a map near that start shows where the

@@ -53,13 +53,13 @@ max_frames = 4  # frames per video; at least 1
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %%
-from viba_lib.films import relevance_videos
+from viba_lib.experiments.relevance_videos import relevance_videos
 
 films = relevance_videos(study, max_frames)
 
@@ -105,11 +105,11 @@ HTML(films["flow-vgg11 real"])
 # right) needs fewer bits than doubtful evidence (middle).
 
 # %% mystnb={"image": {"alt": "Dots for the explained frames of both detectors: total bits of the map over the probability of fake, real and fake frames in two colours."}, "figure": {"caption": "Total bits of each explained frame over its probability of fake.", "name": "fig-bits"}}
-from viba_lib import figures
-from viba_lib.tables.common import explained
+from viba_lib.experiments.common import explained
+from viba_lib.visual import result_figures
 
 frames = {name: explained(study, name)[0] for name in ("xception", "flow-vgg11")}
-figures.bits_plot(frames)
+result_figures.bits_plot(frames)
 
 # %% tags=["remove-input"]
 HTML(

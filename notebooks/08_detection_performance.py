@@ -51,13 +51,13 @@ seed = 0
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %%
-from viba_lib.tables.detection import table_2
+from viba_lib.experiments.detection import table_2
 
 table = table_2(study)
 columns = ["name", "unit", "count", "accuracy", "precision", "recall", "auc", "ece"]
@@ -70,10 +70,10 @@ study.save_table("table_2", table, table[columns].round(3))
 # because the frames of one video are alike.
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for accuracy, recall, AUC and calibration error of both detectors without and with the bottleneck."}, "figure": {"caption": "Accuracy, recall, AUC and expected calibration error with 95 % intervals over videos.", "name": "fig-table-2"}}
-from viba_lib import figures
+from viba_lib.visual import result_figures
 
 frames = table[table.unit == "frame"]
-figures.intervals(frames, ["accuracy", "recall", "auc", "ece"])
+result_figures.intervals(frames, ["accuracy", "recall", "auc", "ece"])
 
 # %% [markdown]
 # ## One draw of the noise, or many?
@@ -107,7 +107,7 @@ HTML(
 # detector" means nothing until the target is known.
 
 # %%
-from viba_lib.tables.detection import leak_table
+from viba_lib.experiments.detection import leak_table
 
 leak = leak_table(study)
 columns = [
@@ -148,10 +148,10 @@ HTML(f"<p>{'; '.join(flattered(row) for row in leak.itertuples())}.</p>")
 # %% mystnb={"image": {"alt": "For each detector, the share of right decisions on real frames and on each planted method, a dot without and a diamond with the bottleneck."}, "figure": {"caption": "Share of right decisions on real frames and per method, without and with the bottleneck; the number of frames in brackets.", "name": "fig-decisions-by-method"}}
 import pandas as pd
 
-from viba_lib.tables.detection import detection_by_method
+from viba_lib.experiments.detection import detection_by_method
 
 methods = {name: detection_by_method(study, name) for name in ("xception", "flow-vgg11")}
-figures.by_method(methods)
+result_figures.by_method(methods)
 
 # %%
 by_method = pd.concat(methods, names=["detector", None]).reset_index("detector")
@@ -177,7 +177,7 @@ HTML(
 # make them.
 
 # %%
-from viba_lib.tables.detection import mcnemar_tests
+from viba_lib.experiments.detection import mcnemar_tests
 
 tests = mcnemar_tests(study)
 study.save_table("mcnemar", tests, tests.round(4))
@@ -205,14 +205,14 @@ HTML(
 # diagonal are overconfident. The bins are those of the ECE; with few frames most hold only a handful.
 
 # %% mystnb={"image": {"alt": "Reliability diagram: share of right decisions over confidence for both detectors, without and with the bottleneck, against the diagonal."}, "figure": {"caption": "Reliability of both detectors, without and with the bottleneck.", "name": "fig-reliability"}}
-from viba_lib.tables.common import explained
+from viba_lib.experiments.common import explained
 
 groups = {}
 for name in ("xception", "flow-vgg11"):
     frame, _ = explained(study, name)
     groups[f"{name} -"] = (frame.p_fake.to_numpy(), frame.label.to_numpy())
     groups[f"{name} +"] = (frame.p_fake_bottleneck.to_numpy(), frame.label.to_numpy())
-figures.reliability(groups)
+result_figures.reliability(groups)
 
 # %% [markdown]
 

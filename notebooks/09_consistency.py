@@ -49,7 +49,7 @@ rule = "frame"
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -80,16 +80,16 @@ HTML(study.banner())
 # say how often that happened.
 
 # %%
-from viba_lib.tables.consistency import table_3
+from viba_lib.experiments.consistency import table_3
 
 table = table_3(study, threshold, rule)
 columns = ["name", "videos", "frames", "cuts", "empty", "iou", "tcs", "rpi", "persistence"]
 study.save_table("table_3", table, table[columns].round(3))
 
 # %% mystnb={"image": {"alt": "Points with intervals of IoU, TCS, RPI and persistence for both detectors on fake and real videos."}, "figure": {"caption": "IoU, TCS, RPI and persistence with 95 % intervals over videos.", "name": "fig-table-3"}}
-from viba_lib import figures
+from viba_lib.visual import result_figures
 
-figures.intervals(table, ["iou", "tcs", "rpi", "persistence"])
+result_figures.intervals(table, ["iou", "tcs", "rpi", "persistence"])
 
 # %% [markdown]
 # ## Are maps of real videos steadier?
@@ -98,10 +98,12 @@ figures.intervals(table, ["iou", "tcs", "rpi", "persistence"])
 # interval each. One that holds zero (dotted) cannot tell.
 
 # %% mystnb={"image": {"alt": "Points with intervals of the difference between real and fake videos in IoU, TCS, RPI and persistence for both detectors, with a dotted line at zero."}, "figure": {"caption": "Real less fake: IoU, TCS, RPI and persistence, with 95 % intervals over videos.", "name": "fig-real-less-fake"}}
-from viba_lib.tables.consistency import CONSISTENCY, real_less_fake
+from viba_lib.experiments.consistency import CONSISTENCY, real_less_fake
 
 less = real_less_fake(study, threshold, rule)
-figures.intervals(less, list(CONSISTENCY), "detector", chance=dict.fromkeys(CONSISTENCY, 0.0))
+result_figures.intervals(
+    less, list(CONSISTENCY), "detector", chance=dict.fromkeys(CONSISTENCY, 0.0)
+)
 
 
 # %% tags=["remove-input"]
@@ -126,10 +128,10 @@ study.save_table("real_less_fake", less, less[["detector", *CONSISTENCY]].round(
 # studies with different thresholds cannot be compared.
 
 # %% mystnb={"image": {"alt": "Four panels: IoU, TCS and persistence fall and RPI changes as the threshold of the mask rises, for real and fake videos of both detectors."}, "figure": {"caption": "The measures over the threshold of the mask.", "name": "fig-threshold"}}
-from viba_lib.tables.consistency import threshold_sweep
+from viba_lib.experiments.consistency import threshold_sweep
 
 sweep = threshold_sweep(study, rule)
-figures.threshold_curves(sweep, list(CONSISTENCY))
+result_figures.threshold_curves(sweep, list(CONSISTENCY))
 
 # %% tags=["remove-input"]
 ends = (

@@ -54,7 +54,7 @@ annotations = ""  # CSV of human annotations, "" = the planted regions; any path
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -66,12 +66,12 @@ HTML(study.banner())
 # pixel of a crop belongs to one of them.
 
 # %% mystnb={"image": {"alt": "A face crop tinted in six colours: lips and mouth, edges of the face, brows, eyes and forehead, nose, cheeks and ears, outside of the face, chin and neck."}, "figure": {"caption": "The six regions, from 68 landmarks.", "name": "fig-regions"}}
-from viba_lib import figures
 from viba_lib.evaluation.agreement import REGIONS, region_masks
+from viba_lib.visual import map_figures, result_figures
 
 first = study.clip(study.frames("test").video_id.iloc[0])
 masks = region_masks(first.landmarks[0], first.faces.shape[1])
-figures.region_overlay(first.faces[0], masks, REGIONS)
+map_figures.region_overlay(first.faces[0], masks, REGIONS)
 
 # %% [markdown]
 # ## Table 4
@@ -83,7 +83,7 @@ figures.region_overlay(first.faces[0], masks, REGIONS)
 # those that the map highlights; with planted regions it is the one that most of the mask lies in.
 
 # %%
-from viba_lib.tables.regions import read_annotations, table_4
+from viba_lib.experiments.human_agreement import read_annotations, table_4
 
 human = read_annotations(annotations) if annotations else None
 table = table_4(study, top, human, rule)
@@ -91,7 +91,7 @@ measures = ["f1", "precision", "recall", "overlap", "top1"]
 study.save_table("table_4", table, table[["detector", "rule", "top", "videos", *measures]].round(3))
 
 # %% tags=["remove-input"]
-from viba_lib.evaluation.paper import TABLE_4
+from viba_lib.experiments.paper_numbers import TABLE_4
 
 means = 2 * TABLE_4.precision * TABLE_4.recall / (TABLE_4.precision + TABLE_4.recall)
 HTML(
@@ -102,7 +102,7 @@ HTML(
 )
 
 # %% mystnb={"image": {"alt": "Points with intervals of F1, precision, recall, overlap and Top 1 for both detectors."}, "figure": {"caption": "Agreement of highlighted with annotated regions, with 95 % intervals over videos.", "name": "fig-table-4"}}
-figures.intervals(table, measures, "detector")
+result_figures.intervals(table, measures, "detector")
 
 # %% [markdown]
 # ## Agreement with the wrong video
@@ -141,10 +141,10 @@ HTML(f"<p>{' '.join(map(told_apart, table.itertuples()))}</p>" if table.videos.m
 # regions by density and counts. With more regions recall must rise; precision need not.
 
 # %% mystnb={"image": {"alt": "Panels of F1, precision, recall and overlap over the number of highlighted regions, one line for each of four rules, for both detectors."}, "figure": {"caption": "Agreement over the number of regions that count as highlighted, under four rules.", "name": "fig-region-rules"}}
-from viba_lib.tables.regions import rules_table
+from viba_lib.experiments.human_agreement import rules_table
 
 rules = rules_table(study, human)
-figures.rules(rules, ["f1", "precision", "recall", "overlap"])
+result_figures.rules(rules, ["f1", "precision", "recall", "overlap"])
 
 # %%
 three = rules[rules.top == 3].drop(columns="top")
@@ -183,10 +183,10 @@ study.save_table("annotator_agreement", between, between.round(3))
 # are would have bars of like height in each pair.
 
 # %% mystnb={"image": {"alt": "Bars per region: share of fake videos in which the region is planted and in which each detector's map highlights it."}, "figure": {"caption": "Frequency of regions: planted, and highlighted by VIBA (after the paper's Figure 2). L lips and mouth, E edges, B brows, eyes and forehead, N nose, cheeks and ears, O outside, C chin and neck.", "name": "fig-regions-frequency"}}
-from viba_lib.tables.regions import region_shares
+from viba_lib.experiments.human_agreement import region_shares
 
 shares = region_shares(study, top, human, rule)
-figures.region_frequencies(shares, list(REGIONS))
+result_figures.region_frequencies(shares, list(REGIONS))
 
 # %%
 wide = shares.pivot(index="region", columns="who", values="share").loc[list(REGIONS)].reset_index()
@@ -198,7 +198,7 @@ study.save_table("figure_2", wide, wide.round(3))
 # `annotated` has the region first that most of the mask lies in, `found` the one with the densest relevance.
 
 # %%
-from viba_lib.tables.regions import regions_by_video
+from viba_lib.experiments.human_agreement import regions_by_video
 
 videos = regions_by_video(study, "xception", top, human, rule)
 study.save_table("regions_by_video", videos, videos.head(12))
@@ -213,7 +213,7 @@ study.save_table("regions_by_video", videos, videos.head(12))
 # found a face, not an artefact.
 
 # %%
-from viba_lib.tables.localisation import explainer_table
+from viba_lib.experiments.localisation import explainer_table
 
 compared = explainer_table(study)
 study.save_table(
@@ -221,7 +221,7 @@ study.save_table(
 )
 
 # %% mystnb={"image": {"alt": "Points with intervals for VIBA, Grad-CAM, a centred blob and noise, per detector: relevance inside the planted mask over the mask's share of the frame, and share of frames whose strongest pixel is inside."}, "figure": {"caption": "Relevance inside the planted mask over its share of the frame (chance is 1, dotted), and share of frames whose strongest pixel lies inside, with 95 % intervals over videos.", "name": "fig-explainers"}}
-figures.intervals(compared, ["ratio", "hit"], chance={"ratio": 1.0})
+result_figures.intervals(compared, ["ratio", "hit"], chance={"ratio": 1.0})
 
 # %% tags=["remove-input"]
 best = compared.dropna(subset=["ratio"]).sort_values("ratio").groupby("detector").tail(1)

@@ -47,13 +47,18 @@ seed = 0
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %%
-from viba_lib.tables.paper import for_page, layers_beside_run, paper_beside_run, status_counts
+from viba_lib.experiments.paper_and_run import (
+    for_page,
+    layers_beside_run,
+    paper_beside_run,
+    status_counts,
+)
 
 numbers, layers = paper_beside_run(study), layers_beside_run(study)
 counts = status_counts(numbers, layers)
@@ -87,9 +92,9 @@ second = numbers[numbers.table == "Table 2"]
 study.save_table("paper_table_2", second, for_page(second).drop(columns="table"))
 
 # %% mystnb={"image": {"alt": "Accuracy of both detectors without and with the bottleneck, the paper's values beside this run's with intervals."}, "figure": {"caption": "Accuracy without and with the bottleneck: the paper and this run.", "name": "fig-paper-run"}}
-from viba_lib import figures
+from viba_lib.visual import result_figures
 
-figures.paper_plot(second[second.measure == "accuracy (%)"])
+result_figures.paper_plot(second[second.measure == "accuracy (%)"])
 
 # %% [markdown]
 # ## Table 3: consistency
@@ -101,7 +106,7 @@ third = numbers[numbers.table == "Table 3"]
 study.save_table("paper_table_3", third, for_page(third).drop(columns="table"))
 
 # %% mystnb={"image": {"alt": "IoU of consecutive masks for fake and real videos of both detectors, the paper's values beside this run's with intervals."}, "figure": {"caption": "IoU of consecutive masks: the paper and this run.", "name": "fig-paper-run-iou"}}
-figures.paper_plot(third[third.measure == "iou"])
+result_figures.paper_plot(third[third.measure == "iou"])
 
 # %% [markdown]
 # ## Table 4: agreement
@@ -113,7 +118,7 @@ fourth = numbers[numbers.table == "Table 4"]
 study.save_table("paper_table_4", fourth, for_page(fourth).drop(columns="table"))
 
 # %% mystnb={"image": {"alt": "Overlap of highlighted with annotated regions for both detectors, the paper's values beside this run's with intervals."}, "figure": {"caption": "Overlap (Szymkiewicz-Simpson) of highlighted with annotated regions: the paper and this run.", "name": "fig-paper-run-overlap"}}
-figures.paper_plot(fourth[fourth.measure == "overlap (%)"])
+result_figures.paper_plot(fourth[fourth.measure == "overlap (%)"])
 
 # %% [markdown]
 # ## Tables 5 to 7: the networks

@@ -48,7 +48,7 @@ steps = 0  # of the longest optimisation, 0 = as many as the profile says; at le
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -62,10 +62,11 @@ HTML(study.banner())
 # lies behind in every step, with its weights at rest. How much that saves depends on where the layer is.
 
 # %% mystnb={"image": {"alt": "Bars for the eight injection layers: share of the network's multiply-accumulates behind the layer and before it; at the early layers most lies behind, at the last ones next to nothing."}, "figure": {"caption": "Share of a forward pass behind and before each of the paper's injection layers, counted in multiply-accumulates.", "name": "fig-cost-shares"}}
-from viba_lib import bench, figures
+from viba_lib.experiments import speed
+from viba_lib.visual import result_figures
 
-costs = bench.layer_costs(study)
-figures.cost_shares(costs.sort_values(["detector", "behind"], ascending=False))
+costs = speed.layer_costs(study)
+result_figures.cost_shares(costs.sort_values(["detector", "behind"], ascending=False))
 
 # %% tags=["remove-input"]
 chosen = costs[[study.layer(row.detector) == row.layer for row in costs.itertuples()]]
@@ -88,7 +89,7 @@ HTML(
 # Noise can also be drawn in mirrored pairs (`antithetic`), so that errors of first order cancel.
 
 # %%
-bench.presets(study)
+speed.presets(study)
 
 # %% [markdown]
 # Now measured, with the plain version in the same run. `ratio` is how many times faster than plain. `agreement` is the
@@ -100,11 +101,11 @@ bench.presets(study)
 # %%
 speed = study.profile.speed
 options = speed.model_dump(include={"settings", "runs", "precision"})
-timed = bench.measure(study, frames=frames or speed.frames, **options)
+timed = speed.measure(study, frames=frames or speed.frames, **options)
 study.save_table("speed", timed, timed.drop(columns="memory").round(3))
 
 # %% mystnb={"image": {"alt": "Bars on a logarithmic axis: seconds per frame of the settings plain, default, bfloat16, fast and accurate, for both detectors at the paper's layers."}, "figure": {"caption": "Seconds per frame of each setting at the paper's layers, on a logarithmic axis.", "name": "fig-seconds"}}
-figures.seconds_bars(timed)
+result_figures.seconds_bars(timed)
 
 # %% tags=["remove-input"]
 by_name = timed.set_index(["detector", "settings"])
@@ -130,8 +131,8 @@ HTML(
 # the part behind the layer is made lean once in a call, whatever the number of frames.
 
 # %% mystnb={"image": {"alt": "Line of the seconds to explain a clip over its number of frames; it rises evenly."}, "figure": {"caption": "Seconds in all over the number of frames explained in one call, Xception with the preset fast.", "name": "fig-clip-cost"}}
-clip = bench.cost_by_frames(study, "xception", speed.counts)
-figure = figures.lines(clip, "frames", ["seconds"], "frames", "seconds in all")
+clip = speed.cost_by_frames(study, "xception", speed.counts)
+figure = result_figures.lines(clip, "frames", ["seconds"], "frames", "seconds in all")
 figure.axes[0].set_ylim(bottom=0)
 figure
 
@@ -152,7 +153,7 @@ HTML(
 # what the readout bottleneck of [chapter 6](06_bottleneck_type) predicts; and *warm*, where the frame before ended.
 
 # %%
-from viba_lib.convergence import convergence, over_frames, starts_alike, verdict
+from viba_lib.experiments.convergence import convergence, over_frames, starts_alike, verdict
 
 table = convergence(study, "xception", speed.clips, speed.clip_frames, steps or speed.steps)
 study.save_table("convergence", table)
@@ -164,10 +165,10 @@ panels = {
     "beta": cold.assign(line=cold.beta.map("{:g}".format)),
     "start": starts.assign(line=starts.start),
 }
-figures.over_steps(panels, "ratio", "relevance on the artefact / chance", chance=1.0)
+result_figures.over_steps(panels, "ratio", "relevance on the artefact / chance", chance=1.0)
 
 # %% mystnb={"image": {"alt": "Two panels of the bits of a map over the steps of the optimisation: left for three values of beta, right at beta 10 from three starts."}, "figure": {"caption": "Bits of a map over steps, of the same optimisations; both axes are logarithmic.", "name": "fig-bits-steps"}}
-figures.over_steps(panels, "bits", "bits per frame", log=True)
+result_figures.over_steps(panels, "bits", "bits per frame", log=True)
 
 # %% tags=["remove-input"]
 ten, last, best = verdict(means).values()
@@ -208,13 +209,13 @@ HTML(
 # predictions that survive the bottleneck (`kept`).
 
 # %%
-from viba_lib.convergence import coupling
+from viba_lib.experiments.convergence import coupling
 
 coupled = coupling(study, "xception")
 study.save_table("coupling", coupled, coupled.round(3))
 
 # %% mystnb={"image": {"alt": "Three panels of dots: overlap of consecutive highlighted regions, relevance on the artefact against chance, and predictions kept, for a clip explained frame by frame and with two couplings."}, "figure": {"caption": "One held-out fake clip, frame by frame and coupled: IoU of consecutive maps, relevance on the artefact (chance is 1) and predictions kept.", "name": "fig-coupling"}}
-figures.intervals(coupled, ["iou", "ratio", "kept"], chance={"ratio": 1.0})
+result_figures.intervals(coupled, ["iou", "ratio", "kept"], chance={"ratio": 1.0})
 
 # %% tags=["remove-input"]
 alone, *others = coupled.itertuples()

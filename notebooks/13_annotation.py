@@ -62,7 +62,7 @@ with_real = False  # show real clips as well, which the paper does not; one of T
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -73,12 +73,14 @@ HTML(study.banner())
 # Six regions can be marked. The picture shows them on a real face of the test split.
 
 # %% mystnb={"image": {"alt": "A real face tinted in six colours with a key: lips and mouth, edges, brows, eyes and forehead, nose, cheeks and ears, outside of the face, chin and neck."}, "figure": {"caption": "The six regions that can be marked.", "name": "fig-annotation-regions"}}
-from viba_lib import figures
 from viba_lib.evaluation.agreement import REGIONS, region_masks
+from viba_lib.visual import map_figures
 
 real = study.frames("test").query("label == 0").video_id.iloc[0]
 clip = study.clip(real)
-figures.region_overlay(clip.faces[0], region_masks(clip.landmarks[0], clip.faces.shape[1]), REGIONS)
+map_figures.region_overlay(
+    clip.faces[0], region_masks(clip.landmarks[0], clip.faces.shape[1]), REGIONS
+)
 
 # %% [markdown]
 # ## The form
@@ -87,7 +89,12 @@ figures.region_overlay(clip.faces[0], region_masks(clip.landmarks[0], clip.faces
 # you. *Back* shows the clip before with your answer, which can be changed.
 
 # %% tags=["remove-output"]
-from viba_lib.annotate import AnnotationSession, annotation_form, clips_to_annotate, film_html
+from viba_lib.experiments.annotation import (
+    AnnotationSession,
+    annotation_form,
+    clips_to_annotate,
+    film_html,
+)
 
 path = annotations or study.root.parent / "annotations.csv"
 session = AnnotationSession(path, annotator, clips_to_annotate(study, clips, with_real))

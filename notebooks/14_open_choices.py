@@ -49,7 +49,7 @@ seed = 0
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -61,7 +61,7 @@ HTML(study.banner())
 # are compared by, or why there are none.
 
 # %%
-from viba_lib.choices import choices_table, sensitivity
+from viba_lib.experiments.open_choices import choices_table, sensitivity
 
 questions = choices_table()
 study.save_table("open_choices", questions, questions)
@@ -75,10 +75,10 @@ study.save_table("open_choices", questions, questions)
 # {term}`Bottleneck` should not matter.
 
 # %% mystnb={"image": {"alt": "One row per choice with dots for each alternative: the change of a measure in per cent of its value, for both detectors, around a dotted line at zero."}, "figure": {"caption": "Change of a result under each alternative, in per cent of the value under our choice.", "name": "fig-sensitivity"}}
-from viba_lib import figures
+from viba_lib.visual import result_figures
 
 effects = sensitivity(study)
-figures.sensitivity(effects)
+result_figures.sensitivity(effects)
 
 # %%
 furthest = (

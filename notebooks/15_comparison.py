@@ -52,7 +52,7 @@ settings = "default"
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.study import DETECTORS, Study
+from viba_lib.pipeline.study import DETECTORS, Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
@@ -60,9 +60,9 @@ HTML(study.banner())
 # %%
 import pandas as pd
 
-from viba_lib import figures
-from viba_lib.comparison.contest import NAMES, VIBA
-from viba_lib.comparison.trial import Contest, resized
+from viba_lib.baselines.explainers import NAMES, VIBA
+from viba_lib.experiments.benchmark.maps import Contest, resized
+from viba_lib.visual import map_figures, result_figures
 
 study = resized(study, frames=frames, passes=passes)
 contests = {name: Contest(study, name, settings) for name in DETECTORS}
@@ -98,10 +98,10 @@ HTML(
 # maximum, since units differ: only the bottleneck's have one, bits.
 
 # %% mystnb={"image": {"alt": "A fake face with its planted region outlined, and a tile for each method with its relevance map over the face; some maps fill the region, others lie beside it or everywhere."}, "figure": {"caption": "One fake face explained by every method; the planted region is outlined.", "name": "fig-methods-face"}}
-figures.method_grid(*contests["xception"].picture(0))
+map_figures.method_grid(*contests["xception"].picture(0))
 
 # %% mystnb={"image": {"alt": "A flow map of a fake clip with its disturbed region outlined, and a tile for each method with its relevance map."}, "figure": {"caption": "One flow map of a fake clip explained by every method; the disturbed region is outlined.", "name": "fig-methods-flow"}}
-figures.method_grid(*contests["flow-vgg11"].picture(0))
+map_figures.method_grid(*contests["flow-vgg11"].picture(0))
 
 # %% [markdown]
 # ## Who finds the artefact
@@ -113,7 +113,7 @@ figures.method_grid(*contests["flow-vgg11"].picture(0))
 # Expect the controls to do better than chance: faces are in the middle.
 
 # %%
-from viba_lib.comparison.scores import LOCALISATION, localisation_scores, standings
+from viba_lib.experiments.benchmark.scores import LOCALISATION, localisation_scores, standings
 
 found = {name: localisation_scores(contest) for name, contest in contests.items()}
 tables = {name: standings(scores, LOCALISATION, study) for name, scores in found.items()}
@@ -124,10 +124,10 @@ study.save_table(
 )
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on Xception, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on Xception, best first, with 95 % intervals over videos; dotted is chance.", "name": "fig-contest-xception"}}
-figures.intervals(tables["xception"], ["ratio", "rank", "hit"], chance={"ratio": 1})
+result_figures.intervals(tables["xception"], ["ratio", "rank", "hit"], chance={"ratio": 1})
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on the detector of motion, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on the detector of motion, best first, with 95 % intervals over videos; dotted is chance.", "name": "fig-contest-flow"}}
-figures.intervals(tables["flow-vgg11"], ["ratio", "rank", "hit"], chance={"ratio": 1})
+result_figures.intervals(tables["flow-vgg11"], ["ratio", "rank", "hit"], chance={"ratio": 1})
 
 # %% [markdown]
 # Intervals that overlap do not mean that nothing differs: all methods saw the same videos. So each rival is
@@ -135,7 +135,7 @@ figures.intervals(tables["flow-vgg11"], ["ratio", "rank", "hit"], chance={"ratio
 # corrected for the number of methods (Holm). `difference` is positive where the bottleneck is better.
 
 # %%
-from viba_lib.comparison.scores import paired_tests, place, told
+from viba_lib.experiments.benchmark.scores import paired_tests, place, told
 
 tests = pd.concat(
     [paired_tests(scores, "ratio", seed=seed).assign(detector=d) for d, scores in found.items()]
@@ -154,7 +154,7 @@ HTML(
 # %% mystnb={"image": {"alt": "Table in colours of relevance inside the mask over chance, methods down, planted methods of both detectors across."}, "figure": {"caption": "Relevance inside the mask over chance, by method and by what was planted; white is chance.", "name": "fig-contest-planted"}}
 both = pd.concat(found.values())
 cells = both.pivot_table(index="method", columns="planted", values="ratio")
-figures.heat(cells.reindex(NAMES), "over chance", 1.0)
+result_figures.heat(cells.reindex(NAMES), "over chance", 1.0)
 
 # %%
 size = both.pivot_table(index="method", columns=["detector", "size"], values="ratio").reindex(NAMES)
@@ -169,8 +169,8 @@ study.save_table("comparison_sizes", both, size.round(2))
 # explained again. No method is tuned on what it is judged by.
 
 # %%
-from viba_lib.comparison.scores import tuned_gain
-from viba_lib.comparison.trial import tuning
+from viba_lib.experiments.benchmark.maps import tuning
+from viba_lib.experiments.benchmark.scores import tuned_gain
 
 tried = {name: tuning(study, name) for name in DETECTORS}
 tuned_scores = {name: localisation_scores(Contest(study, name, "tuned")) for name in DETECTORS}
@@ -202,14 +202,14 @@ HTML(
 # probability stands beside: a sum that tells less than it adds nothing.
 
 # %%
-from viba_lib.comparison.moments import moment_scores, moment_table
+from viba_lib.experiments.benchmark.temporal_localisation import moment_scores, moment_table
 
 moments = moment_scores(study, contests["flow-vgg11"].values)
 when = moment_table(moments, study)
 study.save_table("comparison_moments", when, when.drop(columns="name").round(2))
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each method and the detector's probability: area under the curve of telling disturbed moments of a clip from others, with a dotted line at one half."}, "figure": {"caption": "Telling the disturbed moments of a clip from the others by the sum of a map, with 95 % intervals over clips; dotted is chance.", "name": "fig-contest-when"}}
-figures.intervals(when, ["auc"], chance={"auc": 0.5})
+result_figures.intervals(when, ["auc"], chance={"auc": 0.5})
 
 # %% [markdown]
 # ## Does the detector need what is marked?
@@ -221,7 +221,7 @@ figures.intervals(when, ["auc"], chance={"auc": 0.5})
 # of random sets of tiles and what the decision loses without them {cite}`ancona2018better`.
 
 # %%
-from viba_lib.comparison.scores import FAITHFULNESS, faithfulness_scores
+from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores
 
 faithful = {name: faithfulness_scores(contest) for name, contest in contests.items()}
 needs = {name: standings(scores, FAITHFULNESS, study) for name, scores in faithful.items()}
@@ -232,12 +232,12 @@ study.save_table(
 )
 
 # %% mystnb={"image": {"alt": "Points for each method on Xception in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on Xception; deletion is better where it is lower.", "name": "fig-faithful-xception"}}
-figures.intervals(
+result_figures.intervals(
     needs["xception"], list(FAITHFULNESS), chance={"degradation": 0, "sensitivity": 0}
 )
 
 # %% mystnb={"image": {"alt": "Points for each method on the detector of motion in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on the detector of motion; deletion is better where it is lower.", "name": "fig-faithful-flow"}}
-figures.intervals(
+result_figures.intervals(
     needs["flow-vgg11"], list(FAITHFULNESS), chance={"degradation": 0, "sensitivity": 0}
 )
 
@@ -254,7 +254,7 @@ figures.intervals(
 # hardly moves the decision. It is made for faces: pixels of a flow map are not there to be painted.
 
 # %%
-from viba_lib.comparison.checks import attacks, attacks_table
+from viba_lib.experiments.benchmark.robustness import attacks, attacks_table
 
 attacked = attacks_table(attacks(contests["xception"]))
 study.save_table("comparison_attack", attacked, attacked.round(3))
@@ -276,7 +276,7 @@ HTML(
 # network: 1 is the same map. The class that is explained stays the trained network's.
 
 # %%
-from viba_lib.comparison.checks import sanity, sanity_table
+from viba_lib.experiments.benchmark.robustness import sanity, sanity_table
 
 checks = pd.concat([sanity(contest) for contest in contests.values()], ignore_index=True)
 marks = sanity_table(checks)
@@ -285,7 +285,7 @@ study.save_table("comparison_sanity", marks, marks.round(2))
 # %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the blob and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
 stages = ["top", "upper half", "all", "random labels"]
 likeness = checks.pivot_table(index="method", columns="stage", values="rank")
-figures.heat(likeness.reindex(NAMES)[stages], "rank correlation", 0.0)
+result_figures.heat(likeness.reindex(NAMES)[stages], "rank correlation", 0.0)
 
 # %% tags=["remove-input"]
 same = marks[marks.same].groupby("method").detector.apply(lambda d: " and ".join(sorted(set(d))))
@@ -302,7 +302,7 @@ HTML(f"<p>Marked, because a fully random network gives much the same map: {liste
 # in both: towards the left it is cheaper, upwards it finds more of the artefact. Crosses are the controls.
 
 # %%
-from viba_lib.comparison.scores import costs, pareto
+from viba_lib.experiments.benchmark.scores import costs, pareto
 
 cost = {
     name: pareto(tables[name].merge(costs(contest.maps()), on="method"))
@@ -316,7 +316,7 @@ study.save_table(
 )
 
 # %% mystnb={"image": {"alt": "Two scatter plots, one for each detector: seconds per frame on a logarithmic axis across, relevance inside the mask over chance up; the methods that none beats in both are joined by a line, controls are crosses."}, "figure": {"caption": "Cost and localisation; the methods on the line are not beaten in both; dotted is chance.", "name": "fig-pareto"}}
-figures.worth_and_cost(
+result_figures.worth_and_cost(
     cost, "seconds", "ratio", "seconds per frame", "on the artefact, over chance", 1.0
 )
 
@@ -329,7 +329,7 @@ figures.worth_and_cost(
 # more of the artefact (`ratio`) and of the decision (`insertion`, `deletion`) than smoothing afterwards.
 
 # %%
-from viba_lib.comparison.joint import joint_scores, joint_table
+from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
 
 jointly = {name: joint_table(joint_scores(study, name), study) for name in DETECTORS}
 shown = ["name", "videos", "iou", "step", "ratio", "insertion", "deletion", "bits"]
@@ -340,10 +340,10 @@ study.save_table(
 )
 
 # %% mystnb={"image": {"alt": "Points with intervals for five ways to explain a clip of Xception: overlap of consecutive regions, relevance on the artefact, and insertion."}, "figure": {"caption": "Clips explained frame by frame, jointly, and smoothed afterwards (Xception).", "name": "fig-joint-xception"}}
-figures.intervals(jointly["xception"], ["iou", "ratio", "insertion"], chance={"ratio": 1})
+result_figures.intervals(jointly["xception"], ["iou", "ratio", "insertion"], chance={"ratio": 1})
 
 # %% tags=["remove-input"]
-from viba_lib.comparison.joint import said
+from viba_lib.experiments.benchmark.temporal_coupling import said
 
 HTML("".join(f"<p>{name}: {said(table)}</p>" for name, table in jointly.items()))
 
@@ -354,10 +354,10 @@ HTML("".join(f"<p>{name}: {said(table)}</p>" for name, table in jointly.items())
 # have looked elsewhere; where others hit, the bottleneck has missed what they found.
 
 # %% mystnb={"image": {"alt": "The fake face on which the bottleneck's relevance lies worst, with the map of every method beside it."}, "figure": {"caption": "The bottleneck's worst frame on Xception, by every method.", "name": "fig-worst-face"}}
-figures.method_grid(*contests["xception"].worst())
+map_figures.method_grid(*contests["xception"].worst())
 
 # %% mystnb={"image": {"alt": "The flow map on which the bottleneck's relevance lies worst, with the map of every method beside it."}, "figure": {"caption": "The bottleneck's worst frame on the detector of motion, by every method.", "name": "fig-worst-flow"}}
-figures.method_grid(*contests["flow-vgg11"].worst())
+map_figures.method_grid(*contests["flow-vgg11"].worst())
 
 # %% [markdown]
 # ## Who wins where
@@ -367,7 +367,7 @@ figures.method_grid(*contests["flow-vgg11"].worst())
 # can give: where it is above 0.05, methods are `not told apart`, whatever the means.
 
 # %%
-from viba_lib.comparison.scores import places
+from viba_lib.experiments.benchmark.scores import places
 
 verdicts = places(found, LOCALISATION, seed) + places(faithful, FAITHFULNESS, seed)
 overall = pd.DataFrame(verdicts)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from viba_lib.data.sources.packages import QUICK_FILES, FetchError, fetch
-from viba_lib.study import Study
-from viba_lib.video import write_video
+from viba_lib.core.download import FetchError, fetch
+from viba_lib.data.source_videos import QUICK_FILES
+from viba_lib.data.video import write_video
+from viba_lib.pipeline.study import Study
 
 ROOT = Path(__file__).parents[1]
 

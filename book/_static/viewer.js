@@ -1,4 +1,4 @@
-/* The viewer of book/viewer.md. Its data are a script (viba_lib/viewer.py), since a page that is
+/* The viewer of book/viewer.md. Its data are a script (viba_lib/book/viewer.py), since a page that is
    opened from a file may not fetch. Data become text and attributes only, never HTML. */
 (function () {
   "use strict";

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from viba_lib.book.audit import audit
-from viba_lib.book.places import BookError
+from viba_lib.book.paths import BookError
 
 GOOD = {"name": "good", "version": "1.0", "vulns": []}
 UNKNOWN = {"name": "unknown", "skip_reason": "Dependency not found"}

@@ -11,9 +11,12 @@ import yaml
 from nbformat import v4
 from PIL import Image
 
-from viba_lib.book import checks, execute, pairs, places, stage
-from viba_lib.book.places import BookError
-from viba_lib.data.sources.packages import STANDARD_FILES
+from viba_lib.book import assemble as stage
+from viba_lib.book import chapters as pairs
+from viba_lib.book import checks, execute
+from viba_lib.book import paths as places
+from viba_lib.book.paths import BookError
+from viba_lib.data.source_videos import STANDARD_FILES
 
 GOOD = """<html><body><article id="top">
 <div class="viba-banner">Not the paper's numbers</div>

@@ -3,10 +3,11 @@
 import pytest
 from typer.testing import CliRunner
 
-from viba_lib import cli
-from viba_lib.book import pairs, parameters
+from viba_lib.book import chapters as pairs
+from viba_lib.book import parameters
 from viba_lib.book.parameters import Parameter
-from viba_lib.book.places import BookError
+from viba_lib.book.paths import BookError
+from viba_lib.cli import main as cli
 
 CHAPTERS = pairs.chapters()
 each = pytest.mark.parametrize("source", CHAPTERS, ids=[c.stem for c in CHAPTERS])

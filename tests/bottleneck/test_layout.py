@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from viba_lib.bottleneck.information import bits_per_pixel, smooth
+from viba_lib.bottleneck.information import bits_per_pixel
 from viba_lib.bottleneck.layout import Layout
-from viba_lib.errors import VibaError
+from viba_lib.bottleneck.smoothing import smooth
+from viba_lib.core.errors import VibaError
 
 # name, shape of the activation, size of the input, the layout that it is
 KINDS = [

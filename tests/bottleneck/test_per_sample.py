@@ -12,8 +12,8 @@ from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.information import bits_per_pixel, gaussian_kl
 from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.per_sample import PRESETS
-from viba_lib.bottleneck.tail import CutModel
-from viba_lib.errors import VibaError
+from viba_lib.bottleneck.split import CutModel
+from viba_lib.core.errors import VibaError
 
 pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 
 
 @pytest.fixture

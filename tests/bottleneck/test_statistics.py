@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 
 pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
 

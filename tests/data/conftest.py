@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 
 from viba_lib.data.catalog import validate_catalog
-from viba_lib.video import write_video
+from viba_lib.data.video import write_video
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
+from viba_lib.core.files import write_text
 from viba_lib.data.card import data_card
 from viba_lib.data.catalog import validate_catalog
-from viba_lib.files import write_text
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from viba_lib import cli
+from viba_lib.cli import main as cli
 from viba_lib.data.catalog import CatalogError
-from viba_lib.data.prepared import load_clip
-from viba_lib.data.sources.folders import read_all, read_folders
-from viba_lib.profiles import load_profile
-from viba_lib.study import Study
+from viba_lib.data.clip_store import load_clip
+from viba_lib.data.readers.folders import read_all, read_folders
+from viba_lib.pipeline.profiles import load_profile
+from viba_lib.pipeline.study import Study
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from viba_lib.data.sampling import (
     sample_catalog,
 )
 from viba_lib.data.splits import leaks
-from viba_lib.evaluation.paper import TABLE_1
-from viba_lib.tables.paper import table_1
+from viba_lib.experiments.paper_and_run import table_1
+from viba_lib.experiments.paper_numbers import TABLE_1
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 20), max_size=6), st.integers(0, 60))

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from viba_lib.data.preparation import PreparationSettings, prepare_frames
+from viba_lib.data.prepare import PreparationSettings, prepare_frames
 from viba_lib.data.tracking import FaceTrack, follow, overlap, sightings
 
 BOX = (100, 60, 160, 120)

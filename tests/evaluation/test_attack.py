@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.attack import (
     AttackSettings,
     attack_scores,

@@ -22,8 +22,8 @@ from statsmodels.stats.contingency_tables import mcnemar as other_mcnemar
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from viba_lib.data.planted import SPATIAL
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
+from viba_lib.data.artefacts import SPATIAL
 from viba_lib.evaluation import (
     expected_calibration_error,
     iou,

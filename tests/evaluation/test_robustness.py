@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.robustness import CORRUPTIONS, UNCHANGED, corrupt, levels
 
 IMAGE = np.asarray(cv2.resize(skimage.data.coffee(), (96, 96)))

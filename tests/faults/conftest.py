@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.runs import Cluster, Run
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("viba_lib", "notebooks", "book", "_config.yml", "_toc.yml")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from distributed import Client
 
-from viba_lib.stages import read_meta
+from viba_lib.core.cache import read_meta
 
 
 def environment(**more: str) -> dict[str, str]:

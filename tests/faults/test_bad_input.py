@@ -22,11 +22,11 @@ from safetensors.torch import save_file
 from tests.faults import bad_input
 from tests.faults.bad_input import PARAMETERS, PROBLEM, REFUSED, TABLES, TAKEN, VIDEOS, WEIGHTS
 from tests.faults.runs import environment
-from viba_lib import cli
+from viba_lib.cli import main as cli
 from viba_lib.data.catalog import validate_catalog
-from viba_lib.data.preparation import PreparationSettings, account, prepare_catalog
+from viba_lib.data.prepare import PreparationSettings, account, prepare_catalog
+from viba_lib.data.video import write_video
 from viba_lib.models import flow_vgg11
-from viba_lib.video import write_video
 
 ROOT = Path(__file__).parents[2]
 
@@ -374,7 +374,7 @@ def test_bad_weights_are_refused(row, monkeypatch, capsys, tmp_path, noise_video
 
 # ---- parameters ----------------------------------------------------------------------------------
 
-TINY = (ROOT / "viba_lib" / "profiles" / "tiny.yaml").read_text()
+TINY = (ROOT / "viba_lib" / "pipeline" / "profiles" / "tiny.yaml").read_text()
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n"
     for old, new in zip("abcdefgh", "bcdefghi", strict=True)
@@ -430,7 +430,7 @@ def test_a_bad_parameter_is_refused(row, monkeypatch, capsys, tmp_path, noise_vi
 
 
 def command(*arguments: object, wrap: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-    call = [sys.executable, "-m", "viba_lib.cli", *map(str, arguments)]
+    call = [sys.executable, "-m", "viba_lib.cli.main", *map(str, arguments)]
     if wrap:
         call = ["unshare", "-rm", "sh", "-c", f'{wrap} && exec "$@"', "sh", *call]
     done = subprocess.run(
@@ -447,8 +447,9 @@ def row_of(name: str) -> bad_input.Row:
 
 def test_no_home_folder(tmp_path):
     bare = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "XDG_CACHE_HOME": ""}
-    call = [sys.executable, "-m", "viba_lib.cli", "status", "--profile", "tiny", "--no-chapters",
-            "--results-root", str(tmp_path / "r"), "--data-root", str(tmp_path / "d")]  # fmt: skip
+    call = [sys.executable, "-m", "viba_lib.cli.main", "status", "--profile", "tiny",
+            "--no-chapters", "--results-root", str(tmp_path / "r"),
+            "--data-root", str(tmp_path / "d")]  # fmt: skip
     done = subprocess.run(call, cwd=ROOT, env=bare, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert row_of("e-home").happens == TAKEN
@@ -485,8 +486,8 @@ def test_a_file_where_the_results_are_expected(monkeypatch, capsys, tmp_path, sh
 
 
 def test_results_of_an_older_version(tmp_path):
-    from viba_lib.stages import Stages
-    from viba_lib.status import _others_below
+    from viba_lib.core.cache import Stages
+    from viba_lib.pipeline.status import _others_below
 
     stages = Stages(tmp_path)
     old = stages.folder("thing", {"seed": 0})

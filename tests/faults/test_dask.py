@@ -11,10 +11,10 @@ import pytest
 import xarray as xr
 
 from tests.faults.runs import Cluster, files_of
-from viba_lib.data.preparation import account, prepare_catalog
-from viba_lib.explaining import LOST
-from viba_lib.stages import record_files, sweep
-from viba_lib.study import PREPARED, Study
+from viba_lib.core.cache import record_files, sweep
+from viba_lib.data.prepare import account, prepare_catalog
+from viba_lib.pipeline.explain import LOST
+from viba_lib.pipeline.study import PREPARED, Study
 
 pytestmark = pytest.mark.network
 
@@ -34,8 +34,8 @@ def crashing(module, name, found):
     setattr(module, name, crashes)
 
 def dask_setup(worker):
-    import viba_lib.data.preparation as preparation
-    import viba_lib.explaining as explaining
+    import viba_lib.data.prepare as preparation
+    import viba_lib.pipeline.explain as explaining
     crashing(preparation, "prepare_video", lambda row, *_: row["video_id"] == {video!r})
     crashing(explaining, "explain_piece",
              lambda study, bottleneck, detector, target, rows: {video!r} in set(rows.video_id))
@@ -46,7 +46,7 @@ SLOW = """
 import time
 
 def dask_setup(worker):
-    import viba_lib.explaining as explaining
+    import viba_lib.pipeline.explain as explaining
     plain = explaining.explain_piece
     def slowly(*arguments, **options):
         time.sleep(2)

@@ -11,20 +11,20 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from viba_lib import journal
-from viba_lib.book.pairs import chapters
+from viba_lib.book.chapters import chapters
 from viba_lib.book.parameters import checked
+from viba_lib.core import journal
+from viba_lib.core.cache import META, Stages, broken, read_meta, write_meta
+from viba_lib.core.checkpoints import read_piece, write_piece
+from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import COLUMNS, load_catalog, resolve, validate_catalog
-from viba_lib.data.prepared import load_clip, read_facts
-from viba_lib.data.sources import read_source
-from viba_lib.errors import VibaError
+from viba_lib.data.clip_store import load_clip, read_facts
+from viba_lib.data.readers import read_source
 from viba_lib.models.weights import read_state
-from viba_lib.pieces import read_piece, write_piece
-from viba_lib.profiles import Profile, load_profile
-from viba_lib.stages import META, Stages, broken, read_meta, write_meta
-from viba_lib.status import changed
+from viba_lib.pipeline.profiles import Profile, load_profile
+from viba_lib.pipeline.status import changed
 
-TINY = yaml.safe_load((Path("viba_lib/profiles/tiny.yaml")).read_text())
+TINY = yaml.safe_load((Path("viba_lib/pipeline/profiles/tiny.yaml")).read_text())
 many = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from tests.faults.runs import files_of
-from viba_lib.status import STATES
+from viba_lib.pipeline.status import STATES
 
 pytestmark = pytest.mark.network
 
@@ -75,7 +75,7 @@ def test_a_book_that_is_killed_again_and_again_ends_as_one_that_is_not(project, 
 
 STUDY = """
 import sys
-from viba_lib.study import Study
+from viba_lib.pipeline.study import Study
 
 if __name__ == "__main__":
     study = Study(sys.argv[1], "data", "results", progress=lambda line: print(line, flush=True))
@@ -86,7 +86,7 @@ if __name__ == "__main__":
 
 def long_training(project: Path, shared: tuple[Path, Path]) -> Path:
     """A profile that trains longer, with the films and clips that are there already."""
-    text = (project / "viba_lib" / "profiles" / "tiny.yaml").read_text()
+    text = (project / "viba_lib" / "pipeline" / "profiles" / "tiny.yaml").read_text()
     old = "training: {steps: 2, batch_size: 4, validate_every: 1, freeze_batchnorm: false}"
     assert old in text
     new = old.replace("steps: 2", "steps: 12")
@@ -120,7 +120,7 @@ def test_an_explanation_that_is_interrupted_goes_on(project, shared, start):
     film = next(Path("data/sources").glob("*single_face.mp4"), None) or next(
         shared[0].glob("sources/*single_face.mp4")
     )
-    command = ("-m", "viba_lib.cli", "explain", str(film.resolve()), "--profile", "tiny")
+    command = ("-m", "viba_lib.cli.main", "explain", str(film.resolve()), "--profile", "tiny")
     command += ("--max-frames", "40", "--steps", "24")
     assert start(*command, "--out", "whole").end() == 0
     run = start(*command, "--out", "resumed")
@@ -158,7 +158,7 @@ def test_a_book_that_is_interrupted_stops_its_chapters(project, shared, start):
 
 def test_status_tells_what_is_done_and_what_is_broken(project, shared, start):
     (project / "results").symlink_to(shared[1].resolve())
-    run = start("-m", "viba_lib.cli", "status", "--profile", "tiny", "--json")
+    run = start("-m", "viba_lib.cli.main", "status", "--profile", "tiny", "--json")
     assert run.end() in (0, 1)
     found = json.loads(run.said()[run.said().index("[") :])
     states = {row["stage"]: row["state"] for row in found}

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from viba_lib.data.sources.packages import FetchError
-from viba_lib.evaluation.paper import TABLE_5, TABLE_6, TABLE_7
+from viba_lib.core.download import FetchError
+from viba_lib.experiments.paper_numbers import TABLE_5, TABLE_6, TABLE_7
 from viba_lib.models import flow_vgg11, xception
 from viba_lib.models.describe import beside_paper, layer_table
 from viba_lib.models.flow_vgg import FLOW_LAYERS

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from viba_lib.models.training import TrainingSettings, learning_rate, train
-from viba_lib.profiles import load_profile
+from viba_lib.pipeline.profiles import load_profile
 
 
 class Batches(Dataset):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 
 Target = torch.Tensor | Sequence[int] | int | None
 BATCH = 16  # inputs of a pass

@@ -22,7 +22,7 @@ from viba_lib.baselines.common import (
     positive,
     stacked,
 )
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 
 
 def grad_cam(

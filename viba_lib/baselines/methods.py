@@ -11,7 +11,7 @@ from torch import nn
 
 from viba_lib.baselines import controls, gradients, perturbations
 from viba_lib.baselines.common import Target
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 
 
 @dataclass(frozen=True)

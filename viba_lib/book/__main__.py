@@ -4,13 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from viba_lib.book import places
+from viba_lib.book import paths as places
 from viba_lib.book.audit import audit
+from viba_lib.book.chapters import check_pairs, write_pairs
 from viba_lib.book.checks import check, check_addresses
 from viba_lib.book.make import build
-from viba_lib.book.pairs import check_pairs, write_pairs
-from viba_lib.errors import VibaError
-from viba_lib.files import disk_message
+from viba_lib.core.errors import VibaError
+from viba_lib.core.files import disk_message
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from viba_lib.book import places
-from viba_lib.book.places import BookError, say
+from viba_lib.book import paths as places
+from viba_lib.book.paths import BookError, say
 
 SECONDS = 300
 Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]

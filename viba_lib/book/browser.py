@@ -11,7 +11,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, TimeoutError, ViewportSize, sync_playwright
 
-from viba_lib.book.places import say
+from viba_lib.book.paths import say
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]

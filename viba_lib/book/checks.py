@@ -9,12 +9,12 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
-from viba_lib.book import places
+from viba_lib.book import paths as places
+from viba_lib.book.assemble import render
 from viba_lib.book.browser import find_browser, page_reports
-from viba_lib.book.pairs import chapters
-from viba_lib.book.places import BookError, say
-from viba_lib.book.stage import render
-from viba_lib.profiles import load_profile
+from viba_lib.book.chapters import chapters
+from viba_lib.book.paths import BookError, say
+from viba_lib.pipeline.profiles import load_profile
 
 CHAPTER = re.compile(r"notebooks/\d\d_\w+\.html")
 HEAVIEST = 5_000_000  # bytes of a page, without its videos

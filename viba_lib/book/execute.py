@@ -19,16 +19,16 @@ import nbformat
 import yaml
 from filelock import FileLock
 
-from viba_lib import journal
-from viba_lib.book import places
-from viba_lib.book.pairs import as_notebook, chapters, find_chapter
+from viba_lib.book import paths as places
+from viba_lib.book.chapters import as_notebook, chapters, find_chapter
 from viba_lib.book.parameters import checked, pairs_of, parameters_of
-from viba_lib.book.places import BookError, say
-from viba_lib.errors import VibaError
-from viba_lib.files import write_text
-from viba_lib.profiles import load_profile
-from viba_lib.stages import Record, digest, record_file
-from viba_lib.status import changed
+from viba_lib.book.paths import BookError, say
+from viba_lib.core import journal
+from viba_lib.core.cache import Record, digest, record_file
+from viba_lib.core.errors import VibaError
+from viba_lib.core.files import write_text
+from viba_lib.pipeline.profiles import load_profile
+from viba_lib.pipeline.status import changed
 
 LONGEST = ("15", "05", "12", "14", "06")  # chapters that compute most, in this order
 WORKERS = 2
@@ -131,7 +131,7 @@ def execute(
 
     Parameters
     ----------
-    noted : file that receives what the chapter writes beside its page, see `viba_lib.journal`
+    noted : file that receives what the chapter writes beside its page, see `viba_lib.core.journal`
 
     Returns
     -------
@@ -278,7 +278,7 @@ def execute_cached(source: Path, profile: str, seed: int, device: str) -> Path:
 
 
 def chapter_state(source: Path, profile: str, seed: int, device: str) -> tuple[str, str]:
-    """State of an executed chapter, one of `viba_lib.status.STATES`, and why."""
+    """State of an executed chapter, one of `viba_lib.pipeline.status.STATES`, and why."""
     cached = Cached(source, profile, seed, device)
     wrong = cached.wrong()
     if cached.target.is_file():

@@ -6,17 +6,17 @@ from pathlib import Path
 import cv2
 from filelock import FileLock
 
-from viba_lib.book import places
+from viba_lib.book import paths as places
+from viba_lib.book.assemble import STATIC, render, stage
 from viba_lib.book.browser import find_browser, write_pdf
+from viba_lib.book.chapters import check_pairs, find_chapter
 from viba_lib.book.checks import check
 from viba_lib.book.execute import execute_all
-from viba_lib.book.pairs import check_pairs, find_chapter
-from viba_lib.book.places import say
-from viba_lib.book.stage import STATIC, render, stage
-from viba_lib.files import write_text
-from viba_lib.study import Study
-from viba_lib.video import read_video
-from viba_lib.viewer import write_viewer
+from viba_lib.book.paths import say
+from viba_lib.book.viewer import write_viewer
+from viba_lib.core.files import write_text
+from viba_lib.data.video import read_video
+from viba_lib.pipeline.study import Study
 
 
 def build(

@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from viba_lib.book.pairs import as_notebook, chapters
-from viba_lib.book.places import BookError
-from viba_lib.profiles import load_profile, profile_names
+from viba_lib.book.chapters import as_notebook, chapters
+from viba_lib.book.paths import BookError
+from viba_lib.pipeline.profiles import load_profile, profile_names
 
 # Meaning and rule of the five that every chapter has.
 COMMON = {

@@ -20,9 +20,9 @@ from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from pybtex.database import parse_file
 
-from viba_lib.book import places
-from viba_lib.book.places import BookError
-from viba_lib.book.teaching import tagged
+from viba_lib.book import paths as places
+from viba_lib.book.paths import BookError
+from viba_lib.book.students import tagged
 
 _PAGE = """<!doctype html>
 <html lang="en">

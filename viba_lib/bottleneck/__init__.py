@@ -1,6 +1,7 @@
 """Information-bottleneck attribution of any torch model, at any layer (Schulz et al. 2020)."""
 
-from viba_lib.bottleneck.information import Attribution, bits_per_pixel, gaussian_kl
+from viba_lib.bottleneck.attribution import Attribution
+from viba_lib.bottleneck.information import bits_per_pixel, gaussian_kl
 from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.per_sample import PerSampleBottleneck
 from viba_lib.bottleneck.readout import ReadoutBottleneck

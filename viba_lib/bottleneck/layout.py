@@ -6,8 +6,9 @@ from math import prod
 import torch
 from torch.nn import functional
 
-from viba_lib.bottleneck import information
-from viba_lib.errors import VibaError
+from viba_lib.bottleneck.information import bits_per_pixel
+from viba_lib.bottleneck.smoothing import smooth
+from viba_lib.core.errors import VibaError
 
 LAYOUTS = ("auto", "channels_first", "channels_last", "tokens")
 MOST_PREFIX = 8
@@ -111,8 +112,8 @@ class Layout:
             return keep
         grid = self.to_grid(keep)
         if grid.dim() == 4:
-            return self.from_grid(information.smooth(grid, sigma), keep)
-        pictures = information.smooth(grid.transpose(1, 2).flatten(0, 1), sigma)
+            return self.from_grid(smooth(grid, sigma), keep)
+        pictures = smooth(grid.transpose(1, 2).flatten(0, 1), sigma)
         return self.from_grid(pictures.unflatten(0, (len(grid), -1)).transpose(1, 2), keep)
 
     def bits_per_pixel(self, capacity: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
@@ -130,7 +131,7 @@ class Layout:
         """
         grid = self.to_grid(capacity)
         if len(size) == 2:
-            return information.bits_per_pixel(grid, (size[0], size[1]))
+            return bits_per_pixel(grid, (size[0], size[1]))
         total = grid.sum(1, keepdim=True)
         total = total if total.dim() == 5 else total[:, :, None]
         wide = functional.interpolate(total, size=size, mode="trilinear", align_corners=False)

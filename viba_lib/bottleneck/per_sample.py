@@ -9,14 +9,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from viba_lib.bottleneck.checks import check_frames, check_target, spread_target
-from viba_lib.bottleneck.information import LN2, Attribution, unit_kl, unit_kl_slope
+from viba_lib.bottleneck.attribution import Attribution
+from viba_lib.bottleneck.information import LN2, unit_kl, unit_kl_slope
 from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.noise import Noise
+from viba_lib.bottleneck.smoothing import reach, roughness, smooth_time
+from viba_lib.bottleneck.split import CutModel, Held, Tail, device_of, frozen, tail_kind
 from viba_lib.bottleneck.statistics import LayerStatistics
-from viba_lib.bottleneck.tail import CutModel, Held, Tail, device_of, frozen, tail_kind
-from viba_lib.bottleneck.temporal import reach, roughness, smooth_time
-from viba_lib.errors import VibaError
+from viba_lib.bottleneck.validate import check_frames, check_target, spread_target
+from viba_lib.core.errors import VibaError
 
 # Larger tensors are given back to the system and asked for anew in each operation, page by page.
 TENSOR_BYTES = 10 * 2**20

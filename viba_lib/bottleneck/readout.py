@@ -10,12 +10,14 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
-from viba_lib.bottleneck.checks import check_frames, check_target
-from viba_lib.bottleneck.information import LN2, Attribution, bits_per_pixel, gaussian_kl, smooth
+from viba_lib.bottleneck.attribution import Attribution
+from viba_lib.bottleneck.information import LN2, bits_per_pixel, gaussian_kl
+from viba_lib.bottleneck.smoothing import smooth
+from viba_lib.bottleneck.split import CutModel, Tail, device_of, find_layer, frozen, tail_kind
 from viba_lib.bottleneck.statistics import LayerStatistics, save_aside
-from viba_lib.bottleneck.tail import CutModel, Tail, device_of, find_layer, frozen, tail_kind
-from viba_lib.errors import VibaError
-from viba_lib.files import whole_file
+from viba_lib.bottleneck.validate import check_frames, check_target
+from viba_lib.core.errors import VibaError
+from viba_lib.core.files import whole_file
 
 
 class ReadoutNetwork(nn.Module):

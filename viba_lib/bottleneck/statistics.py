@@ -11,9 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from viba_lib.bottleneck.tail import CutModel, device_of, frozen
-from viba_lib.errors import VibaError
-from viba_lib.files import whole_file
+from viba_lib.bottleneck.split import CutModel, device_of, frozen
+from viba_lib.core.errors import VibaError
+from viba_lib.core.files import whole_file
 
 FEW = 1000
 

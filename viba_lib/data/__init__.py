@@ -1,1 +1,1 @@
-"""."""
+"""Videos become prepared clips."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import resolve
 from viba_lib.data.splits import leaks
-from viba_lib.errors import VibaError
 
 
 def data_card(

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from pyarrow.lib import ArrowException
 
-from viba_lib.errors import VibaError
-from viba_lib.files import whole_file
+from viba_lib.core.errors import VibaError
+from viba_lib.core.files import whole_file
 
 CLASSES = ("real", "fake")
 SPLITS = ("train", "val", "test")

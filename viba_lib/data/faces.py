@@ -9,7 +9,7 @@ import cv2
 import dlib
 import numpy as np
 
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 
 Box = tuple[int, int, int, int]
 Square = tuple[float, float, float]

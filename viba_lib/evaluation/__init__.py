@@ -1,12 +1,7 @@
 """Measures of detection, of the maps' consistency, and of their agreement with what is known."""
 
 from viba_lib.evaluation.agreement import overlap_coefficient
-from viba_lib.evaluation.consistency import (
-    iou,
-    mean_iou,
-    region_persistence,
-    temporal_consistency,
-)
+from viba_lib.evaluation.consistency import iou, mean_iou, region_persistence, temporal_consistency
 from viba_lib.evaluation.detection import expected_calibration_error
 
 __all__ = [

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 
 REGIONS = {
     "L": "Lips & mouth",

@@ -14,7 +14,7 @@ import torch
 from scipy.stats import spearmanr
 
 from viba_lib.baselines.perturbations import segments_of
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import Probabilities
 
 

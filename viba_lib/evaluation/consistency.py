@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 
 
 def _masks(masks: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 
 
 def expected_calibration_error(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from viba_lib.errors import VibaError
+from viba_lib.core.errors import VibaError
 
 
 def _jpeg(image: np.ndarray, quality: float) -> np.ndarray:

@@ -13,9 +13,9 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from viba_lib.files import whole_file
+from viba_lib.core.files import whole_file
+from viba_lib.core.progress import TimeLeft
 from viba_lib.models.weights import read_state
-from viba_lib.pieces import TimeLeft
 
 Progress = Callable[[str], None]
 

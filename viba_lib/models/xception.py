@@ -11,8 +11,8 @@ import timm
 import torch
 from torch import nn
 
-from viba_lib.data.sources.packages import KERAS_XCEPTION, FetchError, fetch
-from viba_lib.models.weights import WeightsError, keras_xception_state, load_weights
+from viba_lib.core.download import FetchError, fetch
+from viba_lib.models.weights import KERAS_XCEPTION, WeightsError, keras_xception_state, load_weights
 
 log = logging.getLogger(__name__)
 HUB_SECONDS = 10.0

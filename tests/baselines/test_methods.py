@@ -1,0 +1,204 @@
+"""Grad-CAM against its equation, and maps that know nothing."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from viba_lib.baselines import (
+    METHODS,
+    attribute,
+    centred_gaussian,
+    edges,
+    grad_cam,
+    grad_cam_plus_plus,
+    integrated_gradients,
+    kernel_shap,
+    lime,
+    occlusion,
+    random_maps,
+    relevance_propagation,
+    rise,
+    sobol,
+)
+from viba_lib.baselines.gradients import _for_propagation
+from viba_lib.core.errors import VibaError
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True),
+        nn.Conv2d(6, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2),
+    ).eval()  # fmt: skip
+
+
+def by_hand(model, frames, target):
+    """Equations 1 and 2 of the paper of Grad-CAM at layer 1, before the ReLU."""
+    layer = model[:2](frames).detach().requires_grad_()
+    scores = model[3:](layer.relu())
+    (slope,) = torch.autograd.grad(scores[torch.arange(len(frames)), target].sum(), layer)
+    cam = (slope.mean((2, 3), keepdim=True) * layer).sum(1, keepdim=True).relu()
+    return nn.functional.interpolate(cam, frames.shape[-2:], mode="bilinear")[:, 0].detach()
+
+
+@pytest.mark.parametrize("target", [0, torch.tensor([1, 0, 1]), None])
+def test_grad_cam_is_its_equation(model, target):
+    frames = torch.randn(3, 3, 16, 20)
+    classes = model(frames).argmax(1) if target is None else torch.as_tensor(target).expand(3)
+    found = grad_cam(model, "1", frames, target)
+    assert found.shape == (3, 16, 20) and found.dtype == np.float32
+    # An in-place ReLU follows the layer; captum keeps what was there before it.
+    np.testing.assert_allclose(found, by_hand(model, frames, classes), atol=1e-6)
+
+
+def test_grad_cam_leaves_the_model_as_it_was(model):
+    frames = torch.randn(1, 3, 16, 16)
+    grad_cam(model, "3", frames)
+    assert not any(m._forward_hooks or m._backward_hooks for m in model.modules())
+    assert all(p.grad is None for p in model.parameters())
+    assert grad_cam(model, "3", frames[:0]).shape == (0, 16, 16)
+
+
+def test_an_unknown_layer_is_named(model):
+    with pytest.raises(VibaError, match="'block4' is not in Sequential"):
+        grad_cam(model, "block4", torch.zeros(1, 3, 8, 8))
+
+
+def test_controls():
+    noise = random_maps((2, 30, 40), seed=3)
+    assert noise.shape == (2, 30, 40) and (noise == random_maps((2, 30, 40), seed=3)).all()
+    blob = centred_gaussian((2, 30, 40))
+    np.testing.assert_allclose(blob, blob[:, ::-1, ::-1], rtol=1e-5)
+    assert np.unravel_index(blob[0].argmax(), (30, 40)) in {(14, 19), (14, 20), (15, 19), (15, 20)}
+
+
+class Corner(nn.Module):
+    """Says class 1 as far as the upper left quarter of the input is bright."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.tensor([[-1.0] * 3, [1.0] * 3])[..., None, None])
+            self.conv.bias.zero_()
+        self.relu = nn.ReLU()
+        self.pool = nn.AdaptiveAvgPool2d(2)
+        self.last = nn.Linear(8, 2, bias=False)
+        with torch.no_grad():
+            self.last.weight.zero_()
+            self.last.weight[1, 4] = 1.5  # class 1, second channel, upper left
+
+    def forward(self, x):
+        return self.last(self.pool(self.relu(self.conv(x))).flatten(1))
+
+
+# Grad-CAM weights channels by mean slopes: it cannot tell corners of a uniform channel apart.
+INFORMED = [n for n, method in METHODS.items() if method.kind != "control" and not method.layered]
+
+
+@pytest.mark.parametrize("name", INFORMED)
+def test_every_method_finds_the_corner_that_counts(name):
+    frames = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.9
+    found = attribute(name, Corner().eval(), "relu", frames, 1, passes=256)
+    assert found.shape == (2, 32, 32) and found.dtype == np.float32 and (found >= 0).all()
+    inside, whole = found[:, :16, :16].mean((1, 2)), found.mean((1, 2))
+    # RISE is a mean of masks, which is nowhere empty; a wide square spills over the border.
+    assert (inside > (1.03 if name == "RISE" else 1.8) * whole).all()
+    again = attribute(name, Corner().eval(), "relu", frames, 1, passes=256)
+    np.testing.assert_array_equal(found, again, err_msg="a seed, a result")
+
+
+def test_methods_are_their_libraries(model):
+    from captum.attr import IntegratedGradients, Occlusion
+    from pytorch_grad_cam import GradCAM
+
+    frames = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    wanted = IntegratedGradients(model).attribute(frames, target=1, n_steps=20)
+    found = integrated_gradients(model, frames, 1, passes=60)
+    np.testing.assert_allclose(found[0], wanted.sum(1)[0].clamp_min(0).detach(), atol=1e-6)
+    with torch.no_grad():
+        score = Occlusion(lambda x: model(x).softmax(1)[:, 1])
+        wanted = score.attribute(frames, (3, 8, 8), (3, 4, 4)).sum(1)[0].clamp_min(0)
+    np.testing.assert_allclose(occlusion(model, frames, 1, passes=49)[0], wanted, atol=1e-6)
+    # Layer 3, since pytorch-grad-cam sees layer 1 as the in-place ReLU after it left it.
+    with GradCAM(model=model, target_layers=[model[3]]) as library:
+        other = library(frames, None)[0]
+    ours = grad_cam(model, "3", frames)[0]
+    assert np.corrcoef(other.ravel(), ours.ravel())[0, 1] > 0.95, "two libraries, one method"
+
+
+def test_grad_cam_plus_plus_scales_to_one(model):
+    frames = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    found = grad_cam_plus_plus(model, "1", frames)
+    assert found.shape == (2, 16, 16) and found.max() <= 1
+
+
+def test_propagation_keeps_the_networks_and_their_relevance():
+    from viba_lib.models import flow_vgg11, xception
+
+    torch.manual_seed(0)
+    frames = torch.randn(1, 3, 96, 96)
+    for model in (flow_vgg11(None), xception(None)):
+        prepared = _for_propagation(model)
+        with torch.no_grad():
+            torch.testing.assert_close(prepared(frames), model(frames))
+        state = {k: v.clone() for k, v in model.state_dict().items()}
+        found = relevance_propagation(model, frames, 0)
+        assert np.isfinite(found).all() and found.shape == (1, 96, 96)
+        assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
+
+
+def test_nothing_that_counts_gives_an_empty_map():
+    model = Corner().eval()
+    with torch.no_grad():
+        model.last.weight.zero_()
+    frames = torch.rand(1, 3, 32, 32)
+    for function in (occlusion, lime, kernel_shap, sobol):
+        assert np.abs(function(model, frames, 1, 64)).max() < 1e-6
+    even = rise(model, frames, 1, 256)
+    assert even.std() / even.mean() < 0.25
+
+
+def test_edges_are_where_brightness_changes():
+    frame = torch.zeros(1, 3, 16, 16)
+    frame[..., 8:] = 1
+    found = edges(frame)
+    assert found[0, :, 7:9].min() > 0 and found[0, :, :6].max() == 0
+
+
+def test_bad_requests_are_named(model):
+    frames = torch.randn(2, 3, 16, 16)
+    with pytest.raises(VibaError, match="choose one of Grad-CAM"):
+        attribute("Guess", model, "1", frames)
+    with pytest.raises(VibaError, match="passes"):
+        attribute("RISE", model, "1", frames, passes=2)
+    with pytest.raises(VibaError, match="one each"):
+        attribute("LRP", model, "1", frames, [1])
+    assert attribute("Occlusion", model, "1", frames[:0]).shape == (0, 16, 16)
+
+
+@pytest.mark.parametrize("name", [n for n, m in METHODS.items() if m.candidates])
+def test_every_candidate_of_a_method_runs_and_matters(name):
+    frames = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.9
+    method, model = METHODS[name], Corner().eval()
+    maps = [
+        attribute(name, model, "relu", frames, 1, passes=128, **{method.option: value})
+        for value in method.candidates
+    ]
+    assert all(m.shape == (1, 32, 32) and np.isfinite(m).all() for m in maps)
+    plain = attribute(name, model, "relu", frames, 1, passes=128)
+    np.testing.assert_array_equal(plain, maps[0], err_msg="the default is the first candidate")
+    # The corner's network has one path: its rules of propagation all agree.
+    assert name == "LRP" or any(np.abs(m - maps[0]).max() > 1e-9 for m in maps[1:])
+
+
+def test_a_setting_that_a_method_does_not_have_is_named(model):
+    frames = torch.randn(1, 3, 16, 16)
+    with pytest.raises(VibaError, match="RISE has no setting width; it has cells"):
+        attribute("RISE", model, "1", frames, width=3)
+    with pytest.raises(VibaError, match="rule 'best'"):
+        attribute("LRP", model, "1", frames, rule="best")
+    with pytest.raises(VibaError, match="baseline 'sky'"):
+        attribute("Integrated gradients", model, "1", frames, baseline="sky")

@@ -1,0 +1,415 @@
+"""Finished stages: hurt in every way that a disk, a kill or another run can hurt them."""
+
+import errno
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from viba_lib.core.cache import META, Stages, broken, read_meta, record_file
+from viba_lib.core.checkpoints import in_pieces, read_piece, write_piece
+from viba_lib.core.files import disk_message, whole_file, write_text
+from viba_lib.core.logs import log_to
+from viba_lib.core.progress import Told, duration
+from viba_lib.pipeline.status import changed, state_of
+
+KEY = {"seed": 0, "settings": {"training": {"steps": 72}}, "code": "abc", "weights": "w"}
+
+
+def fill(folder: Path) -> None:
+    (folder / "maps").mkdir(exist_ok=True)
+    (folder / "maps" / "0").write_bytes(bytes(range(256)) * 40)
+    (folder / "table.csv").write_text("a,b\n1,2\n")
+
+
+class Counted:
+    """A stage that counts how often it is computed."""
+
+    def __init__(self, root: Path) -> None:
+        self.said, self.count = [], 0
+        self.root = root
+
+    def get(self, key=KEY, later=()):
+        def compute(folder):
+            self.count += 1
+            fill(folder)
+
+        # Opened anew, as by another process: nothing is remembered.
+        return Stages(self.root, self.said.append).get("thing", key, compute, later)
+
+
+@pytest.fixture
+def stage(tmp_path):
+    made = Counted(tmp_path)
+    made.get()
+    assert made.count == 1
+    return made
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+HURTS = {
+    "cut short": lambda f: (f / "maps/0").write_bytes((f / "maps/0").read_bytes()[:-1]),
+    "emptied": lambda f: (f / "maps/0").write_bytes(b""),
+    "one bit flipped": lambda f: flip(f / "maps/0", 5000),
+    "first byte": lambda f: flip(f / "table.csv", 0),
+    "removed": lambda f: (f / "table.csv").unlink(),
+    "a folder in its place": lambda f: ((f / "table.csv").unlink(), (f / "table.csv").mkdir()),
+    "folder removed": lambda f: shutil.rmtree(f / "maps"),
+    "meta cut short": lambda f: (f / META).write_text((f / META).read_text()[:50]),
+    "meta emptied": lambda f: (f / META).write_text(""),
+    "meta removed": lambda f: (f / META).unlink(),
+    "meta of other text": lambda f: (f / META).write_text("[1, 2]"),
+    "meta changed": lambda f: (f / META).write_text(
+        (f / META).read_text().replace('"seconds": ', '"seconds": 1')
+    ),
+    "not UTF-8": lambda f: (f / META).write_bytes(b"\xff\xfe"),
+}
+
+
+@pytest.mark.parametrize("how", HURTS)
+def test_what_was_hurt_is_found_and_made_again(stage, how):
+    folder = stage.get()
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != META}
+    HURTS[how](folder)
+    assert broken(folder, read_meta(folder))
+    assert stage.get() == folder and stage.count == 2
+    assert not broken(folder, read_meta(folder))
+    assert before == {p: p.read_bytes() for p in before}
+    assert any("is made again" in line for line in stage.said)
+    assert stage.get() == folder and stage.count == 2
+
+
+@pytest.mark.parametrize("place", range(0, 10240, 1024))
+def test_a_bit_anywhere_is_found(stage, place):
+    flip(stage.get() / "maps/0", place)
+    stage.get()
+    assert stage.count == 2
+
+
+def test_of_later_files_only_the_size_is_compared(stage):
+    folder = stage.get()
+    flip(folder / "maps/0", 7)
+    assert stage.get(later=("maps/",)) == folder and stage.count == 1
+    (folder / "maps/0").write_bytes(b"short")
+    stage.get(later=("maps/",))
+    assert stage.count == 2
+
+
+def test_an_error_leaves_no_result_and_work_goes_on_from_what_is_there(tmp_path):
+    stages = Stages(tmp_path)
+
+    def stops(folder):
+        write_piece(folder, 0, {"a": np.arange(3)})
+        (folder / ".piece-killed.npz").write_bytes(b"half")
+        (folder / "tmpdir.part").mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError):
+        stages.get("thing", KEY, stops)
+    assert not stages.folder("thing", KEY).exists()
+    seen = []
+
+    def goes_on(folder):
+        seen.append(read_piece(folder, 0)["a"].tolist())
+
+    done = stages.get("thing", KEY, goes_on)
+    assert seen == [[0, 1, 2]]
+    assert sorted(p.name for p in done.iterdir()) == ["000000.npz", META]
+
+
+def _compete(root: str, seconds: float, out: str) -> None:
+    def compute(folder: Path) -> None:
+        with open(out, "a") as stream:
+            stream.write("computed\n")
+        time.sleep(seconds)
+        fill(folder)
+
+    Stages(Path(root)).get("thing", KEY, compute)
+
+
+def test_two_runs_at_once_compute_a_stage_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    out = tmp_path / "computed.txt"
+    runs = [
+        context.Process(target=_compete, args=(str(tmp_path / "r"), 1.0, str(out)))
+        for _ in range(2)
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(120)
+    assert [run.exitcode for run in runs] == [0, 0]
+    assert out.read_text() == "computed\n"
+
+
+def test_one_that_waits_for_another_says_so(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr("viba_lib.core.cache.WAIT_SECONDS", 0.1)
+    other = {**KEY, "seed": 1}
+    held = threading.Event()
+
+    def hold():
+        with FileLock(f"{Stages(tmp_path).folder('thing', other)}.lock"):
+            held.set()
+            time.sleep(0.5)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    stage.get(other)
+    holder.join()
+    assert "thing: another run is at work on it; waiting for it" in stage.said
+
+
+def test_a_clock_that_jumps_changes_nothing(stage, monkeypatch):
+    folder = stage.get()
+    for path in folder.rglob("*"):
+        os.utime(path, (0, 0))
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    assert stage.get() == folder and stage.count == 1
+    for path in folder.rglob("*"):
+        os.utime(path, (4e9, 4e9))
+    assert stage.get() == folder and stage.count == 1
+
+
+# ---- the disk ------------------------------------------------------------------------------------
+
+FULL = """
+import sys
+from pathlib import Path
+from viba_lib.core.files import disk_message
+from viba_lib.core.cache import Stages
+
+def compute(folder):
+    for number in range(64):
+        (folder / f"{number}.bin").write_bytes(b"x" * 65536)
+
+try:
+    Stages(Path(sys.argv[1])).get("thing", {"seed": 0}, compute)
+except OSError as error:
+    print(disk_message(error))
+    sys.exit(2)
+"""
+
+
+def in_small_disk(script: str, folder: Path, size: str = "1m") -> subprocess.CompletedProcess[str]:
+    """Run a script with a small file system at `folder`, in a name space of its own."""
+    mount = f"mount -t tmpfs -o size={size} none {folder} && exec {sys.executable} - {folder}"
+    return _unshared(mount, script)
+
+
+def _unshared(command: str, script: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare here")
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", command], input=script, capture_output=True, text=True
+    )
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no file system of one's own here: {done.stderr.strip()}")
+    return done
+
+
+def test_a_full_disk_is_told_and_leaves_no_result(tmp_path):
+    (tmp_path / "small").mkdir()
+    done = in_small_disk(FULL, tmp_path / "small")
+    assert done.returncode == 2, done.stderr
+    assert "the disk is full" in done.stdout and "--results-root" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_may_only_be_read_is_told(tmp_path):
+    (tmp_path / "fixed").mkdir()
+    folder = tmp_path / "fixed"
+    command = f"mount -t tmpfs none {folder} && mount -o remount,ro {folder} && "
+    done = _unshared(command + f"exec {sys.executable} - {folder}", FULL)
+    assert done.returncode == 2, done.stderr
+    assert "may only be read" in done.stdout
+
+
+def test_a_text_is_whole_or_as_it_was_where_the_disk_is_full(tmp_path):
+    (tmp_path / "small").mkdir()
+    script = """
+import sys
+from pathlib import Path
+from viba_lib.core.files import write_text
+
+place = Path(sys.argv[1]) / "text.txt"
+write_text(place, "first")
+try:
+    write_text(place, "x" * 5_000_000)
+except OSError:
+    pass
+print(place.read_text(), [p.name for p in place.parent.iterdir()])
+"""
+    done = in_small_disk(script, tmp_path / "small")
+    assert done.stdout == "first ['text.txt']\n", done.stderr
+
+
+def test_whole_file_leaves_the_old_one_after_an_error(tmp_path):
+    path = write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(RuntimeError), whole_file(path) as aside:
+        aside.write_text("new")
+        raise RuntimeError
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_every_remedy_names_what_to_do():
+    for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR):
+        said = disk_message(OSError(number, os.strerror(number), "/some/place"))
+        assert "/some/place" in said and ";" in said
+    assert "odd" in disk_message(OSError("odd"))
+
+
+# ---- pieces --------------------------------------------------------------------------------------
+
+
+def test_pieces_that_were_cut_are_made_again(tmp_path):
+    made = []
+
+    def double(item):
+        made.append(item)
+        return {"x": np.array([item * 2])}
+
+    def run():
+        found = in_pieces(tmp_path, [1, 2, 3, 4], double, [1] * 4)
+        return [int(piece["x"][0]) for piece in found]
+
+    assert run() == [2, 4, 6, 8] and made == [1, 2, 3, 4]
+    made.clear()
+    path = tmp_path / "000001.npz"
+    path.write_bytes(path.read_bytes()[:-7])
+    flip(tmp_path / "000002.npz", 60)
+    (tmp_path / "000003.npz").unlink()
+    assert run() == [2, 4, 6, 8]
+    assert {3 - 1, 4} <= set(made) and 1 not in made
+
+
+def test_an_item_that_fails_is_told_apart_from_a_disk_that_is_full(tmp_path):
+    def bad(item):
+        if item == 1:
+            raise ValueError("one is bad")
+        return {"x": np.array([item])}
+
+    found = in_pieces(tmp_path / "a", [0, 1, 2], bad, [1] * 3)
+    assert str(found[1]) == "ValueError: one is bad" and found[2]["x"] == [2]
+
+    def full(item):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError):
+        in_pieces(tmp_path / "b", [0, 1], full, [1] * 2)
+
+
+def test_progress_tells_the_time_left(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("viba_lib.core.progress.time.monotonic", lambda: now[0])
+    lines = []
+    told = Told(lines.append, "frames", 100, 20)
+    for _ in range(4):
+        now[0] += 30
+        told.add(10)
+    assert lines[0] == "frames: goes on at 20/100"
+    assert lines[1] == "frames: 30/100, about 4 min left"
+    assert lines[-1] == "frames: 60/100, about 2 min left"
+    assert [duration(x) for x in (40, 200, 9000)] == ["40 s", "3 min", "2.5 h"]
+
+
+# ---- status and log ------------------------------------------------------------------------------
+
+
+HOLD = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_state_of_a_stage(stage, tmp_path):
+    folder = stage.get()
+    assert state_of("thing", folder, KEY).state == "done"
+    flip(folder / "maps/0", 3)
+    found = state_of("thing", folder, KEY)
+    assert found.state == "broken" and "SHA-256 differs" in found.why
+    stage.get()
+    other = {**KEY, "seed": 1, "code": "xyz", "settings": {"training": {"steps": 80}}}
+    wanted = Stages(tmp_path).folder("thing", other)
+    found = state_of("thing", wanted, other)
+    assert found.state == "stale"
+    assert found.why.split("; ") == [
+        "seed 0 -> 1", "settings.training.steps 72 -> 80", "the code that computes it changed",
+    ]  # fmt: skip
+    aside = wanted.with_name(wanted.name + ".part")
+    aside.mkdir()
+    assert state_of("thing", wanted, other).state == "stopped"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, f"{wanted}.lock"], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    assert state_of("thing", wanted, other).state == "running"
+    holder.kill()
+    holder.wait()
+    assert state_of("thing", wanted, other).state == "stopped"
+    assert state_of("none", tmp_path / "none" / "x", KEY).state == "absent"
+
+
+def test_changes_are_said_in_words():
+    assert changed(KEY, {**KEY, "weights": "v"}) == ["the detector changed"]
+    assert changed({"rows": [1]}, {"rows": (1,)}) == []
+    assert changed({"rows": [1]}, {"rows": [2], "more": 1}) == ["rows changed", "more None -> 1"]
+
+
+def test_what_happened_is_in_the_log_with_levels(tmp_path, monkeypatch):
+    path = log_to(tmp_path / "new")
+    assert path is not None and not path.exists(), "nothing was said yet"
+    stages = Stages(tmp_path / "new")
+    folder = stages.get("thing", KEY, fill)
+    flip(folder / "maps/0", 1)
+    Stages(tmp_path / "new").get("thing", KEY, fill)
+
+    def fails(folder):
+        raise ValueError("no luck")
+
+    with pytest.raises(ValueError):
+        stages.get("thing", {**KEY, "seed": 5}, fails)
+    lines = path.read_text().splitlines()
+    levels = [line.split()[1] for line in lines]
+    assert levels == ["INFO", "INFO", "WARNING", "INFO", "INFO", "INFO", "ERROR"]
+    assert "no luck" in lines[-1] and "is broken" in lines[2]
+    monkeypatch.setenv("VIBA_LOG_LEVEL", "ERROR")
+    path = log_to(tmp_path / "quiet")
+    Stages(tmp_path / "quiet").get("thing", KEY, fill)
+    assert not path.exists()
+    monkeypatch.setenv("VIBA_LOG_LEVEL", "off")
+    assert log_to(tmp_path / "off") is None
+
+
+def test_no_work_is_lost_because_its_log_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    log_to(tmp_path / "file" / "below")
+    Stages(tmp_path / "results").get("thing", KEY, fill)
+    assert capsys.readouterr().err == ""
+    log_to(tmp_path)
+
+
+def test_a_record_tells_size_and_hash(tmp_path):
+    path = write_text(tmp_path / "a.txt", "abc")
+    record = record_file(path)
+    assert record.size == 3 and record.differs(path) == ""
+    path.write_text("abx")
+    assert "SHA-256" in record.differs(path) and record.differs(path, content=False) == ""
+    assert json.dumps(list(record))

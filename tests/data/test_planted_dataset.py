@@ -1,0 +1,85 @@
+"""The default data set: clips cut from a film, the same whoever makes them, and made once.
+
+Planting itself is left out (`test_planted.py` has it): the photograph in the film is of a public
+figure, whose face is not altered.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import skimage.data
+
+from viba_lib.core.errors import VibaError
+from viba_lib.data import planted_dataset as planted_set
+from viba_lib.data.artefacts import SPATIAL, TEMPORAL
+from viba_lib.data.planted_dataset import PlantedSettings, build_planted
+from viba_lib.data.source_videos import QUICK_FILES
+from viba_lib.data.video import read_video, write_video
+
+SETTINGS = PlantedSettings(clip_length=4, width=160)
+FILE = QUICK_FILES[0]
+
+
+@pytest.fixture
+def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ten clips of four frames, and three frames too many, in place of the packaged film."""
+    still = np.asarray(cv2.resize(skimage.data.astronaut()[:384], (320, 240)))
+    path = write_video(tmp_path / "film.mp4", np.stack([still] * 43), 25)
+    monkeypatch.setattr(planted_set, "source_path", lambda *_: path)
+
+    def nothing(frames, _points, _method, _rng, _region):
+        return frames, np.zeros(frames.shape[:3], np.float32)
+
+    monkeypatch.setattr(planted_set, "plant", nothing)
+    return path
+
+
+def test_clips_and_methods_follow_from_the_film(film: Path, tmp_path: Path) -> None:
+    found = build_planted([FILE], tmp_path, tmp_path / "set", SETTINGS, workers=1)
+    assert found.label.value_counts().to_dict() == {"fake": 20, "real": 10}
+    fakes = found[found.label == "fake"]
+    assert set(fakes.method) == {*SPATIAL, *TEMPORAL} and set(fakes.original) <= set(found.video_id)
+    assert fakes.method.isin(SPATIAL).sum() == 10
+    assert set(found.split) == {FILE.split} and set(found.identity) == {FILE.identity}
+    for row in found.itertuples():
+        assert read_video(tmp_path / "set" / row.path).frames.shape == (4, 120, 160, 3)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "set" / "catalog.parquet"), found)
+    assert not (tmp_path / "set" / planted_set.FINISHED).exists()
+
+
+def test_an_interrupted_build_goes_on_where_it_was(film: Path, tmp_path: Path, monkeypatch) -> None:
+    whole = build_planted([FILE], tmp_path, tmp_path / "whole", SETTINGS, workers=1)
+    made: list[str] = []
+    original = planted_set._build_clip
+
+    def interrupted(name, *rest):
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        made.append(name)
+        return original(name, *rest)
+
+    monkeypatch.setattr(planted_set, "_build_clip", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build_planted([FILE], tmp_path, tmp_path / "set", SETTINGS, workers=1)
+    made.append("the second run")
+    again = build_planted([FILE], tmp_path, tmp_path / "set", SETTINGS, workers=1)
+    assert len(made) == len(set(made)) == 11
+    pd.testing.assert_frame_equal(again, whole)
+    for row in whole.itertuples():
+        one, other = ((tmp_path / folder / row.path).read_bytes() for folder in ("set", "whole"))
+        assert one == other
+
+
+def test_a_clip_that_cannot_be_made_is_said_and_nothing_is_lost(
+    film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    def breaks(*_args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(planted_set, "_build_clip", breaks)
+    with pytest.raises(VibaError, match=r"no space left.*what is finished is kept"):
+        build_planted([FILE], tmp_path, tmp_path / "set", SETTINGS, workers=1)
+    assert not (tmp_path / "set" / "catalog.parquet").exists()

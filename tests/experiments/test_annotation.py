@@ -1,0 +1,131 @@
+"""The annotation form: saves what is pressed, comes back, and tells nothing."""
+
+import base64
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from viba_lib.core.errors import VibaError
+from viba_lib.data.video import write_video
+from viba_lib.experiments.annotation import (
+    AnnotationSession,
+    annotation_form,
+    clips_to_annotate,
+    film_html,
+)
+from viba_lib.experiments.human_agreement import read_annotations
+
+VIDEOS = ["v1", "v2", "v3"]
+
+
+def press(form, *letters):
+    for letter, button in form.regions.items():
+        button.value = letter in letters
+    form.next.click()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "folder" / "annotations.csv"
+
+
+def form_of(path, name="ann1", videos=VIDEOS):
+    return annotation_form(AnnotationSession(path, name, videos), lambda video: f"<i>{video}</i>")
+
+
+def test_what_is_pressed_is_saved(path):
+    form = form_of(path)
+    order = form.session.videos
+    assert sorted(order) == VIDEOS and form.picture.value == f"<i>{order[0]}</i>"
+    press(form, "B", "L")
+    assert form.picture.value == f"<i>{order[1]}</i>" and "1 answered" in form.state.value
+    assert not any(b.value for b in form.regions.values()), "the next clip begins with none"
+    press(form)
+    press(form, "C")
+    assert "thank you" in form.state.value
+    table = read_annotations(path).set_index("video").regions
+    assert [table[v] for v in order] == ["LB", "", "C"]
+
+
+def test_an_answer_can_be_changed(path):
+    form = form_of(path)
+    press(form, "N")
+    form.back.click()
+    assert form.regions["N"].value and form.back.disabled
+    press(form, "O")
+    assert read_annotations(path).regions.tolist() == ["O"]
+
+
+def test_who_comes_back_goes_on(path):
+    first = form_of(path)
+    press(first, "L")
+    other = form_of(path, "ann2")
+    assert other.session.done == 0
+    press(other, "E")
+    again = form_of(path)
+    assert again.session.videos == first.session.videos and again.session.at == 1
+    press(again, "C")
+    found = read_annotations(path)
+    assert found.annotator.value_counts().to_dict() == {"ann1": 2, "ann2": 1}
+    assert again.session.progress().clips.tolist() == [2, 1]
+
+
+def test_orders_differ_between_people(path):
+    many = [f"v{i}" for i in range(12)]
+    orders = {tuple(AnnotationSession(path, name, many).videos) for name in "abc"}
+    assert len(orders) == 3
+
+
+def test_bad_input_is_named(path):
+    with pytest.raises(VibaError, match="name"):
+        AnnotationSession(path, " ", VIDEOS)
+    with pytest.raises(VibaError, match="no clip"):
+        AnnotationSession(path, "ann1", [])
+    with pytest.raises(VibaError, match="not known"):
+        AnnotationSession(path, "ann1", VIDEOS).answer(["X"])
+    path.parent.mkdir(parents=True)
+    path.write_text("who,what\n")
+    with pytest.raises(VibaError, match="expected annotator"):
+        AnnotationSession(path, "ann1", VIDEOS)
+    path.write_text("annotator,video,regions\na,v1,LQ\n")
+    with pytest.raises(VibaError, match="line 2: regions are 'LQ'"):
+        read_annotations(path)
+    path.write_text("annotator,video,regions\na,v1,L\na,v1,B\n")
+    with pytest.raises(VibaError, match="line 3: annotator 'a' has a second"):
+        read_annotations(path)
+
+
+def test_an_answer_that_cannot_be_saved_is_said(path):
+    form = form_of(path)
+    press(form, "L")
+    path.write_text("spoilt")
+    press(form, "B")
+    assert "Not saved" in form.state.value and path.read_text() == "spoilt"
+
+
+def test_the_film_tells_nothing(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (12, 60, 80, 3), dtype=np.uint8)
+    write_video(tmp_path / "secret-mouth.mp4", frames, 12)
+    catalog = pd.DataFrame({"video_id": ["secret-mouth"], "path": ["secret-mouth.mp4"],
+                            "start": [np.nan], "end": [0.5]})  # fmt: skip
+    study = SimpleNamespace(catalog=lambda: catalog, catalog_root=lambda: tmp_path,
+                            root=tmp_path / "results")  # fmt: skip
+    page = film_html(study, "secret-mouth")
+    film = base64.b64decode(re.search(r"video/mp4;base64,([^\"]+)", page)[1])
+    assert b"secret" not in film and "secret" not in page and "mouth" not in page
+    assert film_html(study, "secret-mouth") == page, "made once"
+
+
+def test_fakes_of_all_methods_are_shown():
+    rows = pd.DataFrame([
+        {"video_id": f"{method}-{i}", "label": int(method != ""), "method": method}
+        for method in ("", "mouth", "eyes", "lag") for i in range(3)
+    ])  # fmt: skip
+    study = SimpleNamespace(evaluation_rows=lambda detector: rows)
+    found = clips_to_annotate(study, 4)
+    assert {v.split("-")[0] for v in found} == {"mouth", "eyes", "lag"} and len(found) == 4
+    assert len(clips_to_annotate(study, 99)) == 9
+    assert len(clips_to_annotate(study, 99, with_real=True)) == 12

@@ -1,0 +1,108 @@
+"""Long films and many films: what `viba bench scale` makes, measures and projects."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from viba_lib.cli import bench as cli_bench
+from viba_lib.core.errors import VibaError
+from viba_lib.data.video import count_frames, iter_frames
+from viba_lib.experiments import scaling
+
+
+@pytest.mark.network
+def test_a_film_has_the_length_and_size_that_were_asked_for(study, tmp_path):
+    film = scaling.long_film(study, tmp_path / "film.mp4", 1.0, (320, 180))
+    assert count_frames(film) == 60 * scaling.RATE
+    frames = [f for _, f in zip(range(2 * scaling.RATE), iter_frames(film), strict=False)]
+    assert frames[0].shape == (180, 320, 3)
+    # Each turn of the loop shows the same frames again, and its seam is no jump.
+    loop = list(iter_frames(film))[:: scaling.RATE * scaling.LOOP_SECONDS]
+    assert len(loop) == 6 and all(np.array_equal(f, loop[0]) for f in loop)
+    steps = [np.abs(a.astype(int) - b).mean() for a, b in itertools.pairwise(frames)]
+    assert 0 < max(steps) < 20
+
+
+def test_a_frame_is_fitted_without_being_stretched():
+    frame = np.zeros((100, 100, 3), np.uint8)
+    frame[40:60, 40:60] = 255
+    wide = scaling._fitted(frame, (320, 180))
+    assert wide.shape == (180, 320, 3)
+    rows, columns = np.nonzero(wide[..., 0] > 127)
+    assert abs(np.ptp(rows) - np.ptp(columns)) <= 2
+
+
+def rows_of(seconds, minutes=(1, 2, 5, 10)):
+    return [{"minutes": m, "seconds": s, "explained": 6 * m}
+            for m, s in zip(minutes, seconds, strict=True)]  # fmt: skip
+
+
+def test_a_line_is_found_and_told_from_what_grows_faster():
+    straight = scaling.line(rows_of([8, 12, 24, 44]))
+    assert straight["fixed"] == pytest.approx(4) and straight["per_minute"] == pytest.approx(4)
+    assert straight["exponent"] == pytest.approx(1) and straight["r2"] == pytest.approx(1)
+    square = scaling.line(rows_of([1, 4, 25, 100]))
+    assert square["exponent"] > scaling.STEEPEST
+    assert np.isnan(scaling.line(rows_of([8], (1,)))["exponent"])
+
+
+def test_a_projection_multiplies_and_says_what_is_of_the_networks_alone():
+    row = {"seconds": 36.0, "explained": 60.0}
+    few, many = scaling.projection(row, flops=1e12, workers=10, teraflops=1.0)
+    assert few["videos"] == 1_000 and few["worker_hours"] == pytest.approx(10)
+    assert few["days"] == pytest.approx(1 / 24)
+    assert few["gpu_hours"] == pytest.approx(60 * 1000 / 3600)
+    assert many["worker_hours"] == pytest.approx(10_000)
+    measured, _ = scaling.projection(row, flops=1e12, measured_on_gpu=True)
+    assert measured["gpu_hours"] == measured["worker_hours"]
+
+
+@pytest.mark.network
+def test_operations_count_each_step_and_draw(study):
+    few = scaling.operations(study, "xception")
+    study.profile.bottleneck.steps *= 3
+    more = scaling.operations(study, "xception")
+    study.profile.bottleneck.steps //= 3
+    assert 2 < more / few < 3
+
+
+@pytest.mark.network
+def test_memory_does_not_grow_with_the_film(study, roots):
+    """Two films, one six times as long."""
+    opened = scaling.Opened("tiny", *roots, "cpu", 0)
+    short, long = scaling.scale_rows(study, opened, "xception", (0.1, 0.6), 20, (640, 360))
+    assert (short["explained"], long["explained"]) == (2, 12)
+    assert long["frames"] == 6 * short["frames"]
+    assert long["seconds"] > short["seconds"]
+    # Held as it is decoded, one frame has 0.66 MiB; those that the longer film has more, 494 MiB.
+    assert long["memory"] - short["memory"] < 150
+
+
+@pytest.mark.network
+def test_the_command_prints_a_table_a_line_and_a_projection(study, roots, tmp_path, capsys):
+    out = tmp_path / "scale.json"
+    given = {"data_root": roots[0], "results_root": roots[1], "profile": "tiny", "out": out}
+    given |= {"minutes": "0.05,0.1", "per_minute": 20, "size": "320x180", "detector": "xception"}
+    given |= {"workers": 4, "teraflops": 20.0, "device": "cpu", "seed": 0}
+    try:
+        cli_bench.scale(**given)
+    except cli_bench.typer.Exit as end:
+        assert end.exit_code == 1  # films of seconds are too short to tell a line by
+    said = capsys.readouterr().out
+    assert "MiB at most" in said and "seconds = " in said and "1,000,000" in said
+    kept = json.loads(out.read_text())
+    assert "0.05" in json.dumps(kept)
+
+
+@pytest.mark.parametrize("minutes", ["", "one", "-1", "0", "nan"])
+def test_lengths_that_are_none_are_refused(minutes):
+    with pytest.raises(VibaError, match="expected such as"):
+        cli_bench._numbers(minutes)
+
+
+@pytest.mark.parametrize("size", ["1080", "1920x", "641x360", "axb"])
+def test_sizes_that_are_none_are_refused(size):
+    with pytest.raises(VibaError, match="expected even numbers"):
+        cli_bench._size(size)

@@ -1,0 +1,204 @@
+"""Measuring: the plain version is exact and leaves no trace, and numbers are what they say."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, reference
+from viba_lib.core.errors import VibaError
+from viba_lib.experiments import speed
+from viba_lib.pipeline.study import Study
+
+pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
+
+
+class Small(nn.Module):
+    """A network whose layer is followed by an in-place ReLU, as Xception's are."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1, stride=2)
+        self.middle = nn.Conv2d(6, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.relu = nn.ReLU(inplace=True)
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.relu(self.first(x))
+        x = x + self.relu(self.middle(x))
+        return self.last(self.relu(self.norm(x)).mean((2, 3)))
+
+
+@pytest.fixture
+def subject():
+    torch.manual_seed(0)
+    model = Small().eval()
+    frames = torch.randn(2, 3, 16, 16)
+    statistics = LayerStatistics.estimate(model, "middle", [torch.randn(20, 3, 16, 16)])
+    return speed.Subject("small", "middle", model, statistics, frames)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1.0, 5.0])
+def test_the_plain_version_and_the_engine_agree(subject, sigma):
+    settings = {"steps": 4, "noise_samples": 3, "seed": 5, "sigma": sigma}
+    parts = (subject.model, subject.layer, subject.statistics)
+    target = subject.model(subject.frames).argmax(1).detach()
+    found = PerSampleBottleneck(*parts, **settings).attribute(subject.frames)
+    for frame, goal, capacity in zip(subject.frames, target, found.capacity, strict=True):
+        plain = reference.plain_attribute(*parts, frame, int(goal), **settings)
+        torch.testing.assert_close(plain, capacity, rtol=1e-4, atol=1e-5)
+    assert found.capacity.std() > 0.01
+
+
+def test_the_plain_version_works_as_the_reference_does(subject):
+    """Every step is a pass of the whole model with all samples, and has gradients everywhere."""
+    sizes, gradients = [], []
+    model = subject.model
+    model.first.register_forward_hook(lambda _m, i, _o: sizes.append(len(i[0])))
+    reference.plain_attribute(
+        model, "middle", subject.statistics, subject.frames[0], 0, steps=3, noise_samples=4,
+        on_step=lambda _: gradients.append(all(p.grad is not None for p in model.parameters())),
+    )  # fmt: skip
+    assert sizes == [4, 4, 4] and gradients == [True, True, True]
+
+
+@pytest.mark.parametrize("stop", [None, 1])
+def test_the_plain_version_leaves_no_trace(subject, stop):
+    model = subject.model
+    model(subject.frames).sum().backward()
+    before = [p.grad for p in model.parameters()]
+    values = [g.clone() for g in before]
+
+    def on_step(step: int) -> None:
+        if step == stop:
+            raise KeyboardInterrupt
+
+    run = (model, "middle", subject.statistics, subject.frames[0], 0)
+    if stop is None:
+        reference.plain_attribute(*run, steps=2, noise_samples=1)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            reference.plain_attribute(*run, steps=2, noise_samples=1, on_step=on_step)
+    assert not model.middle._forward_hooks
+    after = [p.grad for p in model.parameters()]
+    assert all(a is b for a, b in zip(after, before, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(after, values, strict=True))
+
+
+def test_the_plain_version_refuses_what_it_cannot_explain(subject):
+    rest = (subject.statistics, subject.frames[0], 0)
+    with pytest.raises(VibaError, match="middle"):
+        reference.plain_attribute(subject.model, "midle", *rest)
+    with pytest.raises(VibaError, match="eval"):
+        reference.plain_attribute(subject.model.train(), "middle", *rest)
+
+
+def test_agreement_is_of_ranks_and_per_frame():
+    maps = np.random.default_rng(0).random((2, 5, 5))
+    assert speed.agreement(maps, maps**3 * [[[1.0]], [[100.0]]]) == pytest.approx(1)
+    assert speed.agreement(maps, np.stack([maps[0], -maps[1]])) == pytest.approx(0)
+    assert np.isnan(speed.agreement(maps, np.ones_like(maps)))
+    with pytest.raises(VibaError, match="shapes"):
+        speed.agreement(maps, maps[:1])
+
+
+def test_the_mean_of_runs(subject):
+    parts = (subject.model, subject.layer, subject.statistics)
+    runs = [
+        PerSampleBottleneck(*parts, seed=s).attribute(subject.frames).capacity.sum(1)
+        for s in range(2)
+    ]
+    found = speed.reference_maps(*parts, subject.frames, runs=2)
+    torch.testing.assert_close(found, (runs[0] + runs[1]) / 2)
+    assert not torch.allclose(runs[0], runs[1])
+
+
+def test_rows_say_what_each_setting_costs(subject):
+    rows = list(speed.measure_subject(subject, runs=2, plain_steps=2))
+    assert [r["settings"] for r in rows] == list(speed.SETTINGS)
+    for row in rows:
+        assert tuple(row) == speed.COLUMNS and row["seconds"] > 0
+        assert row["ratio"] == pytest.approx(rows[0]["seconds"] / row["seconds"])
+    # Two of ten steps give no map that could be compared.
+    assert np.isnan(rows[0]["agreement"])
+    assert all(0.3 < r["agreement"] < 1 for r in rows[1:])
+
+
+def test_all_steps_of_the_plain_version_give_a_map_to_compare(subject):
+    (row,) = speed.measure_subject(subject, ["plain"], runs=2, plain_steps=10)
+    assert 0.5 < row["agreement"] <= 1
+
+
+def test_without_runs_nothing_is_compared(subject, monkeypatch):
+    monkeypatch.setattr(speed, "reference_maps", pytest.fail)
+    (row,) = speed.measure_subject(subject, ["fast"], runs=0)
+    assert np.isnan(row["agreement"]) and np.isnan(row["ratio"]) and row["seconds"] > 0
+
+
+def test_steps_of_the_plain_version_that_are_left_out_are_counted(subject, monkeypatch):
+    """A first step of 5 s and others of 2 s: ten steps take 23 s."""
+    times = iter([0.0, 5.0, 7.0, 9.0])
+    monkeypatch.setattr(speed, "_clock", lambda _device: next(times))
+    seconds, _ = speed._plain(subject, 0, timed=3)
+    assert seconds == pytest.approx(23)
+
+
+def test_unknown_settings_are_refused(subject):
+    with pytest.raises(VibaError, match=r"quick.*default"):
+        next(speed.measure_subject(subject, ["quick"]))
+    with pytest.raises(VibaError, match="plain_steps"):
+        next(speed.measure_subject(subject, plain_steps=1))
+
+
+def test_memory_is_that_of_a_process_of_its_own(subject):
+    wide = speed.replace(subject, frames=subject.frames.repeat(8, 1, 1, 1))
+    found = speed.peak_memory(wide, "plain")
+    assert np.isnan(found) or 0 < found < 2000
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study("tiny", tmp_path / "data", tmp_path / "results")
+
+
+def test_layers_are_named_before_anything_is_computed(study, tmp_path):
+    both = ("xception", "flow-vgg11")
+    assert speed.named_layers(study, both) == {"xception": ["block4"], "flow-vgg11": ["features.9"]}
+    assert sum(map(len, speed.named_layers(study, both, "all").values())) == 8
+    assert speed.named_layers(study, both, "features.16") == {"flow-vgg11": ["features.16"]}
+    with pytest.raises(VibaError, match="block4"):
+        speed.named_layers(study, both, "block44")
+    with pytest.raises(VibaError, match="resnet"):
+        speed.named_layers(study, ["resnet"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_untrained_subjects_need_no_data(study, tmp_path):
+    found = list(speed.subjects(study, ["flow-vgg11"], "all", frames=3, untrained=True))
+    assert [s.layer for s in found] == ["features.9", "features.12", "features.16"]
+    assert found[0].frames.shape == (3, 3, 64, 64) and not list(tmp_path.iterdir())
+    assert all(s.statistics.active.float().mean() > 0.5 for s in found)
+
+
+def test_counted_costs_are_those_of_the_networks():
+    """Xception at 299 px has 8.4 G multiply-accumulates, 5.1 of them behind block 4."""
+    costs = speed.layer_costs(Study("quick")).set_index("layer")
+    assert costs.before["block4"] + costs.behind["block4"] == pytest.approx(8.36, abs=0.1)
+    assert costs.behind["block4"] == pytest.approx(5.08, abs=0.1)
+    assert costs.behind["block12"] == pytest.approx(0.47, abs=0.05)
+    assert costs.expected["block4"] == pytest.approx(1.5 * 8.36 / 5.08, abs=0.05)
+    whole = costs.before + costs.behind
+    for _, part in whole.groupby(costs.detector):
+        assert np.ptp(part) < 0.02 * part.mean()
+
+
+def test_the_file_holds_the_rows_and_what_they_were_measured_on(study, tmp_path):
+    path = tmp_path / "new" / "rows.json"
+    speed.save_rows(path, study, [{"settings": "fast", "seconds": 0.5, "agreement": float("nan")}])
+    found = json.loads(path.read_text())
+    assert found["rows"] == [{"settings": "fast", "seconds": 0.5, "agreement": None}]
+    assert found["threads"] == torch.get_num_threads() and found["versions"]["torch"]
+    assert [p.name for p in path.parent.iterdir()] == ["rows.json"]

@@ -1,0 +1,160 @@
+"""What detectors are trained on: every frame once in an epoch, and augmentation by the seed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from viba_lib.core.errors import VibaError
+from viba_lib.data.clip_store import PreparedClip
+from viba_lib.data.flow import farneback
+from viba_lib.data.prepare import PreparationSettings, prepare_frames
+from viba_lib.models.augment import _Camera, _Film, _Look, augmented_face, augmented_flow
+from viba_lib.models.batches import EpochBatches, FaceBatches, FlowBatches, _Pair
+
+ROWS = pd.DataFrame({"path": "a", "position": range(7), "label": [0, 1, 1, 0, 1, 0, 1]})
+
+
+def position(_clip, at, _rng, _size) -> torch.Tensor:
+    return torch.tensor([at])
+
+
+def batches(**changes) -> EpochBatches:
+    made = {"store": {"a": None}, "rows": ROWS, "item": position, "size": 8, "epochs": 3,
+            "batch_size": 3, "seed": 0}  # fmt: skip
+    return EpochBatches(**made | changes)
+
+
+def test_every_frame_comes_once_in_an_epoch_and_in_another_order() -> None:
+    found = batches()
+    assert len(found) == 9 and found.per_epoch == 3
+    epochs = []
+    for epoch in range(3):
+        items = [found[3 * epoch + batch] for batch in range(3)]
+        assert [len(labels) for _, labels in items] == [3, 3, 1]
+        order = torch.cat([inputs for inputs, _ in items]).ravel().tolist()
+        labels = torch.cat([labels for _, labels in items]).tolist()
+        assert sorted(order) == list(range(7))
+        assert labels == ROWS.label[order].tolist()
+        epochs.append(order)
+    assert epochs[0] != epochs[1] != epochs[2]
+    other = batches(seed=1)
+    assert torch.cat([other[i][0] for i in range(3)]).ravel().tolist() != epochs[0]
+
+
+def test_one_class_is_no_training() -> None:
+    with pytest.raises(VibaError, match="3 real and 0 fake"):
+        batches(rows=ROWS[ROWS.label == 0])
+
+
+@pytest.fixture(scope="module")
+def clip(face_frames: np.ndarray) -> PreparedClip:
+    settings = PreparationSettings(spatial_size=96, flow_size=64)
+    return prepare_frames(enumerate(face_frames), np.array([0, 2]), settings)[0]
+
+
+@pytest.mark.parametrize("item", [augmented_face, augmented_flow])
+def test_augmentation_follows_the_seed_and_keeps_the_range(clip: PreparedClip, item) -> None:
+    found = [item(clip, 1, np.random.default_rng(seed), 48) for seed in (1, 1, 2)]
+    assert found[0].shape == (3, 48, 48) and found[0].dtype == torch.float32
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+    low, high = (-1, 1) if item is augmented_face else (-3, 3)
+    assert low <= found[2].min() < found[2].max() <= high
+
+
+def test_people_weigh_the_same_among_real_and_among_fakes() -> None:
+    people = ["often"] * 90 + ["seldom"] * 10
+    frames = pd.DataFrame({"path": people, "position": 0, "identity": people})
+    rows = pd.concat([frames.assign(label=0), frames.assign(label=1)])
+    store = {name: name for name in set(people)}
+    found = FaceBatches(store, rows, 32, 1, 2, ["mouth"], 0.0, 0)
+    rng = np.random.default_rng(0)
+    drawn = pd.DataFrame([found._draw(rng) for _ in range(400)])
+    for column in (0, 2):  # the clip of the real frame, and that of the fake
+        assert 0.4 < (drawn[column] == "seldom").mean() < 0.6
+
+
+def whole_and_windows(clip: PreparedClip, kind, steps: int) -> list[list]:
+    """The same batches, whole and with windows first."""
+    rows = pd.DataFrame({"path": "a", "position": 0, "identity": "x", "label": [0]})
+    method = "mouth" if kind is FaceBatches else "jitter"
+    made = [kind({"a": clip}, rows, 64, 4, 4, [method], 1.0, 0, windows=n) for n in (0, steps)]
+    return [[batches[step][0] for step in range(4)] for batches in made]
+
+
+@pytest.mark.parametrize("kind", [FaceBatches, FlowBatches])
+def test_the_first_batches_are_windows_of_the_whole_inputs(clip: PreparedClip, kind) -> None:
+    plain, found = whole_and_windows(clip, kind, 2)
+    assert [f.shape for f in found] == 2 * [(4, 3, 32, 32)] + 2 * [(4, 3, 64, 64)]
+    again = whole_and_windows(clip, kind, 2)[1]
+    assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
+    assert torch.equal(found[2], plain[2])
+    # The first real window and its fake twin are cut from the same place of the whole inputs; what
+    # a batch draws for its first pair comes before any window is drawn.
+    places = [
+        {(t, n) for t in range(33) for n in range(33)
+         if torch.equal(found[0][i], plain[0][i][:, t : t + 32, n : n + 32])}
+        for i in (0, 2)
+    ]  # fmt: skip
+    assert places[0] & places[1]
+
+
+def test_a_window_lies_on_the_artefact() -> None:
+    mask = np.zeros((64, 64), np.float32)
+    mask[50:54, 8:12] = 1
+    real = torch.arange(128 * 128).reshape(1, 128, 128)
+    rng = np.random.default_rng(0)
+    corners = set()
+    for _ in range(50):
+        seen = _Pair(real, real, mask).window(rng)
+        top, left = divmod(int(seen.real[0, 0, 0]), 128)
+        corners.add((top, left))
+        assert seen.real.shape == seen.fake.shape == (1, 64, 64)
+        assert top <= 100 and top + 64 >= 108 and left <= 16 and left + 64 >= 24
+    assert len(corners) > 10
+    assert _Pair(real, real, mask * 0).window(rng).real.shape == (1, 64, 64)
+
+
+def test_an_artefact_is_followed_through_a_look(clip: PreparedClip) -> None:
+    rng = np.random.default_rng(3)
+    dot = np.zeros((96, 96), np.uint8)
+    dot[30:40, 60:70] = 255
+    for _ in range(20):
+        look = _Look.draw(rng)
+        look.gain, look.shift, look.blur, look.coarse, look.quality = 1.0, 0.0, 0.0, 1.0, 0
+        np.testing.assert_array_equal(look(dot), look.place(dot))
+
+
+def test_a_film_loses_its_texture_and_not_its_edges() -> None:
+    rng = np.random.default_rng(0)
+    picture = np.full((2, 64, 64, 3), 60, np.uint8)
+    picture[:, :, 32:] = 190
+    noisy = (picture + rng.integers(-9, 10, picture.shape)).astype(np.uint8)
+    soft = _Film(7, 0.0, 1.0, np.zeros(2)).soften(noisy).astype(float)
+    flat = np.r_[4:24, 40:60]
+    assert soft[:, :, flat].std(axis=1).mean() < 0.35 * noisy[:, :, flat].std(axis=1).mean()
+    np.testing.assert_allclose(soft[:, :, 34] - soft[:, :, 29], 130, atol=12)
+    plain = _Film(0, 0.0, 1.0, np.zeros(2))
+    assert np.array_equal(plain.move(plain.soften(noisy)), noisy)
+
+
+def test_a_camera_that_moves_moves_all_alike(clip: PreparedClip) -> None:
+    still = np.stack([clip.faces[0]] * 2)
+    side = still.shape[1]
+    flow = farneback(*_Film(0, 0.0, 1.0, np.array([0.02, -0.01])).move(still))
+    middle = flow[side // 4 : -side // 4, side // 4 : -side // 4].reshape(-1, 2)
+    np.testing.assert_allclose(np.median(middle, 0), [0.02 * side, -0.01 * side], atol=0.25)
+    drawn = [_Film.draw(np.random.default_rng(seed)) for seed in range(400)]
+    assert 0.2 < np.mean([film.smooth > 0 for film in drawn]) < 0.4
+    assert 0.1 < np.mean([film.turn != 0 for film in drawn]) < 0.3
+    assert {film.smooth for film in drawn} == {0, 5, 7, 9}
+
+
+def test_a_worse_camera_has_blocks_as_coarse_as_its_picture(clip: PreparedClip) -> None:
+    image = clip.faces[0]
+    seen = [_Camera(scale, 12)(image) for scale in (1.0, 0.5)]
+    lost = [np.abs(s.astype(float) - image).mean() for s in seen]
+    assert all(s.shape == image.shape and s.dtype == np.uint8 for s in seen)
+    assert 0 < lost[0] < lost[1]
+    kinds = [_Camera.draw(np.random.default_rng(seed)) for seed in range(400)]
+    assert 0.25 < np.mean([k is not None for k in kinds]) < 0.45

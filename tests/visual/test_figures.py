@@ -1,0 +1,200 @@
+"""Every figure is a picture with a transparent ground, no title, and nothing left in pyplot."""
+
+import cv2
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from skimage.color import rgb2lab
+
+from viba_lib.data.tracking import Sighting
+from viba_lib.evaluation.agreement import REGIONS
+from viba_lib.evaluation.robustness import levels
+from viba_lib.visual import data_figures, map_figures, result_figures, style
+
+rng = np.random.default_rng(0)
+images = rng.integers(0, 255, (3, 24, 24, 3), dtype=np.uint8)
+maps, masks = rng.random((3, 24, 24)), np.zeros((3, 24, 24))
+masks[0, 4:9, 4:9] = 1
+labels = ["a", "b", "c"]
+history = pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5], "val_loss": [1, 0.7], "val_auc": 0.6})
+frames = pd.DataFrame({"label": [0, 1, 1], "method": ["", "mouth", "jitter"],
+                       "p_fake": [0.1, 0.9, 0.4], "total_bits": [3.0, 5.0, 7.0]})  # fmt: skip
+rows = pd.DataFrame({"name": ["x -", "x +"], "iou": [0.5, np.nan], "iou_low": [0.4, np.nan],
+                     "iou_high": [0.6, np.nan]})  # fmt: skip
+sweep = pd.DataFrame({"threshold": [0.1, 0.5] * 2, "label": ["real"] * 2 + ["fake"] * 2,
+                      "detector": "xception", "iou": [0.9, 0.7, 0.8, 0.6]})  # fmt: skip
+shares = pd.DataFrame({"region": list(REGIONS), "who": "planted", "share": 0.5})
+parts = {k: np.arange(24)[:, None] // 4 == np.full((1, 24), i) for i, k in enumerate(REGIONS)}
+methods = pd.DataFrame({"method": ["real", "mouth"], "frames": [4, 2], "without": [1.0, 0.5],
+                        "with_bottleneck": [0.75, 0.5]})  # fmt: skip
+beside = pd.DataFrame({"row": ["x", "y"], "measure": "accuracy (%)", "paper": [81.5, 80.0],
+                       "run": [75.0, np.nan], "low": [60.0, np.nan],
+                       "high": [90.0, np.nan]})  # fmt: skip
+scores = {"x -": (np.array([0.2, 0.9]), np.array([0, 1])), "none": (np.zeros(0), np.zeros(0))}
+losses = {"model_loss": rng.random((4, 2)), "information_loss": rng.random((4, 2))}
+shares_of_cost = pd.DataFrame({"detector": "xception", "layer": ["block4", "bn4"],
+                               "share": [0.6, 0.0]})  # fmt: skip
+seconds = pd.DataFrame({"detector": ["a", "a", "b"], "layer": ["x", "x", "y"],
+                        "settings": ["plain", "fast", "fast"],
+                        "seconds": [40.0, 0.31, 0.02]})  # fmt: skip
+ratios = pd.DataFrame({"line": ["beta 1"] * 2 + ["beta 10"] * 2, "steps": [1, 10] * 2,
+                       "ratio": [1.0, 2.0, 1.1, np.nan]})  # fmt: skip
+
+worse = pd.DataFrame(
+    [("xception", kind, level, 0.8, 0.7, 0.9) for kind, level in levels()],
+    columns=["detector", "corruption", "level", "auc", "auc_low", "auc_high"],
+)
+
+CASES = {
+    "frames_grid": lambda: map_figures.frames_grid(list(images), labels, 2),
+    "outlined_grid": lambda: map_figures.outlined_grid(images, masks, labels),
+    "relevance_grid": lambda: map_figures.relevance_grid(images, maps, masks, labels),
+    "relevance_grid of nothing": lambda: map_figures.relevance_grid(images[:1], 0 * maps[:1]),
+    "layers_grid": lambda: map_figures.layers_grid(images, {"block4": maps}, masks, labels),
+    "key_frame_plot": lambda: data_figures.key_frame_plot(rng.random(9), np.array([2, 5]), 0.3),
+    "key_frame_plot of a still film": lambda: data_figures.key_frame_plot(
+        np.zeros(4), np.zeros(0, int), 0.3
+    ),
+    "face_steps": lambda: data_figures.face_steps(
+        images[0], (4, 5, 15, 16), rng.random((68, 2)) * 24, (10, 10, 15), 32
+    ),
+    "followed_faces": lambda: data_figures.followed_faces(
+        images, [Sighting((4, 5, 15, 16), 1, False), Sighting((4, 5, 15, 16), 0, True), None]
+    ),
+    "flow_vectors": lambda: data_figures.flow_vectors(
+        images[0], rng.normal(size=(24, 24, 2)).astype(np.float32)
+    ),
+    "learning_curves": lambda: result_figures.learning_curves(
+        {"xception": history, "flow": history}
+    ),
+    "scores_by_method": lambda: result_figures.scores_by_method({"xception": frames}),
+    "robustness": lambda: result_figures.robustness(worse),
+    "reliability": lambda: result_figures.reliability(scores),
+    "threshold_curves": lambda: result_figures.threshold_curves(sweep, ["iou"]),
+    "region_overlay": lambda: map_figures.region_overlay(images[0], parts, REGIONS),
+    "region_frequencies": lambda: result_figures.region_frequencies(shares, list(REGIONS)),
+    "history_plot": lambda: map_figures.history_plot(losses),
+    "maps_row": lambda: map_figures.maps_row({"one": maps[0], "two": maps[1]}, "bits"),
+    "lines": lambda: result_figures.lines(history, "step", ["loss"], "step", "loss"),
+    "intervals": lambda: result_figures.intervals(rows, ["iou"], chance={"iou": 0.1}),
+    "bits_plot": lambda: result_figures.bits_plot({"xception": frames}),
+    "paper_plot": lambda: result_figures.paper_plot(beside),
+    "cost_shares": lambda: result_figures.cost_shares(shares_of_cost),
+    "seconds_bars": lambda: result_figures.seconds_bars(seconds),
+    "over_steps": lambda: result_figures.over_steps(
+        {"cold": ratios, "warm": ratios}, "ratio", "x", 1.0
+    ),
+    "by_method": lambda: result_figures.by_method({"xception": methods, "flow": methods[:1]}),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("draw", CASES.values(), ids=CASES)
+def test_a_figure_is_drawn(draw):
+    figure = draw()
+    picture = cv2.imdecode(np.frombuffer(figure._repr_png_(), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.shape[2] == 4 and (picture[..., 3] == 0).any(), "the page's colour shows through"
+    assert not any(axis.get_title() for axis in figure.axes) and figure.get_suptitle() == ""
+    assert not plt.get_fignums()
+
+
+def test_two_colours_mean_real_and_fake_and_nothing_else():
+    assert not {style.REAL, style.FAKE} & set(style.OTHERS)
+    names = ("intervals", "by_method", "paper_plot", "learning_curves", "reliability", "over_steps")
+    for name in names:
+        used = {to_hex(line.get_color()) for axis in CASES[name]().axes for line in axis.lines}
+        assert not used & {style.REAL, style.FAKE}, name
+
+
+def test_maps_that_carry_bits_have_a_bar_that_says_so():
+    bars = [a.get_ylabel() for a in map_figures.relevance_grid(images, maps).axes]
+    assert "bits per pixel" in bars
+
+
+def test_the_scale_ends_at_the_strongest_pixels():
+    assert style.top_of(np.arange(1000) / 999) == pytest.approx(0.995)
+    assert style.top_of(np.zeros((2, 2))) > 0
+
+
+def test_figures_show_what_they_are_given():
+    images = np.zeros((2, 16, 16, 3), np.uint8)
+    maps = np.random.default_rng(0).random((2, 16, 16))
+    masks = np.zeros((2, 16, 16))
+    masks[0, 4:8, 4:8] = 1
+    figure = map_figures.relevance_grid(images, maps, masks, ["a", "b"])
+    assert isinstance(figure, Figure)
+    assert [a.get_xlabel() for a in figure.axes[2:4]] == ["a", "b"]
+    assert any("bits per pixel" in a.get_ylabel() for a in figure.axes)
+    history = pd.DataFrame({"step": [1, 2], "loss": [1, 0.5], "val_loss": [1, 0.7],
+                            "val_auc": [0.5, 0.9]})  # fmt: skip
+    lines = result_figures.learning_curves({"x": history}).axes[0].lines
+    assert lines[0].get_ydata().tolist() == [1, 0.5]
+
+
+def test_bars_on_a_log_axis_end_at_their_seconds():
+    first, second = result_figures.seconds_bars(seconds).axes
+    ends = [bar.get_x() + bar.get_width() for bar in (*first.patches, *second.patches)]
+    assert ends == pytest.approx([40.0, 0.31, 0.02])
+    assert first.get_xlim() == second.get_xlim() and first.get_xscale() == "log"
+    assert [t.get_text() for t in first.texts] == ["40 s", "0.31 s"]
+
+
+def test_shares_of_cost_fill_the_bar():
+    patches = result_figures.cost_shares(shares_of_cost).axes[0].patches
+    assert [p.get_width() for p in patches] == pytest.approx([0.6, 0.0, 0.4, 1.0])
+
+
+def test_figures_of_a_comparison():
+    image, mask = np.zeros((32, 32, 3), np.uint8), np.eye(32)
+    names = ["VIBA", "Grad-CAM", "LRP", "Occlusion", "Random"]
+    grid = map_figures.method_grid(image, mask, dict.fromkeys(names, mask))
+    labels = [axis.get_xlabel() or axis.get_title() for axis in grid.axes if axis.get_visible()]
+    assert sum(axis.get_visible() for axis in grid.axes) == 6, labels
+    table = pd.DataFrame({
+        "name": names, "seconds": [1.0, 2, 3, 4, 0.01], "ratio": [1.0, 2, 1, 3, 1],
+        "front": [True, True, False, True, False], "control": [False] * 4 + [True],
+    })  # fmt: skip
+    plot = result_figures.worth_and_cost(
+        {"one": table, "two": table}, "seconds", "ratio", "x", "y", 1.0
+    )
+    assert [t.get_text() for t in plot.axes[0].texts] == sorted(
+        names, key=lambda n: table.set_index("name").seconds[n]
+    )
+    heat = result_figures.heat(table.set_index("name")[["seconds", "ratio"]], "over chance", 1.0)
+    assert len(heat.axes[0].texts) == 10
+
+
+# Machado, Oliveira & Fernandes (2009): what is left of linear RGB without one kind of cone.
+BLIND = {
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+def seen(colour, matrix):
+    """A colour in CIELAB as somebody without one kind of cone sees it."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    left = np.clip(np.array(matrix) @ linear, 0, 1)
+    back = np.where(left <= 0.0031308, left * 12.92, 1.055 * left ** (1 / 2.4) - 0.055)
+    return rgb2lab(back[None, None])[0, 0]
+
+
+@pytest.mark.parametrize("kind", BLIND)
+def test_colours_of_real_and_fake_differ_for_everyone(kind):
+    real, fake = (seen(c, BLIND[kind]) for c in (style.REAL, style.FAKE))
+    assert np.linalg.norm(real - fake) > 40  # 2.3 is just noticeable
+    first, second = (seen(c, BLIND[kind]) for c in (style.FIRST, style.SECOND))
+    assert np.linalg.norm(first - second) > 15
+
+
+def test_relevance_is_ordered_by_lightness_for_everyone():
+    colours = mpl.colormaps["inferno"](np.linspace(0, 1, 64))[:, :3]
+    for matrix in BLIND.values():
+        lightness = np.array([seen(c, matrix)[0] for c in colours])
+        assert (np.diff(lightness) > 0).mean() > 0.95 and lightness[-1] - lightness[0] > 80

@@ -1,0 +1,126 @@
+"""Heat over frames, back at the face's place, and in a video that browsers play."""
+
+import base64
+import re
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from viba_lib.core.errors import VibaError
+from viba_lib.data.video import read_video
+from viba_lib.visual.overlay import colours, overlay, overlay_video, paste_back, poster, video_html
+
+grey = np.full((3, 40, 60, 3), 128, np.uint8)
+
+
+def test_no_relevance_only_darkens_and_high_relevance_covers():
+    nothing, much = colours(grey[0], np.zeros((4, 4)), 1.0), colours(grey[0], np.ones((4, 4)), 1.0)
+    assert nothing.shape == grey[0].shape and nothing.dtype == np.uint8
+    assert np.ptp(nothing, axis=2).max() <= 3, "grey stays grey"
+    assert np.ptp(much, axis=2).min() > 40, "heat has a colour"
+
+
+def test_all_frames_share_one_scale():
+    relevance = np.stack([np.full((4, 4), v) for v in (0.1, 1.0, 1.0)])
+    painted = overlay(grey, relevance)
+    assert (painted[1] == painted[2]).all() and (painted[0] != painted[1]).any()
+    assert (overlay(grey, relevance, maximum=0.1)[0] == painted[1]).all()
+    assert overlay(grey, np.zeros((3, 4, 4))).shape == grey.shape
+    with pytest.raises(VibaError, match="as many"):
+        overlay(grey, relevance[:2])
+
+
+@pytest.mark.parametrize("square", [(30, 20, 16), (58, 2, 16)], ids=["inside", "over the border"])
+def test_paste_back_puts_the_map_on_the_face(square):
+    cx, cy, side = square
+    pasted = paste_back((40, 60), np.array(square), np.ones((16, 16)))
+    assert pasted.shape == (40, 60)
+    rows, columns = np.nonzero(pasted > 0.5)
+    assert abs(rows.min() - max(0, cy - side / 2)) <= 1
+    assert abs(columns.max() - min(59, cx + side / 2)) <= 1
+    assert pasted[20, 10] == 0
+
+
+def test_paste_back_inverts_a_crop():
+    relevance = cv2.GaussianBlur(np.random.default_rng(0).random((32, 32)), (0, 0), 3)
+    pasted = paste_back((120, 160), np.array([80, 60, 64]), relevance)
+    again = cv2.resize(pasted[28:92, 48:112], (32, 32), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(again[2:-2, 2:-2], relevance[2:-2, 2:-2], atol=0.03)
+
+
+def test_the_video_is_h264_with_a_strip(tmp_path):
+    relevance = np.random.default_rng(0).random((3, 8, 8))
+    plain = overlay_video(tmp_path / "plain.mp4", grey, relevance, 5)
+    path = overlay_video(tmp_path / "strip.mp4", grey, relevance, 5, np.array([0.1, 0.9, 0.5]))
+    shown = read_video(plain).frames
+    assert shown.shape[:2] == grey.shape[:2] and shown.shape[2] > 60, "a colour bar beside"
+    found = read_video(path)
+    assert found.frames.shape == (3, 76, shown.shape[2], 3) and found.rate == 5
+    with av.open(str(path)) as film:
+        stream = film.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+
+
+def test_the_element_has_a_poster_and_a_name_and_does_not_start(tmp_path):
+    path = overlay_video(tmp_path / "a.mp4", grey, np.ones((3, 8, 8)), 5)
+    text = video_html(path, grey[0], 'a "fake" <video>')
+    assert "controls" in text and 'preload="none"' in text and "autoplay" not in text
+    assert 'aria-label="a &quot;fake&quot; &lt;video&gt;"' in text
+    film = re.search('data:video/mp4;base64,([^"]+)', text)
+    assert film and base64.b64decode(film[1]) == path.read_bytes()
+    still = re.search('data:image/jpeg;base64,([^"]+)', text)
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(still[1]), np.uint8), 1)
+    assert picture.shape == (40, 60, 3)
+
+
+def test_poster_keeps_every_pixel(tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    path = poster(tmp_path / "deep" / "poster.png", image)
+    assert (cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) == image).all()
+    assert [p.name for p in path.parent.iterdir()] == ["poster.png"]
+
+
+def test_the_frame_shows_where_relevance_is_low_and_colour_where_it_is_high():
+    frame = np.full((40, 40, 3), 100, np.uint8)
+    relevance = np.zeros((20, 20))
+    relevance[:, 10:] = 1
+    painted = overlay(frame[None], relevance[None])[0].astype(int)
+    assert np.abs(painted[:, 35:] - 100).mean() > 2 * np.abs(painted[:, :5] - 100).mean()
+    with pytest.raises(VibaError, match="expected as many"):
+        overlay(frame[None], relevance[None].repeat(2, 0))
+
+
+def test_a_map_goes_back_to_its_place():
+    pasted = paste_back((100, 200), np.array([150.0, 40.0, 40.0]), np.ones((10, 10)))
+    assert pasted.shape == (100, 200)
+    assert pasted[40, 150] == 1 and pasted[40, 100] == 0
+    assert pasted.sum() == pytest.approx(1600, rel=0.15)
+
+
+def test_a_video_with_its_strip_can_be_decoded_again(tmp_path):
+    frames = np.zeros((5, 61, 81, 3), np.uint8)
+    maps = np.random.default_rng(0).random((5, 30, 30))
+    path = overlay_video(tmp_path / "o.mp4", frames, maps, 5.0, np.linspace(0, 1, 5))
+    back = read_video(path).frames
+    assert back.shape[0] == 5 and back.shape[1] > 61 and back.shape[2] > 82
+    assert [p.name for p in tmp_path.iterdir()] == ["o.mp4"]
+
+
+def test_what_reaches_html_is_escaped(tmp_path):
+    path = overlay_video(
+        tmp_path / "o.mp4", np.zeros((1, 64, 64, 3), np.uint8), np.ones((1, 8, 8)), 5.0
+    )
+    found = video_html(path, np.zeros((8, 8, 3), np.uint8), '"><script>alert(1)</script>')
+    assert "<script>" not in found and "controls" in found and "autoplay" not in found
+
+
+def test_the_colour_bar_runs_from_nothing_to_the_maximum(tmp_path):
+    frames, maps = np.zeros((2, 120, 100, 3), np.uint8), np.zeros((2, 10, 10))
+    path = overlay_video(tmp_path / "bar.mp4", frames, maps, 5, maximum=0.5)
+    bar = read_video(path).frames[0][:, 112:124].astype(int).sum(2).mean(1)
+    assert bar[40] > 500 and bar[100] < 150, "light above, dark below"
+    other = overlay_video(tmp_path / "other.mp4", frames, maps, 5, maximum=4.0)
+    difference = np.abs(read_video(path).frames[0].astype(int) - read_video(other).frames[0])
+    assert difference[:, :124].max() < 30 < difference[:, 130:].max(), "other numbers beside it"

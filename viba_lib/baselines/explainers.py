@@ -1,0 +1,117 @@
+"""Who takes part: the bottleneck and every method that the paper names, drawn in one way."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from viba_lib.baselines import METHODS, attribute
+from viba_lib.baselines.common import Target, classes_of
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.core.errors import VibaError
+
+VIBA = "VIBA"
+NAMES = (VIBA, *METHODS)
+CONTROLS = tuple(name for name, method in METHODS.items() if method.kind == "control")
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A detector as the contest sees it.
+
+    layers: names at which maps may be drawn, the default first; statistics: of each such layer that
+    the bottleneck is put into; settings: of the bottleneck; precision: of forward passes.
+    """
+
+    model: nn.Module
+    layers: tuple[str, ...]
+    statistics: dict[str, LayerStatistics]
+    settings: dict[str, Any]
+    precision: str = "float32"
+
+
+def check_names(names: list[str] | tuple[str, ...]) -> list[str]:
+    """Names of methods as they are written in NAMES, whatever their case, each once.
+
+    Raises
+    ------
+    VibaError
+        A name that is none of NAMES, or no name at all.
+    """
+    known = {name.casefold(): name for name in NAMES}
+    unknown = [name for name in names if name.strip().casefold() not in known]
+    if unknown or not names:
+        raise VibaError(
+            f"{'methods ' + ', '.join(map(repr, unknown)) if unknown else 'no method'} given; "
+            f"expected some of: {', '.join(NAMES)}"
+        )
+    return list(dict.fromkeys(known[name.strip().casefold()] for name in names))
+
+
+def option_of(name: str) -> str:
+    """The one setting of a method that is tuned, "" for none. The bottleneck's is its layer."""
+    return "layer" if name == VIBA else METHODS[name].option
+
+
+def candidates_of(name: str, layers: tuple[str, ...]) -> tuple[Any, ...]:
+    """Values of a method's setting, the default first; of a layered method the layers given."""
+    return layers if option_of(name) == "layer" else METHODS[name].candidates
+
+
+def draw_maps(
+    name: str,
+    network: Network,
+    frames: torch.Tensor,
+    target: Target = None,
+    passes: int = 64,
+    seed: int = 0,
+    value: Any = None,
+) -> np.ndarray:
+    """Maps of frames by a method, the bottleneck among them.
+
+    Parameters
+    ----------
+    name : one of NAMES
+    frames : (T, 3, H, W)
+    target : class, or (T,) classes; None = the predicted class of each frame
+    passes : budget of a frame for the methods that have one; the bottleneck's is steps and draws
+    seed : of what is drawn
+    value : of the method's setting, see `option_of`; None = its default
+
+    Returns
+    -------
+    (T, H, W) float32, not negative. The bottleneck's are in bits per pixel; units of others differ.
+
+    Raises
+    ------
+    VibaError
+        Unknown method, a layer without statistics, a budget below 8.
+    """
+    check_names([name])
+    option = option_of(name)
+    layer = str(value) if option == "layer" and value is not None else network.layers[0]
+    classes = classes_of(network.model, frames, target)
+    if name == VIBA:
+        if layer not in network.statistics:
+            raise VibaError(f"no statistics of {layer!r}; there are {list(network.statistics)}")
+        settings = network.settings | {"seed": seed}
+        bottleneck = PerSampleBottleneck(
+            network.model, layer, network.statistics[layer], **settings
+        )
+        return bottleneck.attribute(frames, classes).bits_per_pixel.float().cpu().numpy()
+    setting = {option: value} if option not in ("", "layer") and value is not None else {}
+    with _passes(network, METHODS[name].kind):
+        return attribute(name, network.model, layer, frames, classes, passes, seed, **setting)
+
+
+def _passes(network: Network, kind: str) -> contextlib.AbstractContextManager[Any]:
+    """Forward passes alone may be in half precision; gradients and relevance are not."""
+    half = PRECISIONS[network.precision]
+    if kind != "perturbation" or half is None:
+        return contextlib.nullcontext()
+    device = next(network.model.parameters()).device.type
+    return torch.autocast(device, dtype=half)

@@ -1,0 +1,310 @@
+"""The staged book: sources, executed chapters, and all that is made beside them."""
+
+import base64
+import importlib.util
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+from nbformat import v4
+from PIL import Image
+
+from viba_lib.book import paths as places
+from viba_lib.book.chapters import find_chapter
+from viba_lib.book.execute import kernel_environment
+from viba_lib.book.parameters import parameters_page
+from viba_lib.book.paths import BookError, write_changed
+from viba_lib.book.slides import revealjs, slides_page
+from viba_lib.book.students import student_notebook
+from viba_lib.core.files import whole_file, write_text
+
+STATIC = "book/_static"
+WORDS_PER_MINUTE = 200
+PICTURE = 700_000  # bytes of a picture on a page
+PROFILES = ("quick", "standard", "paper")
+TIME, MATERIALS = "<!-- time -->", "<!-- teaching materials -->"
+PDF, FILM = "<!-- pdf -->", "<!-- film -->"
+FRONT = "xception-fake"  # the film on the front page
+
+
+def repository() -> tuple[str, str] | None:
+    """Address and branch for launch buttons: those that a workflow runs for, if any."""
+    name = os.environ.get("GITHUB_REPOSITORY")
+    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+    return (f"{server}/{name}", os.environ.get("GITHUB_REF_NAME", "main")) if name else None
+
+
+def mathjax() -> dict[str, Path]:
+    """Files of MathJax by their place, so that formulas are set without a network."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        raise BookError("sphinx-mathjax-offline is not installed; run `make env`")
+    source = Path(spec.origin).parent / "static" / "mathjax"
+    fonts = source / "output" / "chtml" / "fonts" / "woff-v2"
+    files = [source / "tex-chtml.js", *fonts.glob("*.woff")]
+    return {str(f.relative_to(source)): f for f in files}
+
+
+def reading_minutes(notebook: Any) -> int:
+    """Minutes to read the prose of a chapter, without its code and solutions."""
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    text = re.sub(r"```\{solution-start\}[\s\S]*?```\{solution-end\}", "", text)
+    return max(1, round(len(re.findall(r"\w+", text)) / WORDS_PER_MINUTE))
+
+
+def running_seconds(stem: str, results: Path) -> dict[str, float]:
+    """Seconds that papermill last took for a chapter, by profile; what was not run is absent."""
+    found = {}
+    for profile in PROFILES:
+        runs = list((results / profile / "chapters").glob(f"*/{stem}.ipynb"))
+        if runs:
+            newest = max(runs, key=lambda path: path.stat().st_mtime)
+            meta = nbformat.read(newest, 4).metadata.get("papermill", {})
+            if meta.get("duration"):
+                found[profile] = float(meta["duration"])
+    return found
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def time_line(notebook: Any, seconds: Mapping[str, float]) -> str:
+    """What a chapter costs its reader and its machine."""
+    runs = [f"{_duration(seconds[p])} at `{p}`" for p in PROFILES if p in seconds]
+    absent = [f"`{p}`" for p in PROFILES if p not in seconds]
+    told = f"Running: {', '.join(runs)}" if runs else "Running: not timed"
+    if absent:
+        told += f"; not timed here: {', '.join(absent)}"
+    return (
+        f"**Time.** Reading: about {reading_minutes(notebook)} minutes. {told} (one core, after "
+        "{ref}`the stages that all chapters share <two-commands>`)."
+    )
+
+
+def links_line(stem: str, films: Sequence[str] = ()) -> str:
+    """What a reader can take along: notebooks, slides, films, and the page of parameters."""
+    number = stem[:2]
+    static = "../_static"
+    items = [
+        f'- <a href="{static}/executed/{stem}.ipynb" download>This chapter as executed</a>',
+        f'- <a href="{static}/teaching/student/{stem}.ipynb" download>Without solutions</a>',
+        f'- <a href="{static}/teaching/slides/{stem}.html">Slides</a>',
+        f"- {{ref}}`Its parameters <parameters-{number}>`",
+    ]
+    items += [f'- <a href="{static}/films/{f}.mp4" download>Film: {f}</a>' for f in films]
+    lines = ["```{admonition} Take it with you", ":class: seealso viba-links", *items, "```"]
+    return "\n".join(lines)
+
+
+def lighter(picture: str, most: int = PICTURE) -> str:
+    """A PNG in base64, made smaller where it has more than `most` bytes: pages load on phones."""
+    data = base64.b64decode(picture)
+    while len(data) > most:
+        image = Image.open(io.BytesIO(data))
+        zoom = min(0.95, (most / len(data)) ** 0.5)
+        size = (max(1, int(image.width * zoom)), max(1, int(image.height * zoom)))
+        room = io.BytesIO()
+        image.resize(size, Image.Resampling.LANCZOS).save(room, "PNG", optimize=True)
+        data = room.getvalue()
+    return base64.b64encode(data).decode()
+
+
+def decorated(
+    notebook: Any, stem: str, seconds: Mapping[str, float], films: Sequence[str] = ()
+) -> Any:
+    """An executed chapter with its times, light pictures, and links to what was made beside it."""
+    place = len(notebook.cells)
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown" and TIME in cell.source:
+            cell.source = cell.source.replace(TIME, time_line(notebook, seconds))
+        elif "provenance_html" in cell.source:
+            place = number
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = lighter(output.data["image/png"])
+    links = v4.new_markdown_cell(links_line(stem, films))
+    links["id"] = f"{stem[:2]}-links"
+    notebook.cells.insert(place, links)
+    return notebook
+
+
+def chapter_files(executed: Path, results: Path, films: Sequence[str] = ()) -> dict[str, str]:
+    """What an executed chapter puts in the book, by its place: page, notebooks and slides."""
+    stem, text = executed.stem, executed.read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, 4)
+    files = {
+        f"{STATIC}/executed/{stem}.ipynb": text,
+        f"{STATIC}/teaching/slides/{stem}.html": slides_page(notebook),
+        f"{STATIC}/teaching/student/{stem}.ipynb": nbformat.writes(
+            student_notebook(find_chapter(stem)), indent=1
+        ),
+    }
+    own = films if "relevance_videos" in stem else ()
+    page = decorated(notebook, stem, running_seconds(stem, results), own)
+    return files | {f"notebooks/{stem}.ipynb": nbformat.writes(page, indent=1)}
+
+
+def materials_table(executed: Sequence[Path]) -> str:
+    """Student notebook and slides of each chapter, as a table for the teacher's page."""
+    rows = ["| Chapter | Notebook without solutions | Slides |", "|---|---|---|"]
+    for path in executed:
+        student = f"../_static/teaching/student/{path.stem}.ipynb"
+        slides = f"../_static/teaching/slides/{path.stem}.html"
+        rows.append(
+            f"| {{doc}}`/notebooks/{path.stem}` "
+            f'| <a href="{student}" download>{path.stem[:2]}, to fill in</a> '
+            f'| <a href="{slides}">{path.stem[:2]}, slides</a> |'
+        )
+    return "\n".join(rows)
+
+
+def film_html(films: Sequence[str]) -> str:
+    """The film of the front page; the picture that stands for it where none was made."""
+    if FRONT not in films:
+        return ""
+    text = (
+        "A talking face with a planted artefact. Bright colours over the face show where the "
+        "detector's evidence lies, frame by frame; a curve below shows the probability of fake."
+    )
+    place = f"../_static/films/{FRONT}"
+    return (
+        f'<video controls preload="metadata" width="100%" poster="{place}.jpg" '
+        f'aria-label="{text}"><source src="{place}.mp4" type="video/mp4"></video>'
+    )
+
+
+def _filled(path: Path, executed: Sequence[Path], pdf: bool, films: Sequence[str]) -> str | Path:
+    """A page of prose with what the build knows put in its markers."""
+    if path.suffix != ".md":
+        return path
+    text = path.read_text(encoding="utf-8")
+    link = 'As one file: <a href="../viba.pdf">the book as PDF</a>.' if pdf else ""
+    for marker, made in ((PDF, link), (FILM, film_html(films))):
+        text = text.replace(marker, made)
+    return text.replace(MATERIALS, materials_table(executed))
+
+
+def stage(
+    executed: Sequence[Path],
+    root: Path | None = None,
+    made: Mapping[str, Path | str] | None = None,
+    pdf: bool = False,
+) -> Path:
+    """Lay executed chapters over the book's sources in `_build/stage`.
+
+    Only files whose content differs are written, and those that belong to no page are removed.
+
+    Parameters
+    ----------
+    made : files that the run wrote, or their text, by their place in the book
+    pdf : whether the front page links to the book as PDF
+    """
+    root = root or places.ROOT
+    folder = root / "_build" / "stage"
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    address = repository()
+    if address:
+        config["repository"] |= {"url": address[0], "branch": address[1]}
+    wanted: dict[str, Path | str] = {"_config.yml": yaml.safe_dump(config)}
+    wanted["_toc.yml"] = root / "_toc.yml"
+    films = [Path(p).stem for p in made or {} if p.startswith(f"{STATIC}/films/") and "mp4" in p]
+    for path in (root / "book").rglob("*"):
+        if path.is_file():
+            wanted[path.relative_to(root).as_posix()] = _filled(path, executed, pdf, films)
+    for path in executed:
+        wanted |= chapter_files(path, root / "results", films)
+    for name, path in mathjax().items():
+        wanted[f"{STATIC}/mathjax/{name}"] = path
+    for name, path in revealjs().items():
+        wanted[f"{STATIC}/revealjs/{name}"] = path
+    if executed:
+        wanted["book/parameters.md"] = parameters_page()
+    wanted |= made or {}
+    _forget_if_other(folder, wanted)
+    _lay(folder, wanted)
+    return folder
+
+
+def _forget_if_other(folder: Path, wanted: Mapping[str, Path | str]) -> None:
+    """Drop built pages where the table of contents or the settings changed: it is in all of them.
+
+    Sphinx builds again only what changed itself, and would leave old sidebars on the rest.
+    """
+    for place in ("_toc.yml", "_config.yml"):
+        content, old = wanted[place], folder / place
+        text = content if isinstance(content, str) else content.read_text(encoding="utf-8")
+        if old.is_file() and old.read_text(encoding="utf-8") != text:
+            _forget_pages(folder.parent)
+
+
+def _forget_pages(folder: Path) -> None:
+    for name in (".doctrees", "html", "singlehtml"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
+    """Write what differs, and remove what is not wanted."""
+    built = [p.stat().st_mtime for p in folder.parent.glob("*/*.html")]
+    built += [p.stat().st_mtime for p in (folder.parent / ".doctrees").glob("*.pickle")]
+    latest = max(built, default=0.0)
+    for place, content in wanted.items():
+        target = folder / place
+        if isinstance(content, str):
+            changed = write_changed(target, content)
+        else:
+            changed = not target.is_file() or target.read_bytes() != content.read_bytes()
+            if changed:
+                with whole_file(target) as aside:
+                    shutil.copyfile(content, aside)
+        if changed and target.stat().st_mtime <= latest:
+            # A clock that was put back would make this older than the page it belongs to, and
+            # Sphinx goes by that.
+            os.utime(target, (latest + 2, latest + 2))
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        if path.relative_to(folder).as_posix() not in wanted:
+            path.unlink()
+
+
+def render(folder: Path, root: Path | None = None, builder: str = "html") -> Path:
+    """Build the HTML of a staged book in `_build/html`; a warning fails the build.
+
+    Parameters
+    ----------
+    builder : `html` for pages, `singlehtml` for the whole book as one page, `linkcheck` for
+        `output.json` with the state of each address outside the book
+
+    Returns
+    -------
+    The folder of the pages.
+    """
+    root = root or places.ROOT
+    begun = root / "_build" / f".{builder}.begun"
+    if begun.is_file():
+        # It was stopped while it wrote: Sphinx takes a page that is there for whole.
+        _forget_pages(root / "_build")
+    write_text(begun, "")
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
+    command += [str(folder), "--path-output", str(root), "-n", "--keep-going", "-q"]
+    command += ["--builder", builder] if builder != "html" else ["-W"]
+    environment = kernel_environment() | {"PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    html = root / "_build" / ("html" if builder == "linkcheck" else builder)
+    begun.unlink()
+    if builder == "linkcheck" and (html / "output.json").is_file():
+        return html  # its exit status says that an address is broken; who asked will look
+    if done.returncode or not (html / "index.html").is_file():
+        lines = [x for x in (done.stdout + done.stderr).splitlines() if x.strip(" =")]
+        shown = [x for x in lines if re.search("WARNING|ERROR|rror:", x)][:40] or lines[-40:]
+        raise BookError("the HTML did not build:\n" + "\n".join(shown))
+    return html

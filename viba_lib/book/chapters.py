@@ -1,0 +1,84 @@
+"""Chapters as pairs: the percent script is the source, the notebook is made from it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+
+from viba_lib.book import paths as places
+from viba_lib.book.paths import BookError, say, write_changed
+from viba_lib.data.source_videos import STANDARD_FILES
+from viba_lib.models.weights import KERAS_XCEPTION
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def chapters() -> list[Path]:
+    """Sources of the chapters, in order."""
+    found = sorted(places.NOTEBOOKS.glob("[0-9][0-9]_*.py"))
+    if not found:
+        raise BookError(
+            f"no chapters in {places.NOTEBOOKS}; the book builds from a checkout of the project"
+        )
+    return found
+
+
+def find_chapter(number: str) -> Path:
+    """Source of a chapter by its number, name or path."""
+    wanted = Path(number).stem
+    found = [p for p in chapters() if p.stem == wanted or p.stem.startswith(f"{wanted:0>2}_")]
+    if len(found) != 1:
+        names = ", ".join(p.stem for p in chapters())
+        raise BookError(f"chapter {number!r} does not exist; choose one of {names}")
+    return found[0]
+
+
+def as_notebook(source: Path) -> Any:
+    """Notebook without outputs that a source stands for; cell ids follow from the position."""
+    notebook = jupytext.read(source)
+    notebook.metadata["kernelspec"] = KERNEL
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"{source.stem[:2]}-{number:03d}"
+    return notebook
+
+
+def write_pairs() -> None:
+    """Write the `.ipynb` of each pair from its `.py`, and the table of sources of the data set."""
+    for source in chapters():
+        text = nbformat.writes(as_notebook(source), indent=1) + "\n"
+        if write_changed(source.with_suffix(".ipynb"), text):
+            say(f"wrote {source.stem}.ipynb")
+    page = places.ROOT / "book" / "dataset.md"
+    if write_changed(page, with_sources(page.read_text(encoding="utf-8"))):
+        say(f"wrote {page.name}")
+
+
+def check_pairs() -> None:
+    """Refuse pairs that disagree, and notebooks with outputs."""
+    for source in chapters():
+        target = source.with_suffix(".ipynb")
+        wanted = [(c.cell_type, c.source) for c in as_notebook(source).cells]
+        found = nbformat.read(target, 4) if target.is_file() else None
+        if found is None or [(c.cell_type, c.source) for c in found.cells] != wanted:
+            raise BookError(
+                f"{target.name} does not agree with {source.name}; run `make notebooks`"
+            )
+        if any(cell.get("outputs") for cell in found.cells):
+            raise BookError(f"{target.name} holds outputs; run `make notebooks`")
+
+
+def with_sources(page: str) -> str:
+    """The data set's page with the table of sources that `packages.py` lists."""
+    rows = ["| File | Origin | Split | Licence |", "|---|---|---|---|"]
+    for file in (*STANDARD_FILES, KERAS_XCEPTION):
+        registry = "PyPI" if file.registry == "pip" else "npm"
+        rows.append(
+            f"| `{file.name}` in {file.package} {file.version} ({registry}), SHA-256 "
+            f"`{file.sha256[:12]}…` | {file.origin} | {file.split or 'none'} | {file.licence} |"
+        )
+    begin, end = "<!-- sources: written by `make notebooks` -->", "<!-- end of sources -->"
+    table = "\n".join([begin, "", *rows, "", end])
+    pattern = re.escape(begin) + ".*?" + re.escape(end)
+    return re.sub(pattern, lambda _: table, page, flags=re.DOTALL)

@@ -1,0 +1,63 @@
+"""The result of an attribution: information per unit, bits per pixel, predictions and history."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+
+import torch
+from torch.nn import functional
+
+
+@dataclass
+class Attribution:
+    """What a bottleneck says of a clip.
+
+    capacity (T, C, h, w) bits per unit of the layer; bits_per_pixel (T, H, W); logits
+    (T, classes) with the bottleneck injected, mean over noise samples; logits_clean (T, classes)
+    without it; target (T,); history: per step and frame the model loss and the information loss
+    (steps, T), in nats, NaN after a frame has stopped; keep: lambda of the last step, shaped as
+    capacity, where it was asked for, otherwise empty; unplaced_bits (T,): bits of tokens that
+    belong to no place, such as a class token.
+    """
+
+    capacity: torch.Tensor
+    bits_per_pixel: torch.Tensor
+    logits: torch.Tensor
+    logits_clean: torch.Tensor
+    target: torch.Tensor
+    history: dict[str, torch.Tensor] = field(default_factory=dict)
+    keep: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    unplaced_bits: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    @staticmethod
+    def join(parts: Iterable["Attribution"], frames: int) -> "Attribution":
+        """Frames of several attributions, one after another, `frames` in all.
+
+        Each part is copied to its place and forgotten as it comes. A list of all of them would
+        hold the capacities twice; even what is small of a part would split the memory that the
+        next part's large tensors could take.
+        """
+        joined: dict[str, torch.Tensor] = {}
+        history: dict[str, torch.Tensor] = {}
+        begin = 0
+        for part in parts:
+            count = len(part.target)
+            if count == frames:
+                return part
+            for name in (f.name for f in fields(Attribution) if f.name != "history"):
+                value = getattr(part, name)
+                each = len(value) // count  # several maps for each clip, none where not asked for
+                if name not in joined:
+                    joined[name] = value.new_empty((frames * each, *value.shape[1:]))
+                joined[name][begin * each : (begin + count) * each] = value
+            for key, rows in part.history.items():
+                history[key] = _as_long(history.get(key, rows.new_empty((0, frames))), len(rows))
+                history[key][: len(rows), begin : begin + count] = rows
+            begin += count
+        return Attribution(**joined, history=history)
+
+
+def _as_long(history: torch.Tensor, steps: int) -> torch.Tensor:
+    """History (s, T) with rows of NaN up to `steps`."""
+    missing = steps - len(history)
+    return functional.pad(history, (0, 0, 0, missing), value=math.nan) if missing > 0 else history

@@ -1,0 +1,414 @@
+"""Cut a network after a named layer, so that the layers before it run once."""
+
+import difflib
+import inspect
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import fx, nn
+
+from viba_lib.bottleneck.fold import lean_tail
+from viba_lib.core.errors import VibaError
+
+Tail = Callable[[torch.Tensor, int], torch.Tensor]
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+log = logging.getLogger(__name__)
+
+# What the check of a cut found, by model and cut: one check serves all equal cuts of a model.
+_checked: WeakKeyDictionary[nn.Module, dict[str, list[bool] | str]] = WeakKeyDictionary()
+
+
+def find_layer(model: nn.Module, name: str) -> nn.Module:
+    """Layer by its dotted name.
+
+    Raises
+    ------
+    VibaError
+        No such layer; the error lists near names.
+    """
+    modules = dict(model.named_modules())
+    if name and name in modules:
+        return modules[name]
+    near = difflib.get_close_matches(name, modules, n=5, cutoff=0.4)
+    top = [n for n, _ in model.named_children()]
+    raise VibaError(
+        f"{type(model).__name__} has no layer {name!r}; expected a dotted name such as "
+        f"{', '.join(near or top[:8])}: list them with dict(model.named_modules())"
+    )
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's weights lie; the CPU where it has none.
+
+    Raises
+    ------
+    VibaError
+        They lie on several devices, or on "meta", which keeps no values.
+    """
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    devices = list(dict.fromkeys(t.device for t in tensors)) or [torch.device("cpu")]
+    if len(devices) > 1 or devices[0].type == "meta":
+        found = " and ".join(str(d) for d in devices)
+        raise VibaError(
+            f"the weights of {type(model).__name__} are on {found}; expected one device with "
+            'values: load the weights, then move the model with model.to("cpu") or another'
+        )
+    return devices[0]
+
+
+def tail_kind(precision: str) -> torch.dtype | None:
+    """Type of a tail's weights by the name of its precision; None = as the model has them."""
+    if precision not in PRECISIONS:
+        raise VibaError(f"precision {precision!r} is not known; choose of {list(PRECISIONS)}")
+    return PRECISIONS[precision]
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients for weights, put back whatever happens."""
+    modes = {module: module.training for module in model.modules()}
+    wanted = {p: p.requires_grad for p in model.parameters()}
+    try:
+        model.eval()
+        for parameter in wanted:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter, flag in wanted.items():
+            parameter.requires_grad_(flag)
+        for module, mode in modes.items():
+            module.training = mode
+
+
+class _Tracer(fx.Tracer):
+    """Keeps the layer whole and looks into everything else that is not torch's own."""
+
+    def __init__(self, layer: str) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return module_qualified_name == self.layer or super().is_leaf_module(
+            m, module_qualified_name
+        )
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a tail needs of the inputs besides the layer's activation.
+
+    crossing: values that cross the cut, such as skip connections; inputs and runs: where a hook
+    serves, the inputs themselves and how often the layer ran.
+    """
+
+    crossing: tuple[Any, ...] = ()
+    inputs: torch.Tensor | None = None
+    runs: int = 0
+
+
+class CutModel:
+    """A model cut after a layer.
+
+    `head(inputs)` runs everything up to the layer; `tail(z, repeats)` the rest, from activations
+    in which each input stands `repeats` times in a row. `held` is what head left for the tail; kept
+    and put back, it lets the tail go on with other inputs. The graph is cut where the model can be
+    traced and where the two parts give, on the first input, what the whole model gives. Otherwise
+    a hook on the whole model serves and `traced` is False: right, but slower. The log says why.
+    """
+
+    def __init__(self, model: nn.Module, layer: str) -> None:
+        self.model, self.layer = model, layer
+        self.module = find_layer(model, layer)
+        self._graphs: tuple[fx.GraphModule, fx.GraphModule] | None = None
+        self._per_input: list[bool] | None = None
+        self.held = Held()
+        try:
+            # In evaluation mode, since tracing turns `self.training` into a constant.
+            with frozen(model):
+                self._graphs = _split(model, layer)
+        except Exception as error:
+            # Tracing fails in many ways (control flow on values, custom types).
+            self._fall_back(f"it cannot be traced ({error})")
+
+    @property
+    def traced(self) -> bool:
+        """Whether the tail was cut out of the graph."""
+        return self._graphs is not None
+
+    def head(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Activation of the layer, a copy that in-place layers cannot change.
+
+        Parameters
+        ----------
+        inputs : (N, 3, H, W), (N, 3, T, H, W) or whatever the model takes
+
+        Returns
+        -------
+        (N, ...) with 3 to 5 axes: tokens, or maps over space or over time and space.
+
+        Raises
+        ------
+        VibaError
+            The layer gives something else, or did not run.
+        """
+        if self._graphs is not None and self._per_input is None:
+            self._check(inputs[:1])
+        if self._graphs is None:
+            return self._watch(inputs)
+        activation, *crossing = self._graphs[0](inputs)
+        self.held = Held(tuple(c.detach().clone() if torch.is_tensor(c) else c for c in crossing))
+        return self._copy(activation, len(inputs))
+
+    def tail(self, z: torch.Tensor, repeats: int = 1) -> torch.Tensor:
+        """Logits (N * repeats, classes) from activations (N * repeats, ...)."""
+        if self._graphs is not None:
+            return _logits(self._graphs[1](z.clone(), *self._repeated(repeats)))
+        inputs, last = self.held.inputs, self.held.runs
+        if inputs is None:
+            raise VibaError("head() must run before tail()")
+        runs = itertools.count(1)
+        # Only the run that head() kept: a layer may be used at several places.
+        handle = self.module.register_forward_hook(
+            lambda _m, _i, _o: z.clone() if next(runs) == last else None
+        )
+        try:
+            return _logits(self.model(inputs.repeat_interleave(repeats, 0)))
+        finally:
+            handle.remove()
+
+    def prepare(self, kind: torch.dtype | None = None, compiled: bool = False) -> Tail:
+        """The tail for many passes: lean where it was cut out, in another precision, compiled.
+
+        Parameters
+        ----------
+        kind : precision of the layers after the cut; None = as they are
+        compiled : by torch.compile, where the tail was cut out
+
+        Returns
+        -------
+        Function of activations, which in-place layers may change, and repeats; logits in float32.
+        """
+        run: Callable[..., Any] | None = None
+        if self._graphs is not None:
+            lean = lean_tail(self._graphs[1], kind)
+            run = torch.compile(lean) if compiled else lean
+
+        def tail(z: torch.Tensor, repeats: int = 1) -> torch.Tensor:
+            with torch.autocast(z.device.type, kind or torch.bfloat16, enabled=kind is not None):
+                # head() may have found meanwhile that the cut is of no use.
+                if run is None or self._graphs is None:
+                    return self.tail(z, repeats).float()
+                # Cast here: skip connections would carry the wider type through all that follows.
+                return _logits(run(z.to(kind or z.dtype), *self._repeated(repeats))).float()
+
+        return tail
+
+    def narrow(self, places: Sequence[int]) -> None:
+        """Go on with some of the inputs of the last head() only."""
+        rows = list(places)
+        if self._graphs is None:
+            inputs = None if self.held.inputs is None else self.held.inputs[rows]
+            self.held = replace(self.held, inputs=inputs)
+            return
+        self.held = Held(
+            tuple(
+                value if not grows else value[rows] if torch.is_tensor(value) else len(rows)
+                for value, grows in zip(self.held.crossing, self._per_input or [], strict=True)
+            )
+        )
+
+    def _repeated(self, repeats: int) -> list[Any]:
+        """What crosses the cut, where each input stands `repeats` times in a row."""
+        return [
+            value
+            if not grows
+            else value.repeat_interleave(repeats, 0)
+            if torch.is_tensor(value)
+            else value * repeats
+            for value, grows in zip(self.held.crossing, self._per_input or [], strict=True)
+        ]
+
+    def _watch(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The layer's last output while the whole model runs."""
+        kept: list[torch.Tensor] = []
+        # The hook clones: an in-place ReLU after the layer would change what was kept.
+        handle = self.module.register_forward_hook(
+            lambda _m, _i, out: kept.append(self._copy(out, len(inputs)))
+        )
+        try:
+            self.model(inputs)
+        finally:
+            handle.remove()
+        if not kept:
+            raise VibaError(
+                f"layer {self.layer!r} did not run; expected one that the model calls: choose the "
+                "layer that contains it"
+            )
+        self.held = Held(inputs=inputs, runs=len(kept))
+        return kept[-1]
+
+    def _check(self, item: torch.Tensor) -> None:
+        """Keep the cut only where it gives what the whole model gives, on one input, twice."""
+        assert self._graphs is not None
+        known = _checked.setdefault(self.model, {})
+        # With the code, since a model may be changed after it was cut.
+        key = f"{self.layer}\n{self._graphs[1].code}"
+        if key not in known:
+            try:
+                with frozen(self.model), torch.no_grad():
+                    known[key] = self._compare(item)
+            except VibaError:
+                raise
+            except Exception as error:
+                known[key] = f"its parts do not run alone ({error})"
+        found = known[key]
+        if isinstance(found, str):
+            self._fall_back(found)
+        else:
+            self._per_input = found
+
+    def _compare(self, item: torch.Tensor) -> list[bool] | str:
+        """Which values that cross the cut grow with the batch; or why the cut is of no use."""
+        assert self._graphs is not None
+        head, tail = self._graphs
+        pair = torch.cat([item, item])
+        r, *crossing = head(pair)
+        r, crossing = self._copy(r, 2), [c.clone() if torch.is_tensor(c) else c for c in crossing]
+        # A batch of one and one of two show what a trace took for a constant.
+        single = head(item)[1:] if crossing else []
+        per_input = [_grows(one, two) for one, two in zip(single, crossing, strict=True)]
+        if None in per_input:
+            return "a value crosses the cut that cannot be repeated with the inputs"
+        found, wanted = _logits(tail(r, *crossing)), _logits(self.model(pair))
+        if found.shape != wanted.shape:
+            return f"its parts give {tuple(found.shape)}, the whole {tuple(wanted.shape)}"
+        # The same operations on the same batch: what is left is the rounding of fast kernels.
+        near = float(wanted.abs().max()) * max(1e-3, torch.finfo(wanted.dtype).eps ** 0.5)
+        if not torch.allclose(found, wanted, rtol=0, atol=near):
+            return "its parts give other values than the whole"
+        return [bool(grows) for grows in per_input]
+
+    def _fall_back(self, reason: str) -> None:
+        self._graphs = None
+        log.info(
+            "%s is run whole in each step, with a hook on %r: %s",
+            type(self.model).__name__,
+            self.layer,
+            reason,
+        )
+
+    def _copy(self, value: Any, inputs: int) -> torch.Tensor:
+        """The layer's output, detached and copied; an error where it is no map."""
+        if torch.is_tensor(value) and 3 <= value.dim() <= 5 and len(value) == inputs:
+            return value.detach().clone()
+        if torch.is_tensor(value):
+            what = f"a tensor {tuple(value.shape)}"
+        else:
+            parts = f" of {len(value)}" if isinstance(value, tuple | list | dict) else ""
+            what = f"a {type(value).__name__}{parts}"
+        inside = [f"{self.layer}.{name}" for name, _ in self.module.named_children()][:4]
+        around = self.layer.rpartition(".")[0]
+        others = inside + ([f"{around} around it"] if around else [])
+        raise VibaError(
+            f"layer {self.layer!r} gives {what} for {inputs} inputs; expected one tensor of 3 to 5 "
+            "axes, one row per input: tokens (N, L, C) or maps (N, C, h, w), (N, C, t, h, w). "
+            f"Choose another layer: {', '.join(others) or 'list them with named_modules()'}"
+        )
+
+
+def _logits(value: Any) -> torch.Tensor:
+    if not torch.is_tensor(value) or value.dim() != 2:
+        what = f"{tuple(value.shape)}" if torch.is_tensor(value) else f"a {type(value).__name__}"
+        raise VibaError(
+            f"the model gives {what}; expected logits (N, classes): wrap it in a module that "
+            "returns these alone"
+        )
+    return value
+
+
+def _grows(one: Any, two: Any) -> bool | None:
+    """Whether a value grows with the batch, from batches of 1 and 2; None where neither fits."""
+    if torch.is_tensor(one) and torch.is_tensor(two):
+        if one.shape == two.shape:
+            return False
+        rows = one.dim() > 0 and (len(one), len(two)) == (1, 2) and one.shape[1:] == two.shape[1:]
+        return True if rows else None
+    if type(one) is not type(two) or torch.is_tensor(one):
+        return None
+    if one == two:
+        return False
+    return True if (one, two) == (1, 2) else None  # the size of the batch
+
+
+def _downstream(graph: fx.Graph, start: set[fx.Node]) -> set[fx.Node]:
+    """Nodes that depend on any of `start`, without these."""
+    reached = set(start)
+    for node in graph.nodes:
+        if any(parent in reached for parent in node.all_input_nodes):
+            reached.add(node)
+    return reached - start
+
+
+def _split(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """Graphs before and after a layer.
+
+    The first gives the layer's output and each further value that crosses the cut; the second
+    takes these in the same order. Raises where the model cannot be traced or cut.
+    """
+    # Optional arguments keep their defaults: as unknowns, `if mask is not None` would hold.
+    names = inspect.signature(model.forward).parameters.values()
+    defaults = {p.name: p.default for p in names if p.default is not p.empty}
+    graph = _Tracer(layer).trace(model, defaults)
+    places = [n for n in graph.nodes if n.op == "call_module" and n.target == layer]
+    if len(places) != 1:
+        raise ValueError(f"the layer is used {len(places)} times")
+    place = places[0]
+    after = _downstream(graph, {place})
+    crossing = [
+        node
+        for node in graph.nodes
+        if node not in after
+        and node is not place
+        and node.op != "get_attr"
+        and any(user in after for user in node.users)
+    ]
+    head = _head(model, graph, [place, *crossing])
+    return head, _tail(model, graph, place, crossing, after)
+
+
+def _head(model: nn.Module, graph: fx.Graph, wanted: list[fx.Node]) -> fx.GraphModule:
+    needed, queue = set(wanted), list(wanted)
+    while queue:
+        for parent in queue.pop().all_input_nodes:
+            if parent not in needed:
+                needed.add(parent)
+                queue.append(parent)
+    new = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in graph.nodes:
+        if node in needed or node.op == "placeholder":
+            copies[node] = new.node_copy(node, lambda n: copies[n])
+    new.output(tuple(copies[n] for n in wanted))
+    return fx.GraphModule(model, new)
+
+
+def _tail(
+    model: nn.Module, graph: fx.Graph, place: fx.Node, crossing: list[fx.Node], after: set[fx.Node]
+) -> fx.GraphModule:
+    new = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    copies[place] = new.placeholder("z")
+    for number, node in enumerate(crossing):
+        copies[node] = new.placeholder(f"crossing_{number}")
+    for node in graph.nodes:
+        constant = node.op == "get_attr" and any(user in after for user in node.users)
+        if node in after or constant:
+            copies[node] = new.node_copy(node, lambda n: copies[n])
+    return fx.GraphModule(model, new)

@@ -1,0 +1,1 @@
+"""Files, cache, checkpoints, parallel work, progress, downloads: nothing of videos."""

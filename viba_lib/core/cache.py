@@ -1,0 +1,228 @@
+"""Finished stages on disk: found by their key, checked by hashes, written whole or not at all.
+
+A stage lies in `<root>/<name>/<digest of its key>`. Its `meta.json` comes last and lists every file
+with its size and SHA-256, so that one that was cut short or changed since is found and made again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from viba_lib.core.files import file_sha256, write_text
+
+log = logging.getLogger(__name__)
+META = "meta.json"
+Progress = Callable[[str], None]
+WAIT_SECONDS = 5  # after which one is told that another run has the lock
+
+
+def digest(content: Any) -> str:
+    """Short hash of anything that JSON can hold; what it cannot counts by its text."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code_hash(*modules: str) -> str:
+    """Hash of the source of modules, by name under `viba_lib`; a package counts with its files."""
+    root = Path(__file__).parents[1]
+    found = hashlib.sha256()
+    for name in sorted(modules):
+        path = root / name.replace(".", "/")
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        for file in files:
+            found.update(file.read_bytes())
+    return found.hexdigest()[:16]
+
+
+class Record(NamedTuple):
+    """Size in bytes and SHA-256 of a file as it was written."""
+
+    size: int
+    sha256: str
+
+    def differs(self, path: Path, content: bool = True) -> str:
+        """What is wrong with a file; "" if it is as it was written.
+
+        Parameters
+        ----------
+        content : compare its hash as well, for which it has to be read
+        """
+        try:
+            size = path.stat().st_size
+            if size != self.size:
+                return f"{path.name} has {size} bytes; {self.size} were written"
+            if content and file_sha256(path) != self.sha256:
+                return f"{path.name} is not what was written: its SHA-256 differs"
+        except FileNotFoundError:
+            return f"{path.name} is missing"
+        except OSError as error:
+            return f"{path.name} cannot be read: {error.strerror or error}"
+        return ""
+
+
+def record_file(path: Path) -> Record:
+    """Size and hash of a file as it is."""
+    return Record(path.stat().st_size, file_sha256(path))
+
+
+def record_files(folder: Path) -> dict[str, Record]:
+    """Records of all files below a folder, by their place in it."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != META)
+    return {path.relative_to(folder).as_posix(): record_file(path) for path in paths}
+
+
+def write_meta(folder: Path, content: Mapping[str, Any], files: Mapping[str, Record]) -> None:
+    """Write what is known of a finished folder, under a hash of its own."""
+    whole = dict(content) | {"files": {name: list(record) for name, record in files.items()}}
+    whole = json.loads(json.dumps(whole, default=str))
+    write_text(folder / META, json.dumps(whole | {"sum": digest(whole)}, indent=1))
+
+
+def read_meta(folder: Path) -> dict[str, Any] | None:
+    """What `write_meta` wrote; None where there is none, or another text."""
+    try:
+        whole = json.loads((folder / META).read_text(encoding="utf-8"))
+        if whole.pop("sum") != digest(whole):
+            return None
+        whole["files"] = {name: Record(*record) for name, record in whole["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return dict(whole)
+
+
+def broken(folder: Path, meta: Mapping[str, Any] | None, later: Sequence[str] = ()) -> str:
+    """What is wrong with a finished folder; "" if nothing.
+
+    Parameters
+    ----------
+    later : beginnings of the places of files of which only the size is compared: whoever reads one
+        looks at its hash
+    """
+    if meta is None:
+        return f"{META} is missing or is not what was written"
+    for name, record in meta["files"].items():
+        wrong = record.differs(folder / name, content=not name.startswith(tuple(later)))
+        if wrong:
+            return wrong
+    return ""
+
+
+class Stages:
+    """The stages of one profile below a folder.
+
+    Parameters
+    ----------
+    root : folder that receives `<name>/<digest>`
+    progress : called with a line of text as work goes on
+    """
+
+    def __init__(self, root: Path, progress: Progress = lambda _: None) -> None:
+        self.root, self.progress = root, progress
+        self.used: dict[Path, dict[str, Any]] = {}  # folders that were found whole, and their meta
+
+    def folder(self, name: str, key: Any) -> Path:
+        """Where a stage lies, finished or not."""
+        return self.root / name / digest(key)
+
+    def get(
+        self, name: str, key: Any, compute: Callable[[Path], None], later: Sequence[str] = ()
+    ) -> Path:
+        """Folder of a finished stage; `compute(folder)` fills a folder aside where it is absent.
+
+        One that is not as it was written is removed and computed again. Two runs that want the same
+        stage wait for each other. What `compute` left aside when it was stopped is there when it is
+        called again, so that it can go on.
+
+        Parameters
+        ----------
+        key : all that the result depends on, the hash of the code that computes it included; see
+            `code_hash`
+        later : see `broken`
+        """
+        done = self.folder(name, key)
+        if done in self.used or self._whole(done, later):
+            return done
+        done.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked(name, done):
+            if self._whole(done, later):
+                return done
+            if done.exists():
+                wrong = broken(done, read_meta(done), later)
+                self.progress(f"{name}: a stored result is broken ({wrong}); it is made again")
+                log.warning("%s %s is broken (%s) and is made again", name, done.name, wrong)
+                remove(done)
+            self._compute(name, key, compute, done)
+        return done
+
+    def _whole(self, done: Path, later: Sequence[str]) -> bool:
+        meta = read_meta(done)
+        if meta is None or broken(done, meta, later):
+            return False
+        self.used[done] = meta
+        return True
+
+    @contextmanager
+    def _locked(self, name: str, done: Path) -> Iterator[None]:
+        lock = FileLock(f"{done}.lock")
+        try:
+            lock.acquire(timeout=WAIT_SECONDS)
+        except Timeout:
+            self.progress(f"{name}: another run is at work on it; waiting for it")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _compute(self, name: str, key: Any, compute: Callable[[Path], None], done: Path) -> None:
+        aside = done.with_name(done.name + ".part")
+        resumed = aside.is_dir() and any(aside.iterdir())
+        aside.mkdir(exist_ok=True)
+        log.info("%s %s %s", name, done.name, "goes on" if resumed else "starts")
+        start = time.perf_counter()
+        try:
+            compute(aside)
+        except BaseException as error:
+            log.error("%s %s stopped: %s: %s", name, done.name, type(error).__name__, error)
+            raise
+        seconds = round(time.perf_counter() - start, 2)
+        sweep(aside)
+        meta = {"stage": name, "seconds": seconds, "key": key}
+        write_meta(aside, meta, record_files(aside))
+        aside.rename(done)
+        found = read_meta(done)
+        assert found is not None
+        self.used[done] = found
+        log.info("%s %s done in %.1f s", name, done.name, seconds)
+        self.progress(f"{name}: done in {seconds:.0f} s")
+
+    def seconds(self) -> dict[str, float]:
+        """Run time of each stage that was used or made, in seconds."""
+        found: dict[str, float] = {}
+        for folder in sorted(self.used):
+            meta = self.used[folder]
+            found[meta["stage"]] = found.get(meta["stage"], 0.0) + float(meta["seconds"])
+        return found
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed left aside: hidden files and those that end in .part."""
+    for path in sorted(folder.rglob("*")):
+        if path.name.startswith(".") or path.suffix == ".part":
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder at once for whoever looks for it, and then its files."""
+    away = folder.with_name(f"{folder.name}.broken-{os.getpid()}")
+    folder.rename(away)
+    shutil.rmtree(away)

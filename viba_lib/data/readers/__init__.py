@@ -1,0 +1,64 @@
+"""Data sets: their layout on disk becomes catalog rows."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from viba_lib.core.errors import VibaError
+from viba_lib.data.readers.avdeepfake1m import catalog as avdeepfake1m
+from viba_lib.data.readers.celebdf import catalog as celebdf
+from viba_lib.data.readers.deeperforensics import catalog as deeperforensics
+from viba_lib.data.readers.dfdc import catalog as dfdc
+from viba_lib.data.readers.faceforensics import catalog as faceforensics
+from viba_lib.data.readers.faceforensics import dfd
+from viba_lib.data.readers.fakeavceleb import catalog as fakeavceleb
+from viba_lib.data.readers.table import catalog as table
+
+SOURCES: dict[str, Callable[..., pd.DataFrame]] = {
+    "table": table,
+    "faceforensics": faceforensics,
+    "dfd": dfd,
+    "celebdf": celebdf,
+    "dfdc": dfdc,
+    "deeperforensics": deeperforensics,
+    "fakeavceleb": fakeavceleb,
+    "avdeepfake1m": avdeepfake1m,
+}
+# Sets that come in several compressions, whose readers take the argument.
+COMPRESSED = ("faceforensics", "dfd")
+
+
+def read_source(name: str, root: str | Path, compression: str = "") -> pd.DataFrame:
+    """Catalog of a data set on disk.
+
+    Parameters
+    ----------
+    name : one of SOURCES
+    root : folder of the data set, or the table
+    compression : of FaceForensics++ and DFD, see `faceforensics`; "" = the one that most of their
+        folders have
+
+    Raises
+    ------
+    VibaError
+        A data set that has no reader or one compression only, or a folder that does not look like
+        it.
+    """
+    if name not in SOURCES:
+        raise VibaError(
+            f"source {name!r} has no reader; expected one of {', '.join(SOURCES)}. Any other set "
+            "comes in through 'table': a CSV with the columns path and label (real or fake), and "
+            "if known method, identity, donor, split, original, start, end"
+        )
+    root = Path(root)
+    if not root.exists():
+        raise VibaError(f"{root} does not exist; expected the folder of the data set")
+    if name in COMPRESSED:
+        return SOURCES[name](root, compression)
+    if compression:
+        raise VibaError(
+            f"source {name!r} has one compression only, and {compression!r} was asked for; leave "
+            f"--compression out, which is for {' and '.join(COMPRESSED)}"
+        )
+    return SOURCES[name](root)

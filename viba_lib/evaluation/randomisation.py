@@ -1,0 +1,210 @@
+"""Would a map look the same for a network that knows nothing? (Adebayo et al. 2018)"""
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import spearmanr
+from skimage.metrics import structural_similarity
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from viba_lib.baselines.common import BATCH, classes_of, device_of
+from viba_lib.baselines.explainers import VIBA, Network, draw_maps
+from viba_lib.bottleneck import LayerStatistics
+from viba_lib.core.errors import VibaError
+
+STAGES = ("top", "upper half", "all")
+LABELS = "random labels"
+ALIKE = 0.5  # a mean rank correlation above it is "much the same map"
+
+
+def _layers(model: nn.Module) -> list[nn.Module]:
+    """Layers with weights that can be drawn anew, from the input to the output."""
+    kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
+    return [m for m in model.modules() if isinstance(m, kinds)]
+
+
+def _new(model: nn.Module, stage: str) -> list[nn.Module]:
+    """The layers that a stage draws anew."""
+    if stage not in STAGES:
+        raise VibaError(f"stage {stage!r} is not known; choose one of {', '.join(STAGES)}")
+    layers = _layers(model)
+    if not layers:
+        raise VibaError("the network has no convolution, linear layer or batch norm to randomise")
+    if stage == "top":  # a norm after the last layer would be the same with weights drawn anew
+        return [m for m in layers if not isinstance(m, nn.BatchNorm2d)][-1:] or layers[-1:]
+    return layers[-((len(layers) + 1) // 2) :] if stage == "upper half" else layers
+
+
+def randomised(model: nn.Module, stage: str, seed: int = 0) -> nn.Module:
+    """A copy whose weights are drawn anew from the output down: cascading randomisation.
+
+    Parameters
+    ----------
+    stage : "top" (the last layer with weights), "upper half" (of these layers) or "all"
+
+    Raises
+    ------
+    VibaError
+        Another stage, or a network without such layers.
+    """
+    found = copy.deepcopy(model)
+    with torch.random.fork_rng():
+        # Not the seed alone: a network trained from random weights may have begun with those.
+        torch.manual_seed(seed + 7919)
+        for layer in _new(found, stage):
+            layer.reset_parameters()  # type: ignore[operator]
+    return found
+
+
+def revived(model: nn.Module, inputs: torch.Tensor, stage: str) -> nn.Module:
+    """The model itself, with statistics of its new batch norms estimated on inputs (N, 3, S, S).
+
+    Without it the signal of a deep network with new weights dies on its way up, and maps of a dead
+    network would say nothing of the method. Norms below the new layers keep what they have learned.
+    """
+    norms = [m for m in _new(model, stage) if isinstance(m, nn.BatchNorm2d)]
+    if not norms:
+        return model
+    before = [m.momentum for m in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a mean over all batches
+        norm.train()
+    with torch.no_grad():
+        # Of like sizes: each batch weighs the same, and one of a single input has no variance.
+        for part in inputs.tensor_split(-(-len(inputs) // BATCH)):
+            model(part.to(device_of(model)))
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+    return model
+
+
+def random_labels(
+    model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, seed: int = 0
+) -> nn.Module:
+    """A copy whose last layer is fitted to shuffled labels.
+
+    Parameters
+    ----------
+    inputs : (N, 3, S, S)
+    labels : (N,) 0 or 1; both must occur
+
+    Raises
+    ------
+    VibaError
+        A network that does not end in a linear layer of two outputs, or labels of one class.
+    """
+    found = copy.deepcopy(model).eval()
+    linear = [m for m in found.modules() if isinstance(m, nn.Linear)]
+    if not linear or linear[-1].out_features != 2:
+        raise VibaError("the network does not end in a linear layer of two outputs")
+    if len(np.unique(labels.numpy())) < 2:
+        raise VibaError("the labels are of one class; expected real and fake")
+    features: list[torch.Tensor] = []
+    handle = linear[-1].register_forward_pre_hook(lambda _, x: features.append(x[0].float().cpu()))
+    with torch.inference_mode():
+        for part in inputs.split(BATCH):
+            found(part.to(device_of(found)))
+    handle.remove()
+    shuffled = np.random.default_rng(seed).permutation(labels.numpy())
+    fitted = LogisticRegression(max_iter=1000).fit(torch.cat(features).numpy(), shuffled)
+    half = torch.from_numpy(fitted.coef_[0] / 2).float()
+    bias = float(fitted.intercept_[0]) / 2
+    with torch.no_grad():
+        linear[-1].weight.copy_(torch.stack([-half, half]))
+        if linear[-1].bias is not None:
+            linear[-1].bias.copy_(torch.tensor([-bias, bias]))
+    return found
+
+
+def rebuilt(network: Network, model: nn.Module, inputs: torch.Tensor, layer: str) -> Network:
+    """The network of a contest with another model, and statistics of the layer from inputs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that frames are few: they are enough for a check
+        statistics = LayerStatistics.estimate(model, layer, list(inputs.split(BATCH)))
+    return replace(network, model=model, statistics={layer: statistics})
+
+
+def likeness(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
+    """Likeness of maps (T, S, S), pair by pair.
+
+    Returns
+    -------
+    item, rank (Spearman's correlation over pixels; 0 where a map is constant and names no place)
+    and ssim (structural similarity of maps that are scaled to 0 to 1 each).
+    """
+    rows = []
+    for item, (a, b) in enumerate(zip(first, second, strict=True)):
+        varies = np.ptp(a) > 0 and np.ptp(b) > 0
+        rank = float(spearmanr(a.ravel(), b.ravel())[0]) if varies else 0.0
+        scaled = [(m - m.min()) / max(float(np.ptp(m)), 1e-12) for m in (a, b)]
+        ssim = float(structural_similarity(*scaled, data_range=1.0))
+        rows.append({"item": item, "rank": rank, "ssim": ssim})
+    return pd.DataFrame(rows, columns=["item", "rank", "ssim"])
+
+
+def sanity_checks(
+    network: Network,
+    names: Sequence[str],
+    frames: torch.Tensor,
+    training: torch.Tensor,
+    labels: torch.Tensor,
+    passes: int = 64,
+    seed: int = 0,
+    values: Mapping[str, Any] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Each method's maps beside its maps of random networks.
+
+    The class that is explained stays the one that the trained network predicts.
+
+    Parameters
+    ----------
+    names : methods, see `contest.NAMES`
+    frames : (T, 3, S, S), explained
+    training : (N, 3, S, S), for statistics of the random networks; labels : (N,)
+    values : of each method's setting; a name that is missing has its default
+
+    Returns
+    -------
+    method, stage (one of STAGES or "random labels"), item, rank, ssim.
+    """
+    values = values or {}
+    target = classes_of(network.model, frames, None)
+    own = {name: draw_maps(name, network, frames, target, passes, seed, values.get(name))
+           for name in names}  # fmt: skip
+    layer = str(values.get(VIBA) or network.layers[0])
+    parts = []
+    for stage in (*STAGES, LABELS):
+        progress(f"maps of random networks, {stage}")
+        if stage == LABELS:
+            model = random_labels(network.model, training, labels, seed)
+        else:
+            model = revived(randomised(network.model, stage, seed), training, stage)
+        other = rebuilt(network, model, training, layer)
+        for name in names:
+            # Random masks of one seed are the same for both networks, and would look alike for
+            # that alone.
+            drawn = draw_maps(name, other, frames, target, passes, seed + 1, values.get(name))
+            parts.append(likeness(own[name], drawn).assign(method=name, stage=stage))
+    return pd.concat(parts, ignore_index=True)[["method", "stage", "item", "rank", "ssim"]]
+
+
+def marked(checks: pd.DataFrame, limit: float = ALIKE) -> pd.DataFrame:
+    """Methods whose maps hardly depend on what the network has learned.
+
+    Returns
+    -------
+    method, rank and ssim (means with all weights random), same (whether rank is above `limit`).
+    """
+    last = checks[checks.stage == STAGES[-1]]
+    table = last.groupby("method", sort=False)[["rank", "ssim"]].mean().reset_index()
+    return table.assign(same=table["rank"] > limit)

@@ -1,0 +1,1 @@
+"""The question of each chapter: tables in, tables out."""

@@ -1,0 +1,1 @@
+"""The bottleneck compared with every method that the paper names."""

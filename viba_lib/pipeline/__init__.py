@@ -1,0 +1,1 @@
+"""One run of a profile: its settings, its stages, and the explanation of one video."""

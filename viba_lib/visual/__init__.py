@@ -1,0 +1,1 @@
+"""Figures, overlays, sliders and tables for pages."""

@@ -1,0 +1,165 @@
+"""Heat map over frame: picture, poster and video."""
+
+import base64
+import html
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+
+from viba_lib.core.errors import VibaError
+from viba_lib.core.files import whole_file
+from viba_lib.data.video import write_video
+
+
+def colours(
+    image: np.ndarray, relevance: np.ndarray, maximum: float, alpha: float = 0.65
+) -> np.ndarray:
+    """One frame (H, W, 3) uint8 with its map (h, w) over it, scaled to the frame.
+
+    Where relevance is low the frame shows through; where it is high the colour covers it.
+    """
+    size = (image.shape[1], image.shape[0])
+    wide = cv2.resize(np.asarray(relevance, np.float32), size, interpolation=cv2.INTER_LINEAR)
+    level = np.clip(wide / max(maximum, 1e-12), 0, 1)
+    painted = mpl.colormaps["inferno"](level)[..., :3] * 255
+    weight = (alpha * (0.25 + 0.75 * level))[..., None]
+    return np.clip(image * (1 - weight) + painted * weight, 0, 255).astype(np.uint8)
+
+
+def overlay(
+    frames: np.ndarray, relevance: np.ndarray, maximum: float | None = None, alpha: float = 0.65
+) -> np.ndarray:
+    """Frames (T, H, W, 3) uint8 with maps (T, h, w) over them, one scale for all.
+
+    Parameters
+    ----------
+    maximum : relevance at full colour; None = the 99.5th percentile of the clip
+
+    Returns
+    -------
+    (T, H, W, 3) uint8.
+    """
+    if len(frames) != len(relevance):
+        raise VibaError(f"{len(frames)} frames and {len(relevance)} maps; expected as many")
+    top = float(np.quantile(relevance, 0.995)) if maximum is None else maximum
+    return np.stack([colours(f, r, top, alpha) for f, r in zip(frames, relevance, strict=True)])
+
+
+def paste_back(shape: tuple[int, int], square: np.ndarray, relevance: np.ndarray) -> np.ndarray:
+    """Put a crop's map (h, w) back at its place in the whole frame (H, W); zero outside.
+
+    Values stay bits per pixel of the crop: they are shown, not summed.
+    """
+    cx, cy, side = map(float, square)
+    height, width = relevance.shape
+    zoom = side / width
+    matrix = np.array([[zoom, 0, cx - side / 2], [0, side / height, cy - side / 2]], np.float64)
+    return cv2.warpAffine(
+        np.asarray(relevance, np.float32), matrix, (shape[1], shape[0]), flags=cv2.INTER_LINEAR
+    )
+
+
+def _curve(shape: tuple[int, ...], p_fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Strip (h, W, 3) for under a frame: probability of fake over time, and its points (T, 2)."""
+    height, width = max(36, shape[0] // 8), shape[1]
+    strip = np.full((height, width, 3), 24, np.uint8)
+    xs = np.linspace(6, width - 7, max(2, len(p_fake)))[: len(p_fake)]
+    ys = (height - 7) - p_fake * (height - 14)
+    cv2.line(strip, (0, height // 2), (width, height // 2), (90, 90, 90), 1)
+    points = np.stack([xs, ys], 1).round().astype(np.int32)
+    cv2.polylines(strip, [points], False, (222, 143, 5), 2, cv2.LINE_AA)
+    return strip, points
+
+
+def _marked(strip: np.ndarray, point: np.ndarray, p_fake: float) -> np.ndarray:
+    """The strip with the present moment marked."""
+    out = strip.copy()
+    cv2.circle(out, (int(point[0]), int(point[1])), 5, (255, 255, 255), -1, cv2.LINE_AA)
+    _write(out, f"p(fake) {p_fake:.2f}", (8, 14))
+    return out
+
+
+def with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
+    """The frame with a colour bar beside it: bits per pixel of the crop, from 0 to full colour."""
+    height, width = frame.shape[0], 86
+    side = np.full((height, width, 3), 24, np.uint8)
+    top, bottom = 34, height - 14
+    level = np.linspace(1, 0, max(2, bottom - top))
+    bar = (mpl.colormaps["inferno"](level)[:, :3] * 255).astype(np.uint8)
+    side[top : top + len(bar), 10:26] = bar[:, None]
+    for share in (0.0, 0.5, 1.0):
+        at = round(bottom - share * (bottom - top))
+        _write(side, f"{share * maximum:.2g}", (32, at + 4))
+    _write(side, "bits / pixel", (6, 16))
+    return np.concatenate([frame, side], 1)
+
+
+def _write(picture: np.ndarray, text: str, place: tuple[int, int]) -> None:
+    white = (235, 235, 235)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, white, 1, cv2.LINE_AA)
+
+
+def overlay_video(
+    path: str | Path,
+    frames: np.ndarray,
+    relevance: np.ndarray,
+    rate: float,
+    p_fake: np.ndarray | None = None,
+    maximum: float | None = None,
+) -> Path:
+    """Write an H.264 video of maps over frames, a colour bar beside, the prediction under them.
+
+    Parameters
+    ----------
+    p_fake : (T,) probability of fake; None = no strip
+    """
+    if len(frames) != len(relevance):
+        raise VibaError(f"{len(frames)} frames and {len(relevance)} maps; expected as many")
+    top = float(np.quantile(relevance, 0.995)) if maximum is None else maximum
+    return write_video(path, painted(frames, relevance, top, p_fake), rate, crf=23)
+
+
+def painted(
+    frames: Iterable[np.ndarray],
+    relevance: Iterable[np.ndarray],
+    maximum: float,
+    p_fake: np.ndarray | None = None,
+) -> Iterator[np.ndarray]:
+    """Pictures of `overlay_video` one after another, for films that do not fit into memory."""
+    strip = points = None
+    for at, (frame, values) in enumerate(zip(frames, relevance, strict=True)):
+        picture = with_scale(colours(frame, values, maximum), maximum)
+        if p_fake is not None:
+            if strip is None or points is None:
+                strip, points = _curve(picture.shape, np.asarray(p_fake))
+            mark = _marked(strip, points[at], float(p_fake[at]))
+            picture = np.concatenate([picture, mark])
+        yield picture
+
+
+def poster(path: str | Path, image: np.ndarray) -> Path:
+    """Write a picture (H, W, 3) uint8 as PNG, aside first and then renamed."""
+    path = Path(path)
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise VibaError(f"a picture of shape {image.shape} could not be written to {path}")
+    with whole_file(path) as aside:
+        aside.write_bytes(data.tobytes())
+    return path
+
+
+def video_html(path: str | Path, image: np.ndarray, label: str, loop: bool = False) -> str:
+    """`<video>` element with controls, poster and description; the file is embedded."""
+
+    film = base64.b64encode(Path(path).read_bytes()).decode()
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    still = base64.b64encode(data.tobytes()).decode() if done else ""
+    text = html.escape(label, quote=True)
+    return (
+        f'<video controls{" loop" if loop else ""} preload="none" aria-label="{text}" '
+        f'style="max-width:100%" poster="data:image/jpeg;base64,{still}">'
+        f'<source type="video/mp4" src="data:video/mp4;base64,{film}">{text}</video>'
+    )
