@@ -16,10 +16,10 @@ import pytest
 from filelock import FileLock
 
 from viba_lib.core.cache import META, Stages, broken, read_meta, record_file
-from viba_lib.core.checkpoints import in_pieces, read_piece, write_piece
-from viba_lib.core.files import disk_message, whole_file, write_text
+from viba_lib.core.checkpoints import map_checkpointed, read_checkpoint, write_checkpoint
+from viba_lib.core.files import atomic_write, disk_message, write_text
 from viba_lib.core.logs import log_to
-from viba_lib.core.progress import Told, duration
+from viba_lib.core.progress import ProgressLines, format_duration
 from viba_lib.pipeline.status import changed, state_of
 
 KEY = {"seed": 0, "settings": {"training": {"steps": 72}}, "code": "abc", "weights": "w"}
@@ -113,7 +113,7 @@ def test_an_error_leaves_no_result_and_work_goes_on_from_what_is_there(tmp_path)
     stages = Stages(tmp_path)
 
     def stops(folder):
-        write_piece(folder, 0, {"a": np.arange(3)})
+        write_checkpoint(folder, 0, {"a": np.arange(3)})
         (folder / ".piece-killed.npz").write_bytes(b"half")
         (folder / "tmpdir.part").mkdir()
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -124,7 +124,7 @@ def test_an_error_leaves_no_result_and_work_goes_on_from_what_is_there(tmp_path)
     seen = []
 
     def goes_on(folder):
-        seen.append(read_piece(folder, 0)["a"].tolist())
+        seen.append(read_checkpoint(folder, 0)["a"].tolist())
 
     done = stages.get("thing", KEY, goes_on)
     assert seen == [[0, 1, 2]]
@@ -260,8 +260,8 @@ print(place.read_text(), [p.name for p in place.parent.iterdir()])
 
 def test_whole_file_leaves_the_old_one_after_an_error(tmp_path):
     path = write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(RuntimeError), whole_file(path) as aside:
-        aside.write_text("new")
+    with pytest.raises(RuntimeError), atomic_write(path) as tmp:
+        tmp.write_text("new")
         raise RuntimeError
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
 
@@ -284,7 +284,7 @@ def test_pieces_that_were_cut_are_made_again(tmp_path):
         return {"x": np.array([item * 2])}
 
     def run():
-        found = in_pieces(tmp_path, [1, 2, 3, 4], double, [1] * 4)
+        found = map_checkpointed(tmp_path, [1, 2, 3, 4], double, [1] * 4)
         return [int(piece["x"][0]) for piece in found]
 
     assert run() == [2, 4, 6, 8] and made == [1, 2, 3, 4]
@@ -303,28 +303,28 @@ def test_an_item_that_fails_is_told_apart_from_a_disk_that_is_full(tmp_path):
             raise ValueError("one is bad")
         return {"x": np.array([item])}
 
-    found = in_pieces(tmp_path / "a", [0, 1, 2], bad, [1] * 3)
+    found = map_checkpointed(tmp_path / "a", [0, 1, 2], bad, [1] * 3)
     assert str(found[1]) == "ValueError: one is bad" and found[2]["x"] == [2]
 
     def full(item):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError):
-        in_pieces(tmp_path / "b", [0, 1], full, [1] * 2)
+        map_checkpointed(tmp_path / "b", [0, 1], full, [1] * 2)
 
 
 def test_progress_tells_the_time_left(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("viba_lib.core.progress.time.monotonic", lambda: now[0])
     lines = []
-    told = Told(lines.append, "frames", 100, 20)
+    shown = ProgressLines(lines.append, "frames", 100, 20)
     for _ in range(4):
         now[0] += 30
-        told.add(10)
+        shown.update(10)
     assert lines[0] == "frames: goes on at 20/100"
     assert lines[1] == "frames: 30/100, about 4 min left"
     assert lines[-1] == "frames: 60/100, about 2 min left"
-    assert [duration(x) for x in (40, 200, 9000)] == ["40 s", "3 min", "2.5 h"]
+    assert [format_duration(x) for x in (40, 200, 9000)] == ["40 s", "3 min", "2.5 h"]
 
 
 # ---- status and log ------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 from distributed import LocalCluster
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.parallel import Failed, each
+from viba_lib.core.parallel import Failed, map_unordered
 
 
 def square(item: int) -> int:
@@ -47,13 +47,13 @@ def check(found):
 
 
 def test_results_have_the_number_of_their_item():
-    assert sorted(each(square, [3, 1, 2], workers=2)) == [(0, 9), (1, 1), (2, 4)]
-    check(dict(each(square, [5, -1])))
+    assert sorted(map_unordered(square, [3, 1, 2], workers=2)) == [(0, 9), (1, 1), (2, 4)]
+    check(dict(map_unordered(square, [5, -1])))
 
 
 def test_a_cluster_gives_the_same(cluster):
-    assert sorted(each(square, [3, 1, 2], scheduler=cluster)) == [(0, 9), (1, 1), (2, 4)]
-    check(dict(each(square, [5, -1], scheduler=cluster)))
+    assert sorted(map_unordered(square, [3, 1, 2], scheduler=cluster)) == [(0, 9), (1, 1), (2, 4)]
+    check(dict(map_unordered(square, [5, -1], scheduler=cluster)))
 
 
 @pytest.mark.parametrize("where", ["this machine", "cluster"])
@@ -62,7 +62,7 @@ def test_a_worker_that_dies_loses_nothing_and_one_item_cannot_stop_the_rest(
 ):
     items = [0, 1, 2, *range(3, 12)]
     address = cluster if where == "cluster" else ""
-    found = dict(each(partial(dies, folder=tmp_path), items, 2, address))
+    found = dict(map_unordered(partial(dies, folder=tmp_path), items, 2, address))
     assert isinstance(found.pop(2), Failed)
     assert found == {n: n for n in items if n != 2}
     done = [int(line) for line in (tmp_path / "done").read_text().split()]
@@ -77,27 +77,27 @@ def test_a_cluster_that_does_not_close_in_order_costs_no_result(monkeypatch):
         raise AssertionError("can only join a started process")
 
     monkeypatch.setattr(LocalCluster, "close", fails)
-    assert sorted(each(square, [3, 1, 2], workers=2)) == [(0, 9), (1, 1), (2, 4)]
+    assert sorted(map_unordered(square, [3, 1, 2], workers=2)) == [(0, 9), (1, 1), (2, 4)]
 
 
 def test_an_address_where_nobody_answers_is_said(monkeypatch):
     monkeypatch.setattr("viba_lib.core.parallel.CONNECT_SECONDS", 1)
     with pytest.raises(VibaError, match="no Dask scheduler answers at 'tcp://127"):
-        list(each(square, [1], scheduler="tcp://127.0.0.1:9"))
+        list(map_unordered(square, [1], scheduler="tcp://127.0.0.1:9"))
     with pytest.raises(VibaError, match="no Dask scheduler answers at 'nonsense:'"):
-        list(each(square, [1], scheduler="nonsense:"))
+        list(map_unordered(square, [1], scheduler="nonsense:"))
 
 
 SLEEPER = """
 import time
-from viba_lib.core.parallel import each
+from viba_lib.core.parallel import map_unordered
 
 def slow(item):
     time.sleep(0.5)
     return item
 
 if __name__ == "__main__":
-    for number, found in each(slow, range(12), workers=2):
+    for number, found in map_unordered(slow, range(12), workers=2):
         print(found, flush=True)
 """
 

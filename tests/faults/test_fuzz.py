@@ -15,7 +15,7 @@ from viba_lib.book.chapters import chapters
 from viba_lib.book.parameters import checked
 from viba_lib.core import journal
 from viba_lib.core.cache import META, Stages, broken, read_meta, write_meta
-from viba_lib.core.checkpoints import read_piece, write_piece
+from viba_lib.core.checkpoints import read_checkpoint, write_checkpoint
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import COLUMNS, load_catalog, resolve, validate_catalog
 from viba_lib.data.clip_store import load_clip, read_facts
@@ -201,12 +201,12 @@ def test_any_bytes_as_clips_weights_and_pieces(tmp_path, content, keep):
         with pytest.raises(VibaError):
             read_state(tmp_path / name)
     (tmp_path / "000000.npz").write_bytes(content)
-    assert read_piece(tmp_path, 0) is None
-    write_piece(tmp_path, 1, {"a": np.arange(9)})
+    assert read_checkpoint(tmp_path, 0) is None
+    write_checkpoint(tmp_path, 1, {"a": np.arange(9)})
     whole = (tmp_path / "000001.npz").read_bytes()
     cut = whole[: keep % len(whole)]
     (tmp_path / "000001.npz").write_bytes(cut)
-    assert read_piece(tmp_path, 1) is None
+    assert read_checkpoint(tmp_path, 1) is None
 
 
 @many

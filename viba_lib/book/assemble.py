@@ -24,7 +24,7 @@ from viba_lib.book.parameters import parameters_page
 from viba_lib.book.paths import BookError, write_changed
 from viba_lib.book.slides import revealjs, slides_page
 from viba_lib.book.students import student_notebook
-from viba_lib.core.files import whole_file, write_text
+from viba_lib.core.files import atomic_write, write_text
 
 STATIC = "book/_static"
 WORDS_PER_MINUTE = 200
@@ -263,8 +263,8 @@ def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
         else:
             changed = not target.is_file() or target.read_bytes() != content.read_bytes()
             if changed:
-                with whole_file(target) as aside:
-                    shutil.copyfile(content, aside)
+                with atomic_write(target) as tmp:
+                    shutil.copyfile(content, tmp)
         if changed and target.stat().st_mtime <= latest:
             # A clock that was put back would make this older than the page it belongs to, and
             # Sphinx goes by that.

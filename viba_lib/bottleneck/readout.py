@@ -17,7 +17,7 @@ from viba_lib.bottleneck.split import CutModel, Tail, device_of, find_layer, fro
 from viba_lib.bottleneck.statistics import LayerStatistics, save_aside
 from viba_lib.bottleneck.validate import check_frames, check_target
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import whole_file
+from viba_lib.core.files import atomic_write
 
 
 class ReadoutNetwork(nn.Module):
@@ -218,8 +218,8 @@ class ReadoutBottleneck:
             "generator": generator.get_state(),
             "losses": losses,
         }
-        with whole_file(path) as aside:
-            torch.save(state, aside)
+        with atomic_write(path) as tmp:
+            torch.save(state, tmp)
 
     def _resume(
         self, path: Path, optimizer: torch.optim.Optimizer, generator: torch.Generator

@@ -13,7 +13,7 @@ from torch import nn
 
 from viba_lib.bottleneck.split import CutModel, device_of, frozen
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import whole_file
+from viba_lib.core.files import atomic_write
 
 FEW = 1000
 
@@ -22,8 +22,8 @@ def save_aside(
     tensors: dict[str, torch.Tensor], path: str | Path, meta: dict[str, str] | None = None
 ) -> Path:
     """Write tensors as safetensors, aside first and then renamed, so never half a file."""
-    with whole_file(path) as aside:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, aside, meta)
+    with atomic_write(path) as tmp:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, tmp, meta)
     return Path(path)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from viba_lib.core.files import whole_file
-from viba_lib.core.parallel import Failed, each
-from viba_lib.core.progress import Progress, Told
+from viba_lib.core.files import atomic_write
+from viba_lib.core.parallel import Failed, map_unordered
+from viba_lib.core.progress import Progress, ProgressLines
 
 Arrays = dict[str, np.ndarray]
 
 
-def in_pieces(
+def map_checkpointed(
     folder: Path,
     items: Sequence[Any],
     function: Callable[[Any], Mapping[str, np.ndarray]],
@@ -32,7 +32,7 @@ def in_pieces(
     function : of one item; it travels to other machines where a scheduler is given
     sizes : units of work in each item, such as frames, for progress
     what : begins each line of progress
-    scheduler : see `viba_lib.core.parallel.each`
+    scheduler : see `viba_lib.core.parallel.map_unordered`
 
     Returns
     -------
@@ -40,20 +40,20 @@ def in_pieces(
     """
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    found: dict[int, Any] = {n: read_piece(folder, n) for n in range(len(items))}
+    found: dict[int, Any] = {n: read_checkpoint(folder, n) for n in range(len(items))}
     waiting = [n for n, piece in found.items() if piece is None]
     done = sum(size for n, size in enumerate(sizes) if found[n] is not None)
-    told = Told(progress, what, sum(sizes), done)
+    lines = ProgressLines(progress, what, sum(sizes), done)
     work = partial(_piece, folder, function)
     given = [(n, items[n]) for n in waiting]
-    for at, result in each(work, given, 1, scheduler, folder, progress):
+    for at, result in map_unordered(work, given, 1, scheduler, folder, progress):
         number = waiting[at]
-        found[number] = result if isinstance(result, Failed) else read_piece(folder, number)
-        told.add(sizes[number])
+        found[number] = result if isinstance(result, Failed) else read_checkpoint(folder, number)
+        lines.update(sizes[number])
     return [found[n] for n in range(len(items))]
 
 
-def whole(found: Arrays | Failed) -> Arrays:
+def arrays_of(found: Arrays | Failed) -> Arrays:
     """The arrays of a piece; raises where there are none."""
     if isinstance(found, Failed):
         raise found
@@ -64,16 +64,16 @@ def _piece(
     folder: Path, function: Callable[[Any], Mapping[str, np.ndarray]], numbered: tuple[int, Any]
 ) -> None:
     number, item = numbered
-    write_piece(folder, number, function(item))
+    write_checkpoint(folder, number, function(item))
 
 
-def write_piece(folder: Path, number: int, arrays: Mapping[str, np.ndarray]) -> None:
+def write_checkpoint(folder: Path, number: int, arrays: Mapping[str, np.ndarray]) -> None:
     """Write a finished piece, whole or not at all."""
-    with whole_file(folder / f"{number:06d}.npz") as aside, aside.open("wb") as stream:
+    with atomic_write(folder / f"{number:06d}.npz") as tmp, tmp.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
 
 
-def read_piece(folder: Path, number: int) -> Arrays | None:
+def read_checkpoint(folder: Path, number: int) -> Arrays | None:
     """A finished piece; None where it is not there, or not whole (its CRC-32 tells)."""
     try:
         with np.load(folder / f"{number:06d}.npz", allow_pickle=False) as stored:

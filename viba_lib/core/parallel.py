@@ -24,7 +24,7 @@ class Failed(VibaError):
     """An item could not be worked on: its worker died each time, or the function raised."""
 
 
-def each(
+def map_unordered(
     function: Callable[[Any], Any],
     items: Sequence[Any],
     workers: int = 1,

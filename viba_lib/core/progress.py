@@ -27,10 +27,10 @@ class TimeLeft:
         if made < 1 or done >= self.total:
             return said
         left = (time.monotonic() - self.start) / made * (self.total - done)
-        return f"{said}, about {duration(left)} left"
+        return f"{said}, about {format_duration(left)} left"
 
 
-class Told:
+class ProgressLines:
     """Lines of progress for work that is counted, at most one every other second.
 
     Parameters
@@ -45,7 +45,7 @@ class Told:
         if done:
             progress(f"{what}: goes on at {self.left(done)}")
 
-    def add(self, count: int = 1) -> None:
+    def update(self, count: int = 1) -> None:
         """Count finished units, and tell if it is time to."""
         self.done += count
         now = time.monotonic()
@@ -54,7 +54,7 @@ class Told:
             self.progress(f"{self.what}: {self.left(self.done)}")
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as a reader says them: 40 s, 3 min, 2.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -7,7 +7,7 @@ import pandas as pd
 from pyarrow.lib import ArrowException
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import whole_file
+from viba_lib.core.files import atomic_write
 
 CLASSES = ("real", "fake")
 SPLITS = ("train", "val", "test")
@@ -115,8 +115,8 @@ def read_table(path: Path) -> pd.DataFrame:
 def save_catalog(frame: pd.DataFrame, path: str | Path) -> Path:
     """Check a catalog and write it as Parquet, aside first and then renamed."""
     checked = validate_catalog(frame)
-    with whole_file(path) as aside:
-        checked.to_parquet(aside, index=False)
+    with atomic_write(path) as tmp:
+        checked.to_parquet(tmp, index=False)
     return Path(path)
 
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from viba_lib.core.download import PackagedFile, source_path
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
-from viba_lib.core.parallel import Failed, each
-from viba_lib.core.progress import Told
+from viba_lib.core.parallel import Failed, map_unordered
+from viba_lib.core.progress import ProgressLines
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL, TEMPORAL_REGIONS, move, plant
 from viba_lib.data.catalog import load_catalog, save_catalog
 from viba_lib.data.faces import FaceDetector
@@ -226,10 +226,10 @@ def build_planted(
         for part in _parts(file, number, data_root, settings, seed)
     ]
     work = partial(_build_part, data_root=data_root, out_dir=out_dir, settings=settings, seed=seed)
-    built, told = {}, Told(progress, "clips made", sum(len(part.clips) for part in parts))
-    for number, rows in each(work, parts, workers, scheduler, out_dir, progress):
+    built, lines = {}, ProgressLines(progress, "clips made", sum(len(part.clips) for part in parts))
+    for number, rows in map_unordered(work, parts, workers, scheduler, out_dir, progress):
         built[number] = rows
-        told.add(len(parts[number].clips))
+        lines.update(len(parts[number].clips))
     for part, found in zip(parts, (built[n] for n in range(len(parts))), strict=True):
         if isinstance(found, Failed):
             raise VibaError(

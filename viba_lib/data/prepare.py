@@ -14,8 +14,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.parallel import Failed, each
-from viba_lib.core.progress import Told
+from viba_lib.core.parallel import Failed, map_unordered
+from viba_lib.core.progress import ProgressLines
 from viba_lib.data.catalog import resolve
 from viba_lib.data.clip_store import SUFFIX, PreparedClip, read_facts, save_clip
 from viba_lib.data.faces import FaceDetector, NoFaceError, Square, crop, square_box, to_crop
@@ -297,10 +297,10 @@ def prepare_catalog(
         settings=settings,
         seed=seed,
     )
-    found, told = [], Told(progress, "videos prepared", len(rows))
-    for number, result in each(work, rows, workers, scheduler, out_dir, progress):
+    found, lines = [], ProgressLines(progress, "videos prepared", len(rows))
+    for number, result in map_unordered(work, rows, workers, scheduler, out_dir, progress):
         found.append((number, _outcome(rows[number], result)))
-        told.add()
+        lines.update()
     done = [outcome for _, outcome in sorted(found, key=itemgetter(0))]
     problems = pd.DataFrame([p for _, found in done for p in found], columns=list(PROBLEMS))
     problems["frame"] = problems.frame.astype("Int64")

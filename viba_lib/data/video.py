@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import whole_file
+from viba_lib.core.files import atomic_write
 
 
 class VideoError(VibaError):
@@ -268,7 +268,7 @@ def write_video(
     form = "gray" if head.ndim == 2 else "rgb24"
     # Bit-exact: no random identifiers, no name of the encoder's version.
     options = {"fflags": "+bitexact"} | ({} if lossless else {"movflags": "+faststart"})
-    with whole_file(path) as aside, av.open(str(aside), "w", options=options) as container:
+    with atomic_write(path) as tmp, av.open(str(tmp), "w", options=options) as container:
         stream = container.add_stream(
             "ffv1" if lossless else "libx264", rate=Fraction(rate).limit_denominator(1001)
         )

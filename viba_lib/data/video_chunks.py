@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from viba_lib.core.checkpoints import read_piece, write_piece
+from viba_lib.core.checkpoints import read_checkpoint, write_checkpoint
 from viba_lib.core.files import write_text
-from viba_lib.core.progress import Told
+from viba_lib.core.progress import ProgressLines
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.faces import NoFaceError
 from viba_lib.data.prepare import PreparationSettings, frames_between, prepared_rows
@@ -108,17 +108,17 @@ class ClipPieces:
             self.frames = json.loads(done.read_text(encoding="utf-8"))["frames"]
             return self
         waiting: list[dict[str, np.ndarray]] = []
-        told = Told(progress, "faces found in frames", len(indices))
+        lines = ProgressLines(progress, "faces found in frames", len(indices))
         number = 0
         for row in iter_rows(video, indices, length, settings):
             self.frames.append(int(row["frame"]))
             waiting.append(row)
-            told.add()
+            lines.update()
             if len(waiting) == AT_ONCE:
-                write_piece(self.folder, number, vars(_stacked(waiting)))
+                write_checkpoint(self.folder, number, vars(_stacked(waiting)))
                 number, waiting = number + 1, []
         if waiting:
-            write_piece(self.folder, number, vars(_stacked(waiting)))
+            write_checkpoint(self.folder, number, vars(_stacked(waiting)))
         if not self.frames:
             raise no_face(video, len(indices))
         write_text(done, json.dumps({"frames": self.frames}))
@@ -128,7 +128,7 @@ class ClipPieces:
         return -(-len(self.frames) // AT_ONCE)
 
     def __getitem__(self, number: int) -> PreparedClip:
-        arrays = read_piece(self.folder, number)
+        arrays = read_checkpoint(self.folder, number)
         if arrays is None:
             raise VideoError(
                 f"piece {number} in {self.folder} is broken; remove that folder and run it again"

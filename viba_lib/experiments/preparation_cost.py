@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.memory import in_own_process, resident
+from viba_lib.core.memory import resident_memory, run_in_new_process
 from viba_lib.data.catalog import save_catalog
 from viba_lib.data.clip_store import SUFFIX, save_clip
 from viba_lib.data.faces import FaceDetector
@@ -68,12 +68,12 @@ def _run(way: str, video: Path, settings: PreparationSettings) -> tuple[float, f
     """Seconds, and the MiB by which the most memory of this process grew."""
     cv2.setNumThreads(1)
     FaceDetector().largest(next(iter_frames(video)))  # models are loaded once for all videos
-    before = resident()
+    before = resident_memory()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         WAYS[way](video, Path(folder) / f"clip{SUFFIX}", settings)
     seconds = time.perf_counter() - start
-    return seconds, resident(most=True) - before
+    return seconds, resident_memory(peak=True) - before
 
 
 def preparation_cost(source: Path, settings: PreparationSettings, counts: tuple[int, ...] = (300,)
@@ -90,7 +90,7 @@ def preparation_cost(source: Path, settings: PreparationSettings, counts: tuple[
             video = standard_video(source, Path(folder) / f"{count}.mp4", count)
             plain = 0.0
             for way in WAYS:
-                seconds, memory = in_own_process(_run, way, video, settings)
+                seconds, memory = run_in_new_process(_run, way, video, settings)
                 plain = plain or seconds
                 yield {
                     "way": way, "frames": count, "seconds": seconds,

@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 
-from viba_lib.core.memory import in_own_process, resident
+from viba_lib.core.memory import resident_memory, run_in_new_process
 from viba_lib.data.catalog import resolve
 from viba_lib.data.video import iter_frames, write_video
 from viba_lib.experiments.speed import layer_costs
@@ -93,7 +93,7 @@ def _explain(opened: Opened, film: Path, detector: str, frames: int) -> dict[str
     study = Study(opened.profile, opened.data_root, opened.results_root, opened.device, opened.seed)
     # Trained, and statistics known, before the clock runs.
     study.statistics(detector)
-    before = resident()
+    before = resident_memory()
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
         summary = explain_video(film, Path(out) / "out", study, detector, max_frames=frames)
@@ -102,7 +102,7 @@ def _explain(opened: Opened, film: Path, detector: str, frames: int) -> dict[str
         "explained": float(len(summary["explained_frames"])),
         "seconds": seconds,
         "before": before,
-        "memory": resident(most=True),
+        "memory": resident_memory(peak=True),
     }
 
 
@@ -135,7 +135,7 @@ def scale_rows(
             film = long_film(study, Path(folder) / "film.mp4", length, size)
             progress(f"explaining it with {detector}")
             count = max(1, round(length * per_minute))
-            row = in_own_process(_explain, opened, film, detector, count)
+            row = run_in_new_process(_explain, opened, film, detector, count)
         yield {"minutes": length, "frames": round(length * 60 * RATE), **row}
 
 

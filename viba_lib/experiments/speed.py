@@ -25,7 +25,7 @@ from viba_lib.bottleneck.reference import STEPS, _hooked, plain_attribute
 from viba_lib.bottleneck.split import device_of, find_layer
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
-from viba_lib.core.memory import in_own_process, resident
+from viba_lib.core.memory import resident_memory, run_in_new_process
 from viba_lib.models import flow_vgg11, xception
 from viba_lib.pipeline.study import DETECTORS, Study, commit
 
@@ -383,7 +383,7 @@ def _growth(subject: Subject, name: str) -> float:
     device = device_of(subject.model)
     with torch.no_grad():
         target = subject.model(subject.frames[:1].to(device)).argmax(1).cpu()
-    before = resident()
+    before = resident_memory()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device) / 2**20
@@ -395,7 +395,7 @@ def _growth(subject: Subject, name: str) -> float:
         bottleneck.attribute(subject.frames)
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20 - before
-    return resident(most=True) - before
+    return resident_memory(peak=True) - before
 
 
 def peak_memory(subject: Subject, name: str) -> float:
@@ -406,7 +406,7 @@ def peak_memory(subject: Subject, name: str) -> float:
     the resident memory of the process; NaN where the system does not tell.
     """
     given = _default_format(subject) if name == "plain" else subject
-    return in_own_process(_growth, given, name)
+    return run_in_new_process(_growth, given, name)
 
 
 def save_rows(

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from viba_lib.core.files import whole_file
+from viba_lib.core.files import atomic_write
 from viba_lib.core.progress import TimeLeft
 from viba_lib.models.weights import read_state
 
@@ -197,8 +197,8 @@ def read_state_file(path: Path) -> dict[str, Any]:
 
 
 def _write(content: Any, path: Path) -> None:
-    with whole_file(path) as aside:
-        torch.save(content, aside)
+    with atomic_write(path) as tmp:
+        torch.save(content, tmp)
 
 
 def _remaining(batches: Dataset, start: int, stop: int) -> Any:

@@ -14,7 +14,7 @@ from torch import nn
 
 from viba_lib.core.download import PackagedFile
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import whole_file
+from viba_lib.core.files import atomic_write
 from viba_lib.models.formats import classifier_of, inner_state, to_names_of
 
 
@@ -123,8 +123,8 @@ def _few(keys: list[str]) -> str:
 def save_weights(model: nn.Module, path: str | Path) -> Path:
     """Save a model's state as safetensors, written aside and then renamed."""
     path = Path(path)
-    with whole_file(path) as aside:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, aside)
+    with atomic_write(path) as tmp:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp)
     return path
 
 

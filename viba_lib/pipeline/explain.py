@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 
 from viba_lib.bottleneck import PerSampleBottleneck
-from viba_lib.core.checkpoints import in_pieces
+from viba_lib.core.checkpoints import map_checkpointed
 from viba_lib.core.errors import VibaError
 from viba_lib.core.parallel import Failed
 from viba_lib.pipeline.profiles import Profile
@@ -141,7 +141,7 @@ def explain_rows(
         work: Any = partial(_on_worker, Remote.of(study), detector, layer, target, given)
     else:
         work = partial(explain_piece, study, bottleneck, detector, target)
-    found = in_pieces(
+    found = map_checkpointed(
         folder, parts, work, [len(p) for p in parts], study.progress,
         f"{detector} at {layer}: frames", study.scheduler,
     )  # fmt: skip

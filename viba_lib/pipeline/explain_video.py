@@ -20,7 +20,7 @@ from filelock import FileLock
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.split import find_layer
 from viba_lib.core.cache import code_hash, digest
-from viba_lib.core.checkpoints import in_pieces, read_piece, whole, write_piece
+from viba_lib.core.checkpoints import arrays_of, map_checkpointed, read_checkpoint, write_checkpoint
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
 from viba_lib.data.clip_store import PreparedClip
@@ -146,14 +146,14 @@ def explain_video(
         }
         bottleneck = PerSampleBottleneck(model, layer, statistics, **chosen)
         how = digest([facts, study.profile.model_dump(), study.seed, code_hash("bottleneck")])
-        found = in_pieces(
+        found = map_checkpointed(
             folder / how, range(len(clips)),
             partial(_explained, study, bottleneck, detector, clips, folder / how / "maps"),
             clips.sizes(), progress, "frames explained",
         )  # fmt: skip
         # The maps stay on disk; what is one number a frame is small.
         numbers = {
-            name: np.concatenate([whole(piece)[name] for piece in found])
+            name: np.concatenate([arrays_of(piece)[name] for piece in found])
             for name in ("p_fake", "p_noisy", "bits")
         }
         summary = _summary(video, length, clips.frames, facts, numbers)
@@ -202,7 +202,7 @@ class _Maps:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for number in range(self.count):
-            found = read_piece(self.folder, number)
+            found = read_checkpoint(self.folder, number)
             if found is None:
                 raise VibaError(
                     f"maps {number} in {self.folder} are broken; remove that folder and run again"
@@ -229,7 +229,7 @@ def _explained(
     inputs = clip_inputs(study, detector, clips[number]).to(study.device)
     found = bottleneck.attribute(inputs)
     maps = found.bits_per_pixel.numpy().astype(np.float32)
-    write_piece(folder, number, {"maps": maps})
+    write_checkpoint(folder, number, {"maps": maps})
     return {
         "p_fake": found.logits_clean.softmax(1)[:, 1].numpy(),
         "p_noisy": found.logits.softmax(1)[:, 1].numpy(),

@@ -29,10 +29,10 @@ from torch import nn
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
 from viba_lib.core import journal
 from viba_lib.core.cache import Stages, code_hash, digest
-from viba_lib.core.checkpoints import in_pieces, whole
+from viba_lib.core.checkpoints import arrays_of, map_checkpointed
 from viba_lib.core.download import fetch
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import file_sha256, whole_file
+from viba_lib.core.files import atomic_write, file_sha256
 from viba_lib.core.logs import log_to
 from viba_lib.data.card import data_card
 from viba_lib.data.catalog import CLASSES, load_catalog
@@ -433,11 +433,11 @@ class Study:
             inputs, model = self.inputs(detector, part), self.detector(detector)
             return {"p_fake": predict(model, inputs, self.device, precision)[:, 1]}
 
-        found = in_pieces(
+        found = map_checkpointed(
             folder, parts, judge, [len(p) for p in parts], self.progress, f"{detector}: decisions"
         )
         shutil.rmtree(folder)
-        return np.concatenate([whole(piece)["p_fake"] for piece in found])
+        return np.concatenate([arrays_of(piece)["p_fake"] for piece in found])
 
     def robustness(self, detector: str) -> pd.DataFrame:
         """Probability of fake, `p_fake`, of test frames that were made worse.
@@ -467,12 +467,12 @@ class Study:
                 p_fake = predict(self.detector(detector), inputs, self.device, precision)[:, 1]
                 return {"p_fake": p_fake}
 
-            found = in_pieces(
+            found = map_checkpointed(
                 folder / "pieces", made, judge, [1] * len(made), self.progress,
                 f"{detector}: ways to make {len(rows)} frames worse",
             )  # fmt: skip
             parts = [
-                rows.assign(corruption=corruption, level=level, **whole(piece))
+                rows.assign(corruption=corruption, level=level, **arrays_of(piece))
                 for (corruption, level), piece in zip(made, found, strict=True)
             ]
             pd.concat(parts, ignore_index=True).to_parquet(folder / "robustness.parquet")
@@ -687,8 +687,8 @@ class Study:
         folder = self.root / "tables"
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, write in ((".csv", frame.to_csv), (".parquet", frame.to_parquet)):
-            with whole_file(folder / f"{name}{suffix}") as aside:
-                write(aside, index=False)
+            with atomic_write(folder / f"{name}{suffix}") as tmp:
+                write(tmp, index=False)
             journal.note(folder / f"{name}{suffix}")
         return SavedTable(name, folder / f"{name}.parquet", frame if shown is None else shown)
 

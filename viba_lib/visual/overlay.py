@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import whole_file
+from viba_lib.core.files import atomic_write
 from viba_lib.data.video import write_video
 
 
@@ -146,8 +146,8 @@ def poster(path: str | Path, image: np.ndarray) -> Path:
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
         raise VibaError(f"a picture of shape {image.shape} could not be written to {path}")
-    with whole_file(path) as aside:
-        aside.write_bytes(data.tobytes())
+    with atomic_write(path) as tmp:
+        tmp.write_bytes(data.tobytes())
     return path
 
 
