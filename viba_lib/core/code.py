@@ -57,7 +57,8 @@ def _bound(node: ast.stmt) -> list[str]:
 
 @functools.cache
 def _parsed(path: Path, _stamp: int) -> Source:
-    tree = _WithoutDocstrings().visit(ast.parse(path.read_text(encoding="utf-8")))
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    _WithoutDocstrings().visit(tree)
     source = Source()
     for node in tree.body:
         names = _bound(node)
