@@ -99,9 +99,9 @@ speed.presets(study)
 # stops.
 
 # %%
-speed = study.profile.speed
-options = speed.model_dump(include={"settings", "runs", "precision"})
-timed = speed.measure(study, frames=frames or speed.frames, **options)
+settings = study.profile.speed
+options = settings.model_dump(include={"settings", "runs", "precision"})
+timed = speed.measure(study, frames=frames or settings.frames, **options)
 study.save_table("speed", timed, timed.drop(columns="memory").round(3))
 
 # %% mystnb={"image": {"alt": "Bars on a logarithmic axis: seconds per frame of the settings plain, default, bfloat16, fast and accurate, for both detectors at the paper's layers."}, "figure": {"caption": "Seconds per frame of each setting at the paper's layers, on a logarithmic axis.", "name": "fig-seconds"}}
@@ -117,7 +117,7 @@ HTML(
         f"default's {by_name.agreement[name, 'default']:.3f}."
         for name in timed.detector.unique()
     )
-    + f" Measured on {study.provenance()['device']}; agreement is with the mean of {speed.runs} runs in {speed.precision}. "
+    + f" Measured on {study.provenance()['device']}; agreement is with the mean of {settings.runs} runs in {settings.precision}. "
     "The plain version ran two of its steps, and the rest is counted in: all its steps are the same work.</p>"
 )
 
@@ -131,7 +131,7 @@ HTML(
 # the part behind the layer is made lean once in a call, whatever the number of frames.
 
 # %% mystnb={"image": {"alt": "Line of the seconds to explain a clip over its number of frames; it rises evenly."}, "figure": {"caption": "Seconds in all over the number of frames explained in one call, Xception with the preset fast.", "name": "fig-clip-cost"}}
-clip = speed.cost_by_frames(study, "xception", speed.counts)
+clip = speed.cost_by_frames(study, "xception", settings.counts)
 figure = result_figures.lines(clip, "frames", ["seconds"], "frames", "seconds in all")
 figure.axes[0].set_ylim(bottom=0)
 figure
@@ -155,7 +155,7 @@ HTML(
 # %%
 from viba_lib.experiments.convergence import convergence, over_frames, starts_alike, verdict
 
-table = convergence(study, "xception", speed.clips, speed.clip_frames, steps or speed.steps)
+table = convergence(study, "xception", settings.clips, settings.clip_frames, steps or settings.steps)
 study.save_table("convergence", table)
 means, starts = over_frames(table), starts_alike(table)
 cold = means[means.start == "cold"]
