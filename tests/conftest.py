@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 from hypothesis import settings
 
 from viba_lib.core.download import FetchError, fetch
@@ -42,6 +44,19 @@ def fetched(roots) -> tuple[Path, Path]:
 def study(fetched) -> Study:
     """The tiny profile; nothing is computed yet."""
     return Study("tiny", *fetched)
+
+
+@pytest.fixture(scope="session")
+def face_frames() -> np.ndarray:
+    """(6, 240, 320, 3): the astronaut of scikit-image, unmanipulated, moved 2 pixels a frame."""
+    photograph = cv2.resize(skimage.data.astronaut()[:384], (320, 240))
+    still = np.asarray(photograph)
+    moved = [
+        cv2.warpAffine(still, np.float32([[1, 0, 2 * t], [0, 1, 0]]), (320, 240),
+                       borderMode=cv2.BORDER_REPLICATE)
+        for t in range(6)
+    ]  # fmt: skip
+    return np.stack(moved)
 
 
 @pytest.fixture

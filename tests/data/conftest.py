@@ -8,23 +8,9 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import skimage.data
 
 from viba_lib.data.catalog import validate_catalog
 from viba_lib.data.video import write_video
-
-
-@pytest.fixture(scope="session")
-def face_frames() -> np.ndarray:
-    """(6, 240, 320, 3): the astronaut of scikit-image, unmanipulated, moved 2 pixels a frame."""
-    photograph = cv2.resize(skimage.data.astronaut()[:384], (320, 240))
-    still = np.asarray(photograph)
-    moved = [
-        cv2.warpAffine(still, np.float32([[1, 0, 2 * t], [0, 1, 0]]), (320, 240),
-                       borderMode=cv2.BORDER_REPLICATE)
-        for t in range(6)
-    ]  # fmt: skip
-    return np.stack(moved)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from viba_lib.bottleneck.split import device_of, find_layer
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
 from viba_lib.core.memory import resident_memory, run_in_new_process
-from viba_lib.models import flow_vgg11, xception
+from viba_lib.models.detectors import find_detector
 from viba_lib.pipeline.study import DETECTORS, Study, commit
 
 MAKERS: dict[str, Callable[..., PerSampleBottleneck]] = {
@@ -92,10 +92,6 @@ class Subject:
     frames: torch.Tensor
 
 
-def _network(detector: str) -> nn.Module:
-    return xception(None) if detector == "xception" else flow_vgg11(None)
-
-
 def named_layers(study: Study, detectors: Sequence[str], layer: str = "") -> dict[str, list[str]]:
     """Layers to measure, per detector; comes before anything that takes minutes.
 
@@ -113,7 +109,7 @@ def named_layers(study: Study, detectors: Sequence[str], layer: str = "") -> dic
         return chosen if layer else {d: names[:1] for d, names in chosen.items()}
     for detector in detectors:
         study.settings(detector)
-    networks = {d: _network(d) for d in detectors}
+    networks = {d: find_detector(d).build() for d in detectors}
     found = {d: [layer] for d, n in networks.items() if layer in dict(n.named_modules())}
     if not found:
         find_layer(networks[detectors[0]], layer)
@@ -139,7 +135,7 @@ def subjects(
             size = study.settings(detector).size
             with torch.random.fork_rng():
                 torch.manual_seed(study.seed)
-                model = _network(detector).to(study.device)
+                model = find_detector(detector).build().to(study.device)
                 many = torch.rand(max(8, frames), 3, size, size) * 2 - 1
             inputs = many[:frames]
             model = model.to(memory_format=torch.channels_last)
@@ -369,7 +365,7 @@ def layer_costs(study: Study) -> pd.DataFrame:
     """
     rows = []
     for detector in DETECTORS:
-        model, size = _network(detector).to("meta"), study.settings(detector).size
+        model, size = find_detector(detector).build().to("meta"), study.settings(detector).size
         for layer in study.layers(detector):
             row = {"detector": detector, "layer": layer}
             rows.append(row | _count(model, layer, size))

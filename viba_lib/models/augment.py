@@ -9,15 +9,7 @@ import torch
 
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback, flow_to_input, scale_flow
-
-
-def face_tensor(images: np.ndarray, size: int) -> torch.Tensor:
-    """Face crops (T, S, S, 3) uint8 to Xception's input (T, 3, size, size) in [-1, 1]."""
-    if images.shape[1] != size:
-        images = np.stack(
-            [cv2.resize(i, (size, size), interpolation=cv2.INTER_AREA) for i in images]
-        )
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+from viba_lib.models.xception import face_tensor
 
 
 @dataclass

@@ -20,8 +20,8 @@ from viba_lib.models.augment import (
     _flow_look,
     _Look,
     _through,
-    face_tensor,
 )
+from viba_lib.models.xception import face_tensor
 
 
 class EpochBatches(Dataset):

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
+import numpy as np
 import timm
 import torch
 from torch import nn
@@ -102,6 +104,10 @@ def _load_imagenet(model: nn.Module, data_root: Path) -> str:
     return "Keras Applications (ImageNet), from a pinned package"
 
 
-def face_input(images: torch.Tensor) -> torch.Tensor:
-    """Pictures (T, 3, S, S) in [0, 255] to Xception's input in [-1, 1]."""
-    return images.float() / 127.5 - 1
+def face_tensor(images: np.ndarray, size: int) -> torch.Tensor:
+    """Face crops (T, S, S, 3) uint8 to Xception's input (T, 3, size, size) in [-1, 1]."""
+    if images.shape[1] != size:
+        images = np.stack(
+            [cv2.resize(i, (size, size), interpolation=cv2.INTER_AREA) for i in images]
+        )
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1

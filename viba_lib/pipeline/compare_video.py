@@ -22,7 +22,7 @@ from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import flow_to_rgb
 from viba_lib.data.video import write_video
 from viba_lib.data.video_chunks import read_clip
-from viba_lib.models.augment import face_tensor
+from viba_lib.models.xception import face_tensor
 from viba_lib.pipeline.explain_video import (
     check_folder,
     clip_inputs,

@@ -28,7 +28,7 @@ from viba_lib.data.flow import flow_to_input
 from viba_lib.data.video import frame_rate, pick_frames, write_video
 from viba_lib.data.video_chunks import ClipPieces, spread_frames
 from viba_lib.models import flow_vgg11, load_weights, xception
-from viba_lib.models.augment import face_tensor
+from viba_lib.models.xception import face_tensor
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import colours, painted, paste_back, poster, with_scale
 

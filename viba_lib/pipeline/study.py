@@ -43,11 +43,11 @@ from viba_lib.data.prepare import Preparation, account, prepare_catalog, prepare
 from viba_lib.data.source_videos import default_files
 from viba_lib.evaluation.robustness import corrupt, levels
 from viba_lib.models import flow_vgg11, load_weights, save_weights, xception
-from viba_lib.models.augment import augmented_face, augmented_flow, face_tensor
+from viba_lib.models.augment import augmented_face, augmented_flow
 from viba_lib.models.batches import EpochBatches, FaceBatches, FlowBatches
 from viba_lib.models.flow_vgg import FLOW_LAYERS
 from viba_lib.models.training import predict, train
-from viba_lib.models.xception import XCEPTION_LAYERS
+from viba_lib.models.xception import XCEPTION_LAYERS, face_tensor
 from viba_lib.pipeline.explain import explain_rows
 from viba_lib.pipeline.profiles import DetectorSettings, Profile, load_profile
 from viba_lib.visual.html_table import SavedTable

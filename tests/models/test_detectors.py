@@ -1,0 +1,197 @@
+"""The registry of detectors: inputs of prepared clips, and detectors of users."""
+
+import dataclasses
+import pickle
+import sys
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from viba_lib.core.errors import VibaError
+from viba_lib.data.clip_store import PreparedClip
+from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
+from viba_lib.data.prepare import PreparationSettings, prepare_frames
+from viba_lib.evaluation.robustness import corrupt
+from viba_lib.models.batches import EpochBatches, FaceBatches, FlowBatches
+from viba_lib.models.detectors import (
+    DETECTORS,
+    FLOW_VGG11,
+    XCEPTION,
+    Detector,
+    face_images,
+    face_inputs,
+    find_detector,
+    flow_fields,
+)
+from viba_lib.models.training import TrainingSettings
+
+BOTH = pytest.mark.parametrize("detector", DETECTORS.values(), ids=list(DETECTORS))
+
+
+@pytest.fixture(scope="module")
+def clip(face_frames: np.ndarray) -> PreparedClip:
+    settings = PreparationSettings(spatial_size=96, flow_size=64)
+    masks = {i: np.full(f.shape[:2], 40 * i, np.uint8) for i, f in enumerate(face_frames)}
+    found = prepare_frames(enumerate(face_frames), np.array([0, 1, 2]), settings, masks)[0]
+    found.masks[0, 20:40, 30:70] = 200
+    return found
+
+
+def small() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+
+
+def toy() -> Detector:
+    return Detector("toy", small, ("0",), 32, face_inputs, face_images, XCEPTION.degrade)
+
+
+def not_a_detector() -> str:
+    return "toy"
+
+
+NAMED = f"{__name__}:toy"
+
+
+@pytest.mark.parametrize("size", [96, 48])
+@pytest.mark.parametrize("positions", [None, [0, 2]])
+def test_inputs_of_the_face_detector_are_its_crops(clip, positions, size) -> None:
+    faces = clip.faces if positions is None else clip.faces[positions]
+    images = np.stack([cv2.resize(f, (size, size), interpolation=cv2.INTER_AREA) for f in faces])
+    np.testing.assert_array_equal(XCEPTION.images(clip, positions, size), images)
+    inputs = XCEPTION.inputs(clip, positions, size)
+    assert inputs.dtype == torch.float32 and inputs.shape == (len(faces), 3, size, size)
+    np.testing.assert_array_equal(inputs, images.transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
+
+
+@pytest.mark.parametrize("size", [64, 48])
+@pytest.mark.parametrize("positions", [None, [0, 2]])
+def test_inputs_of_the_motion_detector_are_scaled_flow(clip, positions, size) -> None:
+    stored = clip.flow if positions is None else clip.flow[positions]
+    fields = [scale_flow(f.astype(np.float32).transpose(1, 2, 0), size) for f in stored]
+    inputs = FLOW_VGG11.inputs(clip, positions, size)
+    assert inputs.dtype == torch.float32 and inputs.shape == (len(fields), 3, size, size)
+    np.testing.assert_array_equal(inputs, np.stack([flow_to_input(f) for f in fields]))
+    images = FLOW_VGG11.images(clip, positions, size)
+    np.testing.assert_array_equal(images, np.stack([flow_to_rgb(f) for f in fields]))
+    np.testing.assert_array_equal(flow_fields(clip, positions, size), fields)
+
+
+@BOTH
+def test_masks_are_shares_of_each_pixel(clip, detector) -> None:
+    masks = detector.masks(clip, [2, 0], 48)
+    assert masks.dtype == np.float32 and masks.shape == (2, 48, 48)
+    expected = cv2.resize(clip.masks[0], (48, 48), interpolation=cv2.INTER_AREA) / np.float32(255)
+    np.testing.assert_array_equal(masks[1], expected)
+    assert masks[1].max() == pytest.approx(200 / 255)
+
+
+@BOTH
+def test_no_frames_give_empty_arrays(clip, detector) -> None:
+    assert detector.inputs(clip, [], 48).shape == (0, 3, 48, 48)
+    assert detector.degrade(clip, [], np.copy, 48).shape == (0, 3, 48, 48)
+    assert detector.images(clip, [], 48).shape == (0, 48, 48, 3)
+    assert detector.masks(clip, [], 48).shape == (0, 48, 48)
+
+
+def test_images_are_degraded_before_they_become_inputs(clip) -> None:
+    def change(image: np.ndarray) -> np.ndarray:
+        return corrupt(image, "jpeg", 20)
+
+    face = XCEPTION.degrade(clip, [1], change, 96)[0]
+    expected = change(clip.faces[1]).transpose(2, 0, 1) / np.float32(127.5) - 1
+    np.testing.assert_array_equal(face, expected)
+    first, second = (change(f) for f in clip.pairs[1])
+    expected = flow_to_input(scale_flow(farneback(first, second), 48))
+    np.testing.assert_array_equal(FLOW_VGG11.degrade(clip, [1], change, 48)[0], expected)
+
+
+@BOTH
+def test_a_registered_detector_has_its_layers_and_two_outputs(detector, tmp_path) -> None:
+    model = detector.build()
+    assert set(detector.layers) <= set(dict(model.named_modules()))
+    with torch.inference_mode():
+        assert model(torch.zeros(1, 3, 96, 96)).shape == (1, 2)
+    assert detector.start(None, tmp_path).weights_source == "random weights"
+
+
+@pytest.mark.parametrize(("detector", "kind"), [(XCEPTION, FaceBatches), (FLOW_VGG11, FlowBatches)])
+def test_the_budget_decides_how_batches_are_made(clip, detector, kind) -> None:
+    frames = pd.DataFrame({"path": "a", "position": [0, 1], "identity": "x", "label": [0, 1]})
+    method = "jitter" if detector.temporal else "mouth"
+    for settings, expected in (({"steps": 3}, kind), ({"epochs": 2}, EpochBatches)):
+        training = TrainingSettings(batch_size=2, **settings)
+        batches = detector.batches({"a": clip}, frames, 48, training, [method], 0)
+        assert type(batches) is expected and len(batches) == max(settings.values())
+        assert batches[0][0].shape == (2, 3, 48, 48)
+
+
+def test_a_users_detector_is_named_by_its_function(clip) -> None:
+    found = find_detector(NAMED)
+    assert found == toy() and found.start is None
+    assert found.inputs(clip, None, found.size).shape == (3, 3, 32, 32)
+    assert find_detector("xception") is XCEPTION
+
+
+def test_a_users_module_may_lie_in_the_current_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "lies_here.py").write_text(f"from {__name__} import toy\n")
+    monkeypatch.chdir(tmp_path)
+    assert find_detector("lies_here:toy") == toy()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet", "'resnet' is not known; choose one of xception, flow-vgg11, or give module:"),
+        (":toy", "not known"),
+        (f"{__name__}:", "not known"),
+        ("no_such_module:toy", "cannot be imported .*no_such_module.*; expected module:function"),
+        (f"{__name__}:no_such_function", "cannot be imported .*no_such_function"),
+        (f"{__name__}:not_a_detector", "gives str; expected a function that returns"),
+    ],
+)
+def test_a_wrong_name_is_refused(name, message) -> None:
+    with pytest.raises(VibaError, match=message):
+        find_detector(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "a/b"}, "'a/b' cannot be part of a file name"),
+        ({"name": ""}, "cannot be part"),
+        ({"layers": ()}, "tuple of dotted names"),
+        ({"layers": "block4"}, "tuple of dotted names"),
+        ({"start": XCEPTION.start}, "only one of `start` and `batches`"),
+    ],
+)
+def test_a_detector_that_cannot_work_is_refused(change, message) -> None:
+    with pytest.raises(VibaError, match=message):
+        dataclasses.replace(toy(), **change)
+
+
+def test_detectors_can_be_sent_to_worker_processes() -> None:
+    for detector in (*DETECTORS.values(), toy()):
+        assert pickle.loads(pickle.dumps(detector)) == detector
+
+
+def test_the_digest_covers_name_layers_size_and_functions() -> None:
+    digests = {
+        dataclasses.replace(toy(), **change).digest
+        for change in (
+            {},
+            {"name": "other"},
+            {"layers": ("0", "3")},
+            {"size": 48},
+            {"build": XCEPTION.build},
+            {"inputs": FLOW_VGG11.inputs},
+        )
+    }
+    assert len(digests) == 6
+    assert toy().digest == toy().digest
+    assert XCEPTION.digest != FLOW_VGG11.digest

@@ -1,0 +1,300 @@
+"""The registry of detectors: networks, and how prepared clips become their inputs.
+
+A third detector needs no change here: write a function that returns a `Detector` and name it as
+`module:function`, see `find_detector`.
+"""
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from viba_lib.core.cache import digest
+from viba_lib.core.code import code_key
+from viba_lib.core.errors import VibaError
+from viba_lib.data.clip_store import ClipStore, PreparedClip
+from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
+from viba_lib.models.augment import Item, augmented_face, augmented_flow
+from viba_lib.models.batches import EpochBatches, FaceBatches, FlowBatches
+from viba_lib.models.flow_vgg import FLOW_LAYERS, flow_vgg11
+from viba_lib.models.training import TrainingSettings
+from viba_lib.models.xception import XCEPTION_LAYERS, face_tensor, xception
+
+Positions = Sequence[int] | None
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def _chosen(frames: np.ndarray, positions: Positions) -> np.ndarray:
+    return frames if positions is None else frames[np.asarray(positions, int)]
+
+
+def _resized(images: np.ndarray, size: int) -> np.ndarray:
+    """Images (T, H, W, ...) resized to (T, size, size, ...) by averaging over areas."""
+    if not len(images):
+        return np.zeros((0, size, size, *images.shape[3:]), images.dtype)
+    return np.stack([cv2.resize(i, (size, size), interpolation=cv2.INTER_AREA) for i in images])
+
+
+def planted_masks(clip: PreparedClip, positions: Positions, size: int) -> np.ndarray:
+    """Planted masks (T, size, size) float32 in [0, 1] of a clip, zero for real frames.
+
+    Parameters
+    ----------
+    positions : of the frames in the clip; None = all
+    size : side in pixels
+    """
+    return _resized(_chosen(clip.masks, positions), size).astype(np.float32) / 255
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A network that classifies frames as real or fake, and how its inputs are made.
+
+    All callables are functions of a module, so that worker processes can import them.
+
+    Parameters
+    ----------
+    name : part of file and folder names: letters, digits, `_`, `.` and `-`
+    build : () -> network with the outputs (real, fake); fetches nothing. The network is trained
+        already if `start` is None
+    layers : dotted names of the injection layers, the default one first
+    size : side of the input in pixels, if a profile has no other
+    inputs : (clip, positions or None for all, size) -> tensor (T, 3, size, size) float32
+    images : the same arguments -> array (T, size, size, 3) uint8, shown below a map
+    degrade : (clip, positions, change, size) -> inputs as above, after `change`, a function from
+        an image (S, S, 3) uint8 to another, was applied to all images that they are made from
+    masks : as `inputs` -> planted masks (T, size, size) float32 in [0, 1]
+    start : (weights, data_root) -> network that training starts from, with a text
+        `weights_source`; `weights` as a profile gives them
+    batches : (clip store, training frames, size, training settings, methods, seed) -> batches for
+        `viba_lib.models.training.train`; fakes of `methods` are made for them, none if it is empty
+    settings : section of a profile with its settings; "" = none
+    temporal : whether it sees the motion between frames
+    title, input_name : what a page calls the detector and its input
+
+    Raises
+    ------
+    VibaError
+        A name that no file can have, no layers, or `start` without `batches`.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    layers: tuple[str, ...]
+    size: int
+    inputs: Callable[[PreparedClip, Positions, int], torch.Tensor]
+    images: Callable[[PreparedClip, Positions, int], np.ndarray]
+    degrade: Callable[[PreparedClip, Positions, Change, int], torch.Tensor]
+    masks: Callable[[PreparedClip, Positions, int], np.ndarray] = planted_masks
+    start: Callable[[str | None, Path], nn.Module] | None = None
+    batches: Callable[..., Dataset] | None = None
+    settings: str = ""
+    temporal: bool = False
+    title: str = ""
+    input_name: str = "input"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
+            raise VibaError(
+                f"detector name {self.name!r} cannot be part of a file name; use letters, digits, "
+                "'_', '.' and '-'"
+            )
+        if isinstance(self.layers, str) or not self.layers:
+            raise VibaError(
+                f"layers of detector {self.name!r} are {self.layers!r}; give a tuple of dotted "
+                "names, the default layer first"
+            )
+        if (self.start is None) != (self.batches is None):
+            raise VibaError(
+                f"detector {self.name!r} has only one of `start` and `batches`; training needs "
+                "both, and a trained detector neither"
+            )
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the name, layers, size and functions, for the keys of cached results."""
+        functions = [v for f in fields(self) if callable(v := getattr(self, f.name))]
+        return digest([self.name, self.layers, self.size, code_key(*functions)])
+
+
+def face_inputs(clip: PreparedClip, positions: Positions, size: int) -> torch.Tensor:
+    """Face crops (T, 3, size, size) of a clip in [-1, 1]; arguments as in `planted_masks`."""
+    return face_tensor(face_images(clip, positions, size), size)
+
+
+def face_images(clip: PreparedClip, positions: Positions, size: int) -> np.ndarray:
+    """Face crops (T, size, size, 3) uint8 of a clip; arguments as in `planted_masks`."""
+    return _resized(_chosen(clip.faces, positions), size)
+
+
+def degraded_faces(
+    clip: PreparedClip, positions: Positions, change: Change, size: int
+) -> torch.Tensor:
+    """Inputs of `face_inputs` after `change` was applied to each face crop."""
+    faces = [change(face) for face in _chosen(clip.faces, positions)]
+    return face_tensor(np.stack(faces), size) if faces else torch.zeros(0, 3, size, size)
+
+
+def flow_fields(clip: PreparedClip, positions: Positions, size: int) -> list[np.ndarray]:
+    """Flow fields (size, size, 2) of a clip in pixels of that size, see `planted_masks`."""
+    stored = _chosen(clip.flow, positions).astype(np.float32)
+    return [scale_flow(flow.transpose(1, 2, 0), size) for flow in stored]
+
+
+def _flow_tensor(fields: Sequence[np.ndarray], size: int) -> torch.Tensor:
+    inputs = [torch.from_numpy(flow_to_input(field)) for field in fields]
+    return torch.stack(inputs) if inputs else torch.zeros(0, 3, size, size)
+
+
+def flow_inputs(clip: PreparedClip, positions: Positions, size: int) -> torch.Tensor:
+    """Flow inputs (T, 3, size, size) of a clip, see `viba_lib.data.flow.flow_to_input`."""
+    return _flow_tensor(flow_fields(clip, positions, size), size)
+
+
+def flow_images(clip: PreparedClip, positions: Positions, size: int) -> np.ndarray:
+    """Flow in colour (T, size, size, 3) uint8 of a clip; arguments as in `planted_masks`."""
+    images = [flow_to_rgb(field) for field in flow_fields(clip, positions, size)]
+    return np.stack(images) if images else np.zeros((0, size, size, 3), np.uint8)
+
+
+def degraded_flow(
+    clip: PreparedClip, positions: Positions, change: Change, size: int
+) -> torch.Tensor:
+    """Inputs of `flow_inputs` after `change` was applied to both frames of each pair."""
+    pairs = _chosen(clip.pairs, positions)
+    flows = [farneback(change(first), change(second)) for first, second in pairs]
+    return _flow_tensor([scale_flow(flow, size) for flow in flows], size)
+
+
+def start_xception(weights: str | None, data_root: Path) -> nn.Module:
+    """Xception to train: random or ImageNet weights, or those of a file."""
+    return xception(weights, data_root=data_root, adapt_classifier=True)
+
+
+def start_flow_vgg11(weights: str | None, data_root: Path) -> nn.Module:
+    """VGG11 to train: random weights, or those of a file."""
+    return flow_vgg11(weights, adapt_classifier=True)
+
+
+def _training_batches(
+    kind: type[FaceBatches] | type[FlowBatches],
+    item: Item,
+    store: ClipStore,
+    frames: pd.DataFrame,
+    size: int,
+    training: TrainingSettings,
+    methods: Sequence[str],
+    seed: int,
+) -> Dataset:
+    batch_size = training.batch_size
+    if training.epochs is not None:
+        return EpochBatches(store, frames, item, size, training.epochs, batch_size, seed)
+    return kind(
+        store, frames, size, training.steps or 0, batch_size, methods, training.fresh, seed,
+        training.window_steps,
+    )  # fmt: skip
+
+
+def face_batches(
+    store: ClipStore,
+    frames: pd.DataFrame,
+    size: int,
+    training: TrainingSettings,
+    methods: Sequence[str],
+    seed: int,
+) -> Dataset:
+    """Training batches of face crops, for a budget in epochs or in steps."""
+    kind, item = FaceBatches, augmented_face
+    return _training_batches(kind, item, store, frames, size, training, methods, seed)
+
+
+def flow_batches(
+    store: ClipStore,
+    frames: pd.DataFrame,
+    size: int,
+    training: TrainingSettings,
+    methods: Sequence[str],
+    seed: int,
+) -> Dataset:
+    """Training batches of flow fields, for a budget in epochs or in steps."""
+    kind, item = FlowBatches, augmented_flow
+    return _training_batches(kind, item, store, frames, size, training, methods, seed)
+
+
+XCEPTION = Detector(
+    name="xception",
+    build=xception,
+    layers=XCEPTION_LAYERS,
+    size=299,
+    inputs=face_inputs,
+    images=face_images,
+    degrade=degraded_faces,
+    start=start_xception,
+    batches=face_batches,
+    settings="xception",
+    title="Xception (one face)",
+    input_name="face crop",
+)
+FLOW_VGG11 = Detector(
+    name="flow-vgg11",
+    build=flow_vgg11,
+    layers=FLOW_LAYERS,
+    size=256,
+    inputs=flow_inputs,
+    images=flow_images,
+    degrade=degraded_flow,
+    start=start_flow_vgg11,
+    batches=flow_batches,
+    settings="flow",
+    temporal=True,
+    title="VGG11 (motion)",
+    input_name="optical flow in colour",
+)
+DETECTORS = {detector.name: detector for detector in (XCEPTION, FLOW_VGG11)}
+
+
+def find_detector(name: str) -> Detector:
+    """A detector by its name in `DETECTORS`, or made by a function named as `module:function`.
+
+    The module is looked for in the current folder as well.
+
+    Raises
+    ------
+    VibaError
+        An unknown name, a module or function that does not exist, or one that returns something
+        else.
+    """
+    if name in DETECTORS:
+        return DETECTORS[name]
+    module, colon, function = name.partition(":")
+    if not (module and colon and function):
+        raise VibaError(
+            f"detector {name!r} is not known; choose one of {', '.join(DETECTORS)}, or give "
+            "module:function, a function that returns a viba_lib.models.detectors.Detector"
+        )
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise VibaError(
+            f"detector {name!r} cannot be imported ({error}); expected module:function, with the "
+            "module in the current folder or installed"
+        ) from error
+    found = make() if callable(make) else make
+    if not isinstance(found, Detector):
+        raise VibaError(
+            f"detector {name!r} gives {type(found).__name__}; expected a function that returns a "
+            "viba_lib.models.detectors.Detector"
+        )
+    return found
