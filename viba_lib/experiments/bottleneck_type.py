@@ -9,7 +9,7 @@ import pandas as pd
 
 from viba_lib.evaluation.consistency import highlight, mean_iou
 from viba_lib.evaluation.faithfulness import entropy, mass_ratio
-from viba_lib.experiments.common import Explained, with_intervals
+from viba_lib.experiments.common import Bootstrap, Explained, with_intervals
 from viba_lib.experiments.injection_layer import deletion_of
 from viba_lib.pipeline.study import Study
 
@@ -52,8 +52,10 @@ def bottleneck_types(study: Study, count: int, steps: int = 10) -> Explained:
             ratio=[mass_ratio(r, m) for r, m in zip(maps[name], masks, strict=True)],
             deletion=deletion_of(study, "xception", rows, maps[name], steps),
         )
-        row = {"kind": name, "frames": len(rows)} | with_intervals(measures, _means, study)
-        row |= with_intervals(_overlaps(rows, maps[name]), _overlap, study)
+        row = {"kind": name, "frames": len(rows)} | with_intervals(
+            measures, _means, Bootstrap.of(study)
+        )
+        row |= with_intervals(_overlaps(rows, maps[name]), _overlap, Bootstrap.of(study))
         table.append(row | {"seconds": seconds, "training": training[name]})
         study.progress(f"{name}: {len(rows)} maps, {seconds:.2f} s each")
     labels = [f"{r.method or 'real'}" for r in rows.itertuples()]

@@ -1,6 +1,6 @@
 """What the tables share: explained frames, and intervals over videos."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,20 +10,37 @@ import xarray as xr
 from viba_lib.evaluation.detection import bootstrap_intervals, detection_metrics
 from viba_lib.pipeline.study import Study
 
+Statistics = Callable[[pd.DataFrame], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """A bootstrap over videos: number of samples and random seed."""
+
+    samples: int = 1000
+    seed: int = 0
+
+    @classmethod
+    def of(cls, study: Study) -> "Bootstrap":
+        """The bootstrap of a study's profile and seed."""
+        return cls(study.profile.evaluation.draws, study.seed)
+
 
 def with_intervals(
-    frame: pd.DataFrame,
-    statistics: Callable[[pd.DataFrame], Mapping[str, float]],
-    study: Study,
+    frame: pd.DataFrame, statistics: Statistics, bootstrap: Bootstrap
 ) -> dict[str, float]:
     """Statistics of rows as m, m_low, m_high, with 95 % intervals from a bootstrap over videos."""
-    ends = bootstrap_intervals(
-        frame, statistics, draws=study.profile.evaluation.draws, seed=study.seed
-    )
+    ends = bootstrap_intervals(frame, statistics, draws=bootstrap.samples, seed=bootstrap.seed)
     row: dict[str, float] = {}
     for name, value in statistics(frame).items():
         row |= {name: value, f"{name}_low": ends[name][0], f"{name}_high": ends[name][1]}
     return row
+
+
+def means_of(measures: Iterable[str]) -> Statistics:
+    """Function from rows to the means of some columns, for `with_intervals`."""
+    columns = list(measures)
+    return lambda rows: rows[columns].mean().to_dict()
 
 
 def detection(column: str) -> Callable[[pd.DataFrame], dict[str, float]]:

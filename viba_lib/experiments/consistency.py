@@ -14,7 +14,7 @@ from viba_lib.evaluation.consistency import (
     region_persistence,
     temporal_consistency,
 )
-from viba_lib.experiments.common import explained, with_intervals
+from viba_lib.experiments.common import Bootstrap, explained, with_intervals
 from viba_lib.pipeline.study import DETECTORS, Study
 
 CONSISTENCY = ("iou", "tcs", "rpi", "persistence")
@@ -78,7 +78,9 @@ def table_3(study: Study, threshold: float = 0.5, rule: str = "frame") -> pd.Dat
             row |= {"label": label}
             row |= {"videos": len(part), "frames": int(part.frames.sum())}
             row |= {"cuts": int(part.cuts.sum()), "empty": float(part["empty"].mean())}
-            measured = with_intervals(part, lambda v: v[list(CONSISTENCY)].mean().to_dict(), study)
+            measured = with_intervals(
+                part, lambda v: v[list(CONSISTENCY)].mean().to_dict(), Bootstrap.of(study)
+            )
             rows.append(row | measured)
     return pd.DataFrame(rows)
 
@@ -99,7 +101,7 @@ def real_less_fake(study: Study, threshold: float = 0.5, rule: str = "frame") ->
     for detector in DETECTORS:
         videos = consistency_by_video(study, detector, [threshold], rule)
         row = {"name": f"{detector}: real less fake", "detector": detector}
-        rows.append(row | with_intervals(videos, less, study))
+        rows.append(row | with_intervals(videos, less, Bootstrap.of(study)))
     return pd.DataFrame(rows)
 
 

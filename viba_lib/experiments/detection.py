@@ -3,7 +3,7 @@
 import pandas as pd
 
 from viba_lib.evaluation.significance import mcnemar
-from viba_lib.experiments.common import detection, explained, with_intervals
+from viba_lib.experiments.common import Bootstrap, detection, explained, with_intervals
 from viba_lib.pipeline.study import DETECTORS, Study
 
 UNITS = ("frame", "video")
@@ -15,7 +15,7 @@ def held_out_table(study: Study) -> pd.DataFrame:
     for detector in DETECTORS:
         found = study.predictions(detector)
         found = found[(found.split == "test") & found.judged]
-        row = with_intervals(found, detection("p_fake"), study)
+        row = with_intervals(found, detection("p_fake"), Bootstrap.of(study))
         rows.append(
             {"name": detector, "frames": len(found), "videos": found.video_id.nunique()} | row
         )
@@ -55,7 +55,7 @@ def robustness_table(study: Study) -> pd.DataFrame:
             ["corruption", "level"], sort=False, dropna=False
         ):
             row = {"detector": detector, "corruption": corruption, "level": level}
-            values = with_intervals(part, detection("p_fake"), study)
+            values = with_intervals(part, detection("p_fake"), Bootstrap.of(study))
             kept = {k: v for k, v in values.items() if k.startswith(("accuracy", "auc"))}
             rows.append(row | {"frames": len(part)} | kept)
     return pd.DataFrame(rows)
@@ -95,7 +95,7 @@ def table_2(study: Study) -> pd.DataFrame:
             for injected, column in ((False, "p_fake"), (True, "p_fake_bottleneck")):
                 name = f"{detector} {'+' if injected else '-'}"
                 facts = {"name": name, "unit": unit, "detector": detector, "bottleneck": injected}
-                row = with_intervals(frame, detection(column), study)
+                row = with_intervals(frame, detection(column), Bootstrap.of(study))
                 spread = single.std() if injected else 0 * single.iloc[0]
                 row |= {f"{measure}_spread": value for measure, value in spread.items()}
                 rows.append(facts | {"count": len(frame)} | row)
@@ -131,7 +131,7 @@ def leak_table(study: Study) -> pd.DataFrame:
             told[wrong] = study.explain(detector, rows, target="true").p_fake_bottleneck.values
         frame = frame.assign(without=frame.p_fake, predicted=frame.p_fake_bottleneck, true=told)
         row = {"detector": detector, "frames": len(frame), "wrong": int(wrong.sum())}
-        found.append(row | with_intervals(frame, accuracies, study))
+        found.append(row | with_intervals(frame, accuracies, Bootstrap.of(study)))
     return pd.DataFrame(found)
 
 

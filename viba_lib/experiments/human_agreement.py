@@ -17,7 +17,7 @@ from viba_lib.evaluation.agreement import (
     regions_of,
     vote,
 )
-from viba_lib.experiments.common import explained, with_intervals
+from viba_lib.experiments.common import Bootstrap, explained, with_intervals
 from viba_lib.pipeline.study import DETECTORS, Study
 
 # Besides the rules for one map: each frame has a vote, and the map of a video is not averaged.
@@ -166,7 +166,7 @@ def table_4(
     for detector in DETECTORS:
         videos = regions_by_video(study, detector, top, annotations, rule)
         row = {"detector": detector, "rule": rule, "top": top, "videos": len(videos)}
-        row |= with_intervals(videos, _agreement, study)
+        row |= with_intervals(videos, _agreement, Bootstrap.of(study))
         chance = by_chance(videos, study.seed).mean()
         rows.append(row | {f"{name}_chance": value for name, value in chance.items()})
     return pd.DataFrame(rows)

@@ -9,7 +9,7 @@ import torch
 from viba_lib.bottleneck.split import CutModel
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import deletion_areas, entropy, mass_ratio
-from viba_lib.experiments.common import Explained, choose_rows, with_intervals
+from viba_lib.experiments.common import Bootstrap, Explained, choose_rows, with_intervals
 from viba_lib.models.training import predict
 from viba_lib.pipeline.study import DETECTORS, Study
 
@@ -116,7 +116,9 @@ def layer_table(measures: pd.DataFrame, study: Study) -> pd.DataFrame:
     rows = []
     for (detector, layer), part in measures.groupby(["detector", "layer"], sort=False):
         facts = {"name": f"{detector}, {layer}", "detector": detector, "layer": layer}
-        rows.append(facts | {"frames": len(part)} | with_intervals(part, means, study))
+        rows.append(
+            facts | {"frames": len(part)} | with_intervals(part, means, Bootstrap.of(study))
+        )
     return pd.DataFrame(rows)
 
 
@@ -140,7 +142,7 @@ def against_the_papers(measures: pd.DataFrame, study: Study) -> pd.DataFrame:
             if layer != chosen and chosen in parts:
                 less = parts[layer][list(MEASURES)] - parts[chosen][list(MEASURES)]
                 facts = {"name": f"{layer} less {chosen}", "detector": detector, "layer": layer}
-                rows.append(facts | with_intervals(less.reset_index(), means, study))
+                rows.append(facts | with_intervals(less.reset_index(), means, Bootstrap.of(study)))
     return pd.DataFrame(rows)
 
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 from viba_lib.baselines import centred_gaussian, grad_cam, random_maps
 from viba_lib.evaluation.faithfulness import mass_inside, mass_ratio, pointing_game
-from viba_lib.experiments.common import explained, with_intervals
+from viba_lib.experiments.common import Bootstrap, explained, with_intervals
 from viba_lib.pipeline.study import DETECTORS, Study
 
 
@@ -84,7 +84,9 @@ def explainer_table(study: Study) -> pd.DataFrame:
     rows = []
     for detector in DETECTORS:
         for name, part in explainers(study, detector).groupby("explainer", sort=False):
-            means = with_intervals(part, lambda v: v[["ratio", "hit"]].mean().to_dict(), study)
+            means = with_intervals(
+                part, lambda v: v[["ratio", "hit"]].mean().to_dict(), Bootstrap.of(study)
+            )
             row = {"name": f"{detector}, {name}", "detector": detector, "explainer": name}
             rows.append(row | {"frames": len(part), "area": part.area.mean()} | means)
     return pd.DataFrame(rows)

@@ -24,7 +24,7 @@ from viba_lib.evaluation.faithfulness import (
     sensitivity_n,
 )
 from viba_lib.experiments.benchmark.maps import Contest, probabilities_of
-from viba_lib.experiments.common import with_intervals
+from viba_lib.experiments.common import Bootstrap, means_of, with_intervals
 from viba_lib.pipeline.study import Study
 
 LOCALISATION = ("ratio", "inside", "rank", "hit", "precision_recall")
@@ -143,7 +143,7 @@ def standings(scores: pd.DataFrame, measures: Sequence[str], study: Study) -> pd
     """
     rows = []
     for name, part in scores.groupby("method", sort=False):
-        means = with_intervals(part, lambda v: v[list(measures)].mean().to_dict(), study)
+        means = with_intervals(part, means_of(measures), Bootstrap.of(study))
         rows.append({"name": name, "method": name, "frames": len(part)} | means)
     first = measures[0]
     return pd.DataFrame(rows).sort_values(first, ascending=first in LOWER, ignore_index=True)

@@ -13,7 +13,7 @@ from viba_lib.core.cache import code_hash
 from viba_lib.evaluation.consistency import highlight, mean_iou, region_persistence
 from viba_lib.evaluation.faithfulness import deletion_areas, insertion_areas, mass_ratio
 from viba_lib.experiments.benchmark.maps import contest_rows, probabilities_of
-from viba_lib.experiments.common import with_intervals
+from viba_lib.experiments.common import Bootstrap, means_of, with_intervals
 from viba_lib.pipeline.consecutive import inputs_and_masks
 from viba_lib.pipeline.study import Study
 
@@ -107,7 +107,7 @@ def joint_table(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Means of `joint_scores` with 95 % intervals over videos: name, videos, MEASURES."""
     rows = []
     for name, part in scores.groupby("name", sort=False):
-        means = with_intervals(part, lambda v: v[list(MEASURES)].mean().to_dict(), study)
+        means = with_intervals(part, means_of(MEASURES), Bootstrap.of(study))
         rows.append({"name": name, "videos": len(part)} | means)
     return pd.DataFrame(rows)
 

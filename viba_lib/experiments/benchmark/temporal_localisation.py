@@ -17,7 +17,7 @@ from viba_lib.data.artefacts import TEMPORAL, plant
 from viba_lib.data.faces import crop
 from viba_lib.data.flow import farneback, flow_to_input, scale_flow
 from viba_lib.experiments.benchmark.maps import network_of, probabilities_of
-from viba_lib.experiments.common import with_intervals
+from viba_lib.experiments.common import Bootstrap, means_of, with_intervals
 from viba_lib.pipeline.consecutive import consecutive, film_of
 from viba_lib.pipeline.study import Study
 
@@ -129,6 +129,6 @@ def moment_table(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Means of `moment_scores` with 95 % intervals over clips, best first: name, clips, auc."""
     rows = []
     for name, part in scores.groupby("method", sort=False):
-        means = with_intervals(part, lambda v: {"auc": float(v.auc.mean())}, study)
+        means = with_intervals(part, means_of(["auc"]), Bootstrap.of(study))
         rows.append({"name": name, "method": name, "clips": len(part)} | means)
     return pd.DataFrame(rows).sort_values("auc", ascending=False, ignore_index=True)
