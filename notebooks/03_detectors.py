@@ -180,9 +180,9 @@ result_figures.intervals(held_out, ["accuracy", "auc"])
 # the frames that get 80 % four in five are right.
 
 # %% mystnb={"image": {"alt": "Two reliability diagrams with bars of accuracy over confidence and a diagonal, one for each detector."}, "figure": {"caption": "Reliability of both detectors on held-out identities: accuracy of the frames in each bin of confidence.", "name": "fig-reliability-held-out"}}
-judged = {n: study.predictions(n).query("split == 'test' and judged") for n in settings}
+in_scope = {n: study.predictions(n).query("split == 'test' and in_scope") for n in settings}
 result_figures.reliability(
-    {n: (p.p_fake.to_numpy(), p.label.to_numpy()) for n, p in judged.items()}
+    {n: (p.p_fake.to_numpy(), p.label.to_numpy()) for n, p in in_scope.items()}
 )
 
 # %% [markdown]
@@ -321,7 +321,7 @@ def ece(confidence, right, bins=15):
     return float(sum(gaps))
 
 
-p, label = judged["xception"].p_fake.to_numpy(float), judged["xception"].label.to_numpy()
+p, label = in_scope["xception"].p_fake.to_numpy(float), in_scope["xception"].label.to_numpy()
 round(ece(np.maximum(p, 1 - p), (p > 0.5) == label), 3)
 
 # %% tags=["check", "remove-cell"]

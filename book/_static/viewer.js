@@ -237,7 +237,7 @@
   /* The detector that is made for a clip. */
   Viewer.prototype.judge = function (clip) {
     var names = this.data.detectors.map(function (d) { return d.id; });
-    return names.filter(function (n) { return clip.detectors[n].judged; })[0] || names[0];
+    return names.filter(function (n) { return clip.detectors[n].in_scope; })[0] || names[0];
   };
 
   Viewer.prototype.current = function () {
@@ -272,7 +272,7 @@
     var has = function (test) { return now.all.some(test); };
     options(this.selects.clip, this.data.clips, choice.clip, function (c) { return [c.title, true]; });
     options(this.selects.detector, this.data.detectors, choice.detector, function (d) {
-      return [d.name + (now.clip.detectors[d.id].judged ? "" : ", not made for this kind"), true];
+      return [d.name + (now.clip.detectors[d.id].in_scope ? "" : ", not made for this kind"), true];
     });
     options(this.selects.method, this.data.methods, choice.method, function (m) {
       return [m.name, has(function (s) { return s.method === m.id; })];
@@ -296,7 +296,7 @@
   Viewer.prototype.describe = function (now) {
     var method = byId(this.data.methods, this.choice.method);
     var words = [method.name + ". " + method.about];
-    if (!now.found.judged) {
+    if (!now.found.in_scope) {
       words.push("This detector is not made for this kind of fake and is not judged on it.");
     }
     this.about.textContent = words.join(" ");

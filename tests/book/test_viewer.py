@@ -166,9 +166,9 @@ def test_each_detector_has_its_methods_and_layers(study, manifest):
     for clip in manifest["clips"]:
         assert set(clip["detectors"]) == set(DETECTORS)
         for name, found in clip["detectors"].items():
-            assert len(found["series"]) == len(series_of(study, name, found["judged"]))
+            assert len(found["series"]) == len(series_of(study, name, found["in_scope"]))
             layers = {s["layer"] for s in found["series"]}
-            assert layers == {study.layer(name), *([LATE[name]] if found["judged"] else [])}
+            assert layers == {study.layer(name), *([LATE[name]] if found["in_scope"] else [])}
     assert LATE["xception"] in study.layers("xception")
     assert LATE["flow-vgg11"] in study.layers("flow-vgg11")
 
@@ -192,7 +192,7 @@ def test_bits_are_those_of_the_chapters(study, manifest):
     totals = maps.drop_duplicates(["video_id", "frame"]).set_index(["video_id", "frame"]).total_bits
     seen = 0
     for clip, name, found, series in every_series(manifest):
-        if name == "xception" and found["judged"] and series["layer"] == study.layer(name):
+        if name == "xception" and found["in_scope"] and series["layer"] == study.layer(name):
             for frame, bits in zip(clip["frames"], series["bits"] or (), strict=False):
                 assert bits == pytest.approx(totals[clip["id"], frame], rel=1e-4)
                 seen += 1
@@ -243,10 +243,10 @@ def made_manifest() -> dict:
         return {"method": method, "layer": layer, "pictures": names, "top": 0.25, "bits": bits,
                 "inside": inside}  # fmt: skip
 
-    def detector(layers: list[str], count: int, fake: bool, judged: bool) -> dict:
+    def detector(layers: list[str], count: int, fake: bool, in_scope: bool) -> dict:
         pairs = [("viba", n) for n in layers] + [("grad-cam", layers[0])]
         return {
-            "judged": judged,
+            "in_scope": in_scope,
             "p_fake": [0.05 + 0.2 * n for n in range(count)],
             "area": [0.2 if fake else None] * count,
             "inputs": None if "block4" in layers else [f"input-{n}.webp" for n in range(count)],

@@ -41,7 +41,7 @@ class Clips:
     def predictions(self, detector):
         rows = self.frames()
         p_fake = rows.video_id.map(dict(v0=0.9, v1=0.8, v2=0.3, v3=0.4, v4=0.7, v5=0.6))
-        return rows.assign(split="test", judged=True, p_fake=p_fake)
+        return rows.assign(split="test", in_scope=True, p_fake=p_fake)
 
     def inputs(self, detector, rows):
         return self.data[[3 * int(r.video_id[1]) + r.position for r in rows.itertuples()]]

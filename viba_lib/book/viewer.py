@@ -75,7 +75,7 @@ class _Views:
     """Maps (T, S, S) of one detector by video and by method and layer, and what it was shown."""
 
     rows: pd.DataFrame
-    judged: dict[str, bool]
+    in_scope: dict[str, bool]
     maps: dict[str, dict[Series, np.ndarray]]
 
 
@@ -84,8 +84,8 @@ def _kind(method: str) -> str:
     return known.get(method, "fake")
 
 
-def judged_clips(study: Study) -> pd.DataFrame:
-    """Test clips with the mean p(fake) of the detectors that are judged on them.
+def clips_in_scope(study: Study) -> pd.DataFrame:
+    """Test clips with the mean p(fake) of the detectors whose scope they are in.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def judged_clips(study: Study) -> pd.DataFrame:
     error (distance to the label), wrong.
     """
     found = pd.concat([study.predictions(name) for name in DETECTORS])
-    found = found[(found.split == "test") & found.judged]
+    found = found[(found.split == "test") & found.in_scope]
     names = {"label": "first", "method": "first", "original": "first", "p_fake": "mean"}
     clips = found.groupby("video_id", sort=True).agg(names).reset_index()
     clips["method"] = clips.method.where(clips.label == 1, "")
@@ -104,7 +104,7 @@ def judged_clips(study: Study) -> pd.DataFrame:
 
 
 def choose_clips(clips: pd.DataFrame, most: int = CLIPS) -> list[str]:
-    """Videos of `judged_clips` to show: one of each kind, then those with the greatest error.
+    """Videos of `clips_in_scope` to show: one of each kind, then those with the greatest error.
 
     Of a kind, one that is told right comes first, of the same take as the others if there is one,
     so that the same seconds can be seen real and fake. Mistakes are shown as well.
@@ -132,7 +132,7 @@ def viewer_rows(study: Study, most: int = CLIPS, frames: int = FRAMES) -> pd.Dat
         No test clip was prepared.
     """
     rows, parts = study.frames("test"), []
-    for video in choose_clips(judged_clips(study), most):
+    for video in choose_clips(clips_in_scope(study), most):
         part = rows[rows.video_id == video].sort_values("frame")
         at = np.linspace(0, len(part) - 1, min(frames, len(part))).round().astype(int)
         parts.append(part.iloc[at])
@@ -144,14 +144,14 @@ def viewer_rows(study: Study, most: int = CLIPS, frames: int = FRAMES) -> pd.Dat
 # ---- maps --------------------------------------------------------------------------------------
 
 
-def series_of(study: Study, detector: str, judged: bool) -> list[Series]:
+def series_of(study: Study, detector: str, in_scope: bool) -> list[Series]:
     """Methods and layers that are shown of a detector.
 
     On a kind of fake that a detector is not made for, its paper's layer and two methods do: they
     show that there is little to see.
     """
     paper, late = study.layer(detector), LATE[detector]
-    if not judged:
+    if not in_scope:
         return [(VIBA, paper), (GRAD_CAM, paper)]
     return [(VIBA, paper), (VIBA, late), (GRAD_CAM, paper), (GRAD_CAM, late),
             (GRAD_CAM_PLUS, paper)]  # fmt: skip
@@ -183,16 +183,16 @@ def _maps(study: Study, detector: str, series: Series, rows: pd.DataFrame) -> np
 
 
 def _views(study: Study, detector: str, rows: pd.DataFrame) -> _Views:
-    predicted = study.predictions(detector)[["video_id", "position", "p_fake", "judged"]]
+    predicted = study.predictions(detector)[["video_id", "position", "p_fake", "in_scope"]]
     joined = rows.merge(predicted, on=["video_id", "position"], validate="one_to_one")
     maps: dict[str, dict[Series, np.ndarray]] = {str(v): {} for v in joined.video_id.unique()}
     # All clips of a series at once: what a method builds before its first frame is built once.
-    for judged, part in joined.groupby("judged"):
-        for series in series_of(study, detector, bool(judged)):
+    for in_scope, part in joined.groupby("in_scope"):
+        for series in series_of(study, detector, bool(in_scope)):
             found = _maps(study, detector, series, part.reset_index(drop=True))
             for video in part.video_id.unique():
                 maps[video][series] = found[(part.video_id == video).to_numpy()]
-    judges = joined.groupby("video_id").judged.first()
+    judges = joined.groupby("video_id").in_scope.first()
     return _Views(joined, {str(k): bool(v) for k, v in judges.items()}, maps)
 
 
@@ -307,7 +307,7 @@ def _detector_entry(
     stem = f"{name}-{detector}"
     shown = [_sized(i) for i in images] if detector != "xception" else []
     return {
-        "judged": views.judged[video],
+        "in_scope": views.in_scope[video],
         "p_fake": [_number(p, 4) for p in rows.p_fake],
         "inputs": _keep(pictures, f"{stem}-input", iter(shown)) or None,
         "area": [_number(r.mean() if r.any() else math.nan, 4) for r in regions],

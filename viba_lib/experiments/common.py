@@ -69,7 +69,7 @@ class Explained:
 def choose_rows(study: Study, detector: str, count: int) -> pd.DataFrame:
     """Held-out fake and real frames, `count` each, one per video; the surest fakes first."""
     found = study.predictions(detector)
-    found = found[(found.split == "test") & found.judged]
+    found = found[(found.split == "test") & found.in_scope]
     fake = found[found.label == 1].sort_values("p_fake", ascending=False)
     real = found[found.label == 0].sort_values("p_fake")
     parts = [part.drop_duplicates("video_id").head(count) for part in (fake, real)]

@@ -31,7 +31,7 @@ def held_out_clips(study: Study, detector: str, clips: int, frames: int) -> list
     The map of a fake that was taken for real would explain the word "real".
     """
     found = study.predictions(detector)
-    found = found[(found.split == "test") & (found.label == 1) & found.judged]
+    found = found[(found.split == "test") & (found.label == 1) & found.in_scope]
     sure = found.groupby(["video_id", "method"]).p_fake.mean().sort_values(ascending=False)
     order = sure.reset_index()
     order = order.assign(again=order.groupby("method").cumcount())

@@ -14,7 +14,7 @@ def held_out_table(study: Study) -> pd.DataFrame:
     rows = []
     for detector in DETECTORS:
         found = study.predictions(detector)
-        found = found[(found.split == "test") & found.judged]
+        found = found[(found.split == "test") & found.in_scope]
         row = with_intervals(found, detection("p_fake"), Bootstrap.of(study))
         rows.append(
             {"name": detector, "frames": len(found), "videos": found.video_id.nunique()} | row
@@ -33,7 +33,7 @@ def decisions(study: Study) -> pd.DataFrame:
     parts = []
     for detector in DETECTORS:
         found = study.predictions(detector)
-        found = found[(found.split == "test") & found.judged].replace({"method": {"": "real"}})
+        found = found[(found.split == "test") & found.in_scope].replace({"method": {"": "real"}})
         by = found.assign(fake=found.p_fake > 0.5).groupby(["identity", "method"]).fake
         table = by.agg(frames="size", called_fake="sum", share="mean").reset_index()
         parts.append(table.assign(detector=detector))

@@ -240,7 +240,7 @@ def _units(study: Study) -> Effects:
 
 def _frames(study: Study) -> Effects:
     for detector in DETECTORS:
-        rows = study.predictions(detector).query("split == 'test' and judged")
+        rows = study.predictions(detector).query("split == 'test' and in_scope")
         yield detector, "explained", detection("p_fake")(explained(study, detector)[0])["accuracy"]
         yield detector, "all prepared", detection("p_fake")(rows)["accuracy"]
 

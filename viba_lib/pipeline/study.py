@@ -256,7 +256,7 @@ class Study:
         Parameters
         ----------
         split : "train", "val" or "test"; None = all
-        detector : keeps real frames and the methods that this detector is judged on
+        detector : keeps real frames and the methods in the scope of this detector
         """
         rows = self._frames
         if split is not None:
@@ -410,15 +410,19 @@ class Study:
     def predictions(self, detector: str) -> pd.DataFrame:
         """Probability of fake, `p_fake`, for each frame of the validation and test splits.
 
-        All methods are in it; the column `judged` marks those the detector is made for.
+        All methods are in it; the column `in_scope` marks those that the detector is trained for.
         """
-        key = {"weights": self._trained(detector).name, "prepared": self.preparation_folder.name}
+        key = {
+            "weights": self._trained(detector).name,
+            "prepared": self.preparation_folder.name,
+            "columns": ["p_fake", "in_scope"],
+        }
 
         def compute(folder: Path) -> None:
             rows = self._frames[self._frames.split.isin(["val", "test"])].reset_index(drop=True)
             rows["p_fake"] = self._decided(detector, rows, folder / "pieces")
             methods = self.settings(detector).methods
-            rows["judged"] = (rows.label == 0) | rows.method.isin(methods or rows.method.unique())
+            rows["in_scope"] = (rows.label == 0) | rows.method.isin(methods or rows.method.unique())
             rows.to_parquet(folder / "predictions.parquet")
 
         folder = self.stage(f"predict-{detector}", key, compute)

@@ -54,7 +54,7 @@ def contest_rows(study: Study, detector: str, split: str, count: int) -> pd.Data
     Rows of `Study.frames` with p_fake.
     """
     found = study.predictions(detector)
-    found = found[(found.split == split) & found.judged & (found.label == 1)]
+    found = found[(found.split == split) & found.in_scope & (found.label == 1)]
     drawn = found.sample(frac=1, random_state=study.seed)
     drawn = drawn.assign(wrong=drawn.p_fake <= 0.5).sort_values("wrong", kind="stable")
     one_each = drawn.drop_duplicates("video_id")

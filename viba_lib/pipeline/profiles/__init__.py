@@ -36,7 +36,7 @@ class DatasetSettings(_Strict):
 
 
 class DetectorSettings(_Strict):
-    """A detector: input size in pixels, start weights, the methods it is trained and judged on."""
+    """A detector: input size in pixels, start weights, the methods in its scope."""
 
     size: int = Field(ge=64, le=1024)
     weights: str | None = None
