@@ -1,11 +1,10 @@
-"""`python -m viba_lib.book build|check|links|audit|notebooks`."""
+"""`python -m viba_lib.book build|check|links|notebooks`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from viba_lib.book import paths as places
-from viba_lib.book.audit import audit
 from viba_lib.book.chapters import check_pairs, write_pairs
 from viba_lib.book.checks import check, check_addresses
 from viba_lib.book.make import build
@@ -16,7 +15,7 @@ from viba_lib.core.files import disk_message
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build or check the book, or write the notebooks; returns the exit status."""
     parser = argparse.ArgumentParser(description="Build and check the book.")
-    parser.add_argument("command", choices=("build", "check", "links", "audit", "notebooks"))
+    parser.add_argument("command", choices=("build", "check", "links", "notebooks"))
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -34,8 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check(places.ROOT / "_build" / "html", given.profile)
         elif given.command == "links":
             check_addresses(places.ROOT / "_build" / "stage")
-        elif given.command == "audit":
-            audit()
         else:
             write_pairs()
     except VibaError as error:
