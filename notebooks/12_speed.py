@@ -155,7 +155,9 @@ HTML(
 # %%
 from viba_lib.experiments.convergence import convergence, over_frames, starts_alike, verdict
 
-table = convergence(study, "xception", settings.clips, settings.clip_frames, steps or settings.steps)
+table = convergence(
+    study, "xception", settings.clips, settings.clip_frames, steps or settings.steps
+)
 study.save_table("convergence", table)
 means, starts = over_frames(table), starts_alike(table)
 cold = means[means.start == "cold"]

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from viba_lib.book.chapters import chapters
 from viba_lib.book.parameters import checked
-from viba_lib.core import journal
 from viba_lib.core.cache import META, Stages, broken, read_meta, write_meta
 from viba_lib.core.checkpoints import read_checkpoint, write_checkpoint
 from viba_lib.core.errors import VibaError
@@ -219,12 +218,3 @@ def test_any_parameter_of_a_chapter(name, value):
         except VibaError:
             continue
         assert all(isinstance(v, (int, float, str, bool)) for v in found.values())
-
-
-def test_what_is_noted_is_read_again(tmp_path, monkeypatch):
-    monkeypatch.setenv(journal.VARIABLE, str(tmp_path / "written"))
-    (tmp_path / "a b\n.txt").write_text("x")
-    journal.note(tmp_path / "a b\n.txt")
-    (found,) = journal.read(tmp_path / "written").items()
-    assert found[0] == tmp_path / "a b\n.txt" and found[1].size == 1
-    assert journal.read(tmp_path / "none") == {}

@@ -153,7 +153,7 @@ def test_a_book_that_is_interrupted_stops_its_chapters(project, shared, start):
     assert run.end(60) == 130, run.said()[-2000:]
     assert time.monotonic() - begun < 30
     assert "finished stages and chapters are kept" in run.said()
-    assert not list((project / "results" / "tiny").glob("chapters/*/*.ipynb"))
+    assert not list((project / "results" / "tiny").glob("chapters/*/*/*.ipynb"))
 
 
 def test_status_tells_what_is_done_and_what_is_broken(project, shared, start):

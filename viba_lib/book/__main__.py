@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from viba_lib.book import paths as places
+from viba_lib.book import paths
 from viba_lib.book.chapters import check_pairs, write_pairs
 from viba_lib.book.checks import check, check_addresses
 from viba_lib.book.make import build
@@ -30,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             build(given.profile, given.seed, given.device, given.scheduler, given.only)
         elif given.command == "check":
             check_pairs()
-            check(places.ROOT / "_build" / "html", given.profile)
+            check(paths.ROOT / "_build" / "html", given.profile)
         elif given.command == "links":
-            check_addresses(places.ROOT / "_build" / "stage")
+            check_addresses(paths.ROOT / "_build" / "book")
         else:
             write_pairs()
     except VibaError as error:

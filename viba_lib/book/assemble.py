@@ -1,4 +1,4 @@
-"""The staged book: sources, executed chapters, and all that is made beside them."""
+"""The assembled book: sources, executed chapters, and all that is made beside them."""
 
 import base64
 import importlib.util
@@ -17,14 +17,16 @@ import yaml
 from nbformat import v4
 from PIL import Image
 
-from viba_lib.book import paths as places
+from viba_lib.book import paths
 from viba_lib.book.chapters import find_chapter
-from viba_lib.book.execute import kernel_environment
+from viba_lib.book.execute import STAGES, kernel_environment
 from viba_lib.book.parameters import parameters_page
 from viba_lib.book.paths import BookError, write_changed
 from viba_lib.book.slides import revealjs, slides_page
 from viba_lib.book.students import student_notebook
-from viba_lib.core.files import atomic_write, write_text
+from viba_lib.core.cache import read_meta
+from viba_lib.core.files import write_text
+from viba_lib.core.progress import format_duration
 
 STATIC = "book/_static"
 WORDS_PER_MINUTE = 200
@@ -61,25 +63,19 @@ def reading_minutes(notebook: Any) -> int:
 
 
 def running_seconds(stem: str, results: Path) -> dict[str, float]:
-    """Seconds that papermill last took for a chapter, by profile; what was not run is absent."""
+    """Seconds that a chapter last took, by profile; profiles that were not run are absent."""
     found = {}
     for profile in PROFILES:
-        runs = list((results / profile / "chapters").glob(f"*/{stem}.ipynb"))
-        if runs:
-            newest = max(runs, key=lambda path: path.stat().st_mtime)
-            meta = nbformat.read(newest, 4).metadata.get("papermill", {})
-            if meta.get("duration"):
-                found[profile] = float(meta["duration"])
+        metas = list((results / profile / STAGES / stem).glob("*/meta.json"))
+        newest = max(metas, key=lambda path: path.stat().st_mtime, default=None)
+        if newest and (meta := read_meta(newest.parent)):
+            found[profile] = float(meta["seconds"])
     return found
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def time_line(notebook: Any, seconds: Mapping[str, float]) -> str:
     """What a chapter costs its reader and its machine."""
-    runs = [f"{_duration(seconds[p])} at `{p}`" for p in PROFILES if p in seconds]
+    runs = [f"{format_duration(seconds[p])} at `{p}`" for p in PROFILES if p in seconds]
     absent = [f"`{p}`" for p in PROFILES if p not in seconds]
     told = f"Running: {', '.join(runs)}" if runs else "Running: not timed"
     if absent:
@@ -193,13 +189,13 @@ def _filled(path: Path, executed: Sequence[Path], pdf: bool, films: Sequence[str
     return text.replace(MATERIALS, materials_table(executed))
 
 
-def stage(
+def assemble(
     executed: Sequence[Path],
     root: Path | None = None,
     made: Mapping[str, Path | str] | None = None,
     pdf: bool = False,
 ) -> Path:
-    """Lay executed chapters over the book's sources in `_build/stage`.
+    """Lay executed chapters over the book's sources in `_build/book`.
 
     Only files whose content differs are written, and those that belong to no page are removed.
 
@@ -208,8 +204,8 @@ def stage(
     made : files that the run wrote, or their text, by their place in the book
     pdf : whether the front page links to the book as PDF
     """
-    root = root or places.ROOT
-    folder = root / "_build" / "stage"
+    root = root or paths.ROOT
+    folder = root / "_build" / "book"
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     address = repository()
     if address:
@@ -256,16 +252,10 @@ def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
     built = [p.stat().st_mtime for p in folder.parent.glob("*/*.html")]
     built += [p.stat().st_mtime for p in (folder.parent / ".doctrees").glob("*.pickle")]
     latest = max(built, default=0.0)
-    for place, content in wanted.items():
-        target = folder / place
-        if isinstance(content, str):
-            changed = write_changed(target, content)
-        else:
-            changed = not target.is_file() or target.read_bytes() != content.read_bytes()
-            if changed:
-                with atomic_write(target) as tmp:
-                    shutil.copyfile(content, tmp)
-        if changed and target.stat().st_mtime <= latest:
+    for name, content in wanted.items():
+        target = folder / name
+        data = content if isinstance(content, str) else content.read_bytes()
+        if write_changed(target, data) and target.stat().st_mtime <= latest:
             # A clock that was put back would make this older than the page it belongs to, and
             # Sphinx goes by that.
             os.utime(target, (latest + 2, latest + 2))
@@ -275,7 +265,7 @@ def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
 
 
 def render(folder: Path, root: Path | None = None, builder: str = "html") -> Path:
-    """Build the HTML of a staged book in `_build/html`; a warning fails the build.
+    """Build the HTML of an assembled book in `_build/html`; a warning fails the build.
 
     Parameters
     ----------
@@ -286,7 +276,7 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
     -------
     The folder of the pages.
     """
-    root = root or places.ROOT
+    root = root or paths.ROOT
     begun = root / "_build" / f".{builder}.begun"
     if begun.is_file():
         # It was stopped while it wrote: Sphinx takes a page that is there for whole.

@@ -11,7 +11,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, TimeoutError, ViewportSize, sync_playwright
 
-from viba_lib.book.paths import say
+from viba_lib.book.paths import print_progress
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
@@ -199,5 +199,5 @@ def write_pdf(folder: Path, target: Path, browser: str) -> Path:
             margin={"top": "16mm", "bottom": "16mm", "left": "15mm", "right": "15mm"},
         )
         aside.replace(target)
-    say(f"wrote {target.name}: {target.stat().st_size / 1e6:.1f} MB")
+    print_progress(f"wrote {target.name}: {target.stat().st_size / 1e6:.1f} MB")
     return target

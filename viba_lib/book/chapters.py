@@ -7,8 +7,8 @@ from typing import Any
 import jupytext
 import nbformat
 
-from viba_lib.book import paths as places
-from viba_lib.book.paths import BookError, say, write_changed
+from viba_lib.book import paths
+from viba_lib.book.paths import BookError, print_progress, write_changed
 from viba_lib.data.source_videos import STANDARD_FILES
 from viba_lib.models.weights import KERAS_XCEPTION
 
@@ -17,10 +17,10 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 def chapters() -> list[Path]:
     """Sources of the chapters, in order."""
-    found = sorted(places.NOTEBOOKS.glob("[0-9][0-9]_*.py"))
+    found = sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.py"))
     if not found:
         raise BookError(
-            f"no chapters in {places.NOTEBOOKS}; the book builds from a checkout of the project"
+            f"no chapters in {paths.NOTEBOOKS}; the book builds from a checkout of the project"
         )
     return found
 
@@ -49,10 +49,10 @@ def write_pairs() -> None:
     for source in chapters():
         text = nbformat.writes(as_notebook(source), indent=1) + "\n"
         if write_changed(source.with_suffix(".ipynb"), text):
-            say(f"wrote {source.stem}.ipynb")
-    page = places.ROOT / "book" / "dataset.md"
+            print_progress(f"wrote {source.stem}.ipynb")
+    page = paths.ROOT / "book" / "dataset.md"
     if write_changed(page, with_sources(page.read_text(encoding="utf-8"))):
-        say(f"wrote {page.name}")
+        print_progress(f"wrote {page.name}")
 
 
 def check_pairs() -> None:

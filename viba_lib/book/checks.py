@@ -9,11 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
-from viba_lib.book import paths as places
+from viba_lib.book import paths
 from viba_lib.book.assemble import render
 from viba_lib.book.browser import find_browser, page_reports
 from viba_lib.book.chapters import chapters
-from viba_lib.book.paths import BookError, say
+from viba_lib.book.paths import BookError, print_progress
 from viba_lib.pipeline.profiles import load_profile
 
 CHAPTER = re.compile(r"notebooks/\d\d_\w+\.html")
@@ -61,7 +61,7 @@ def check_chapter(article: Tag, banner: bool) -> Iterator[str]:
         yield "no banner, although its numbers are not the paper's"
 
 
-def _places(page: BeautifulSoup) -> set[str]:
+def _anchors(page: BeautifulSoup) -> set[str]:
     return {str(tag[key]) for key in ("id", "name") for tag in page.select(f"[{key}]")}
 
 
@@ -83,7 +83,7 @@ def check_links(path: Path, page: BeautifulSoup, known: Mapping[Path, set[str]])
 def check_paths(html: Path, prefixes: Sequence[str] | None = None) -> Iterator[str]:
     """Built files that name the machine they were built on."""
     home = Path.home()
-    own = [f"{places.ROOT}/", f"{sys.prefix}/", *([f"{home}/"] if len(home.parts) > 1 else [])]
+    own = [f"{paths.ROOT}/", f"{sys.prefix}/", *([f"{home}/"] if len(home.parts) > 1 else [])]
     for path in sorted(html.rglob("*")):
         if path.suffix in (".html", ".ipynb", ".md", ".txt", ".json", ".js"):
             text = path.read_text(encoding="utf-8", errors="replace")
@@ -94,9 +94,8 @@ def check_paths(html: Path, prefixes: Sequence[str] | None = None) -> Iterator[s
 
 def page_problems(html: Path, banner: bool = True) -> list[str]:
     """Everything that is wrong with built pages; each line begins with the page."""
-    paths = articles(html)
-    pages = {p: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in paths}
-    known = {path.resolve(): _places(page) for path, page in pages.items()}
+    pages = {p: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in articles(html)}
+    known = {path.resolve(): _anchors(page) for path, page in pages.items()}
     found: list[str] = []
     for path, page in pages.items():
         name = path.relative_to(html).as_posix()
@@ -126,15 +125,15 @@ def check_launch(page: BeautifulSoup) -> Iterator[str]:
     """Launch buttons that open a notebook which the repository does not have."""
     for button in page.select(".dropdown-launch-buttons a[href]"):
         found = re.search(r"(notebooks/[\w.]+\.ipynb)", unquote(str(button["href"])))
-        if found and not (places.ROOT / found[1]).is_file():
+        if found and not (paths.ROOT / found[1]).is_file():
             yield f"a launch button opens {found[1]}, which does not exist"
 
 
 def articles(html: Path) -> list[Path]:
     """Built pages that are pages of the book."""
     skipped = ("genindex.html", "search.html", "py-modindex.html")
-    paths = [p for p in sorted(html.rglob("*.html")) if p.name not in skipped]
-    return [p for p in paths if "_static" not in p.relative_to(html).parts]
+    pages = [p for p in sorted(html.rglob("*.html")) if p.name not in skipped]
+    return [p for p in pages if "_static" not in p.relative_to(html).parts]
 
 
 def check(html: Path, profile: str = "quick") -> None:
@@ -146,25 +145,25 @@ def check(html: Path, profile: str = "quick") -> None:
     found += page_problems(html, banner=load_profile(profile).name != "paper")
     browser = find_browser()
     if browser is None:
-        say(
+        print_progress(
             "SKIPPED: no Chromium here, so no page was looked at in a browser (axe, console, phone)"
         )
     else:
         found += page_reports(html, articles(html), browser)
     if found:
         raise BookError("the built pages have problems:\n" + "\n".join(found[:60]))
-    say(f"checked {len(built)} chapters and the pages around them: all is in order")
+    print_progress(f"checked {len(built)} chapters and the pages around them: all is in order")
 
 
-def check_addresses(staged: Path) -> None:
+def check_addresses(assembled: Path) -> None:
     """Ask for every address outside the book; raises BookError with those that fail."""
-    if not (staged / "_config.yml").is_file():
-        raise BookError(f"no staged book in {staged}; build it with `make book`")
-    folder = render(staged, builder="linkcheck")
+    if not (assembled / "_config.yml").is_file():
+        raise BookError(f"no assembled book in {assembled}; build it with `make book`")
+    folder = render(assembled, builder="linkcheck")
     rows = (folder / "output.json").read_text(encoding="utf-8").splitlines()
     found = [json.loads(row) for row in rows]
     broken = [f"{r['filename']}:{r['lineno']}: {r['uri']}: {r['info']}" for r in found
               if r["status"] in ("broken", "timeout")]  # fmt: skip
     if broken:
         raise BookError("addresses that cannot be reached:\n" + "\n".join(broken))
-    say(f"asked for {len(found)} addresses: all are there")
+    print_progress(f"asked for {len(found)} addresses: all are there")

@@ -1,51 +1,32 @@
-"""Chapters executed by papermill, from the cache where nothing that makes one changed."""
+"""Chapters executed by papermill: each is a stage that its source, settings and code determine."""
 
-import hashlib
-import json
-import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import yaml
-from filelock import FileLock
 
-from viba_lib.book import paths as places
+from viba_lib.book import paths
 from viba_lib.book.chapters import as_notebook, chapters, find_chapter
 from viba_lib.book.parameters import checked, pairs_of, parameters_of
-from viba_lib.book.paths import BookError, say
-from viba_lib.core import journal
-from viba_lib.core.cache import Record, digest, record_file
+from viba_lib.book.paths import BookError, print_progress, write_changed
+from viba_lib.core.cache import Cache, External, Stage, Work, read_meta
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import write_text
+from viba_lib.core.files import file_sha256
 from viba_lib.pipeline.profiles import load_profile
-from viba_lib.pipeline.status import changed
+from viba_lib.pipeline.study import OUTPUT
 
 LONGEST = ("15", "05", "12", "14", "06")  # chapters that compute most, in this order
 WORKERS = 2
+STAGES = "chapters"  # folder of their stages, below the profile's results
 _RUNNING: set[subprocess.Popen[str]] = set()
-log = logging.getLogger(__name__)
-
-
-def _code_hash() -> str:
-    digest = hashlib.sha256()
-    folder = places.ROOT / "viba_lib"
-    for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.yaml")]):
-        # What lays out pages, reads the command line or makes the viewer changes no chapter.
-        first = path.relative_to(folder).parts[0]
-        if first not in ("book", "viewer.py") and not first.startswith("cli"):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
 
 # Freed memory stays with the process: glibc would give large tensors back to the system each time,
 # and take new pages for the next one, which costs up to a third of a chapter's time.
@@ -123,7 +104,7 @@ def execute(
     target: Path,
     parameters: Mapping[str, Any],
     workers: int = 1,
-    noted: Path | None = None,
+    output: Path | None = None,
 ) -> list[str]:
     """Execute a chapter with papermill into `target`, in the folder of the chapters.
 
@@ -131,7 +112,7 @@ def execute(
 
     Parameters
     ----------
-    noted : file that receives what the chapter writes beside its page, see `viba_lib.core.journal`
+    output : folder for the chapter's tables and videos; None = the results of its profile
 
     Returns
     -------
@@ -144,190 +125,138 @@ def execute(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: two runs may execute the same chapter.
-    plain, aside = (
+    plain, executed = (
         target.with_name(f".{target.stem}.{os.getpid()}.{s}.ipynb") for s in ("in", "out")
     )
     nbformat.write(as_notebook(source), plain)
     command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level", "ERROR"]
-    command += ["--kernel", "python3", "--cwd", str(places.NOTEBOOKS)]
+    command += ["--kernel", "python3", "--cwd", str(paths.NOTEBOOKS)]
     command += ["-y", yaml.safe_dump(dict(parameters))] if parameters else []
+    environment = kernel_environment(workers) | ({OUTPUT: str(output)} if output else {})
     try:
-        environment = kernel_environment(workers)
-        environment |= {journal.VARIABLE: str(noted)} if noted else {}
-        done = run_stoppable([*command, str(plain), str(aside)], environment)
+        done = run_stoppable([*command, str(plain), str(executed)], environment)
         if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-25:]
-            raise BookError(f"chapter {source.stem} failed:\n" + "\n".join(said))
-        notebook = nbformat.read(aside, 4)
+            message = (done.stderr.strip() or done.stdout.strip()).splitlines()[-25:]
+            raise BookError(f"chapter {source.stem} failed:\n" + "\n".join(message))
+        notebook = nbformat.read(executed, 4)
         # Papermill notes absolute paths; a page that is published must not name the machine.
         for key in ("input_path", "output_path"):
             notebook.metadata.get("papermill", {}).pop(key, None)
         # A page cannot answer a form, and its state would load scripts from the network.
         notebook.metadata.pop("widgets", None)
-        nbformat.write(notebook, aside)
-        aside.replace(target)
+        nbformat.write(notebook, executed)
+        executed.replace(target)
     finally:
         plain.unlink(missing_ok=True)
-        aside.unlink(missing_ok=True)
+        executed.unlink(missing_ok=True)
     return problems_of(notebook)
 
 
-@dataclass(frozen=True)
-class Cached:
-    """Where an executed chapter is kept, and what it was made from."""
+def execute_chapter(
+    folder: Path,
+    work: Work,
+    *,
+    source: Path,
+    parameters: Mapping[str, Any],
+    profile: Mapping[str, Any],
+) -> None:
+    """Execute a chapter for its stage; its tables and videos go into the same folder.
 
-    source: Path
-    profile: str
-    seed: int
-    device: str
-
-    @cached_property
-    def made_from(self) -> dict[str, Any]:
-        """All that makes the chapter what it is."""
-        return {
-            "text": digest(self.source.read_text(encoding="utf-8")),
-            "settings": load_profile(self.profile).model_dump(mode="json"),
-            "seed": self.seed,
-            "device": self.device,
-            "code": _code_hash(),
-        }
-
-    @cached_property
-    def root(self) -> Path:
-        """Folder of the profile's results."""
-        return places.ROOT / "results" / load_profile(self.profile).name
-
-    @property
-    def target(self) -> Path:
-        """The executed notebook."""
-        return self.root / "chapters" / digest(self.made_from) / f"{self.source.stem}.ipynb"
-
-    @property
-    def record(self) -> Path:
-        """Hashes of the notebook and of what it wrote beside it."""
-        return self.target.with_suffix(".json")
-
-    def wrong(self) -> str:
-        """Why the chapter has to be executed (again); "" if it need not."""
-        if not self.target.is_file():
-            return "not executed yet"
-        try:
-            files = json.loads(self.record.read_text(encoding="utf-8"))["files"]
-            records = {name: Record(*found) for name, found in files.items()}
-        except (OSError, ValueError, KeyError, TypeError):
-            return f"{self.record.name} is missing or is not what was written"
-        for name, record in records.items():
-            wrong = record.differs(self.root / name)
-            if wrong:
-                return wrong
-        return ""
-
-    def keep(self, trial: Path, noted: Path) -> None:
-        """Put an executed notebook in its place; its record comes first, and is nothing without."""
-        files = {p: r for p, r in journal.read(noted).items() if p.is_relative_to(self.root)}
-        names = {p.relative_to(self.root).as_posix(): r for p, r in files.items()}
-        names[self.target.relative_to(self.root).as_posix()] = record_file(trial)
-        content = {"made_from": self.made_from, "files": names}
-        write_text(self.record, json.dumps(content, indent=1))
-        trial.replace(self.target)
-
-
-def execute_cached(source: Path, profile: str, seed: int, device: str) -> Path:
-    """Executed chapter, from the cache where nothing that makes it changed.
-
-    A notebook that was cut or changed since, or a table or film that it wrote, makes it be executed
-    again. Only parameters that differ from the chapter's own are given: papermill then adds no cell
-    to a page that shows the defaults anyway.
+    Parameters
+    ----------
+    profile : settings of the profile; the chapter reads them itself by its parameter
 
     Raises
     ------
     BookError
-        A cell failed, was not run or wrote to stderr, or nothing has an output.
+        A cell failed, was not executed or wrote to stderr, or no cell has an output. The notebook
+        is then kept as `<chapter>.trial.ipynb`.
     """
-    cached = Cached(source, profile, seed, device)
-    target = cached.target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
-        wrong = cached.wrong()
-        if not wrong:
-            say(f"{source.stem}: unchanged")
-            return target
-        if target.is_file():
-            say(f"{source.stem}: a stored result is broken or was overwritten ({wrong})")
-            log.warning("chapter %s: %s; executed again", source.stem, wrong)
-        start = time.perf_counter()
-        say(f"{source.stem}: starts")
-        log.info("chapter %s starts", source.stem)
-        defaults = parameters_of(source)
-        given = {"profile": profile, "seed": seed, "device": device}
-        given = {k: v for k, v in given.items() if defaults.get(k) != v}
-        trial = target.with_name(f"{source.stem}.trial.ipynb")
-        noted = target.with_name(f".{source.stem}.written")
-        noted.unlink(missing_ok=True)
-        problems = execute(source, trial, given, WORKERS, noted)
-        if problems:
-            raise BookError(
-                f"chapter {source.stem} ran, but: {'; '.join(problems)}; it is kept as {trial}"
-            )
-        cached.keep(trial, noted)
-        noted.unlink(missing_ok=True)
-    seconds = time.perf_counter() - start
-    say(f"{source.stem}: executed in {seconds:.0f} s")
-    log.info("chapter %s executed in %.0f s", source.stem, seconds)
-    return target
+    # A run that was stopped may have left tables that this one does not write.
+    shutil.rmtree(folder)
+    folder.mkdir()
+    work.progress(f"{source.stem}: starts")
+    target = folder / f"{source.stem}.ipynb"
+    problems = execute(source, target, parameters, WORKERS, folder)
+    if problems:
+        trial = target.rename(target.with_suffix(".trial.ipynb"))
+        raise BookError(
+            f"chapter {source.stem} ran, but: {'; '.join(problems)}; it is kept as {trial}"
+        )
 
 
-def chapter_state(source: Path, profile: str, seed: int, device: str) -> tuple[str, str]:
-    """State of an executed chapter, one of `viba_lib.pipeline.status.STATES`, and why."""
-    cached = Cached(source, profile, seed, device)
-    wrong = cached.wrong()
-    if cached.target.is_file():
-        return ("broken", f"{wrong}; it will be executed again") if wrong else ("done", "")
-    others = sorted(cached.target.parents[1].glob(f"*/{source.stem}.json"))
-    if not others:
-        return "absent", wrong
-    changes: list[list[str]] = []
-    for path in others:
-        try:
-            changes.append(changed(json.loads(path.read_text())["made_from"], cached.made_from))
-        except (OSError, ValueError, KeyError, TypeError):
-            changes.append(["its record cannot be read"])
-    fewest = min(changes, key=len)
-    return "stale", "; ".join(fewest)
+def chapter_stage(source: Path, profile: str, seed: int, device: str) -> Stage:
+    """An executed chapter with its tables and videos, as a stage.
+
+    Only parameters that differ from the chapter's own are given: papermill then adds no cell to a
+    page that shows the defaults anyway.
+    """
+    given = {"profile": profile, "seed": seed, "device": device}
+    defaults = parameters_of(source)
+    settings = {
+        "parameters": {name: v for name, v in given.items() if defaults.get(name) != v},
+        "profile": load_profile(profile).model_dump(mode="json"),
+    }
+    # Prose counts through the hash of the text, the library through the code that it reaches.
+    inputs = {"source": External(source, file_sha256(source))}
+    return Stage(f"{STAGES}/{source.stem}", execute_chapter, settings, inputs, uses=(source,))
 
 
-def _turn(source: Path) -> tuple[int, str]:
-    """Place in which a chapter is begun: one that takes long and comes last leaves a core idle."""
-    number = source.stem[:2]
-    return (LONGEST.index(number) if number in LONGEST else len(LONGEST), source.stem)
+def chapter_stages(
+    profile: str, seed: int, device: str, sources: Sequence[Path] = ()
+) -> list[Stage]:
+    """Stages of chapters, in order; `sources` left out means all of them."""
+    return [chapter_stage(source, profile, seed, device) for source in sources or chapters()]
+
+
+def chapter_cache(profile: str) -> Cache:
+    """The cache of executed chapters: the results that chapters write to by default."""
+    results = paths.ROOT / "results" / load_profile(profile).name
+    return Cache(results, Work(progress=print_progress))
+
+
+def _executed(cache: Cache, stage: Stage) -> Path:
+    """Path of an executed chapter; its tables and videos are copied to the profile's results."""
+    name = Path(stage.name).name
+    before = read_meta(cache.folder(stage))
+    folder = cache.get(stage)
+    if cache.used[folder] == before:
+        print_progress(f"{name}: unchanged")
+    for path in sorted(folder.glob("*/**/*")):
+        if path.is_file():
+            write_changed(cache.root / path.relative_to(folder), path.read_bytes())
+    return folder / f"{name}.ipynb"
+
+
+def _turn(stage: Stage) -> tuple[int, str]:
+    """Order in which chapters start: a long one that starts last leaves a core idle."""
+    name = Path(stage.name).name
+    return (LONGEST.index(name[:2]) if name[:2] in LONGEST else len(LONGEST), name)
 
 
 def execute_all(profile: str, seed: int, device: str, sources: Sequence[Path] = ()) -> list[Path]:
-    """Executed copies of chapters, two at a time; failures are told when all are done.
+    """Executed chapters, two at a time; failures are reported when all are done.
 
-    `sources` left out means all of them. An interrupt stops those that run; what they had finished
-    is kept.
+    `sources` left out means all of them. An interrupt stops the running chapters; finished ones
+    are kept.
     """
-    sources = sources or chapters()
+    stages, cache = chapter_stages(profile, seed, device, sources), chapter_cache(profile)
     pool = ThreadPoolExecutor(WORKERS)
     try:
-        started = {
-            source: pool.submit(execute_cached, source, profile, seed, device)
-            for source in sorted(sources, key=_turn)
-        }
-        jobs = [started[source] for source in sources]
+        started = {s.name: pool.submit(_executed, cache, s) for s in sorted(stages, key=_turn)}
+        jobs = [started[stage.name] for stage in stages]
         errors = [job.exception() for job in jobs]
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         stop_all()
         raise
     pool.shutdown()
-    told = [str(error) for error in errors if isinstance(error, VibaError)]
+    messages = [str(error) for error in errors if isinstance(error, VibaError)]
     other = [e for e in errors if e is not None and not isinstance(e, VibaError)]
     if other:
         raise other[0]
-    if told:
-        raise BookError("\n\n".join(told))
+    if messages:
+        raise BookError("\n\n".join(messages))
     return [job.result() for job in jobs]
 
 

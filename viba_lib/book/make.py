@@ -6,13 +6,13 @@ from pathlib import Path
 import cv2
 from filelock import FileLock
 
-from viba_lib.book import paths as places
-from viba_lib.book.assemble import STATIC, render, stage
+from viba_lib.book import paths
+from viba_lib.book.assemble import STATIC, assemble, render
 from viba_lib.book.browser import find_browser, write_pdf
 from viba_lib.book.chapters import check_pairs, find_chapter
 from viba_lib.book.checks import check
 from viba_lib.book.execute import execute_all
-from viba_lib.book.paths import say
+from viba_lib.book.paths import print_progress
 from viba_lib.book.viewer import write_viewer
 from viba_lib.core.files import write_text
 from viba_lib.data.video import read_video
@@ -38,10 +38,10 @@ def build(
     -------
     Folder of the pages; of the results, where no pages were built.
     """
-    say(f"profile {profile}, seed {seed}, device {device}")
-    root = places.ROOT
+    print_progress(f"profile {profile}, seed {seed}, device {device}")
+    root = paths.ROOT
     check_pairs()
-    study = Study(profile, root / "data", root / "results", device, seed, say, scheduler)
+    study = Study(profile, root / "data", root / "results", device, seed, print_progress, scheduler)
     study.run_all()
     executed = execute_all(profile, seed, device, [find_chapter(number) for number in only])
     if only:
@@ -53,17 +53,17 @@ def build(
 
 
 def _pages(study: Study, executed: list[Path]) -> Path:
-    """Stage, render and check what was computed and executed."""
-    say("building HTML")
+    """Assemble, render and check what was computed and executed."""
+    print_progress("building HTML")
     browser = find_browser()
-    folder = stage(executed, made=pages_of(study), pdf=browser is not None)
+    folder = assemble(executed, made=pages_of(study), pdf=browser is not None)
     html = render(folder)
     if browser is None:
-        say("SKIPPED: no Chromium here, so the book as PDF was not made")
+        print_progress("SKIPPED: no Chromium here, so the book as PDF was not made")
     else:
         write_pdf(render(folder, builder="singlehtml"), html / "viba.pdf", browser)
     check(html, study.profile.name)
-    say(f"done: open {html.relative_to(places.ROOT)}/index.html")
+    print_progress(f"done: open {html.relative_to(paths.ROOT)}/index.html")
     return html
 
 

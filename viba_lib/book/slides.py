@@ -20,7 +20,7 @@ from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from pybtex.database import parse_file
 
-from viba_lib.book import paths as places
+from viba_lib.book import paths
 from viba_lib.book.paths import BookError
 from viba_lib.book.students import tagged
 
@@ -183,7 +183,7 @@ def _figure(data: str, kind: str, meta: Any) -> str:
 @cache
 def _names() -> dict[str, str]:
     """How each entry of the bibliography is named in a text."""
-    found = parse_file(str(places.ROOT / "book" / "references.bib"))
+    found = parse_file(str(paths.ROOT / "book" / "references.bib"))
     names = {}
     for key, entry in found.entries.items():
         people = [" ".join(p.last_names).strip("{}") for p in entry.persons.get("author", [])]

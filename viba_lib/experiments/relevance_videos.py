@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from viba_lib.core import journal
 from viba_lib.data.catalog import resolve
 from viba_lib.data.video import frame_rate, iter_frames, pick_frames, read_video, write_video
 from viba_lib.experiments.common import explained
@@ -56,8 +55,8 @@ def _film(
 def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
     """`<video>` elements of a real and a fake test video for each detector (chapter 07).
 
-    Shown are the videos that the detector is surest about and right; the files are kept under
-    `results/<profile>/videos`.
+    Shown are the videos that the detector is surest about and right; the files are written to
+    `videos` of the study's output folder.
     """
     catalog = study.catalog().set_index("video_id")
     out = {}
@@ -74,9 +73,8 @@ def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
             shown, pasted = _film(study, detector, part, maps.relevance.values[part.index])
             # One scale for both: stretched to its own, a map of few bits would look like many.
             top = float(np.quantile(pasted, 0.995)) if top is None else top
-            path = study.root / "videos" / f"{detector}-{kind}.mp4"
+            path = study.output / "videos" / f"{detector}-{kind}.mp4"
             overlay_video(path, shown, pasted, 2.0, part.p_fake.to_numpy(), top)
-            journal.note(path)
             method = catalog.loc[sure.index[0], "method"]
             text = f"Relevance of {detector} on a {kind} video"
             text += f", artefact: {method}" if method else ""

@@ -190,7 +190,7 @@ def _has_list(path: Path) -> bool:
 
 
 def chapter_states(profile: str, seed: int, device: str) -> Iterator[State]:
-    """State of each chapter's executed notebook and of the tables and films that it wrote.
+    """State of each chapter's executed notebook and of the tables and videos that it wrote.
 
     Raises
     ------
@@ -198,16 +198,15 @@ def chapter_states(profile: str, seed: int, device: str) -> Iterator[State]:
         The packages that build the book are not installed.
     """
     try:
-        from viba_lib.book.chapters import chapters
-        from viba_lib.book.execute import chapter_state
+        from viba_lib.book.execute import chapter_cache, chapter_stages
     except ImportError as error:
         raise VibaError(
             f"the chapters cannot be looked at without {error.name}; install the package with its "
             "extra `book`"
         ) from error
-    for source in chapters():
-        state, why = chapter_state(source, profile, seed, device)
-        yield State(source.stem, state, why)
+    cache = chapter_cache(profile)
+    for stage in chapter_stages(profile, seed, device):
+        yield state_of(Path(stage.name).name, cache.folder(stage), stage.key)
 
 
 def as_rows(states: Sequence[State]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import logging
 import multiprocessing
+import os
 import platform
 import shutil
 import subprocess
@@ -27,7 +28,6 @@ import xarray as xr
 from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
-from viba_lib.core import journal
 from viba_lib.core.cache import Stages, code_hash, digest
 from viba_lib.core.checkpoints import arrays_of, map_checkpointed
 from viba_lib.core.download import fetch
@@ -56,6 +56,7 @@ DETECTORS = ("xception", "flow-vgg11")
 LAYERS = {"xception": XCEPTION_LAYERS, "flow-vgg11": FLOW_LAYERS}
 PREPARED = ("index", "frames", "problems")
 TARGETS = ("predicted", "true")
+OUTPUT = "VIBA_OUTPUT"  # names the folder of a chapter's tables and videos in its environment
 DECIDED = 256  # frames of which the inputs are in memory at once, a quarter of a GB
 Progress = Callable[[str], None]
 log = logging.getLogger(__name__)
@@ -675,10 +676,15 @@ class Study:
             self.explanations(detector)
         self.readout()
 
+    @property
+    def output(self) -> Path:
+        """Folder for tables and videos: `results/<profile>`, or that of the chapter that runs."""
+        return Path(os.environ.get(OUTPUT) or self.root)
+
     def save_table(
         self, name: str, frame: pd.DataFrame, shown: pd.DataFrame | None = None
     ) -> SavedTable:
-        """Store a table of results as Parquet and CSV under `results/<profile>/tables`.
+        """Store a table of results as Parquet and CSV under `tables` of the output folder.
 
         Parameters
         ----------
@@ -688,18 +694,11 @@ class Study:
         -------
         What a notebook shows where it is the value of a cell.
         """
-        folder = self.root / "tables"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self.output / "tables"
         for suffix, write in ((".csv", frame.to_csv), (".parquet", frame.to_parquet)):
             with atomic_write(folder / f"{name}{suffix}") as tmp:
                 write(tmp, index=False)
-            journal.note(folder / f"{name}{suffix}")
         return SavedTable(name, folder / f"{name}.parquet", frame if shown is None else shown)
-
-    def load_table(self, name: str) -> pd.DataFrame | None:
-        """A stored table, or None where its chapter has not run yet."""
-        path = self.root / "tables" / f"{name}.parquet"
-        return pd.read_parquet(path) if path.is_file() else None
 
     def seconds(self) -> dict[str, float]:
         """Run time of each stage whose result this run has used or made, in seconds."""

@@ -1,0 +1,201 @@
+"""Chapters are executed once, and again when their prose, settings, code or files change."""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from viba_lib.book import execute, paths
+from viba_lib.book.chapters import chapters, find_chapter
+from viba_lib.book.paths import BookError
+from viba_lib.core.code import LIBRARY, code_key
+
+
+def cell(*outputs, count=1):
+    return v4.new_code_cell("x", execution_count=count, outputs=list(outputs))
+
+
+def test_problems_of_executed_notebooks():
+    shown = v4.new_output("stream", name="stdout", text="3")
+    assert execute.problems_of(v4.new_notebook(cells=[cell(shown)])) == []
+    assert "output" in execute.problems_of(v4.new_notebook(cells=[cell()]))[0]
+    assert (
+        "not executed" in execute.problems_of(v4.new_notebook(cells=[cell(shown, count=None)]))[0]
+    )
+    noise = v4.new_output("stream", name="stderr", text="UserWarning")
+    assert "stderr" in execute.problems_of(v4.new_notebook(cells=[cell(noise)]))[0]
+    error = v4.new_output("error", ename="ValueError", evalue="bad", traceback=[])
+    assert "ValueError: bad" in execute.problems_of(v4.new_notebook(cells=[cell(error)]))[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"), [({"text/plain": "3"}, 0), ({"text/plain": ""}, 1), ({"text/html": " "}, 1)]
+)
+def test_empty_outputs_are_found(data, found):
+    output = v4.new_output("display_data", data=data)
+    notebook = v4.new_notebook(cells=[cell(output)])
+    assert len(list(execute.empty_outputs(notebook))) == found
+
+
+@pytest.fixture
+def chapter(tmp_path, monkeypatch) -> Path:
+    """A repository of one chapter."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    source = folder / "01_one.py"
+    source.write_text('# %% tags=["parameters"]\nprofile = "tiny"\nseed = 0\n\n# %%\nprint(seed)\n')
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "NOTEBOOKS", folder)
+    return source
+
+
+def test_a_chapter_runs_with_parameters(chapter, tmp_path):
+    out = tmp_path / "out.ipynb"
+    execute.run_chapter("1", ["seed=7"], out)
+    printed = [o.text for c in nbformat.read(out, 4).cells for o in c.get("outputs", [])]
+    assert printed == ["7\n"]
+    assert str(tmp_path) not in out.read_text()
+    with pytest.raises(BookError, match="expected int"):
+        execute.run_chapter("1", ["seed=many"], out)
+
+
+def test_a_failing_chapter_leaves_nothing(chapter, tmp_path):
+    chapter.write_text(chapter.read_text() + "\n# %%\nraise ValueError('broken')\n")
+    out = tmp_path / "out.ipynb"
+    with pytest.raises(BookError, match="broken"):
+        execute.run_chapter("1", [], out)
+    assert not list(tmp_path.glob("*.ipynb")) and not list(tmp_path.glob(".*.ipynb"))
+
+
+# ---- keys ---------------------------------------------------------------------------------------
+
+
+def key_of(source: Path) -> dict:
+    return execute.chapter_stage(source, "tiny", 0, "cpu").key
+
+
+def test_prose_seed_and_profile_are_in_the_key(chapter):
+    before = key_of(chapter)
+    assert key_of(chapter) == before
+    assert execute.chapter_stage(chapter, "tiny", 1, "cpu").key != before
+    assert execute.chapter_stage(chapter, "quick", 0, "cpu").key != before
+    chapter.write_text("# %% [markdown]\n# Prose.\n\n" + chapter.read_text())
+    after = key_of(chapter)
+    assert after != before and after["code"] == before["code"]
+
+
+@pytest.fixture
+def library(tmp_path) -> Path:
+    """A copy of the library to edit."""
+    return Path(shutil.copytree(LIBRARY, tmp_path / LIBRARY.name))
+
+
+def code_of(source: Path, library: Path) -> str:
+    return code_key(execute.execute_chapter, source, library=library)
+
+
+SOME = chapters()[::7]  # the first, one in the middle and the last
+
+
+def edit_definition(path: Path, name: str) -> None:
+    """Change what a function or class of a file computes."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    node = next(node for node in tree.body if getattr(node, "name", "") == name)
+    node.body.append(ast.parse("another = 1").body[0])
+    path.write_text(ast.unparse(tree), encoding="utf-8")
+
+
+def test_the_library_is_in_the_key_as_it_is_here(library):
+    source = find_chapter("08")
+    assert key_of(source)["code"] == code_of(source, library)
+
+
+def test_comments_and_docstrings_of_the_library_change_no_key(library):
+    before = [code_of(source, library) for source in SOME]
+    for path in library.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(r'(?m)^( *)"""(?=\w)', r'\1"""Reworded: ', text)
+        path.write_text(f"# A comment.\n{text}\n# Another.\n", encoding="utf-8")
+    assert [code_of(source, library) for source in SOME] == before
+
+
+def test_pages_and_command_line_change_no_key(library):
+    before = [code_of(source, library) for source in SOME]
+    edit_definition(library / "cli" / "main.py", "status")
+    edit_definition(library / "book" / "slides.py", "slides_page")
+    edit_definition(library / "book" / "checks.py", "check")
+    assert [code_of(source, library) for source in SOME] == before
+
+
+def test_a_function_that_a_chapter_reaches_changes_its_key_and_not_that_of_others(library):
+    source, other = find_chapter("08"), find_chapter("01")
+    found = re.search(r"from viba_lib\.(experiments\.\w+) import (\w+)", source.read_text())
+    assert found is not None and found[1] not in other.read_text()
+    before, beside = code_of(source, library), code_of(other, library)
+    edit_definition(library / f"{found[1].replace('.', '/')}.py", found[2])
+    assert code_of(source, library) != before
+    assert code_of(other, library) == beside
+
+
+# ---- execution ----------------------------------------------------------------------------------
+
+TABLE = """
+# %%
+import os
+from pathlib import Path
+
+tables = Path(os.environ["VIBA_OUTPUT"]) / "tables"
+tables.mkdir()
+(tables / "numbers.csv").write_text("1, 2")
+"""
+
+
+@pytest.fixture
+def executed(chapter, capsys):
+    """Execute the chapter, which writes a table; returns its notebook and what was printed."""
+    chapter.write_text(chapter.read_text() + TABLE)
+
+    def run() -> tuple[Path, str]:
+        (notebook,) = execute.execute_all("tiny", 0, "cpu", [chapter])
+        return notebook, capsys.readouterr().out
+
+    return run
+
+
+def test_a_chapter_is_executed_once_and_its_tables_are_published(executed, tmp_path):
+    notebook, printed = executed()
+    assert notebook.parents[1] == tmp_path / "results" / "tiny" / "chapters" / "01_one"
+    assert "01_one: starts" in printed and "unchanged" not in printed
+    again, printed = executed()
+    assert again == notebook and "01_one: unchanged" in printed and "starts" not in printed
+    published = tmp_path / "results" / "tiny" / "tables" / "numbers.csv"
+    assert published.read_text() == "1, 2"
+    published.write_text("overwritten")
+    assert "unchanged" in executed()[1] and published.read_text() == "1, 2"
+
+
+@pytest.mark.parametrize("name", ["01_one.ipynb", "tables/numbers.csv"])
+def test_a_chapter_with_a_broken_file_is_executed_again(name, executed):
+    notebook, _ = executed()
+    path = notebook.parent / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    notebook, printed = executed()
+    assert "is broken" in printed and "01_one: starts" in printed
+    assert path.read_bytes() != whole[:-1] and nbformat.read(notebook, 4).cells
+
+
+def test_a_chapter_that_writes_to_stderr_is_refused_and_kept_for_inspection(chapter, tmp_path):
+    other = chapter.with_name("02_two.py")
+    shutil.copyfile(chapter, other)
+    noise = "\n# %%\nimport sys\nprint('careful', file=sys.stderr)\n"
+    chapter.write_text(chapter.read_text() + noise)
+    with pytest.raises(BookError, match=r"writes to stderr: careful.*01_one\.trial\.ipynb"):
+        execute.execute_all("tiny", 0, "cpu", [chapter, other])
+    results = tmp_path / "results" / "tiny" / "chapters"
+    assert list(results.glob("01_one/*.part/01_one.trial.ipynb"))
+    assert list(results.glob("02_two/*/02_two.ipynb")), "the other chapter is kept"
