@@ -11,6 +11,7 @@ from viba_lib.data.catalog import (
     load_catalog,
     resolve,
     save_catalog,
+    segment,
     validate_catalog,
 )
 
@@ -88,3 +89,17 @@ def test_paths_stay_inside_the_folder(tmp_path: Path) -> None:
     for path in ("../out/b.mp4", "link/b.mp4"):
         with pytest.raises(CatalogError, match="leads out of"):
             resolve(path, inside)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (None, None)),
+        ({"start": None, "end": float("nan")}, (None, None)),
+        ({"start": 0, "end": "2.5"}, (0.0, 2.5)),
+    ],
+)
+def test_the_part_of_a_video_is_given_in_seconds(tmp_path: Path, given, expected) -> None:
+    row = {"path": "a.mp4", **given}
+    for form in (row, pd.Series(row)):
+        assert segment(form, tmp_path) == ((tmp_path / "a.mp4").resolve(), *expected)

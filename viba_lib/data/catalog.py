@@ -1,6 +1,8 @@
 """The catalog: one row per video."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -129,3 +131,13 @@ def resolve(path: str, root: str | Path) -> Path:
     if not found.is_relative_to(root.resolve()):
         raise CatalogError(f"path {path!r} leads out of {root}; expected a file inside it")
     return found
+
+
+def segment(
+    row: Mapping[str, Any] | pd.Series, root: str | Path
+) -> tuple[Path, float | None, float | None]:
+    """File of a catalog row, and the start and end of its part in seconds; None = not given."""
+    start, end = (
+        None if pd.isna(row.get(name, np.nan)) else float(row[name]) for name in ("start", "end")
+    )
+    return resolve(str(row["path"]), root), start, end

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from viba_lib.core.errors import VibaError
 from viba_lib.core.parallel import Failed, map_unordered
 from viba_lib.core.progress import ProgressLines
-from viba_lib.data.catalog import resolve
+from viba_lib.data.catalog import resolve, segment
 from viba_lib.data.clip_store import SUFFIX, PreparedClip, read_facts, save_clip
 from viba_lib.data.faces import FaceDetector, NoFaceError, Square, crop, square_box, to_crop
 from viba_lib.data.flow import farneback
@@ -183,12 +183,9 @@ def prepare_video(
         No key frame has a face.
     """
     cv2.setNumThreads(1)
-    path = resolve(str(row["path"]), root)
-    span: dict[str, Any] = {
-        name: None if pd.isna(row.get(name, np.nan)) else float(row[name])
-        for name in ("start", "end")
-    }
-    differences = frame_differences(iter_frames(path, form="gray", **span))
+    path, start, end = segment(row, root)
+    span = {"start": start, "end": end}
+    differences = frame_differences(iter_frames(path, start, end, "gray"))
     length = len(differences)
     if length < 2:
         raise VideoError(f"{path} has one frame; a flow map needs two: give a longer video")
@@ -197,9 +194,9 @@ def prepare_video(
     masks = None
     if row.get("mask_path"):
         mask_path = resolve(str(row["mask_path"]), root)
-        masks = dict(pick_frames(mask_path, map(int, indices), length, form="gray", **span))
+        masks = dict(pick_frames(mask_path, map(int, indices), length, start, end, "gray"))
     between = frames_between(path, length, **span)
-    frames = pick_frames(path, wanted, length, **span)
+    frames = pick_frames(path, wanted, length, start, end)
     clip, lost = prepare_frames(frames, indices, settings, masks, between)
     if clip is None:
         raise NoFaceError(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from viba_lib.data.catalog import resolve
+from viba_lib.data.catalog import segment
 from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.data.video import iter_frames
 from viba_lib.evaluation.agreement import agreement_table
@@ -294,9 +294,8 @@ FEW = 6  # fakes whose maps are made anew
 def _thresholds(study: Study) -> Effects:
     catalog = study.catalog().query("split == 'test'")
     found = []
-    for row in catalog.itertuples():
-        start, end = (float(x) if pd.notna(x) else None for x in (row.start, row.end))
-        path = resolve(str(row.path), study.catalog_root())
+    for _, row in catalog.iterrows():
+        path, start, end = segment(row, study.catalog_root())
         found.append(frame_differences(iter_frames(path, start, end, "gray")))
     for threshold in (0.3, 0.1, 0.5, 0.7):
         yield (

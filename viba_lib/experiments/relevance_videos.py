@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from viba_lib.data.catalog import resolve
+from viba_lib.data.catalog import segment
 from viba_lib.data.video import frame_rate, iter_frames, pick_frames, read_video, write_video
 from viba_lib.experiments.common import explained
 from viba_lib.pipeline.study import DETECTORS, Study
@@ -24,10 +24,8 @@ def _small(frame: np.ndarray) -> np.ndarray:
 
 
 def _source(study: Study, video_id: str) -> tuple[Path, float | None, float | None]:
-    """File of a video, and its piece in seconds."""
-    row = study.catalog().set_index("video_id").loc[video_id]
-    start, end = (float(row[k]) if pd.notna(row[k]) else None for k in ("start", "end"))
-    return resolve(row.path, study.catalog_root()), start, end
+    """File of a video, and the start and end of its part in seconds."""
+    return segment(study.catalog().set_index("video_id").loc[video_id], study.catalog_root())
 
 
 def clip_film(study: Study, video_id: str, path: Path, seconds: float = 10.0) -> Path:

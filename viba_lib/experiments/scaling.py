@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from viba_lib.core.memory import resident_memory, run_in_new_process
-from viba_lib.data.catalog import resolve
+from viba_lib.data.catalog import segment
 from viba_lib.data.video import iter_frames, write_video
 from viba_lib.experiments.speed import layer_costs
 from viba_lib.pipeline.explain_video import explain_video
@@ -36,12 +36,10 @@ class Opened:
 
 
 def real_video(study: Study) -> tuple[Path, float | None, float | None]:
-    """A real video of the test split, and its piece in seconds."""
+    """A real video of the test split, and the start and end of its part in seconds."""
     catalog = study.catalog()
     rows = catalog[(catalog.split == "test") & (catalog.label == "real")]
-    row = (rows if len(rows) else catalog).iloc[0]
-    start, end = (float(row[k]) if row[k] == row[k] else None for k in ("start", "end"))
-    return resolve(row.path, study.catalog_root()), start, end
+    return segment((rows if len(rows) else catalog).iloc[0], study.catalog_root())
 
 
 def long_film(study: Study, path: Path, minutes: float, size: tuple[int, int]) -> Path:

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from viba_lib.core.errors import VibaError
-from viba_lib.data.catalog import resolve
+from viba_lib.data.catalog import resolve, segment
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.prepare import prepare_frames
 from viba_lib.data.video import read_video
@@ -25,16 +25,12 @@ def film_of(study: Study, video_id: str, count: int) -> tuple[np.ndarray, np.nda
     if video_id not in catalog.index:
         raise VibaError(f"video {video_id!r} is not in the catalog; see study.catalog()")
     row, root = catalog.loc[video_id], study.catalog_root()
-    start, end = _seconds(row.get("start")), _seconds(row.get("end"))
-    frames = read_video(resolve(str(row.path), root), start, end, count).frames
+    path, start, end = segment(row, root)
+    frames = read_video(path, start, end, count).frames
     if not row.get("mask_path"):
         return frames, None
     mask = resolve(str(row.mask_path), root)
     return frames, read_video(mask, start, end, count, "gray").frames
-
-
-def _seconds(value: object) -> float | None:
-    return None if value is None or np.isnan(float(str(value))) else float(str(value))
 
 
 def consecutive(study: Study, video_id: str, count: int) -> PreparedClip:
