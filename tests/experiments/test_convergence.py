@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
 class Guess:
     """A readout that lets half of everything pass."""
 
-    def keep(self, frames):
+    def predict_lam(self, frames):
         return torch.full((len(frames), 4, 6, 6), 0.5)
 
 
@@ -119,13 +119,13 @@ def test_a_warm_start_is_where_the_frame_before_ended(study):
     settings = {"noise_samples": 1, "precision": "bfloat16", "frames_per_batch": 3}
     table = c.convergence(study, clips=1, frames=3, longest=4, betas=())
     inputs = study.data[:3]
-    before = study.bottleneck("", steps=4, **settings).attribute(inputs, with_keep=True)
-    before = before.keep[:1]
+    before = study.bottleneck("", steps=4, **settings).attribute(inputs, with_lam=True)
+    before = before.lam[:1]
     for item in (1, 2):
         found = study.bottleneck("", steps=2, **settings).attribute(
-            inputs[item : item + 1], start=before, with_keep=True
+            inputs[item : item + 1], start=before, with_lam=True
         )
-        before = found.keep
+        before = found.lam
         row = table.query(f"start == 'warm' and steps == 2 and frame == {3 * item}").iloc[0]
         assert row.bits == pytest.approx(float(found.bits_per_pixel.sum()), rel=1e-3)
 

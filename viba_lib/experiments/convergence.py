@@ -87,7 +87,7 @@ def watch(
             maps = bits_per_pixel(capacity, size).cpu().numpy()
             parts.append(judge(maps, masks).assign(steps=step))
 
-    found = bottleneck.attribute(inputs, start=start, on_step=look, with_keep=True)
+    found = bottleneck.attribute(inputs, start=start, on_step=look, with_lam=True)
     return pd.concat(parts, ignore_index=True), found
 
 
@@ -109,9 +109,9 @@ def _of_clip(
         bottleneck = _bottleneck(study, detector, count, longest, beta)
         table, found = watch(bottleneck, inputs, masks, steps)
         if beta == BETA:
-            before = found.keep[:1]
+            before = found.lam[:1]
         yield table.assign(start="cold", beta=beta)
-    guess = study.readout(detector).keep(inputs)
+    guess = study.readout(detector).predict_lam(inputs)
     table, _ = watch(_bottleneck(study, detector, count, longest), inputs, masks, steps, guess)
     yield table.assign(start="readout", beta=BETA)
     for short in [s for s in steps if s <= SHORT and count > 1]:
