@@ -166,9 +166,12 @@ HTML(
 # bootstrap over videos: with few people they are honest about clips, not about mankind.
 
 # %%
+from viba_lib.experiments.common import Bootstrap, held_out_predictions
 from viba_lib.experiments.detection import held_out_table
 
-held_out = held_out_table(study)
+bootstrap = Bootstrap.of(study)
+in_scope = {name: held_out_predictions(study, name) for name in settings}
+held_out = held_out_table(in_scope, bootstrap)
 columns = ["name", "frames", "videos", "accuracy", "precision", "recall", "auc", "ece"]
 study.save_table("held_out", held_out, held_out[columns].round(3))
 
@@ -180,7 +183,6 @@ result_figures.intervals(held_out, ["accuracy", "auc"])
 # the frames that get 80 % four in five are right.
 
 # %% mystnb={"image": {"alt": "Two reliability diagrams with bars of accuracy over confidence and a diagonal, one for each detector."}, "figure": {"caption": "Reliability of both detectors on held-out identities: accuracy of the frames in each bin of confidence.", "name": "fig-reliability-held-out"}}
-in_scope = {n: study.predictions(n).query("split == 'test' and in_scope") for n in settings}
 result_figures.reliability(
     {n: (p.p_fake.to_numpy(), p.label.to_numpy()) for n, p in in_scope.items()}
 )
@@ -215,7 +217,7 @@ study.save_table("by_method", called, called.round(2))
 # %%
 from viba_lib.experiments.detection import decisions, robustness_table
 
-people = decisions(study)
+people = decisions(in_scope)
 study.save_table(
     "decisions", people, people.pivot_table("share", ["detector", "method"], "identity").round(2)
 )
@@ -229,7 +231,7 @@ study.save_table(
 # motion detector needs texture to see motion by. Dotted: the unchanged frames. An AUC of 0.5 is guessing.
 
 # %% mystnb={"image": {"alt": "Four panels with the AUC of both detectors over levels of JPEG quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on test frames that were made worse, with 95 % intervals over videos.", "name": "fig-robustness"}}
-worse = robustness_table(study)
+worse = robustness_table({name: study.robustness(name) for name in settings}, bootstrap)
 result_figures.robustness(worse)
 
 # %% tags=["remove-input"]

@@ -86,7 +86,7 @@ study.profile.readout.model_dump()
 # %%
 from viba_lib.experiments.bottleneck_type import bottleneck_types
 
-both = bottleneck_types(study, frames)
+both = bottleneck_types(study, "xception", frames)
 
 # %% mystnb={"image": {"alt": "Face crops of fakes and real frames above and per-sample relevance maps below, with planted regions outlined."}, "figure": {"caption": "Per-sample bottleneck: optimised for each frame.", "name": "fig-per-sample"}}
 from viba_lib.visual import map_figures, result_figures
@@ -112,7 +112,7 @@ map_figures.relevance_grid(both.images[some], both.maps["readout"][some], both.m
 
 # %%
 columns = [
-    "kind",
+    "type",
     "frames",
     "kept",
     "bits",
@@ -127,7 +127,7 @@ study.save_table("bottleneck_type", both.table, both.table[columns].round(3))
 
 # %% mystnb={"image": {"alt": "Points with intervals for the per-sample and the readout bottleneck: entropy, relevance on the artefact with a line at chance, and overlap of consecutive frames."}, "figure": {"caption": "Clarity, relevance on the artefact and consistency of both kinds, with 95 % intervals over videos.", "name": "fig-kinds"}}
 result_figures.intervals(
-    both.table, ["entropy", "ratio", "iou"], labels="kind", chance={"ratio": 1}
+    both.table, ["entropy", "ratio", "iou"], labels="type", chance={"ratio": 1}
 )
 
 # %% [markdown]
@@ -137,16 +137,16 @@ result_figures.intervals(
 
 # %% tags=["remove-input"]
 start, end = study.readout_history("xception").loss.iloc[[0, -1]]
-kinds = both.table.set_index("kind")
+types = both.table.set_index("type")
 HTML(
     f"<p>From its first to its last epoch the readout's mean loss went from {start:.2f} to {end:.2f} nats. On these "
-    f"frames it lets {kinds.bits['readout']:,.0f} bits pass and keeps {kinds.kept['readout']:.0%} of the predictions; "
-    f"the per-sample bottleneck needs {kinds.bits['per-sample']:,.0f} and keeps {kinds.kept['per-sample']:.0%}. "
-    f"Relevance on the artefact is {kinds.ratio['readout']:.1f} times chance for the readout and "
-    f"{kinds.ratio['per-sample']:.1f} times for the per-sample bottleneck. The readout took "
-    f"{kinds.training['readout']:.0f} s of training and takes {kinds.seconds['readout']:.2f} s per frame; the "
-    f"per-sample bottleneck takes {kinds.seconds['per-sample']:.2f} s: the training is repaid after "
-    f"{kinds.training['readout'] / max(kinds.seconds['per-sample'] - kinds.seconds['readout'], 1e-9):,.0f} frames.</p>"
+    f"frames it lets {types.bits['readout']:,.0f} bits pass and keeps {types.kept['readout']:.0%} of the predictions; "
+    f"the per-sample bottleneck needs {types.bits['per-sample']:,.0f} and keeps {types.kept['per-sample']:.0%}. "
+    f"Relevance on the artefact is {types.ratio['readout']:.1f} times chance for the readout and "
+    f"{types.ratio['per-sample']:.1f} times for the per-sample bottleneck. The readout took "
+    f"{types.training['readout']:.0f} s of training and takes {types.seconds['readout']:.2f} s per frame; the "
+    f"per-sample bottleneck takes {types.seconds['per-sample']:.2f} s: the training is repaid after "
+    f"{types.training['readout'] / max(types.seconds['per-sample'] - types.seconds['readout'], 1e-9):,.0f} frames.</p>"
 )
 
 # %% [markdown]
@@ -177,7 +177,7 @@ def breakeven(t, a, b):
     return math.ceil(t / (b - a)) if b > a else math.inf
 
 
-costs = both.table.set_index("kind")
+costs = both.table.set_index("type")
 frames_needed = breakeven(
     costs.training["readout"], costs.seconds["readout"], costs.seconds["per-sample"]
 )

@@ -61,7 +61,7 @@ HTML(study.banner())
 # %%
 from viba_lib.experiments.relevance_videos import relevance_videos
 
-films = relevance_videos(study, max_frames)
+videos = relevance_videos(study, max_frames)
 
 # %% [markdown]
 # ## Xception, a fake
@@ -69,7 +69,7 @@ films = relevance_videos(study, max_frames)
 # Expect the heat to stay on the planted region (see the label) from frame to frame.
 
 # %% tags=["remove-input"]
-HTML(films["xception fake"])
+HTML(videos["xception fake"])
 
 # %% [markdown]
 # ## Xception, a real video
@@ -78,7 +78,7 @@ HTML(films["xception fake"])
 # because it found nothing, and finding nothing takes few bits. Compare the bits below the two videos.
 
 # %% tags=["remove-input"]
-HTML(films["xception real"])
+HTML(videos["xception real"])
 
 # %% [markdown]
 # ## Motion, a fake
@@ -87,7 +87,7 @@ HTML(films["xception real"])
 # such maps harder to read than those of single frames: the cause lies between two pictures, not in one.
 
 # %% tags=["remove-input"]
-HTML(films["flow-vgg11 fake"])
+HTML(videos["flow-vgg11 fake"])
 
 # %% [markdown]
 # ## Motion, a real video
@@ -95,7 +95,7 @@ HTML(films["flow-vgg11 fake"])
 # Again, an even motion of the whole face is the absence of a disturbance: expect little heat, in no place of its own.
 
 # %% tags=["remove-input"]
-HTML(films["flow-vgg11 real"])
+HTML(videos["flow-vgg11 real"])
 
 # %% [markdown]
 # ## Bits and certainty
@@ -105,10 +105,11 @@ HTML(films["flow-vgg11 real"])
 # right) needs fewer bits than doubtful evidence (middle).
 
 # %% mystnb={"image": {"alt": "Dots for the explained frames of both detectors: total bits of the map over the probability of fake, real and fake frames in two colours."}, "figure": {"caption": "Total bits of each explained frame over its probability of fake.", "name": "fig-bits"}}
-from viba_lib.experiments.common import explained
+from viba_lib.experiments.common import explained_frames
+from viba_lib.pipeline.study import DETECTORS
 from viba_lib.visual import result_figures
 
-frames = {name: explained(study, name)[0] for name in ("xception", "flow-vgg11")}
+frames = {name: explained_frames(study, name) for name in DETECTORS}
 result_figures.bits_plot(frames)
 
 # %% tags=["remove-input"]
@@ -143,7 +144,7 @@ HTML(
 # %% tags=["solution"]
 import numpy as np
 
-frame, maps = explained(study, "xception")
+frame, maps = frames["xception"], study.explanations("xception")
 by_label = {label: maps.relevance.values[(frame.label == label).to_numpy()] for label in (0, 1)}
 tops = {label: float(np.quantile(m, 0.995)) for label, m in by_label.items()}
 stretch = tops[1] / max(tops[0], 1e-12)

@@ -57,9 +57,12 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %%
+from viba_lib.experiments.common import Bootstrap, explained_frames
 from viba_lib.experiments.detection import table_2
+from viba_lib.pipeline.study import DETECTORS
 
-table = table_2(study)
+explained, bootstrap = {d: explained_frames(study, d) for d in DETECTORS}, Bootstrap.of(study)
+table = table_2(explained, bootstrap)
 columns = ["name", "unit", "count", "accuracy", "precision", "recall", "auc", "ece"]
 study.save_table("table_2", table, table[columns].round(3))
 
@@ -80,21 +83,22 @@ result_figures.intervals(frames, ["accuracy", "recall", "auc", "ece"])
 #
 # The bottleneck is noise, so a decision with it depends on the draw. Above, the probability is a mean over
 # draws made after the optimisation was done; the draws that it was optimised for would be kinder. The columns
-# `_spread` of the table hold the standard deviation of each measure over single draws:
+# `_std` of the table contain the standard deviation of each measure over single samples:
 
 # %%
 measures = ["accuracy", "precision", "recall", "auc", "ece"]
-drawn = table[table.bottleneck].set_index(["name", "unit"])
-spread = drawn[[f"{m}_spread" for m in measures]].set_axis(measures, axis=1)
-study.save_table("noise_spread", spread.reset_index(), spread.reset_index().round(4))
+injected = table[table.bottleneck].set_index(["name", "unit"])
+std = injected[[f"{m}_std" for m in measures]].set_axis(measures, axis=1)
+study.save_table("noise_std", std.reset_index(), std.reset_index().round(4))
 
 # %% tags=["remove-input"]
-draws = study.profile.evaluation.noise_draws
+samples = study.profile.evaluation.noise_draws
 widest = (frames[frames.bottleneck].accuracy_high - frames[frames.bottleneck].accuracy_low).max()
 HTML(
-    f"<p>Over {draws} draws the accuracy per frame spreads by {spread.xs('frame', level='unit').accuracy.max():.4f} at "
-    f"most; the interval over videos is up to {widest:.3f} wide. Where the first is much smaller than the second, more "
-    "draws would buy nothing: the doubt is about videos.</p>"
+    f"<p>Over {samples} samples of the noise, the accuracy per frame has a standard deviation of "
+    f"{std.xs('frame', level='unit').accuracy.max():.4f} at most; the interval over videos is up to {widest:.3f} wide. If "
+    "the first is much smaller than the second, more samples would gain nothing, because the uncertainty is that of the "
+    "videos.</p>"
 )
 
 # %% [markdown]
@@ -107,9 +111,9 @@ HTML(
 # detector" means nothing until the target is known.
 
 # %%
-from viba_lib.experiments.detection import leak_table
+from viba_lib.experiments.detection import explained_for_true_class, label_leakage
 
-leak = leak_table(study)
+leak = label_leakage({d: explained_for_true_class(study, d) for d in DETECTORS}, bootstrap)
 columns = [
     "detector",
     "frames",
@@ -117,27 +121,27 @@ columns = [
     "without",
     "predicted",
     "true",
-    "flattery",
-    "flattery_low",
-    "flattery_high",
+    "bias",
+    "bias_low",
+    "bias_high",
 ]
 study.save_table("target_leak", leak, leak[columns].round(3))
 
 # %% [markdown]
 # `without` is the plain network's accuracy, `predicted` and `true` are those with a bottleneck for that class;
-# `flattery` is the difference of the last two.
+# `bias` is the difference of the last two, the optimistic bias.
 
 
 # %% tags=["remove-input"]
-def flattered(row):
-    turned = row.flattery * row.frames / row.wrong if row.wrong else 0
+def leaked(row):
+    turned = row.bias * row.frames / row.wrong if row.wrong else 0
     return (
         f"{row.detector}: the leak turns {turned:.0%} of {row.wrong} wrong frames into right ones and lifts the accuracy "
-        f"by {row.flattery:.3f}, to {'more' if row.true > row.without else 'no more'} than that of the plain network"
+        f"by {row.bias:.3f}, to {'more' if row.true > row.without else 'no more'} than that of the plain network"
     )
 
 
-HTML(f"<p>{'; '.join(flattered(row) for row in leak.itertuples())}.</p>")
+HTML(f"<p>{'; '.join(leaked(row) for row in leak.itertuples())}.</p>")
 
 # %% [markdown]
 # ## Which artefacts are found?
@@ -150,7 +154,7 @@ import pandas as pd
 
 from viba_lib.experiments.detection import detection_by_method
 
-methods = {name: detection_by_method(study, name) for name in ("xception", "flow-vgg11")}
+methods = {name: detection_by_method(frame) for name, frame in explained.items()}
 result_figures.by_method(methods)
 
 # %%
@@ -179,7 +183,7 @@ HTML(
 # %%
 from viba_lib.experiments.detection import mcnemar_tests
 
-tests = mcnemar_tests(study)
+tests = mcnemar_tests(explained)
 study.save_table("mcnemar", tests, tests.round(4))
 
 # %% tags=["remove-input"]
@@ -205,11 +209,8 @@ HTML(
 # diagonal are overconfident. The bins are those of the ECE; with few frames most hold only a handful.
 
 # %% mystnb={"image": {"alt": "Reliability diagram: share of right decisions over confidence for both detectors, without and with the bottleneck, against the diagonal."}, "figure": {"caption": "Reliability of both detectors, without and with the bottleneck.", "name": "fig-reliability"}}
-from viba_lib.experiments.common import explained
-
 groups = {}
-for name in ("xception", "flow-vgg11"):
-    frame, _ = explained(study, name)
+for name, frame in explained.items():
     groups[f"{name} -"] = (frame.p_fake.to_numpy(), frame.label.to_numpy())
     groups[f"{name} +"] = (frame.p_fake_bottleneck.to_numpy(), frame.label.to_numpy())
 result_figures.reliability(groups)

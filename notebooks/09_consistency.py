@@ -80,9 +80,11 @@ HTML(study.banner())
 # say how often that happened.
 
 # %%
-from viba_lib.experiments.consistency import table_3
+from viba_lib.experiments.common import Bootstrap
+from viba_lib.experiments.consistency import consistency, table_3
 
-table = table_3(study, threshold, rule)
+videos, bootstrap = consistency(study, [threshold], rule), Bootstrap.of(study)
+table = table_3(videos, bootstrap)
 columns = ["name", "videos", "frames", "cuts", "empty", "iou", "tcs", "rpi", "persistence"]
 study.save_table("table_3", table, table[columns].round(3))
 
@@ -94,15 +96,15 @@ result_figures.intervals(table, ["iou", "tcs", "rpi", "persistence"])
 # %% [markdown]
 # ## Are maps of real videos steadier?
 #
-# The paper finds them slightly steadier: higher IoU, lower RPI. Below are differences, real less fake, with an
+# The paper finds them slightly steadier: higher IoU, lower RPI. Below are differences, real minus fake, with an
 # interval each. One that holds zero (dotted) cannot tell.
 
-# %% mystnb={"image": {"alt": "Points with intervals of the difference between real and fake videos in IoU, TCS, RPI and persistence for both detectors, with a dotted line at zero."}, "figure": {"caption": "Real less fake: IoU, TCS, RPI and persistence, with 95 % intervals over videos.", "name": "fig-real-less-fake"}}
-from viba_lib.experiments.consistency import CONSISTENCY, real_less_fake
+# %% mystnb={"image": {"alt": "Points with intervals of the difference between real and fake videos in IoU, TCS, RPI and persistence for both detectors, with a dotted line at zero."}, "figure": {"caption": "Real minus fake: IoU, TCS, RPI and persistence, with 95 % intervals over videos.", "name": "fig-real-minus-fake"}}
+from viba_lib.experiments.consistency import CONSISTENCY, real_minus_fake
 
-less = real_less_fake(study, threshold, rule)
+difference = real_minus_fake(videos, bootstrap)
 result_figures.intervals(
-    less, list(CONSISTENCY), "detector", chance=dict.fromkeys(CONSISTENCY, 0.0)
+    difference, list(CONSISTENCY), "detector", chance=dict.fromkeys(CONSISTENCY, 0.0)
 )
 
 
@@ -116,10 +118,10 @@ def steadier(row):
     )
 
 
-HTML(f"<p>{'; '.join(steadier(row) for row in less.itertuples())}.</p>")
+HTML(f"<p>{'; '.join(steadier(row) for row in difference.itertuples())}.</p>")
 
 # %%
-study.save_table("real_less_fake", less, less[["detector", *CONSISTENCY]].round(4))
+study.save_table("real_minus_fake", difference, difference[["detector", *CONSISTENCY]].round(4))
 
 # %% [markdown]
 # ## The threshold decides
@@ -128,9 +130,9 @@ study.save_table("real_less_fake", less, less[["detector", *CONSISTENCY]].round(
 # studies with different thresholds cannot be compared.
 
 # %% mystnb={"image": {"alt": "Four panels: IoU, TCS and persistence fall and RPI changes as the threshold of the mask rises, for real and fake videos of both detectors."}, "figure": {"caption": "The measures over the threshold of the mask.", "name": "fig-threshold"}}
-from viba_lib.experiments.consistency import threshold_sweep
+from viba_lib.experiments.consistency import THRESHOLDS, threshold_sweep
 
-sweep = threshold_sweep(study, rule)
+sweep = threshold_sweep(consistency(study, THRESHOLDS, rule))
 result_figures.threshold_curves(sweep, list(CONSISTENCY))
 
 # %% tags=["remove-input"]
@@ -240,7 +242,7 @@ assert abs(by_hand - 0.1) < 1e-9
 # **b.** Area 1, overlap 1, and a centroid that never moves. No measure of consistency alone can tell it from a good map.
 # ```
 #
-# **2. The interval of "real less fake" in IoU holds zero. What follows?**
+# **2. The interval of "real minus fake" in IoU holds zero. What follows?**
 #
 # - a) real and fake maps are equally steady
 # - b) these videos cannot tell

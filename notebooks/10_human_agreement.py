@@ -83,10 +83,14 @@ map_figures.region_overlay(first.faces[0], masks, REGIONS)
 # those that the map highlights; with planted regions it is the one that most of the mask lies in.
 
 # %%
-from viba_lib.experiments.human_agreement import read_annotations, table_4
+from viba_lib.experiments.common import Bootstrap, explained_videos
+from viba_lib.experiments.human_agreement import read_annotations, regions_by_video, table_4
+from viba_lib.pipeline.study import DETECTORS
 
 human = read_annotations(annotations) if annotations else None
-table = table_4(study, top, human, rule)
+explained = {name: list(explained_videos(study, name)) for name in DETECTORS}
+regions = {name: regions_by_video(v, top, human, rule) for name, v in explained.items()}
+table = table_4(regions, Bootstrap.of(study)).assign(rule=rule, top=top)
 measures = ["f1", "precision", "recall", "overlap", "top1"]
 study.save_table("table_4", table, table[["detector", "rule", "top", "videos", *measures]].round(3))
 
@@ -143,7 +147,7 @@ HTML(f"<p>{' '.join(map(told_apart, table.itertuples()))}</p>" if table.videos.m
 # %% mystnb={"image": {"alt": "Panels of F1, precision, recall and overlap over the number of highlighted regions, one line for each of four rules, for both detectors."}, "figure": {"caption": "Agreement over the number of regions that count as highlighted, under four rules.", "name": "fig-region-rules"}}
 from viba_lib.experiments.human_agreement import rules_table
 
-rules = rules_table(study, human)
+rules = rules_table(explained, human)
 result_figures.rules(rules, ["f1", "precision", "recall", "overlap"])
 
 # %%
@@ -185,7 +189,7 @@ study.save_table("annotator_agreement", between, between.round(3))
 # %% mystnb={"image": {"alt": "Bars per region: share of fake videos in which the region is planted and in which each detector's map highlights it."}, "figure": {"caption": "Frequency of regions: planted, and highlighted by VIBA (after the paper's Figure 2). L lips and mouth, E edges, B brows, eyes and forehead, N nose, cheeks and ears, O outside, C chin and neck.", "name": "fig-regions-frequency"}}
 from viba_lib.experiments.human_agreement import region_shares
 
-shares = region_shares(study, top, human, rule)
+shares = region_shares(regions, "planted" if human is None else "annotated")
 result_figures.region_frequencies(shares, list(REGIONS))
 
 # %%
@@ -195,12 +199,10 @@ study.save_table("figure_2", wide, wide.round(3))
 # %% [markdown]
 # ## Video by video
 #
-# `annotated` has the region first that most of the mask lies in, `found` the one with the densest relevance.
+# `annotated` has the region first that most of the mask lies in, `highlighted` the one with the densest relevance.
 
 # %%
-from viba_lib.experiments.human_agreement import regions_by_video
-
-videos = regions_by_video(study, "xception", top, human, rule)
+videos = regions["xception"]
 study.save_table("regions_by_video", videos, videos.head(12))
 
 # %% [markdown]
@@ -210,12 +212,20 @@ study.save_table("regions_by_video", videos, videos.head(12))
 # the relevance lies inside the planted mask, and is the strongest pixel inside (the {term}`Pointing game`)? The paper argues that Grad-CAM
 # {cite}`selvaraju2019gradcam` is coarse; here both are taken at the same layer. Two controls know neither the
 # network nor the frame: noise, and a blob in the middle, where a face is. A map that does not beat the blob has
-# found a face, not an artefact.
+# found a face, not an artefact. The frames and methods are those of {doc}`/notebooks/15_comparison`: one fake frame of
+# each video, those that the detector classifies correctly first.
 
 # %%
-from viba_lib.experiments.localisation import explainer_table
+from viba_lib.baselines.explainers import VIBA
+from viba_lib.experiments.benchmark.maps import Contest
+from viba_lib.experiments.benchmark.scores import localisation_scores, standings
 
-compared = explainer_table(study)
+methods, parts = (VIBA, "Grad-CAM", "Centred blob", "Random"), []
+for name in DETECTORS:
+    scores = localisation_scores(Contest(study, name, names=methods))
+    parts.append(standings(scores, ["ratio", "hit", "area"], study).assign(detector=name))
+compared = pd.concat(parts, ignore_index=True)
+compared["name"] = compared.detector + ", " + compared.method
 study.save_table(
     "explainers", compared, compared[["name", "frames", "area", "ratio", "hit"]].round(2)
 )
@@ -228,7 +238,7 @@ best = compared.dropna(subset=["ratio"]).sort_values("ratio").groupby("detector"
 HTML(
     "<p>"
     + " ".join(
-        f"{r.detector}: most relevance inside the mask has {r.explainer} ({r.ratio:.1f} times its share)."
+        f"{r.detector}: most relevance inside the mask has {r.method} ({r.ratio:.1f} times its share)."
         for r in best.itertuples()
     )
     + "</p>"

@@ -57,10 +57,13 @@ from viba_lib.experiments.paper_and_run import (
     for_page,
     layers_beside_run,
     paper_beside_run,
+    run_tables,
     status_counts,
 )
 
-numbers, layers = paper_beside_run(study), layers_beside_run(study)
+licensed = study.profile.name == "paper"
+numbers = paper_beside_run(study.catalog(), run_tables(study), licensed)
+layers = layers_beside_run(study)
 counts = status_counts(numbers, layers)
 study.save_table("status", counts.drop(columns="made"), counts)
 

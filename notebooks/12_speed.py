@@ -153,13 +153,18 @@ HTML(
 # what the readout bottleneck of [chapter 6](06_bottleneck_type) predicts; and *warm*, where the frame before ended.
 
 # %%
-from viba_lib.experiments.convergence import convergence, over_frames, starts_alike, verdict
+from viba_lib.experiments.convergence import (
+    convergence,
+    over_common_frames,
+    over_frames,
+    summary,
+)
 
 table = convergence(
     study, "xception", settings.clips, settings.clip_frames, steps or settings.steps
 )
 study.save_table("convergence", table)
-means, starts = over_frames(table), starts_alike(table)
+means, starts = over_frames(table), over_common_frames(table)
 cold = means[means.start == "cold"]
 
 # %% mystnb={"image": {"alt": "Two panels of relevance on the artefact as a multiple of chance over the steps of the optimisation: left for three values of beta from the cold start, right at beta 10 from three starts."}, "figure": {"caption": "Share of relevance inside the planted mask over the mask's share of the frame, over steps; mean over held-out fake frames, chance is 1.", "name": "fig-convergence"}}
@@ -173,7 +178,7 @@ result_figures.over_steps(panels, "ratio", "relevance on the artefact / chance",
 result_figures.over_steps(panels, "bits", "bits per frame", log=True)
 
 # %% tags=["remove-input"]
-ten, last, best = verdict(means).values()
+ten, last, best = summary(means).values()
 HTML(
     f"<p>Over {ten.frames} frames of {table.video_id.nunique()} clips, {ten.steps} steps at beta 10 come down to "
     f"{ten.bits:,.0f} bits a frame, with {ten.ratio:.1f} times the chance share on the artefact and the strongest pixel "
@@ -206,18 +211,20 @@ HTML(
 # ## Coupled along a clip
 #
 # Frames of a clip show one face, and their maps need not jump. $\lambda$ can be smoothed along time, or its change from
-# frame to frame be made to cost. Either raises the overlap of neighbouring maps *by construction*, as painting the same
-# blob on every frame would. So consistency stands beside what it must not cost: relevance on the artefact (`ratio`), and
-# predictions that survive the bottleneck (`kept`).
+# frame to frame can be penalised. Either raises the overlap of consecutive maps *by construction*, as the same map in
+# every frame would. Therefore the table contains two such controls, maps that are smoothed afterwards and one map for
+# all frames, and two further measures: relevance on the artefact (`ratio`), and the probability of the prediction as
+# the most relevant pixels are inserted first (`insertion`). The clips are those of {doc}`/notebooks/15_comparison`.
 
 # %%
-from viba_lib.experiments.convergence import coupling
+from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
 
-coupled = coupling(study, "xception")
-study.save_table("coupling", coupled, coupled.round(3))
+coupled = joint_table(joint_scores(study, "xception"), study)
+columns = ["name", "videos", "iou", "ratio", "insertion", "bits"]
+study.save_table("coupling", coupled, coupled[columns].round(3))
 
-# %% mystnb={"image": {"alt": "Three panels of dots: overlap of consecutive highlighted regions, relevance on the artefact against chance, and predictions kept, for a clip explained frame by frame and with two couplings."}, "figure": {"caption": "One held-out fake clip, frame by frame and coupled: IoU of consecutive maps, relevance on the artefact (chance is 1) and predictions kept.", "name": "fig-coupling"}}
-result_figures.intervals(coupled, ["iou", "ratio", "kept"], chance={"ratio": 1.0})
+# %% mystnb={"image": {"alt": "Three panels of points with intervals: overlap of consecutive highlighted regions, relevance on the artefact with a line at chance, and insertion, for clips explained frame by frame, with two couplings, and for two controls."}, "figure": {"caption": "Held-out fake clips, frame by frame, coupled, and two controls: IoU of consecutive maps, relevance on the artefact (chance is 1) and insertion, with 95 % intervals over videos.", "name": "fig-coupling"}}
+result_figures.intervals(coupled, ["iou", "ratio", "insertion"], chance={"ratio": 1.0})
 
 # %% tags=["remove-input"]
 alone, *others = coupled.itertuples()
@@ -225,8 +232,8 @@ HTML(
     "<p>"
     + " ".join(
         f"{other.name.capitalize()}: IoU {alone.iou:.2f} becomes {other.iou:.2f}, relevance on the artefact "
-        f"{alone.ratio:.1f} becomes {other.ratio:.1f} times chance, and {other.kept:.0%} of the predictions are kept "
-        f"({alone.kept:.0%} alone)."
+        f"{alone.ratio:.1f} becomes {other.ratio:.1f} times chance, and insertion {alone.insertion:.2f} becomes "
+        f"{other.insertion:.2f}."
         for other in others
     )
     + "</p>"

@@ -89,16 +89,22 @@ map_figures.region_overlay(
 # you. *Back* shows the clip before with your answer, which can be changed.
 
 # %% tags=["remove-output"]
+import pandas as pd
+
 from viba_lib.experiments.annotation import (
     AnnotationSession,
     annotation_form,
+    clip_html,
     clips_to_annotate,
-    film_html,
 )
+from viba_lib.pipeline.study import DETECTORS
 
+rows = pd.concat([study.evaluation_rows(name) for name in DETECTORS])
 path = annotations or study.root.parent / "annotations.csv"
-session = AnnotationSession(path, annotator, clips_to_annotate(study, clips, with_real))
-annotation_form(session, lambda video: film_html(study, video))
+session = AnnotationSession(path, annotator, clips_to_annotate(rows, clips, with_real))
+catalog = study.catalog().set_index("video_id", drop=False)
+root, folder = study.catalog_root(), study.root / "annotation"
+annotation_form(session, lambda video: clip_html(catalog.loc[video], root, folder))
 
 # %% [markdown]
 # In the notebook the form looks like this:

@@ -1,8 +1,7 @@
-"""The annotation form: saves what is pressed, comes back, and tells nothing."""
+"""The annotation form: it saves answers, resumes, and reveals nothing."""
 
 import base64
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,8 @@ from viba_lib.data.video import write_video
 from viba_lib.experiments.annotation import (
     AnnotationSession,
     annotation_form,
+    clip_html,
     clips_to_annotate,
-    film_html,
 )
 from viba_lib.experiments.human_agreement import read_annotations
 
@@ -39,9 +38,9 @@ def form_of(path, name="ann1", videos=VIDEOS):
 def test_what_is_pressed_is_saved(path):
     form = form_of(path)
     order = form.session.videos
-    assert sorted(order) == VIDEOS and form.picture.value == f"<i>{order[0]}</i>"
+    assert sorted(order) == VIDEOS and form.video.value == f"<i>{order[0]}</i>"
     press(form, "B", "L")
-    assert form.picture.value == f"<i>{order[1]}</i>" and "1 answered" in form.state.value
+    assert form.video.value == f"<i>{order[1]}</i>" and "1 answered" in form.state.value
     assert not any(b.value for b in form.regions.values()), "the next clip begins with none"
     press(form)
     press(form, "C")
@@ -106,26 +105,26 @@ def test_an_answer_that_cannot_be_saved_is_said(path):
     assert "Not saved" in form.state.value and path.read_text() == "spoilt"
 
 
-def test_the_film_tells_nothing(tmp_path):
+def test_the_clip_reveals_nothing(tmp_path):
     frames = np.random.default_rng(0).integers(0, 255, (12, 60, 80, 3), dtype=np.uint8)
     write_video(tmp_path / "secret-mouth.mp4", frames, 12)
-    catalog = pd.DataFrame({"video_id": ["secret-mouth"], "path": ["secret-mouth.mp4"],
-                            "start": [np.nan], "end": [0.5]})  # fmt: skip
-    study = SimpleNamespace(catalog=lambda: catalog, catalog_root=lambda: tmp_path,
-                            root=tmp_path / "results")  # fmt: skip
-    page = film_html(study, "secret-mouth")
-    film = base64.b64decode(re.search(r"video/mp4;base64,([^\"]+)", page)[1])
-    assert b"secret" not in film and "secret" not in page and "mouth" not in page
-    assert film_html(study, "secret-mouth") == page, "made once"
+    row = pd.Series({"video_id": "secret-mouth", "path": "secret-mouth.mp4", "start": np.nan,
+                     "end": 0.5})  # fmt: skip
+    page = clip_html(row, tmp_path, tmp_path / "out")
+    video = base64.b64decode(re.search(r"video/mp4;base64,([^\"]+)", page)[1])
+    assert b"secret" not in video and "secret" not in page and "mouth" not in page
+    (written,) = (tmp_path / "out").iterdir()
+    before = written.stat().st_mtime_ns
+    assert clip_html(row, tmp_path, tmp_path / "out") == page
+    assert written.stat().st_mtime_ns == before, "written once"
 
 
 def test_fakes_of_all_methods_are_shown():
     rows = pd.DataFrame([
-        {"video_id": f"{method}-{i}", "label": int(method != ""), "method": method}
+        {"video_id": f"{method}-{i}", "position": 0, "label": int(method != ""), "method": method}
         for method in ("", "mouth", "eyes", "lag") for i in range(3)
     ])  # fmt: skip
-    study = SimpleNamespace(evaluation_rows=lambda detector: rows)
-    found = clips_to_annotate(study, 4)
-    assert {v.split("-")[0] for v in found} == {"mouth", "eyes", "lag"} and len(found) == 4
-    assert len(clips_to_annotate(study, 99)) == 9
-    assert len(clips_to_annotate(study, 99, with_real=True)) == 12
+    few = clips_to_annotate(rows, 4)
+    assert {v.split("-")[0] for v in few} == {"mouth", "eyes", "lag"} and len(few) == 4
+    assert len(clips_to_annotate(pd.concat([rows, rows]), 99)) == 9
+    assert len(clips_to_annotate(rows, 99, with_real=True)) == 12

@@ -1,150 +1,152 @@
-"""The results tables on small results whose answer is known."""
-
-from types import SimpleNamespace
+"""The tables of results, on small inputs with known answers."""
 
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 
-from viba_lib.experiments import (
-    consistency,
-    detection,
-)
-from viba_lib.experiments import (
-    human_agreement as regions,
-)
-from viba_lib.experiments import (
-    paper_and_run as paper,
-)
-from viba_lib.experiments.paper_numbers import TABLE_2
+from tests.landmarks import face
+from viba_lib.core.errors import VibaError
+from viba_lib.experiments import consistency, detection, human_agreement, open_choices
+from viba_lib.experiments import paper_and_run as paper
+from viba_lib.experiments.common import Bootstrap, ExplainedVideo
+from viba_lib.experiments.localisation import localise
+from viba_lib.experiments.paper_numbers import TABLE_2, TABLE_3, TABLE_4, read_packaged
 from viba_lib.visual.html_table import Link
 
-# Two real and two fake videos of two frames each; one real frame is called fake.
+# Two real and two fake videos of two frames each; one real frame is classified as fake.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 CLEAN = np.array([0.1, 0.2, 0.9, 0.3, 0.8, 0.9, 0.7, 0.6])
-DRAWS = np.stack([CLEAN, np.where(np.arange(8) == 7, 0.4, CLEAN)])  # one draw loses a fake
+SAMPLES = np.stack([CLEAN, np.where(np.arange(8) == 7, 0.4, CLEAN)])  # one sample loses a fake
+BOOTSTRAP = Bootstrap(samples=40)
 
 
-class FakeStudy:
-    """What the tables ask a study for."""
-
-    seed, root = 0, None
-
-    def __init__(self, name="quick", relevance=None):
-        evaluation = SimpleNamespace(draws=40)
-        dataset = SimpleNamespace(kind="planted")
-        self.profile = SimpleNamespace(name=name, evaluation=evaluation, dataset=dataset)
-        self.relevance = np.zeros((8, 8, 8)) if relevance is None else relevance
-        self.told = []
-
-    def rows(self):
-        return pd.DataFrame({
-            "video_id": [f"v{i // 2}" for i in range(8)], "position": [0, 1] * 4,
-            "frame": [0, 5] * 4, "label": LABELS,
-            "method": np.where(LABELS == 1, "mouth", ""),
-        })  # fmt: skip
-
-    evaluation_rows = property(lambda self: lambda detector: self.rows())
-
-    def maps(self, rows, draws):
-        at = rows.index.to_numpy()
-        coordinates = {c: ("item", rows[c].to_numpy()) for c in rows}
-        return xr.Dataset(
-            {
-                "relevance": (("item", "y", "x"), self.relevance[at]),
-                "p_fake": ("item", CLEAN[at]),
-                "p_fake_draws": (("draw", "item"), draws),
-                "p_fake_bottleneck": ("item", draws.mean(0)),
-                "total_bits": ("item", self.relevance[at].sum((1, 2))),
-            },
-            coords=coordinates,
-        )
-
-    def explanations(self, detector):
-        return self.maps(self.rows(), DRAWS)
-
-    def explain(self, detector, rows, target):
-        self.told.append((target, rows.frame.tolist(), rows.video_id.tolist()))
-        return self.maps(self.rows().iloc[[2]], rows.label.to_numpy(float)[None])
-
-    def clip(self, video_id):
-        squares = [[50, 50, 40], [300 if video_id == "v1" else 55, 50, 40]]
-        return SimpleNamespace(squares=np.array(squares, float))
+@pytest.fixture
+def frames():
+    return pd.DataFrame({
+        "video_id": [f"v{i // 2}" for i in range(8)], "position": [0, 1] * 4,
+        "frame": [0, 5] * 4, "label": LABELS, "method": np.where(LABELS == 1, "mouth", ""),
+        "p_fake": CLEAN, "p_fake_0": SAMPLES[0], "p_fake_1": SAMPLES[1],
+        "p_fake_bottleneck": SAMPLES.mean(0),
+    })  # fmt: skip
 
 
-def test_table_2_by_frame_and_by_video():
-    table = detection.table_2(FakeStudy()).set_index(["name", "unit"])
-    plain = table.loc[("xception -", "frame")]
+def test_table_2_by_frame_and_by_video(frames):
+    table = detection.table_2({"net": frames}, BOOTSTRAP).set_index(["name", "unit"])
+    plain = table.loc[("net -", "frame")]
     assert plain.accuracy == pytest.approx(7 / 8) and plain["count"] == 8
-    assert plain.accuracy_spread == 0 and not plain.bottleneck
-    noisy = table.loc[("xception +", "frame")]
-    # The mean over draws calls the last fake 0.5, which is not above 0.5.
+    assert plain.accuracy_std == 0 and not plain.bottleneck
+    noisy = table.loc[("net +", "frame")]
+    # The mean over samples is 0.5 for the last fake, which is not above 0.5.
     assert noisy.accuracy == pytest.approx(6 / 8) and noisy.recall == pytest.approx(3 / 4)
-    assert noisy.accuracy_spread == pytest.approx(np.std([7 / 8, 6 / 8], ddof=1))
-    video = table.loc[("xception -", "video")]
+    assert noisy.accuracy_std == pytest.approx(np.std([7 / 8, 6 / 8], ddof=1))
+    video = table.loc[("net -", "video")]
     # The second real video has 0.9 and 0.3: its mean is above 0.5.
     assert video["count"] == 4 and video.accuracy == pytest.approx(3 / 4)
 
 
-def test_a_bottleneck_that_is_told_the_truth_flatters():
-    study = FakeStudy()
-    table = detection.leak_table(study).set_index("detector")
-    assert study.told[0] == ("true", [0], ["v1"]), "only the wrong frame is explained anew"
-    row = table.loc["xception"]
+def test_only_wrong_frames_are_explained_again_for_the_true_class(frames):
+    again = []
+
+    def explain(rows):
+        again.extend(zip(rows.video_id, rows.frame, strict=True))
+        return rows.label.to_numpy(float)
+
+    explained = detection.with_true_target(frames, explain)
+    assert again == [("v1", 0)]
+    row = detection.label_leakage({"net": explained}, BOOTSTRAP).iloc[0]
     assert (row.frames, row.wrong) == (8, 1)
     assert row.without == pytest.approx(7 / 8) and row.predicted == pytest.approx(6 / 8)
-    assert row.true == pytest.approx(7 / 8) and row.flattery == pytest.approx(1 / 8)
+    assert row.true == pytest.approx(7 / 8) and row.bias == pytest.approx(1 / 8)
 
 
-def test_mcnemar_counts_frames_and_videos():
-    table = detection.mcnemar_tests(FakeStudy()).set_index(["detector", "unit"])
-    assert table.loc[("xception", "frame"), "only_without"] == 1
-    assert table.loc[("xception", "video"), ["count", "only_without"]].tolist() == [4, 0]
+def test_no_frame_is_explained_again_if_all_are_right(frames):
+    right = frames.assign(p_fake=frames.label.astype(float))
+    explained = detection.with_true_target(right, lambda rows: pytest.fail("explained again"))
+    assert explained.p_fake_true.tolist() == frames.p_fake_bottleneck.tolist()
 
 
-def test_table_3_leaves_out_steps_over_cuts():
+def test_mcnemar_counts_frames_and_videos(frames):
+    table = detection.mcnemar_tests({"net": frames}).set_index(["detector", "unit"])
+    assert table.loc[("net", "frame"), "only_without"] == 1
+    assert table.loc[("net", "video"), ["count", "only_without"]].tolist() == [4, 0]
+
+
+def test_shares_by_method_start_with_real(frames):
+    table = detection.detection_by_method(frames)
+    assert table.method.tolist() == ["real", "mouth"] and table.videos.tolist() == [2, 2]
+    assert table.without.tolist() == [3 / 4, 1] and table.with_bottleneck.tolist() == [3 / 4, 3 / 4]
+
+
+def videos_with(frames, relevance):
+    for number, (video, rows) in enumerate(frames.groupby("video_id")):
+        squares = np.array([[50, 50, 40], [300 if video == "v1" else 55, 50, 40]], float)
+        part = relevance[2 * number : 2 * number + 2]
+        yield ExplainedVideo(rows, part, squares, np.stack([face()] * 2), "L")
+
+
+def test_table_3_leaves_out_steps_over_cuts(frames):
     relevance = np.zeros((8, 8, 8))
     relevance[:, :4] = 1.0
-    relevance[3], relevance[3, 4:] = 0.0, 1.0  # v1 jumps, and its face does, too
+    relevance[3], relevance[3, 4:] = 0.0, 1.0  # v1 jumps, and its face does as well
     relevance[5] = 0.0  # nothing in the second frame of v2
-    table = consistency.table_3(FakeStudy(relevance=relevance)).set_index("name")
-    real, fake = table.loc["xception real"], table.loc["xception fake"]
+    videos = consistency.consistency_by_video(videos_with(frames, relevance), [0.5])
+    table = consistency.table_3(videos.assign(detector="net"), BOOTSTRAP).set_index("name")
+    real, fake = table.loc["net real"], table.loc["net fake"]
     assert real.cuts == 1 and real.iou == 1, "v0 alone has a step"
     assert fake["empty"] == pytest.approx(1 / 4) and fake.iou == pytest.approx((0 + 1) / 2)
     assert real.tcs == pytest.approx(0.5, abs=0.02)
     assert fake.persistence == pytest.approx((0.5 + 1) / 2)
-    less = consistency.real_less_fake(FakeStudy(relevance=relevance)).set_index("detector")
-    assert less.loc["xception", "iou"] == pytest.approx(0.5)
+    difference = consistency.real_minus_fake(videos.assign(detector="net"), BOOTSTRAP)
+    assert difference.iou.tolist() == [pytest.approx(0.5)]
 
 
-def videos_of(pairs):
-    return pd.DataFrame(pairs, columns=["annotated", "found"])
+def test_localisation_of_maps_with_and_without_a_mask():
+    maps, masks = np.ones((3, 4, 4)), np.zeros((3, 4, 4), np.float32)
+    maps[0, 0, 0], maps[1, :2, :2] = 3, 5
+    masks[:2, :2, :2] = 1
+    table = localise(maps, masks)
+    assert table.inside.tolist() == pytest.approx([6 / 18, 20 / 32, 0])
+    assert table.ratio[:2].tolist() == pytest.approx([4 / 3, 2.5]) and np.isnan(table.ratio[2])
+    assert table.hit.tolist() == [True, True, False] and table.area.tolist() == [0.25, 0.25, 0]
 
 
-def test_maps_dealt_to_other_videos_agree_less():
-    right = videos_of([("L", "L"), ("B", "B"), ("C", "C"), ("N", "N")])
-    chance = regions.by_chance(right, draws=400).mean()
+def regions_of(pairs):
+    return pd.DataFrame(pairs, columns=["annotated", "highlighted"])
+
+
+def test_maps_of_other_videos_agree_less():
+    right = regions_of([("L", "L"), ("B", "B"), ("C", "C"), ("N", "N")])
+    chance = human_agreement.shuffled_agreement(right, samples=400).mean()
     assert chance.overlap == pytest.approx(1 / 4, abs=0.06)
-    same = videos_of([("L", "LB"), ("B", "LB"), ("L", "LB")])
-    always = regions.by_chance(same, draws=5)
-    assert (always.overlap == 1).all(), "a map that always says the same is no worse elsewhere"
+    same = regions_of([("L", "LB"), ("B", "LB"), ("L", "LB")])
+    always = human_agreement.shuffled_agreement(same, samples=5)
+    assert (always.overlap == 1).all(), "maps that are all the same agree with each video"
 
 
-def test_votes_of_frames_and_the_mean_map_differ():
-    from tests.evaluation.test_measures import face
-
-    masks = regions.region_masks(face(), 60)
+def test_votes_of_frames_and_the_mean_map_differ(frames):
+    masks = human_agreement.region_masks(face(), 60)
     lips, chin = (np.where(masks[k], 1.0, 0.0) for k in "LC")
-    frames = np.stack([9 * lips, chin, chin])
-    landmarks = np.stack([face()] * 3)
-    assert regions._found(frames, landmarks, 1, "density") == "L"
-    assert regions._found(frames, landmarks, 1, regions.VOTES) == "C"
+    maps, three = np.stack([9 * lips, chin, chin]), frames.iloc[[4, 5, 4]]
+    video = ExplainedVideo(three, maps, np.zeros((3, 3)), np.stack([face()] * 3), "LC")
+
+    def highlighted(rule):
+        return human_agreement.regions_by_video([video], 1, None, rule).highlighted.tolist()
+
+    assert highlighted("density") == ["L"] and highlighted(human_agreement.VOTES) == ["C"]
 
 
-def numbers(monkeypatch, profile):
-    study = FakeStudy(profile)
-    study.catalog = lambda: pd.DataFrame({"dataset": ["celebdf"] * 56 + ["dfdc"] * 3})
+def test_regions_are_planted_or_annotated_and_of_fakes(frames):
+    videos = list(videos_with(frames, np.ones((8, 60, 60))))
+    planted = human_agreement.regions_by_video(videos)
+    assert planted.video_id.tolist() == ["v2", "v3"] and set(planted.annotated) == {"L"}
+    answers = pd.DataFrame({"annotator": ["a", "b"], "video": ["v3", "v3"], "regions": ["C", "CB"]})
+    annotated = human_agreement.regions_by_video(videos, annotations=answers)
+    assert annotated[["video_id", "annotated"]].to_numpy().tolist() == [["v3", "CB"]]
+    table = human_agreement.rules_table({"net": videos}, answers, (1, 2))
+    assert len(table) == 2 * 4 and (table.videos == 1).all()
+
+
+def numbers(licensed):
     run = TABLE_2.assign(unit="frame")
     for name in ("accuracy", "precision", "recall"):
         run[name] /= 100
@@ -153,19 +155,17 @@ def numbers(monkeypatch, profile):
     run["recall"] += 0.5
     run["recall_low"], run["recall_high"] = run.recall - 0.01, run.recall + 0.01
     run["ece_low"] = np.nan
-    monkeypatch.setattr(paper, "table_2", lambda study: run)
-    for name, rows, keys in (
-        ("table_3", paper.TABLE_3, ["iou", "tcs", "rpi"]),
-        ("table_4", paper.TABLE_4, ["f1", "precision", "recall", "overlap", "top1"]),
-    ):
-        ends = {f"{k}{end}": rows[k] for k in keys for end in ("_low", "_high")}
-        wide = rows.assign(**ends)
-        monkeypatch.setattr(paper, name, lambda study, wide=wide: wide)
-    return paper.paper_beside_run(study).set_index(["table", "row", "measure"])
+    tables = {"Table 2": run}
+    for name, table in (("Table 3", TABLE_3), ("Table 4", TABLE_4)):
+        measures = table.select_dtypes("number")
+        ends = {f"{m}{end}": measures[m] for m in measures for end in ("_low", "_high")}
+        tables[name] = table.assign(**ends)
+    catalog = pd.DataFrame({"dataset": ["celebdf"] * 56 + ["dfdc"] * 3})
+    return paper.paper_beside_run(catalog, tables, licensed)
 
 
-def test_status_of_numbers(monkeypatch):
-    found = numbers(monkeypatch, "paper")
+def test_status_of_numbers():
+    found = numbers(licensed=True).set_index(["table", "row", "measure"])
     status = found.status.to_dict()
     assert status[("Table 1", "Celeb-DF", "videos")] == paper.REPRODUCED
     assert status[("Table 1", "DFDC", "videos")] == paper.DIFFERS
@@ -176,11 +176,46 @@ def test_status_of_numbers(monkeypatch):
     assert len(found) == 9 + 16 + 12 + 10
 
 
-def test_other_data_reproduce_nothing(monkeypatch):
-    found = numbers(monkeypatch, "quick")
+def test_other_data_reproduce_nothing():
+    found = numbers(licensed=False)
     assert (found.status == paper.NOT_RUN).all() and (found.why == "other videos").all()
-    shown = paper.for_page(found.reset_index())
+    shown = paper.for_page(found)
     assert not (shown.astype(str) == "").any(axis=None) and not shown.isna().any(axis=None)
     assert isinstance(shown.made.iloc[0], Link)
-    counts = paper.status_counts(found.reset_index())
-    assert counts[paper.NOT_RUN].sum() == 47
+    assert paper.status_counts(found)[paper.NOT_RUN].sum() == 47
+
+
+def test_a_packaged_table_is_validated():
+    assert TABLE_4.top1.tolist() == [62.96, 40.74]
+    with pytest.raises(VibaError, match=r"paper_table_4.*has the columns"):
+        read_packaged("paper_table_4", ("detector", "recall"))
+    with pytest.raises(VibaError, match="empty cells"):
+        read_packaged("paper_layers", ("table",))
+
+
+def test_each_open_choice_has_its_texts_and_a_measurement():
+    choices = open_choices.packaged_choices()
+    table = open_choices.choices_table(choices)
+    assert len(table) == len(choices.measured) + len(choices.unmeasured) == 22
+    assert (table.map(len) > 0).all(axis=None)
+    text = "measured: {beta: {question: a, paper: b, here: c, measured: d}}\nunmeasured: {}"
+    with pytest.raises(VibaError, match="without a measurement"):
+        open_choices.read_choices(text)
+    with pytest.raises(VibaError, match="question"):
+        open_choices.read_choices(text.replace("question", "ask"))
+
+
+def test_effects_of_choices_are_compared_with_ours():
+    choices = open_choices.packaged_choices()
+    effects = [
+        ("beta", "net", {"10": 2.0, "1": 3.0, "100": 1.0}),
+        ("steps", "net", {"10": 0.0, "5": 1.0}),
+    ]
+    table = open_choices.sensitivity(effects, choices)
+    assert table.choice.tolist() == ["beta", "beta", "steps"] and table.other.tolist() == [
+        "1",
+        "100",
+        "5",
+    ]
+    assert table.change.tolist() == [1, -1, 1] and table.relative[:2].tolist() == [0.5, -0.5]
+    assert np.isnan(table.relative[2]) and set(table.here) == {"10"}

@@ -1,9 +1,10 @@
-"""A form in which a person marks, clip by clip, the regions that look fake (chapter 13)."""
+"""A form to annotate, clip by clip, the regions that look fake (chapter 13)."""
 
 import hashlib
 import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,41 +15,40 @@ from viba_lib.core.files import write_text
 from viba_lib.data.video import read_video
 from viba_lib.evaluation.agreement import REGIONS
 from viba_lib.experiments.human_agreement import read_annotations
-from viba_lib.experiments.relevance_videos import clip_film
-from viba_lib.pipeline.study import DETECTORS, Study
+from viba_lib.experiments.relevance_videos import preview
+from viba_lib.pipeline.select import select
 from viba_lib.visual.overlay import video_html
 
 COLUMNS = ["annotator", "video", "regions"]
 
 
-def clips_to_annotate(study: Study, count: int, with_real: bool = False) -> list[str]:
-    """Identifiers of test videos that the maps are compared on.
+def clips_to_annotate(rows: pd.DataFrame, count: int, with_real: bool = False) -> list[str]:
+    """Identifiers of the test videos that are compared with maps.
 
     Parameters
     ----------
-    count : at most so many, spread over the methods (the paper: 27)
+    rows : frames that are explained, of all detectors
+    count : at most this many videos, of all methods in turn (the paper: 27)
     with_real : real videos as well; the paper shows fakes only
     """
-    rows = pd.concat([study.evaluation_rows(detector) for detector in DETECTORS])
-    rows = rows.drop_duplicates("video_id").sort_values("video_id")
-    rows = rows if with_real else rows[rows.label == 1]
-    turn = rows.groupby("method").cumcount()
-    return rows.iloc[np.lexsort((rows.method, turn))].video_id.head(count).tolist()
+    label = None if with_real else 1
+    chosen = select(rows, label=label, in_turn=True, videos=count, per_video=1)
+    return chosen.video_id.tolist()
 
 
 class AnnotationSession:
-    """One annotator's way through a set of clips; each answer is saved as it is given.
+    """The clips and answers of one annotator; each answer is saved immediately.
 
     Parameters
     ----------
-    path : CSV with annotator, video, regions; the answers of others in it stay
-    annotator : name or number of the person
+    path : CSV with annotator, video, regions; answers of other annotators in it are kept
+    annotator : name or number of the annotator
     videos : identifiers of the clips
 
     Raises
     ------
     VibaError
-        No name, no clips, or a file that is no table of annotations.
+        No name, no clips, or a file that is not a table of annotations.
     """
 
     def __init__(self, path: str | Path, annotator: str, videos: Sequence[str]) -> None:
@@ -57,7 +57,7 @@ class AnnotationSession:
             raise VibaError("the annotator has no name; give one, such as ann1")
         if not videos:
             raise VibaError("there is no clip to annotate; the test split holds no fake video")
-        # Everyone sees the clips in an order of their own, the same after a break.
+        # Each annotator has a different order of clips, which is the same after a break.
         seed = int.from_bytes(hashlib.sha256(self.annotator.encode()).digest()[:8], "big")
         order = np.random.default_rng(seed).permutation(len(videos))
         self.videos = [str(sorted(videos)[i]) for i in order]
@@ -73,16 +73,16 @@ class AnnotationSession:
 
     @property
     def video(self) -> str:
-        """The clip that is shown."""
+        """The current clip."""
         return self.videos[self.at]
 
     @property
     def done(self) -> int:
-        """How many of the clips have an answer."""
+        """Number of clips with an answer."""
         return sum(video in self.answers for video in self.videos)
 
     def progress(self) -> pd.DataFrame:
-        """Answers of everyone in the file.
+        """Answers of all annotators in the file.
 
         Returns
         -------
@@ -93,17 +93,22 @@ class AnnotationSession:
         return found.reset_index()
 
     def answer(self, regions: Sequence[str]) -> None:
-        """Save the answer to the clip that is shown, in place of an earlier one.
+        """Save the answer to the current clip; it replaces an earlier one.
 
         Parameters
         ----------
         regions : letters of REGIONS; none = nothing looks fake
+
+        Raises
+        ------
+        VibaError
+            A letter that is not in REGIONS.
         """
         if unknown := set(regions) - set(REGIONS):
             raise VibaError(f"regions {sorted(unknown)} are not known; expected {list(REGIONS)}")
         letters = "".join(k for k in REGIONS if k in set(regions))
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.path}.lock"):  # two people may answer at a time
+        with FileLock(f"{self.path}.lock"):  # two annotators may answer at the same time
             table = self._table()
             old = (table.annotator == self.annotator) & (table.video == self.video)
             new = pd.DataFrame([[self.annotator, self.video, letters]], columns=COLUMNS)
@@ -112,41 +117,55 @@ class AnnotationSession:
         self.answers[self.video] = letters
 
     def move(self, step: int) -> None:
-        """Go to another clip; at the ends it stays."""
+        """Go to another clip, at most to the first or last one."""
         self.at = min(max(self.at + step, 0), len(self.videos) - 1)
 
 
-def film_html(study: Study, video_id: str) -> str:
-    """`<video>` element of a clip, without anything that tells what it is."""
-    name = hashlib.sha256(video_id.encode()).hexdigest()[:12]
-    path = study.root / "annotation" / f"{name}.mp4"
+def clip_html(row: pd.Series, root: Path, folder: Path) -> str:
+    """`<video>` element of a clip, without anything that reveals its label or method.
+
+    Parameters
+    ----------
+    row : of the catalog
+    root : folder that its path is relative to
+    folder : receives the video
+    """
+    name = hashlib.sha256(row.video_id.encode()).hexdigest()[:12]
+    path = folder / f"{name}.mp4"
     if not path.is_file():
-        clip_film(study, video_id, path)
-    still = read_video(path, max_frames=1).frames[0]
-    return video_html(path, still, "The clip to annotate", loop=True)
+        preview(row, root, path)
+    image = read_video(path, max_frames=1).frames[0]
+    return video_html(path, image, "The clip to annotate", loop=True)
 
 
-def annotation_form(session: AnnotationSession, film: Callable[[str], str]) -> "Form":
+def annotation_form(session: AnnotationSession, html_of: Callable[[str], str]) -> "Form":
     """The form as an ipywidgets widget: show it as the value of a cell.
 
     Parameters
     ----------
-    film : HTML of a clip by its identifier, see `film_html`
+    html_of : HTML of a clip by its identifier, see `clip_html`
+
+    Raises
+    ------
+    VibaError
+        ipywidgets is not installed.
     """
     try:
         import ipywidgets
     except ImportError as error:
-        raise VibaError("the form needs ipywidgets; install it with `pip install viba[book]`") \
-            from error  # fmt: skip
-    return Form(ipywidgets, session, film)
+        message = "the form needs ipywidgets; install it with `pip install viba[book]`"
+        raise VibaError(message) from error
+    return Form(ipywidgets, session, html_of)
 
 
 class Form:
-    """Film, six buttons, and ways on and back; a notebook shows it as a widget."""
+    """Video, six buttons for regions, and buttons to move; a notebook shows it as a widget."""
 
-    def __init__(self, widgets, session: AnnotationSession, film: Callable[[str], str]) -> None:  # type: ignore[no-untyped-def]
-        self.session, self.film = session, film
-        self.picture, self.state = widgets.HTML(), widgets.HTML()
+    def __init__(
+        self, widgets: Any, session: AnnotationSession, html_of: Callable[[str], str]
+    ) -> None:
+        self.session, self.html_of = session, html_of
+        self.video, self.state = widgets.HTML(), widgets.HTML()
         wide = widgets.Layout(width="17em")
         self.regions = {
             letter: widgets.ToggleButton(description=f"{letter}: {name}", layout=wide, tooltip=name)
@@ -158,7 +177,7 @@ class Form:
         self.next.on_click(lambda _: self._save())
         rows = widgets.Layout(grid_template_columns="repeat(auto-fit, 17.5em)")
         self.widget = widgets.VBox([
-            self.picture,
+            self.video,
             widgets.HTML("<b>Which regions look fake?</b> None, one or several."),
             widgets.GridBox(list(self.regions.values()), layout=rows),
             widgets.HBox([self.back, self.next]),
@@ -173,7 +192,7 @@ class Form:
         chosen = [letter for letter, button in self.regions.items() if button.value]
         try:
             self.session.answer(chosen)
-        except (VibaError, OSError) as error:  # a cell's end would not show it to the person
+        except (VibaError, OSError) as error:  # a traceback would not appear in the form
             self.state.value = f"<b>Not saved:</b> {html.escape(str(error))}"
             return
         self._go(1)
@@ -184,7 +203,7 @@ class Form:
 
     def _show(self) -> None:
         session = self.session
-        self.picture.value = self.film(session.video)
+        self.video.value = self.html_of(session.video)
         given = session.answers.get(session.video, "")
         for letter, button in self.regions.items():
             button.value = letter in given

@@ -1,13 +1,18 @@
-"""What the tables share: explained frames, and intervals over videos."""
+"""What experiments share: explained frames and videos, and intervals over videos."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from viba_lib.data.clip_store import PreparedClip
+from viba_lib.evaluation.agreement import planted_regions, region_masks
 from viba_lib.evaluation.detection import bootstrap_intervals, detection_metrics
+from viba_lib.evaluation.faithfulness import Probabilities
+from viba_lib.models.training import predict
 from viba_lib.pipeline.study import Study
 
 Statistics = Callable[[pd.DataFrame], Mapping[str, float]]
@@ -43,16 +48,93 @@ def means_of(measures: Iterable[str]) -> Statistics:
     return lambda rows: rows[columns].mean().to_dict()
 
 
-def detection(column: str) -> Callable[[pd.DataFrame], dict[str, float]]:
-    """Detection measures of rows, decided by the probabilities in a column."""
+def detection_of(column: str) -> Statistics:
+    """Function from rows to measures of detection by the probabilities of fake in a column."""
     return lambda rows: detection_metrics(rows.label.to_numpy(), rows[column].to_numpy())
 
 
-def explained(study: Study, detector: str) -> tuple[pd.DataFrame, xr.Dataset]:
-    """Table of explained test frames, and their maps; see `Study.explain`."""
+def held_out_predictions(study: Study, detector: str) -> pd.DataFrame:
+    """Predictions for all prepared test frames in the detector's scope, with `p_fake`."""
+    found = study.predictions(detector)
+    return found[(found.split == "test") & found.in_scope]
+
+
+def probabilities_of(study: Study, detector: str) -> Probabilities:
+    """Function from inputs (N, 3, S, S) to probabilities (N, classes) of a study's detector."""
+    precision = study.settings(detector).training.precision
+    return partial(predict, study.detector(detector), device=study.device, precision=precision)
+
+
+def _table_of(maps: xr.Dataset) -> pd.DataFrame:
+    frames = maps.drop_vars(["relevance", "p_fake_draws"]).to_dataframe().reset_index(drop=True)
+    samples = {f"p_fake_{i}": values for i, values in enumerate(maps.p_fake_draws.values)}
+    return frames.assign(**samples)
+
+
+def explained_frames(study: Study, detector: str) -> pd.DataFrame:
+    """Explained test frames, see `Study.explanations`.
+
+    Returns
+    -------
+    video_id, frame, position, label, method, total_bits, and the probabilities of fake: p_fake of
+    the detector, p_fake_0, p_fake_1, ... with the bottleneck under each sample of the noise, and
+    their mean, p_fake_bottleneck.
+    """
+    return _table_of(study.explanations(detector))
+
+
+@dataclass(frozen=True)
+class ExplainedVideo:
+    """The explained frames of one test video, in the order of time.
+
+    Parameters
+    ----------
+    frames : rows of `explained_frames`
+    relevance : (T, S, S) in bits per pixel
+    squares : (T, 3) centre and side of the face in the video, in pixels
+    landmarks : (T, 68, 2) in the face crop, as shares of its side
+    planted : letters of the planted regions, the one with most of the mask first; "" = unknown
+    """
+
+    frames: pd.DataFrame
+    relevance: np.ndarray
+    squares: np.ndarray
+    landmarks: np.ndarray
+    planted: str = ""
+
+    @property
+    def video_id(self) -> str:
+        """Identifier in the catalog."""
+        return str(self.frames.video_id.iloc[0])
+
+    @property
+    def fake(self) -> bool:
+        """Whether the video is a fake."""
+        return bool(self.frames.label.iloc[0])
+
+
+def explained_videos(study: Study, detector: str) -> Iterator[ExplainedVideo]:
+    """Explained test videos of a detector, in the order of their identifiers."""
     maps = study.explanations(detector)
-    frame = maps.drop_vars(["relevance", "p_fake_draws"]).to_dataframe().reset_index(drop=True)
-    return frame, maps
+    catalog = study.catalog().set_index("video_id")
+    for video_id, frames in _table_of(maps).groupby("video_id", sort=True):
+        frames = frames.sort_values("frame")
+        clip, row = study.clip(str(video_id)), catalog.loc[video_id]
+        known = study.profile.dataset.kind == "planted" and frames.label.iloc[0]
+        yield ExplainedVideo(
+            frames,
+            maps.relevance.values[frames.index],
+            clip.squares[frames.position],
+            clip.landmarks[frames.position],
+            _planted_letters(row.get("region") or row["method"], clip) if known else "",
+        )
+
+
+def _planted_letters(region: str, clip: PreparedClip) -> str:
+    mask = clip.masks.astype(float).mean(0)
+    regions = region_masks(clip.landmarks.mean(0), mask.shape[0])
+    letters = sorted(planted_regions(region))
+    return "".join(sorted(letters, key=lambda k: mask[regions[k]].sum(), reverse=True))
 
 
 @dataclass(frozen=True)
@@ -68,8 +150,7 @@ class Explained:
 
 def choose_rows(study: Study, detector: str, count: int) -> pd.DataFrame:
     """Held-out fake and real frames, `count` each, one per video; the surest fakes first."""
-    found = study.predictions(detector)
-    found = found[(found.split == "test") & found.in_scope]
+    found = held_out_predictions(study, detector)
     fake = found[found.label == 1].sort_values("p_fake", ascending=False)
     real = found[found.label == 0].sort_values("p_fake")
     parts = [part.drop_duplicates("video_id").head(count) for part in (fake, real)]

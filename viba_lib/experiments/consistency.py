@@ -1,6 +1,6 @@
-"""Tables of the maps' consistency: Table 3 and its thresholds."""
+"""Tables of temporal consistency: Table 3 and its thresholds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -14,7 +14,13 @@ from viba_lib.evaluation.consistency import (
     region_persistence,
     temporal_consistency,
 )
-from viba_lib.experiments.common import Bootstrap, explained, with_intervals
+from viba_lib.experiments.common import (
+    Bootstrap,
+    ExplainedVideo,
+    explained_videos,
+    means_of,
+    with_intervals,
+)
 from viba_lib.pipeline.study import DETECTORS, Study
 
 CONSISTENCY = ("iou", "tcs", "rpi", "persistence")
@@ -23,9 +29,9 @@ THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 def consistency_by_video(
-    study: Study, detector: str, thresholds: Sequence[float], rule: str = "frame"
+    videos: Iterable[ExplainedVideo], thresholds: Sequence[float], rule: str = "frame"
 ) -> pd.DataFrame:
-    """IoU, TCS, RPI and persistence of each explained test video, at the paper's 924 px.
+    """IoU, TCS, RPI and persistence of explained videos, at the paper's 924 px.
 
     Parameters
     ----------
@@ -33,26 +39,23 @@ def consistency_by_video(
 
     Returns
     -------
-    detector, video_id, label, threshold, frames, cuts (scenes less one), empty (share of frames
-    without a highlighted pixel) and the measures; one row per video and threshold.
+    video_id, label, frames, cuts (scenes minus one), threshold, empty (share of frames without a
+    highlighted pixel) and the measures; one row per video and threshold.
     """
-    frame, maps = explained(study, detector)
     rows = []
-    for video_id, group in frame.groupby("video_id", sort=True):
-        group = group.sort_values("frame")
-        cuts = cuts_of(study.clip(str(video_id)).squares[group.position])
-        size = (PAPER_SIZE, PAPER_SIZE)
-        relevance = maps.relevance.values[group.index]
-        wide = np.stack([cv2.resize(r, size, interpolation=cv2.INTER_LINEAR) for r in relevance])
-        facts = {
-            "detector": detector,
-            "video_id": video_id,
-            "label": "fake" if group.label.iloc[0] else "real",
-            "frames": len(group),
+    for video in videos:
+        cuts, size = cuts_of(video.squares), (PAPER_SIZE, PAPER_SIZE)
+        relevance = np.stack(
+            [cv2.resize(r, size, interpolation=cv2.INTER_LINEAR) for r in video.relevance]
+        )
+        facts: dict[str, object] = {
+            "video_id": video.video_id,
+            "label": "fake" if video.fake else "real",
+            "frames": len(video.frames),
             "cuts": len(cuts),
         }
         for threshold in thresholds:
-            masks = highlight(wide, threshold, rule)
+            masks = highlight(relevance, threshold, rule)
             rows.append(facts | {"threshold": threshold} | _measures(masks, cuts))
     return pd.DataFrame(rows)
 
@@ -67,46 +70,63 @@ def _measures(masks: np.ndarray, cuts: Sequence[int]) -> dict[str, float]:
     }
 
 
-def table_3(study: Study, threshold: float = 0.5, rule: str = "frame") -> pd.DataFrame:
-    """Means over videos with 95 % intervals (paper's Table 3)."""
-    rows = []
-    for detector in DETECTORS:
-        videos = consistency_by_video(study, detector, [threshold], rule)
-        for label in ("fake", "real"):
-            part = videos[videos.label == label]
-            row: dict[str, object] = {"name": f"{detector} {label}", "detector": detector}
-            row |= {"label": label}
-            row |= {"videos": len(part), "frames": int(part.frames.sum())}
-            row |= {"cuts": int(part.cuts.sum()), "empty": float(part["empty"].mean())}
-            measured = with_intervals(
-                part, lambda v: v[list(CONSISTENCY)].mean().to_dict(), Bootstrap.of(study)
+def consistency(study: Study, thresholds: Sequence[float], rule: str = "frame") -> pd.DataFrame:
+    """`consistency_by_video` for the explained test videos, with a column `detector`."""
+    return pd.concat(
+        [
+            consistency_by_video(explained_videos(study, name), thresholds, rule).assign(
+                detector=name
             )
-            rows.append(row | measured)
+            for name in DETECTORS
+        ],
+        ignore_index=True,
+    )
+
+
+def table_3(videos: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Means over videos with 95 % intervals (paper's Table 3).
+
+    Parameters
+    ----------
+    videos : `consistency` at one threshold
+    """
+    rows = []
+    for detector, of_detector in videos.groupby("detector", sort=False):
+        for label in ("fake", "real"):
+            part = of_detector[of_detector.label == label]
+            row: dict[str, object] = {"name": f"{detector} {label}", "detector": detector}
+            row |= {"label": label, "videos": len(part), "frames": int(part.frames.sum())}
+            row |= {"cuts": int(part.cuts.sum()), "empty": float(part["empty"].mean())}
+            rows.append(row | with_intervals(part, means_of(CONSISTENCY), bootstrap))
     return pd.DataFrame(rows)
 
 
-def real_less_fake(study: Study, threshold: float = 0.5, rule: str = "frame") -> pd.DataFrame:
-    """How much steadier maps of real videos are: the paper's claim, with 95 % intervals.
+def real_minus_fake(videos: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+    """How much more consistent maps of real videos are: the paper's claim, with 95 % intervals.
+
+    Parameters
+    ----------
+    videos : `consistency` at one threshold
 
     Returns
     -------
-    detector and each measure's mean over real less that over fake videos, with _low and _high.
+    detector and each measure's mean over real minus that over fake videos, with _low and _high.
     """
 
-    def less(videos: pd.DataFrame) -> dict[str, float]:
+    def difference(videos: pd.DataFrame) -> dict[str, float]:
         means = videos.groupby("label")[list(CONSISTENCY)].mean().reindex(["real", "fake"])
         return (means.loc["real"] - means.loc["fake"]).to_dict()
 
-    rows = []
-    for detector in DETECTORS:
-        videos = consistency_by_video(study, detector, [threshold], rule)
-        row = {"name": f"{detector}: real less fake", "detector": detector}
-        rows.append(row | with_intervals(videos, less, Bootstrap.of(study)))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [
+            {"name": f"{detector}: real minus fake", "detector": detector}
+            | with_intervals(part, difference, bootstrap)
+            for detector, part in videos.groupby("detector", sort=False)
+        ]
+    )
 
 
-def threshold_sweep(study: Study, rule: str = "frame") -> pd.DataFrame:
-    """Mean IoU, TCS, RPI and persistence over thresholds, per detector and label (chapter 09)."""
-    parts = [consistency_by_video(study, name, THRESHOLDS, rule) for name in DETECTORS]
-    groups = pd.concat(parts).groupby(["detector", "label", "threshold"])
+def threshold_sweep(videos: pd.DataFrame) -> pd.DataFrame:
+    """Mean IoU, TCS, RPI and persistence per detector, label and threshold, of `consistency`."""
+    groups = videos.groupby(["detector", "label", "threshold"])
     return groups[list(CONSISTENCY)].mean().reset_index()

@@ -1,172 +1,216 @@
-"""Tables of detection: Table 2, held-out people, methods, corruptions."""
+"""Tables of detection performance: Table 2, unseen identities, methods, corruptions."""
 
+from collections.abc import Callable, Mapping
+
+import numpy as np
 import pandas as pd
 
 from viba_lib.evaluation.significance import mcnemar
-from viba_lib.experiments.common import Bootstrap, detection, explained, with_intervals
-from viba_lib.pipeline.study import DETECTORS, Study
+from viba_lib.experiments.common import (
+    Bootstrap,
+    detection_of,
+    explained_frames,
+    with_intervals,
+)
+from viba_lib.pipeline.study import Study
 
-UNITS = ("frame", "video")
-
-
-def held_out_table(study: Study) -> pd.DataFrame:
-    """Detection on identities never trained on, over all prepared test frames."""
-    rows = []
-    for detector in DETECTORS:
-        found = study.predictions(detector)
-        found = found[(found.split == "test") & found.in_scope]
-        row = with_intervals(found, detection("p_fake"), Bootstrap.of(study))
-        rows.append(
-            {"name": detector, "frames": len(found), "videos": found.video_id.nunique()} | row
-        )
-    return pd.DataFrame(rows)
+ByDetector = Mapping[str, pd.DataFrame]
 
 
-def decisions(study: Study) -> pd.DataFrame:
-    """How the test frames of each person and method are decided.
+def held_out_table(predictions: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Detection on unseen identities, from `held_out_predictions` of each detector."""
+    return pd.DataFrame(
+        [
+            {"name": name, "frames": len(frames), "videos": frames.video_id.nunique()}
+            | with_intervals(frames, detection_of("p_fake"), bootstrap)
+            for name, frames in predictions.items()
+        ]
+    )
+
+
+def decisions(predictions: ByDetector) -> pd.DataFrame:
+    """Decisions for the test frames of each person and method.
+
+    Parameters
+    ----------
+    predictions : `held_out_predictions` of each detector
 
     Returns
     -------
     detector, identity, method ("real" for real frames), frames, called_fake (number), share (of
-    frames called fake: found fakes, or false alarms).
+    frames called fake: detected fakes, or false alarms).
     """
     parts = []
-    for detector in DETECTORS:
-        found = study.predictions(detector)
-        found = found[(found.split == "test") & found.in_scope].replace({"method": {"": "real"}})
-        by = found.assign(fake=found.p_fake > 0.5).groupby(["identity", "method"]).fake
-        table = by.agg(frames="size", called_fake="sum", share="mean").reset_index()
+    for detector, frames in predictions.items():
+        fake = frames.assign(fake=frames.p_fake > 0.5).replace({"method": {"": "real"}})
+        groups = fake.groupby(["identity", "method"]).fake
+        table = groups.agg(frames="size", called_fake="sum", share="mean").reset_index()
         parts.append(table.assign(detector=detector))
     columns = ["detector", "identity", "method", "frames", "called_fake", "share"]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
-def robustness_table(study: Study) -> pd.DataFrame:
-    """Accuracy and AUC on test frames that were made worse, with intervals over videos.
+def robustness_table(predictions: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Accuracy and AUC on corrupted test frames, with intervals over videos.
+
+    Parameters
+    ----------
+    predictions : `Study.robustness` of each detector
 
     Returns
     -------
     detector, corruption, level, frames, accuracy and auc with _low and _high.
     """
     rows = []
-    for detector in DETECTORS:
-        found = study.robustness(detector)
-        for (corruption, level), part in found.groupby(
-            ["corruption", "level"], sort=False, dropna=False
-        ):
+    for detector, frames in predictions.items():
+        groups = frames.groupby(["corruption", "level"], sort=False, dropna=False)
+        for (corruption, level), part in groups:
             row = {"detector": detector, "corruption": corruption, "level": level}
-            values = with_intervals(part, detection("p_fake"), Bootstrap.of(study))
-            kept = {k: v for k, v in values.items() if k.startswith(("accuracy", "auc"))}
-            rows.append(row | {"frames": len(part)} | kept)
+            measured = with_intervals(part, detection_of("p_fake"), bootstrap)
+            shown = {k: v for k, v in measured.items() if k.startswith(("accuracy", "auc"))}
+            rows.append(row | {"frames": len(part)} | shown)
     return pd.DataFrame(rows)
 
 
-def per_video(frame: pd.DataFrame) -> pd.DataFrame:
+def per_video(frames: pd.DataFrame) -> pd.DataFrame:
     """One row per video: the mean over its frames of each probability of fake."""
-    columns = [c for c in frame if str(c).startswith("p_fake")]
-    return frame.groupby(["video_id", "label"], as_index=False)[columns].mean()
+    columns = [c for c in frames if str(c).startswith("p_fake")]
+    return frames.groupby(["video_id", "label"], as_index=False)[columns].mean()
 
 
-def _drawn(study: Study, detector: str) -> tuple[pd.DataFrame, list[str]]:
-    """Explained frames with the probability of fake under each draw of the noise, p_fake_0 ..."""
-    frame, maps = explained(study, detector)
-    draws = maps.p_fake_draws.values
-    names = [f"p_fake_{i}" for i in range(len(draws))]
-    return frame.assign(**dict(zip(names, draws, strict=True))), names
+UNITS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "frame": lambda frames: frames,
+    "video": per_video,
+}
 
 
-def table_2(study: Study) -> pd.DataFrame:
+def table_2(explained: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
     """Detection with and without the bottleneck on the explained test frames (paper's Table 2).
 
-    With the bottleneck the probability is a mean over draws of the noise.
+    With the bottleneck, the probability is a mean over samples of the noise.
+
+    Parameters
+    ----------
+    explained : `explained_frames` of each detector
 
     Returns
     -------
     name, unit ("frame", or "video": the mean over its frames decides), detector, bottleneck,
-    count, each measure with _low and _high (95 % over videos) and with _spread (standard deviation
-    over single draws of the noise, 0 without the bottleneck).
+    count, each measure with _low and _high (95 % over videos) and with _std (standard deviation
+    over single samples of the noise, 0 without the bottleneck).
     """
     rows = []
-    for unit in UNITS:
-        for detector in DETECTORS:
-            frame, names = _drawn(study, detector)
-            frame = per_video(frame) if unit == "video" else frame
-            single = pd.DataFrame([detection(name)(frame) for name in names])
+    for unit, grouped in UNITS.items():
+        for detector, frames in explained.items():
+            table = grouped(frames)
+            samples = table.filter(regex=r"^p_fake_\d+$")
+            std = pd.DataFrame([detection_of(name)(table) for name in samples]).std()
             for injected, column in ((False, "p_fake"), (True, "p_fake_bottleneck")):
                 name = f"{detector} {'+' if injected else '-'}"
                 facts = {"name": name, "unit": unit, "detector": detector, "bottleneck": injected}
-                row = with_intervals(frame, detection(column), Bootstrap.of(study))
-                spread = single.std() if injected else 0 * single.iloc[0]
-                row |= {f"{measure}_spread": value for measure, value in spread.items()}
-                rows.append(facts | {"count": len(frame)} | row)
+                row = with_intervals(table, detection_of(column), bootstrap)
+                row |= {f"{m}_std": value if injected else 0.0 for m, value in std.items()}
+                rows.append(facts | {"count": len(table)} | row)
     return pd.DataFrame(rows)
 
 
-def leak_table(study: Study) -> pd.DataFrame:
-    """How much a bottleneck that is told the true class flatters the detector.
+def with_true_target(
+    frames: pd.DataFrame, explain: Callable[[pd.DataFrame], np.ndarray]
+) -> pd.DataFrame:
+    """Rows with `p_fake_true`, with a bottleneck that was optimised for the true class.
 
-    Where a frame is decided rightly the two targets are the same; only the others are explained
-    anew.
+    If a frame is classified correctly, the true class is the predicted one. Therefore only the
+    other frames are explained again.
+
+    Parameters
+    ----------
+    frames : `explained_frames` of a detector
+    explain : function from rows to probabilities of fake with such a bottleneck
+    """
+    wrong = ((frames.p_fake > 0.5) != frames.label).to_numpy()
+    p_fake = frames.p_fake_bottleneck.to_numpy(copy=True)
+    if wrong.any():
+        p_fake[wrong] = explain(frames[wrong])
+    return frames.assign(p_fake_true=p_fake)
+
+
+def explained_for_true_class(study: Study, detector: str) -> pd.DataFrame:
+    """`with_true_target` for the explained frames of a study."""
+
+    def explain(wrong: pd.DataFrame) -> np.ndarray:
+        which = wrong[["video_id", "position"]]
+        rows = which.merge(study.evaluation_rows(detector), validate="one_to_one")
+        maps = study.explain(detector, rows, target="true")
+        return np.asarray(maps.p_fake_bottleneck.values)
+
+    return with_true_target(explained_frames(study, detector), explain)
+
+
+def label_leakage(explained: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Optimistic bias of a bottleneck that is optimised for the true class: label leakage.
+
+    Parameters
+    ----------
+    explained : `explained_for_true_class` of each detector
 
     Returns
     -------
-    detector, frames, wrong (frames that the plain network gets wrong), and accuracies with _low and
-    _high: without (the bottleneck), predicted and true (its target), and flattery, true less
-    predicted.
+    detector, frames, wrong (frames that the detector without bottleneck classifies wrongly), and
+    accuracies with _low and _high: without (the bottleneck), predicted and true (its target), and
+    bias, true minus predicted.
     """
+    columns = {"without": "p_fake", "predicted": "p_fake_bottleneck", "true": "p_fake_true"}
 
     def accuracies(rows: pd.DataFrame) -> dict[str, float]:
-        right = {k: float(((rows[k] > 0.5) == rows.label).mean()) for k in columns}
-        return right | {"flattery": right["true"] - right["predicted"]}
+        correct = {k: float(((rows[c] > 0.5) == rows.label).mean()) for k, c in columns.items()}
+        return correct | {"bias": correct["true"] - correct["predicted"]}
 
-    columns = ("without", "predicted", "true")
-    found = []
-    for detector in DETECTORS:
-        frame, _ = explained(study, detector)
-        wrong = ((frame.p_fake > 0.5) != frame.label).to_numpy()
-        told = frame.p_fake_bottleneck.to_numpy(copy=True)
-        if wrong.any():
-            which = frame.loc[wrong, ["video_id", "position"]]
-            rows = which.merge(study.evaluation_rows(detector), validate="one_to_one")
-            told[wrong] = study.explain(detector, rows, target="true").p_fake_bottleneck.values
-        frame = frame.assign(without=frame.p_fake, predicted=frame.p_fake_bottleneck, true=told)
-        row = {"detector": detector, "frames": len(frame), "wrong": int(wrong.sum())}
-        found.append(row | with_intervals(frame, accuracies, Bootstrap.of(study)))
-    return pd.DataFrame(found)
+    rows = []
+    for detector, frames in explained.items():
+        wrong = int(((frames.p_fake > 0.5) != frames.label).sum())
+        row = {"detector": detector, "frames": len(frames), "wrong": wrong}
+        rows.append(row | with_intervals(frames, accuracies, bootstrap))
+    return pd.DataFrame(rows)
 
 
-def detection_by_method(study: Study, detector: str) -> pd.DataFrame:
-    """Share of right decisions per method, without and with the bottleneck.
+def detection_by_method(frames: pd.DataFrame) -> pd.DataFrame:
+    """Share of correct decisions per method, without and with the bottleneck.
+
+    Parameters
+    ----------
+    frames : `explained_frames` of a detector
 
     Returns
     -------
     method ("real" for real frames), frames, videos, without, with_bottleneck; shares 0 to 1.
     """
-    frame, _ = explained(study, detector)
-    frame = frame.assign(
-        method=frame.method.where(frame.label == 1, "real"),
-        without=(frame.p_fake > 0.5) == frame.label,
-        with_bottleneck=(frame.p_fake_bottleneck > 0.5) == frame.label,
-    )
-    groups = frame.groupby("method", sort=True)
-    found = groups[["without", "with_bottleneck"]].mean()
-    found.insert(0, "frames", groups.size())
-    found.insert(1, "videos", groups.video_id.nunique())
-    return found.reset_index().sort_values("method", key=lambda m: m != "real", kind="stable")
+    groups = frames.assign(
+        method=frames.method.where(frames.label == 1, "real"),
+        without=(frames.p_fake > 0.5) == frames.label,
+        with_bottleneck=(frames.p_fake_bottleneck > 0.5) == frames.label,
+    ).groupby("method", sort=True)
+    shares = groups[["without", "with_bottleneck"]].mean()
+    shares.insert(0, "frames", groups.size())
+    shares.insert(1, "videos", groups.video_id.nunique())
+    return shares.reset_index().sort_values("method", key=lambda m: m != "real", kind="stable")
 
 
-def mcnemar_tests(study: Study) -> pd.DataFrame:
-    """McNemar's test of decisions without against with the bottleneck.
+def mcnemar_tests(explained: ByDetector) -> pd.DataFrame:
+    """McNemar's test of decisions without against decisions with the bottleneck.
+
+    Parameters
+    ----------
+    explained : `explained_frames` of each detector
 
     Returns
     -------
-    detector, unit ("frame" or "video"), count, only_without and only_with (of them, those that only
-    this one got right), p_value.
+    detector, unit ("frame" or "video"), count, only_without and only_with (cases that only this
+    network classifies correctly), p_value.
     """
     rows = []
-    for detector in DETECTORS:
-        frame, _ = explained(study, detector)
-        for unit, part in (("frame", frame), ("video", per_video(frame))):
+    for detector, frames in explained.items():
+        for unit, grouped in UNITS.items():
+            part = grouped(frames)
             test = mcnemar(part.label.to_numpy(), part.p_fake > 0.5, part.p_fake_bottleneck > 0.5)
             row = {"detector": detector, "unit": unit, "count": len(part)}
             row |= {"only_without": test["only_first"], "only_with": test["only_second"]}

@@ -1,26 +1,24 @@
 """Tables of agreement with annotated regions: Table 4 and Figure 2."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from viba_lib.core.errors import VibaError
-from viba_lib.data.clip_store import PreparedClip
 from viba_lib.evaluation.agreement import (
     REGIONS,
     RULES,
     agreement_table,
-    planted_regions,
     region_masks,
     regions_of,
     vote,
 )
-from viba_lib.experiments.common import Bootstrap, explained, with_intervals
-from viba_lib.pipeline.study import DETECTORS, Study
+from viba_lib.experiments.common import Bootstrap, ExplainedVideo, with_intervals
 
-# Besides the rules for one map: each frame has a vote, and the map of a video is not averaged.
+# Besides the rules for the mean map of a video: each frame has a vote.
 VOTES = "votes"
 TOPS = (1, 2, 3, 4)
 
@@ -62,24 +60,12 @@ def read_annotations(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def _planted_letters(study: Study, row: pd.Series, clip: PreparedClip) -> str:
-    """Planted regions of a video, the one that most of the mask lies in first; "" if unknown."""
-    region = row["region"] if row.get("region") else row["method"]
-    if study.profile.dataset.kind != "planted" or not region:
-        return ""
-    mask = clip.masks.astype(float).mean(0)
-    regions = region_masks(clip.landmarks.mean(0), mask.shape[0])
-    letters = sorted(planted_regions(region))
-    return "".join(sorted(letters, key=lambda k: mask[regions[k]].sum(), reverse=True))
-
-
-def _found(relevance: np.ndarray, landmarks: np.ndarray, top: int, rule: str) -> str:
+def _highlighted(relevance: np.ndarray, landmarks: np.ndarray, top: int, rule: str) -> str:
     """Regions that the maps (T, S, S) of a video highlight, strongest first."""
     size = relevance.shape[-1]
     if rule != VOTES:
-        return "".join(
-            regions_of(relevance.mean(0), region_masks(landmarks.mean(0), size), top, rule)
-        )
+        masks = region_masks(landmarks.mean(0), size)
+        return "".join(regions_of(relevance.mean(0), masks, top, rule))
     answers = [
         "".join(regions_of(one, region_masks(points, size), top))
         for one, points in zip(relevance, landmarks, strict=True)
@@ -88,124 +74,123 @@ def _found(relevance: np.ndarray, landmarks: np.ndarray, top: int, rule: str) ->
 
 
 def regions_by_video(
-    study: Study,
-    detector: str,
+    videos: Iterable[ExplainedVideo],
     top: int = 3,
     annotations: pd.DataFrame | None = None,
     rule: str = "density",
 ) -> pd.DataFrame:
-    """Annotated and highlighted regions of each explained fake test video.
+    """Annotated and highlighted regions of the fakes among explained videos.
 
     Parameters
     ----------
+    top : number of regions that a map highlights
     annotations : see `read_annotations`; videos without any are left out. With None the planted
-        regions stand in for annotations.
+        regions replace annotations.
     rule : how maps rank regions: one of `evaluation.agreement.RULES` for the mean map, or "votes"
         for the most frequent ones of its frames
 
     Returns
     -------
-    video_id, method, annotated (letters, the three most frequent first), found (letters, strongest
-    first).
+    video_id, method, annotated (letters, the three most frequent first), highlighted (letters,
+    strongest first).
     """
-    frame, maps = explained(study, detector)
-    catalog = study.catalog().set_index("video_id")
     votes: dict[str, str] = {}
     if annotations is not None:
         groups = annotations.groupby(annotations.video.astype(str))
         votes = {str(video): vote(group.regions) for video, group in groups}
     rows = []
-    for video_id, group in frame[frame.label == 1].groupby("video_id", sort=True):
-        clip, row = study.clip(str(video_id)), catalog.loc[video_id]
-        known = _planted_letters(study, row, clip) if annotations is None else votes.get(video_id)
-        if not known:
-            continue
-        landmarks = clip.landmarks[group.position]
-        found = _found(maps.relevance.values[group.index], landmarks, top, rule)
-        rows.append((video_id, row["method"], known, found))
-    return pd.DataFrame(rows, columns=["video_id", "method", "annotated", "found"])
+    for video in videos:
+        known = video.planted if annotations is None else votes.get(video.video_id)
+        if video.fake and known:
+            regions = _highlighted(video.relevance, video.landmarks, top, rule)
+            rows.append((video.video_id, video.frames.method.iloc[0], known, regions))
+    return pd.DataFrame(rows, columns=["video_id", "method", "annotated", "highlighted"])
 
 
 def _agreement(videos: pd.DataFrame) -> dict[str, float]:
-    found = agreement_table(videos.annotated.tolist(), videos.found.tolist())
-    return found.drop("videos").to_dict()
+    measures = agreement_table(videos.annotated.tolist(), videos.highlighted.tolist())
+    return measures.drop("videos").to_dict()
 
 
-def by_chance(videos: pd.DataFrame, seed: int = 0, draws: int = 200) -> pd.DataFrame:
-    """Agreement where each video gets the highlighted regions of another one, drawn at random.
+def shuffled_agreement(videos: pd.DataFrame, seed: int = 0, samples: int = 200) -> pd.DataFrame:
+    """Agreement if each video gets the highlighted regions of another, random video.
 
-    What is left after that shuffle is what regions agree on because some are often annotated and
-    often highlighted, whatever the video.
+    Some regions are often annotated and often highlighted in all videos. This is the agreement
+    that follows from that alone.
+
+    Parameters
+    ----------
+    videos : see `regions_by_video`
 
     Returns
     -------
-    One row per draw with the measures of `agreement_table`.
+    One row per sample with the measures of `agreement_table`.
     """
     rng = np.random.default_rng(seed)
-    found = videos.found.to_numpy()
+    regions = videos.highlighted.to_numpy()
     return pd.DataFrame(
-        [_agreement(videos.assign(found=rng.permutation(found))) for _ in range(draws)]
+        [_agreement(videos.assign(highlighted=rng.permutation(regions))) for _ in range(samples)]
     )
 
 
-def table_4(
-    study: Study, top: int = 3, annotations: pd.DataFrame | None = None, rule: str = "density"
-) -> pd.DataFrame:
+def table_4(regions: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame:
     """Agreement of highlighted with annotated regions, with intervals (paper's Table 4).
 
     Parameters
     ----------
-    top, annotations, rule : see `regions_by_video`
+    regions : `regions_by_video` of each detector
 
     Returns
     -------
-    detector, videos, each measure with _low and _high, and with _chance: its mean where maps are
-    dealt to other videos.
+    detector, videos, each measure with _low and _high, and with _chance: its mean if maps are
+    shuffled among the videos.
     """
     rows = []
-    for detector in DETECTORS:
-        videos = regions_by_video(study, detector, top, annotations, rule)
-        row = {"detector": detector, "rule": rule, "top": top, "videos": len(videos)}
-        row |= with_intervals(videos, _agreement, Bootstrap.of(study))
-        chance = by_chance(videos, study.seed).mean()
+    for detector, videos in regions.items():
+        row = {"detector": detector, "videos": len(videos)}
+        row |= with_intervals(videos, _agreement, bootstrap)
+        chance = shuffled_agreement(videos, bootstrap.seed).mean()
         rows.append(row | {f"{name}_chance": value for name, value in chance.items()})
     return pd.DataFrame(rows)
 
 
 def rules_table(
-    study: Study,
+    videos: Mapping[str, Sequence[ExplainedVideo]],
     annotations: pd.DataFrame | None = None,
     tops: Sequence[int] = TOPS,
+    rules: Sequence[str] = (*RULES, VOTES),
 ) -> pd.DataFrame:
-    """Table 4 under each rule and each number of regions, without intervals.
+    """Table 4 for each rule and each number of regions, without intervals.
+
+    Parameters
+    ----------
+    videos : `explained_videos` of each detector
+    annotations : see `regions_by_video`
 
     Returns
     -------
     detector, rule, top, videos, f1, precision, recall, overlap, top1.
     """
     rows = []
-    for detector in DETECTORS:
-        for rule in (*RULES, VOTES):
-            for top in tops:
-                videos = regions_by_video(study, detector, top, annotations, rule)
-                facts = {"detector": detector, "rule": rule, "top": top, "videos": len(videos)}
-                rows.append(facts | _agreement(videos))
+    for (detector, explained), rule, top in product(videos.items(), rules, tops):
+        regions = regions_by_video(explained, top, annotations, rule)
+        facts = {"detector": detector, "rule": rule, "top": top, "videos": len(regions)}
+        rows.append(facts | _agreement(regions))
     return pd.DataFrame(rows)
 
 
-def region_shares(
-    study: Study, top: int = 3, annotations: pd.DataFrame | None = None, rule: str = "density"
-) -> pd.DataFrame:
-    """Share of fake test videos in which each region is annotated or highlighted (Figure 2)."""
+def region_shares(regions: Mapping[str, pd.DataFrame], source: str = "planted") -> pd.DataFrame:
+    """Share of fake test videos in which each region is annotated or highlighted (Figure 2).
+
+    Parameters
+    ----------
+    regions : `regions_by_video` of each detector
+    source : of the annotated regions, as a legend names it
+    """
     rows = []
-    source = "planted" if annotations is None else "annotated"
-    for detector in DETECTORS:
-        videos = regions_by_video(study, detector, top, annotations, rule)
-        for column, who in (
-            ("annotated", f"{source} for {detector}"),
-            ("found", f"VIBA, {detector}"),
-        ):
-            for region in REGIONS:
-                share = float(videos[column].str.contains(region).mean()) if len(videos) else 0.0
-                rows.append({"region": region, "who": who, "share": share})
+    for detector, videos in regions.items():
+        names = {"annotated": f"{source} for {detector}", "highlighted": f"VIBA, {detector}"}
+        for (column, who), region in product(names.items(), REGIONS):
+            share = float(videos[column].str.contains(region).mean()) if len(videos) else 0.0
+            rows.append({"region": region, "who": who, "share": share})
     return pd.DataFrame(rows)

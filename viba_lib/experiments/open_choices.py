@@ -1,365 +1,270 @@
-"""What the paper leaves open, what is done here, and how much results depend on it (chapter 14)."""
+"""Choices that the paper leaves open, and how much results depend on them (chapter 14).
 
-from collections.abc import Callable, Iterator, Mapping
+The questions are in `tables/open_choices.yaml`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib import resources
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
+from pydantic import BaseModel, ValidationError
 
+from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import segment
 from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.data.video import iter_frames
-from viba_lib.evaluation.agreement import agreement_table
 from viba_lib.evaluation.consistency import highlight, mean_iou
 from viba_lib.evaluation.detection import expected_calibration_error
-from viba_lib.experiments.common import choose_rows, detection, explained
+from viba_lib.experiments.common import (
+    Bootstrap,
+    ExplainedVideo,
+    choose_rows,
+    detection_of,
+    explained_frames,
+    explained_videos,
+    held_out_predictions,
+)
 from viba_lib.experiments.consistency import consistency_by_video
-from viba_lib.experiments.detection import leak_table, per_video
-from viba_lib.experiments.human_agreement import regions_by_video, rules_table
+from viba_lib.experiments.detection import explained_for_true_class, label_leakage, per_video
+from viba_lib.experiments.human_agreement import rules_table
 from viba_lib.experiments.localisation import localisation
 from viba_lib.pipeline.study import DETECTORS, Study
 
+FEW = 6  # fakes that are explained again
 
-@dataclass(frozen=True)
-class Choice:
+
+class Choice(BaseModel, extra="forbid", frozen=True):
     """A question that the paper leaves open.
 
-    paper: what it says; here: what is done; measure: what was measured of the alternatives, or why
+    paper: what it says; here: what is done; measured: what was measured of the alternatives, or why
     nothing was.
     """
 
     question: str
     paper: str
     here: str
-    measure: str
+    measured: str
 
 
-CHOICES = {
-    "mask threshold": Choice(
-        "From which relevance on does a pixel count as highlighted?",
-        "binary masks, no threshold",
-        "half of the maximum",
-        "IoU of consecutive masks",
-    ),
-    "mask reference": Choice(
-        "Of which maximum is the threshold a share?",
-        "nothing",
-        "of the frame's own",
-        "IoU of consecutive masks",
-    ),
-    "size of the masks": Choice(
-        "At which size are masks compared?",
-        "924 by 924 pixels",
-        "924 by 924, by bilinear interpolation",
-        "IoU of consecutive masks",
-    ),
-    "meaning of TCS": Choice(
-        "What is temporal consistency?",
-        "text: frames in which regions stay highlighted; Eq. (3): mean highlighted area",
-        "Eq. (3) as printed; persistence as a measure of its own",
-        "TCS",
-    ),
-    "frames per video": Choice(
-        "How many frames of a video are compared?",
-        "all key frames",
-        "the profile's number, evenly spread",
-        "IoU of consecutive masks",
-    ),
-    "target class": Choice(
-        "For which class is the bottleneck optimised?",
-        "the prediction capability is retained",
-        "for the predicted class",
-        "accuracy with the bottleneck",
-    ),
-    "draws of the noise": Choice(
-        "How many draws decide with the bottleneck?",
-        "nothing",
-        "a mean over fresh draws",
-        "accuracy with the bottleneck",
-    ),
-    "unit of Table 2": Choice(
-        "Are frames or videos counted?",
-        "nothing",
-        "frames; videos beside them",
-        "accuracy",
-    ),
-    "frames of Table 2": Choice(
-        "Which frames enter Table 2?",
-        "the test set",
-        "the explained frames of the test split",
-        "accuracy",
-    ),
-    "bins of the ECE": Choice(
-        "How many bins has the calibration error?",
-        "the reference of the measure",
-        "15 of equal width",
-        "ECE",
-    ),
-    "map to regions": Choice(
-        "How does a map become a set of regions?",
-        "regions present in the explanation",
-        "three by mean relevance per pixel",
-        "F1 (macro)",
-    ),
-    "number of regions": Choice(
-        "How many regions does a map highlight?",
-        "the top three answers of annotators",
-        "three",
-        "F1 (macro)",
-    ),
-    "macro F1": Choice(
-        "What is F1 (macro) a mean of?",
-        "macro; yet printed values are the harmonic mean of the printed precision and recall",
-        "mean of the regions' F1",
-        "F1 (macro)",
-    ),
-    "beta": Choice(
-        "How much does information cost?",
-        "a trade-off parameter, no value",
-        "10, over a mean of units, as in the reference of IBA",
-        "relevance inside the mask over chance",
-    ),
-    "steps": Choice(
-        "How long is the bottleneck optimised?",
-        "nothing",
-        "10 steps, as in the reference of IBA",
-        "relevance inside the mask over chance",
-    ),
-    "smoothing": Choice(
-        "Is lambda smoothed?",
-        "nothing",
-        "sigma 1 unit, as in the reference of IBA",
-        "relevance inside the mask over chance",
-    ),
-    "key-frame threshold": Choice(
-        "How high must a peak be to be a key frame?",
-        "the tool is named, not its settings",
-        "0.3 of the highest",
-        "key frames found per test video",
-    ),
-}
-# Not cheap to vary: each needs data, training or maps anew.
-UNMEASURED = {
-    "crops": Choice(
-        "How much around a face belongs to its crop?",
-        "faces are cropped with dlib",
-        "a square of 1.3 times the detection",
-        "every stage would be made anew: change `preparation` in a profile of your own",
-    ),
-    "statistics of the noise": Choice(
-        "Over which axes are mean and deviation taken?",
-        "over specific axes",
-        "over frames, for each unit of the layer, as in the reference of IBA",
-        "maps of all frames would be made anew",
-    ),
-    "split": Choice(
-        "May a person be in training and test?",
-        "a random split of videos",
-        "no",
-        "chapter 2 measures what a random split lets through",
-    ),
-    "real videos of Table 4": Choice(
-        "Do real videos count in the agreement?",
-        "annotators saw fakes only",
-        "fakes only",
-        "a real video has no planted region",
-    ),
-    "flow detector's head": Choice(
-        "How large are its fully connected layers?",
-        "FC and dropout",
-        "one linear layer after global average pooling",
-        "another network would be trained",
-    ),
-}
-Effects = Iterator[tuple[str, str, float]]  # detector, variant, value; the first is ours
+class Choices(BaseModel, extra="forbid", frozen=True):
+    """Open choices by name: those with measured alternatives, and the others."""
+
+    measured: dict[str, Choice]
+    unmeasured: dict[str, Choice]
 
 
-def _masks(study: Study) -> Effects:
-    for detector in DETECTORS:
-        videos = consistency_by_video(study, detector, (0.5, 0.3, 0.7))
-        for threshold, part in videos.groupby("threshold", sort=False):
-            yield detector, f"{threshold:g}", part.iou.mean()
+def read_choices(text: str) -> Choices:
+    """Choices from YAML.
+
+    Raises
+    ------
+    VibaError
+        A choice without one of its texts, with another key, or measured by no function.
+    """
+    try:
+        choices = Choices.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise VibaError(f"the table of open choices is wrong: {error}") from error
+    if set(choices.measured) != {*EFFECTS, KEY_FRAMES}:
+        wrong = sorted(set(choices.measured) ^ {*EFFECTS, KEY_FRAMES})
+        raise VibaError(f"open choices without a question, or without a measurement: {wrong}")
+    return choices
 
 
-def _references(study: Study) -> Effects:
-    for detector in DETECTORS:
-        for rule in ("frame", "clip", "area"):
-            yield detector, rule, consistency_by_video(study, detector, [0.5], rule).iou.mean()
+def packaged_choices() -> Choices:
+    """The choices that come with the library."""
+    path = resources.files("viba_lib.experiments") / "tables" / "open_choices.yaml"
+    return read_choices(path.read_text(encoding="utf-8"))
 
 
-def _sizes(study: Study) -> Effects:
-    for detector in DETECTORS:
-        frame, maps = explained(study, detector)
-        side = f"{maps.sizes['y']} (the map's own)"
-        yield detector, "924", consistency_by_video(study, detector, [0.5]).iou.mean()
-        groups = frame.sort_values("frame").groupby("video_id").indices.values()
-        order = frame.sort_values("frame").index.to_numpy()
-        found = [mean_iou(highlight(maps.relevance.values[order[g]])) for g in groups]
-        yield detector, side, float(np.nanmean(found))
+@dataclass(frozen=True)
+class Results:
+    """Results of a study for one detector."""
+
+    study: Study
+    detector: str
+
+    @cached_property
+    def frames(self) -> pd.DataFrame:
+        """See `explained_frames`."""
+        return explained_frames(self.study, self.detector)
+
+    @cached_property
+    def videos(self) -> list[ExplainedVideo]:
+        """See `explained_videos`."""
+        return list(explained_videos(self.study, self.detector))
 
 
-def _tcs(study: Study) -> Effects:
-    for detector in DETECTORS:
-        videos = consistency_by_video(study, detector, [0.5])
-        yield detector, "Eq. (3)", videos.tcs.mean()
-        yield detector, "persistence", videos.persistence.mean()
+Effects = Mapping[str, float]  # value of a measure by variant, ours first
 
 
-def _spacing(study: Study) -> Effects:
-    for detector in DETECTORS:
-        frame, maps = explained(study, detector)
-        for name, each in (("all explained", 1), ("every second", 2)):
-            found = []
-            for _, group in frame.sort_values("frame").groupby("video_id"):
-                found.append(mean_iou(highlight(maps.relevance.values[group.index[::each]])))
-            yield detector, name, float(np.nanmean(found))
+def _mask_thresholds(results: Results) -> Effects:
+    videos = consistency_by_video(results.videos, (0.5, 0.3, 0.7))
+    return {f"{t:g}": part.iou.mean() for t, part in videos.groupby("threshold", sort=False)}
 
 
-def _targets(study: Study) -> Effects:
-    for row in leak_table(study).itertuples():
-        yield row.detector, "predicted", row.predicted
-        yield row.detector, "true (a leak)", row.true
+def _mask_references(results: Results) -> Effects:
+    rules = ("frame", "clip", "area")
+    return {rule: consistency_by_video(results.videos, [0.5], rule).iou.mean() for rule in rules}
 
 
-def _draws(study: Study) -> Effects:
-    for detector in DETECTORS:
-        frame, maps = explained(study, detector)
-        yield detector, "mean", detection("p_fake_bottleneck")(frame)["accuracy"]
-        single = ((maps.p_fake_draws.values > 0.5) == maps.label.values).mean(1)
-        yield detector, "worst draw", float(single.min())
-        yield detector, "best draw", float(single.max())
+def _mean_iou(videos: Sequence[ExplainedVideo], every: int = 1) -> float:
+    return float(np.nanmean([mean_iou(highlight(v.relevance[::every])) for v in videos]))
 
 
-def _units(study: Study) -> Effects:
-    for detector in DETECTORS:
-        frame, _ = explained(study, detector)
-        yield detector, "frame", detection("p_fake")(frame)["accuracy"]
-        yield detector, "video", detection("p_fake")(per_video(frame))["accuracy"]
+def _mask_sizes(results: Results) -> Effects:
+    side = results.videos[0].relevance.shape[1]
+    ours = consistency_by_video(results.videos, [0.5]).iou.mean()
+    return {"924": ours, f"{side} (the map's own)": _mean_iou(results.videos)}
 
 
-def _frames(study: Study) -> Effects:
-    for detector in DETECTORS:
-        rows = study.predictions(detector).query("split == 'test' and in_scope")
-        yield detector, "explained", detection("p_fake")(explained(study, detector)[0])["accuracy"]
-        yield detector, "all prepared", detection("p_fake")(rows)["accuracy"]
+def _temporal_consistency(results: Results) -> Effects:
+    videos = consistency_by_video(results.videos, [0.5])
+    return {"Eq. (3)": videos.tcs.mean(), "persistence": videos.persistence.mean()}
 
 
-def _bins(study: Study) -> Effects:
-    for detector in DETECTORS:
-        frame, _ = explained(study, detector)
-        p, y = np.c_[1 - frame.p_fake, frame.p_fake], frame.label.to_numpy()
-        for bins in (15, 10, 30):
-            yield detector, str(bins), expected_calibration_error(p, y, bins)
+def _spacing(results: Results) -> Effects:
+    videos = results.videos
+    return {"all explained": _mean_iou(videos), "every second": _mean_iou(videos, every=2)}
 
 
-def _rules(study: Study) -> Effects:
-    for row in rules_table(study, tops=[3]).itertuples():
-        yield row.detector, row.rule, row.f1
+def _targets(results: Results) -> Effects:
+    frames = explained_for_true_class(results.study, results.detector)
+    row = label_leakage({results.detector: frames}, Bootstrap(0)).iloc[0]
+    return {"predicted": row.predicted, "true (label leakage)": row.true}
 
 
-def _tops(study: Study) -> Effects:
-    table = rules_table(study, tops=[3, 1, 2, 4])
-    for row in table[table.rule == "density"].itertuples():
-        yield row.detector, str(row.top), row.f1
+def _noise_samples(results: Results) -> Effects:
+    frames = results.frames
+    samples = frames.filter(regex=r"^p_fake_\d+$")
+    single = (samples > 0.5).eq(frames.label, axis=0).mean()
+    mean = detection_of("p_fake_bottleneck")(frames)["accuracy"]
+    return {"mean": mean, "worst sample": single.min(), "best sample": single.max()}
 
 
-def _macro(study: Study) -> Effects:
-    for detector in DETECTORS:
-        videos = regions_by_video(study, detector)
-        found = agreement_table(videos.annotated.tolist(), videos.found.tolist())
-        both = found.precision + found.recall
-        harmonic = 2 * found.precision * found.recall / both if both > 0 else np.nan
-        yield detector, "mean of F1", found.f1
-        yield detector, "harmonic mean", harmonic
+def _accuracy(frames: pd.DataFrame) -> float:
+    return detection_of("p_fake")(frames)["accuracy"]
 
 
-def _bottleneck(name: str, values: tuple[float, ...]) -> Callable[[Study], Effects]:
-    """Localisation on a few fakes, explained anew with other settings of the bottleneck."""
+def _units(results: Results) -> Effects:
+    return {"frame": _accuracy(results.frames), "video": _accuracy(per_video(results.frames))}
 
-    def effects(study: Study) -> Effects:
-        for detector in DETECTORS:
-            rows = choose_rows(study, detector, FEW).query("label == 1")
-            for value in values:
-                setting: dict[str, Any] = {name: value}
-                maps = study.explain(detector, rows, **setting)
-                yield detector, f"{value:g}", localisation(study, detector, maps).ratio.mean()
 
+def _frames(results: Results) -> Effects:
+    prepared = held_out_predictions(results.study, results.detector)
+    return {"explained": _accuracy(results.frames), "all prepared": _accuracy(prepared)}
+
+
+def _bins(results: Results) -> Effects:
+    p, labels = results.frames.p_fake, results.frames.label.to_numpy()
+    both = np.c_[1 - p, p]
+    return {str(bins): expected_calibration_error(both, labels, bins) for bins in (15, 10, 30)}
+
+
+def _rules(results: Results) -> Effects:
+    table = rules_table({results.detector: results.videos}, tops=[3])
+    return dict(zip(table.rule, table.f1, strict=True))
+
+
+def _region_counts(results: Results) -> Effects:
+    table = rules_table({results.detector: results.videos}, None, (3, 1, 2, 4), ["density"])
+    return dict(zip(table.top.astype(str), table.f1, strict=True))
+
+
+def _macro_f1(results: Results) -> Effects:
+    table = rules_table({results.detector: results.videos}, None, [3], ["density"])
+    f1, precision, recall = table.loc[0, ["f1", "precision", "recall"]]
+    total = precision + recall
+    harmonic = 2 * precision * recall / total if total > 0 else np.nan
+    return {"mean of F1": f1, "harmonic mean": harmonic}
+
+
+def _bottleneck(name: str, values: tuple[float, ...], results: Results) -> Effects:
+    """Localisation on a few fakes, explained again with other settings of the bottleneck."""
+    study, detector = results.study, results.detector
+    rows = choose_rows(study, detector, FEW).query("label == 1")
+    effects = {}
+    for value in values:
+        setting: dict[str, Any] = {name: value}
+        maps = study.explain(detector, rows, **setting)
+        effects[f"{value:g}"] = localisation(study, detector, maps).ratio.mean()
     return effects
 
 
-FEW = 6  # fakes whose maps are made anew
-
-
-def _thresholds(study: Study) -> Effects:
-    catalog = study.catalog().query("split == 'test'")
-    found = []
-    for _, row in catalog.iterrows():
+def _key_frame_thresholds(study: Study) -> Effects:
+    differences = []
+    for _, row in study.catalog().query("split == 'test'").iterrows():
         path, start, end = segment(row, study.catalog_root())
-        found.append(frame_differences(iter_frames(path, start, end, "gray")))
-    for threshold in (0.3, 0.1, 0.5, 0.7):
-        yield (
-            "both",
-            f"{threshold:g}",
-            float(np.mean([len(key_frames(d, threshold)) for d in found])),
-        )
+        differences.append(frame_differences(iter_frames(path, start, end, "gray")))
+    return {
+        f"{threshold:g}": float(np.mean([len(key_frames(d, threshold)) for d in differences]))
+        for threshold in (0.3, 0.1, 0.5, 0.7)
+    }
 
 
-_EFFECTS: Mapping[str, Callable[[Study], Effects]] = {
-    "mask threshold": _masks,
-    "mask reference": _references,
-    "size of the masks": _sizes,
-    "meaning of TCS": _tcs,
+EFFECTS: Mapping[str, Callable[[Results], Effects]] = {
+    "mask threshold": _mask_thresholds,
+    "mask reference": _mask_references,
+    "size of the masks": _mask_sizes,
+    "meaning of TCS": _temporal_consistency,
     "frames per video": _spacing,
     "target class": _targets,
-    "draws of the noise": _draws,
+    "samples of the noise": _noise_samples,
     "unit of Table 2": _units,
     "frames of Table 2": _frames,
     "bins of the ECE": _bins,
     "map to regions": _rules,
-    "number of regions": _tops,
-    "macro F1": _macro,
-    "beta": _bottleneck("beta", (10.0, 1.0, 100.0)),
-    "steps": _bottleneck("steps", (10, 5, 40)),
-    "smoothing": _bottleneck("sigma", (1.0, 0.0, 2.0)),
-    "key-frame threshold": _thresholds,
+    "number of regions": _region_counts,
+    "macro F1": _macro_f1,
+    "beta": partial(_bottleneck, "beta", (10.0, 1.0, 100.0)),
+    "steps": partial(_bottleneck, "steps", (10, 5, 40)),
+    "smoothing": partial(_bottleneck, "sigma", (1.0, 0.0, 2.0)),
 }
+KEY_FRAMES = "key-frame threshold"  # the same for all detectors
 
 
-def choices_table() -> pd.DataFrame:
-    """Every question with what the paper says, what is done here, and what was measured."""
+def choices_table(choices: Choices) -> pd.DataFrame:
+    """Every question with the paper's answer, the answer here, and what was measured."""
     rows = [
-        {"choice": name, "question": c.question, "paper": c.paper, "here": c.here,
-         "measured": c.measure}
-        for name, c in (CHOICES | UNMEASURED).items()
-    ]  # fmt: skip
+        {"choice": name, **choice.model_dump()}
+        for name, choice in (choices.measured | choices.unmeasured).items()
+    ]
     return pd.DataFrame(rows)
 
 
-def sensitivity(study: Study) -> pd.DataFrame:
-    """What each measured choice does to a result.
+def all_effects(study: Study) -> Iterator[tuple[str, str, Effects]]:
+    """Name of a measured choice, detector, and values of its measure by variant, ours first."""
+    results = [Results(study, name) for name in DETECTORS]
+    for name, effects in EFFECTS.items():
+        for one in results:
+            yield name, one.detector, effects(one)
+        study.progress(f"sensitivity: {name}")
+    yield KEY_FRAMES, "both", _key_frame_thresholds(study)
+
+
+def sensitivity(effects: Iterable[tuple[str, str, Effects]], choices: Choices) -> pd.DataFrame:
+    """Effect of each choice on a result.
+
+    Parameters
+    ----------
+    effects : see `all_effects`
 
     Returns
     -------
     choice, measure, detector, here (our variant) and value_here, other (a variant) and value_other,
-    change (other less ours), relative (change over ours).
+    change (other minus ours), relative (change over ours).
     """
     rows = []
-    for name, effects in _EFFECTS.items():
-        ours: dict[str, tuple[str, float]] = {}
-        for detector, variant, value in effects(study):
-            if detector not in ours:
-                ours[detector] = (variant, value)
-                continue
-            label, base = ours[detector]
-            row: dict[str, object] = {
-                "choice": name,
-                "measure": CHOICES[name].measure,
-                "detector": detector,
-            }
-            row |= {"here": label, "value_here": base, "other": variant, "value_other": value}
-            change = value - base
-            relative = change / base if base else np.nan
-            rows.append(row | {"change": change, "relative": relative})
-        study.progress(f"sensitivity: {name}")
+    for name, detector, values in effects:
+        (here, ours), *others = values.items()
+        facts = {"choice": name, "measure": choices.measured[name].measured, "detector": detector}
+        for other, value in others:
+            row = facts | {"here": here, "value_here": ours, "other": other, "value_other": value}
+            change = value - ours
+            rows.append(row | {"change": change, "relative": change / ours if ours else np.nan})
     return pd.DataFrame(rows)

@@ -1,23 +1,27 @@
 """The paper's numbers beside this run's."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from viba_lib.data.sampling import PAPER_COUNTS
-from viba_lib.experiments.consistency import table_3
+from viba_lib.experiments.common import Bootstrap, explained_frames, explained_videos
+from viba_lib.experiments.consistency import consistency, table_3
 from viba_lib.experiments.detection import table_2
-from viba_lib.experiments.human_agreement import table_4
+from viba_lib.experiments.human_agreement import regions_by_video, table_4
 from viba_lib.experiments.paper_numbers import (
-    NAMES,
+    DATASET_NAMES,
     TABLE_2,
     TABLE_3,
     TABLE_4,
     TABLE_5,
     TABLE_6,
     TABLE_7,
+    read_packaged,
 )
 from viba_lib.models.describe import beside_paper
-from viba_lib.pipeline.study import Study
+from viba_lib.pipeline.study import DETECTORS, Study
 from viba_lib.visual.html_table import Link
 
 
@@ -30,11 +34,11 @@ def table_1(catalog: pd.DataFrame) -> pd.DataFrame:
     videos, real, fake, methods, people (known ones). The last row is the sum.
     """
     rows = []
-    for name in dict.fromkeys([*NAMES, *sorted(catalog.dataset.unique())]):
+    for name in dict.fromkeys([*DATASET_NAMES, *sorted(catalog.dataset.unique())]):
         of_set = catalog[catalog.dataset == name]
         rows.append(
             {
-                "dataset": NAMES.get(name, name),
+                "dataset": DATASET_NAMES.get(name, name),
                 "paper": PAPER_COUNTS.get(name, pd.NA),
                 "videos": len(of_set),
                 "real": int((of_set.label == "real").sum()),
@@ -48,54 +52,40 @@ def table_1(catalog: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-# Where each table is made: chapter, id of its place there, and how the run's number comes about.
-_MADE = {
-    "Table 1": ("02_dataset_construction", "table_1", "videos in the catalog"),
-    "Table 2": (
-        "08_detection_performance",
-        "table_2",
-        "explained test frames; bottleneck for the predicted class, mean over draws of noise",
-    ),
-    "Table 3": (
-        "09_consistency",
-        "table_3",
-        "masks at half of the frame's maximum, 924 px; mean over videos",
-    ),
-    "Table 4": (
-        "10_human_agreement",
-        "table_4",
-        "three regions by density of the video's mean map; macro means over regions",
-    ),
-    "Table 5": ("03_detectors", "layers_xception", "read off the live network"),
-    "Table 6": ("03_detectors", "layers_xception", "read off the live network, block 2"),
-    "Table 7": ("03_detectors", "layers_flow", "read off the live network"),
+# For each table of the paper: the chapter and cell that compute it, how the run's numbers are
+# computed, and, for Tables 5 to 7, the detector and the part of its network.
+_TABLES = read_packaged(
+    "paper_tables", ("table", "chapter", "cell", "how", "detector", "inside"), text=True
+).set_index("table")
+_NUMBERS = {
+    "Table 2": (TABLE_2, ["detector", "bottleneck"]),
+    "Table 3": (TABLE_3, ["detector", "label"]),
+    "Table 4": (TABLE_4, ["detector"]),
 }
+_FRACTIONS = ("ece", "iou", "tcs", "rpi")  # the paper prints other measures in per cent
 COUNT = "videos"
 REPRODUCED, DIFFERS, NOT_RUN = "reproduced", "differs", "not run here"
 
 
-def place_of(table: str) -> Link:
-    """Link to the cell that makes a table of the paper."""
-    chapter, name, _ = _MADE[table]
-    return Link(f"ch. {int(chapter[:2])}", f"{chapter}.html#{name}")
+def link_to(table: str) -> Link:
+    """Link to the cell that computes a table of the paper."""
+    chapter, cell = _TABLES.loc[table, ["chapter", "cell"]]
+    return Link(f"ch. {int(chapter[:2])}", f"{chapter}.html#{cell}")
 
 
 def _row(
-    study: Study,
-    key: tuple[str, str, str],
-    paper: float,
-    run: tuple[float, float, float],
+    licensed: bool, key: tuple[str, str, str], paper: float, run: tuple[float, float, float]
 ) -> dict[str, object]:
     """One number: table, row and measure of it, the paper's value, the run's with its interval."""
-    status, why = _status(study, key[2], paper, run[1], run[2])
+    status, why = _status(licensed, key[2], paper, run[1], run[2])
     names: dict[str, object] = dict(zip(("table", "row", "measure"), key, strict=True))
     names |= {"paper": paper, "run": run[0], "low": run[1], "high": run[2]}
-    return names | {"status": status, "why": why, "how": _MADE[key[0]][2]}
+    return names | {"status": status, "why": why, "how": _TABLES.how[key[0]]}
 
 
-def _status(study: Study, measure: str, paper: float, low: float, high: float) -> tuple[str, str]:
+def _status(licensed: bool, measure: str, paper: float, low: float, high: float) -> tuple[str, str]:
     """Status of a number, and the reason for it."""
-    if study.profile.name != "paper":
+    if not licensed:
         return NOT_RUN, "other videos"
     if not np.isfinite(low):
         return NOT_RUN, "too few videos for an interval"
@@ -106,42 +96,52 @@ def _status(study: Study, measure: str, paper: float, low: float, high: float) -
     return (REPRODUCED if inside else DIFFERS), f"the paper's value is {where} the interval"
 
 
-def _counts(study: Study) -> list[dict[str, object]]:
-    """The paper's numbers of videos per data set beside the catalog's."""
-    counts = study.catalog().dataset.value_counts()
-    return [
-        _row(study, ("Table 1", name, COUNT), PAPER_COUNTS[key], (run, run, run))
-        for key, name in NAMES.items()
-        for run in [int(counts.get(key, 0))]
-    ]
+def run_tables(study: Study) -> dict[str, pd.DataFrame]:
+    """This run's Tables 2 to 4, by their names in the paper, computed as the chapters do."""
+    bootstrap = Bootstrap.of(study)
+    frames = {name: explained_frames(study, name) for name in DETECTORS}
+    regions = {name: regions_by_video(explained_videos(study, name)) for name in DETECTORS}
+    second = table_2(frames, bootstrap)
+    return {
+        "Table 2": second[second.unit == "frame"],
+        "Table 3": table_3(consistency(study, [0.5]), bootstrap),
+        "Table 4": table_4(regions, bootstrap),
+    }
 
 
-def paper_beside_run(study: Study) -> pd.DataFrame:
+def paper_beside_run(
+    catalog: pd.DataFrame, tables: Mapping[str, pd.DataFrame], licensed: bool
+) -> pd.DataFrame:
     """Every number of the paper's Tables 1 to 4 beside this run's.
+
+    Parameters
+    ----------
+    tables : see `run_tables`
+    licensed : whether the run uses the paper's data sets
 
     Returns
     -------
     table, row, measure, paper, run, low and high (95 % interval of the run over videos; of a count,
     the count), status ("reproduced", "differs" or "not run here"), why, how (it was computed).
     """
-    rows = _counts(study)
-    second = table_2(study)
-    for table, paper, run, keys in (
-        ("Table 2", TABLE_2, second[second.unit == "frame"], ["detector", "bottleneck"]),
-        ("Table 3", TABLE_3, table_3(study), ["detector", "label"]),
-        ("Table 4", TABLE_4, table_4(study), ["detector"]),
-    ):
-        both = paper.merge(run, on=keys, suffixes=("_paper", ""), how="left", validate="1:1")
+    counts = catalog.dataset.value_counts()
+    rows = []
+    for key, name in DATASET_NAMES.items():
+        run = int(counts.get(key, 0))
+        rows.append(_row(licensed, ("Table 1", name, COUNT), PAPER_COUNTS[key], (run, run, run)))
+    for table, (paper, keys) in _NUMBERS.items():
+        both = paper.merge(tables[table], "left", keys, suffixes=("_paper", ""), validate="1:1")
         for _, row in both.iterrows():
             name = " ".join(_cell(row[k]) for k in keys)
             for measure in (c for c in paper if c not in keys):
-                percent = measure not in ("ece", "iou", "tcs", "rpi")
+                scale, unit = (1, "") if measure in _FRACTIONS else (100, " (%)")
                 value, low, high = (
-                    float(row[measure + end]) * (100 if percent else 1)
-                    for end in ("", "_low", "_high")
+                    float(row[measure + end]) * scale for end in ("", "_low", "_high")
                 )
-                key = (table, name, measure + (" (%)" if percent else ""))
-                rows.append(_row(study, key, float(row[f"{measure}_paper"]), (value, low, high)))
+                where = (table, name, measure + unit)
+                rows.append(
+                    _row(licensed, where, float(row[f"{measure}_paper"]), (value, low, high))
+                )
     return pd.DataFrame(rows)
 
 
@@ -151,39 +151,34 @@ def _cell(value: object) -> str:
 
 # Why a row of Tables 5 to 7 differs, by its layer there; none of them changes a result.
 _WHY = {
-    ("Table 5", "last_linear"): "one linear layer; dropout does nothing in a network that explains",
-    ("Table 6", "0"): "it must not write over its input, which the skip connection takes, too",
+    ("Table 5", "last_linear"): "one linear layer; dropout has no effect in evaluation mode",
+    ("Table 6", "0"): "must not overwrite its input, which the skip connection reads as well",
 }
 
 
 def layers_beside_run(study: Study) -> pd.DataFrame:
-    """Every row of the paper's Tables 5 to 7 beside the live networks.
+    """Every row of the paper's Tables 5 to 7 beside the run's networks.
 
     Returns
     -------
     table, row, paper, run, status, why, how.
     """
-    xception, flow = study.detector("xception"), study.detector("flow-vgg11")
     parts = []
-    for table, model, rows, inside in (
-        ("Table 5", xception, TABLE_5, ""),
-        ("Table 6", xception, TABLE_6, "block2.rep"),
-        ("Table 7", flow, TABLE_7, ""),
-    ):
-        found = beside_paper(model, rows, inside).rename(columns={"layer": "row", "here": "run"})
-        reasons = [
-            _WHY.get((table, row), "another setting, the same function") for row in found.row
-        ]
-        found["status"] = np.where(found.agrees, REPRODUCED, DIFFERS)
-        found["why"] = np.where(found.agrees, "all that is printed agrees", reasons)
-        parts.append(found.drop(columns="agrees").assign(table=table, how=_MADE[table][2]))
+    for table, rows in {"Table 5": TABLE_5, "Table 6": TABLE_6, "Table 7": TABLE_7}.items():
+        how, detector, inside = _TABLES.loc[table, ["how", "detector", "inside"]]
+        both = beside_paper(study.detector(detector), rows, inside)
+        both = both.rename(columns={"layer": "row", "here": "run"})
+        reasons = [_WHY.get((table, row), "another setting, the same function") for row in both.row]
+        both["status"] = np.where(both.agrees, REPRODUCED, DIFFERS)
+        both["why"] = np.where(both.agrees, "all that is printed agrees", reasons)
+        parts.append(both.drop(columns="agrees").assign(table=table, how=how))
     columns = ["table", "row", "paper", "run", "status", "why", "how"]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
 def for_page(beside: pd.DataFrame) -> pd.DataFrame:
     """Rows of `paper_beside_run` or `layers_beside_run` as a page shows them; no cell is empty."""
-    shown = beside.drop(columns=["how"]).assign(made=[place_of(t) for t in beside.table])
+    shown = beside.drop(columns=["how"]).assign(made=[link_to(t) for t in beside.table])
     if "low" in shown:
         ends = zip(shown.measure, shown.run, shown.low, shown.high, strict=True)
         shown["run (95 % interval)"] = [_with_interval(*row) for row in ends]
@@ -207,5 +202,5 @@ def status_counts(*tables: pd.DataFrame) -> pd.DataFrame:
     counts = joined.groupby(["table", "status"]).size().unstack(fill_value=0)
     counts = counts.reindex(columns=[REPRODUCED, DIFFERS, NOT_RUN], fill_value=0).reset_index()
     counts.columns.name = None
-    how = [_MADE[t][2] for t in counts.table]
-    return counts.assign(how=how, made=[place_of(t) for t in counts.table])
+    how = _TABLES.how[counts.table].to_numpy()
+    return counts.assign(how=how, made=[link_to(t) for t in counts.table])

@@ -90,10 +90,8 @@ def explain_piece(
     """Maps and probabilities of some frames of one video, see `Study.explain`."""
     inputs = study.inputs(detector, rows).to(study.device)
     wanted = torch.from_numpy(rows.label.to_numpy()) if target == "true" else None
-    found = bottleneck.attribute(inputs, wanted, with_lam=True)
-    redrawn = bottleneck.predict_under_noise(
-        inputs, found.lam, study.profile.evaluation.noise_draws
-    )
+    found = bottleneck.attribute(inputs, wanted, with_keep=True)
+    redrawn = bottleneck.redraw(inputs, found.keep, study.profile.evaluation.noise_draws)
     return {
         "relevance": found.bits_per_pixel.numpy().astype(np.float32),
         "drawn": p_fake(redrawn).T,
