@@ -230,15 +230,15 @@ HTML(
 # %% mystnb={"image": {"alt": "Two consecutive frames of a film of one person, and a third picture, dark but for bright outlines where the two differ: along the head, the mouth and the shoulders."}, "figure": {"caption": "The largest difference between two consecutive frames of the film: before, after, and the difference of the blurred grey frames.", "name": "fig-difference"}}
 from viba_lib.core.download import source_path
 from viba_lib.data.keyframes import blurred, frame_differences, key_frames
-from viba_lib.data.video import iter_frames, pick_frames
+from viba_lib.data.video import VideoReader
 
 first = source_path(files[0], study.data_root) if study.profile.dataset.kind == "planted" else None
-video = first or study.catalog_root() / catalog.path.iloc[0]
-differences = frame_differences(iter_frames(video, form="gray"))
+video = VideoReader(first or study.catalog_root() / catalog.path.iloc[0])
+differences = frame_differences(video.frames(format="gray"))
 peak = int(differences.argmax())
-film = dict(pick_frames(video, [peak - 1, peak], len(differences)))
-change = data_figures.grey_picture(abs(blurred(film[peak]) - blurred(film[peak - 1])))
-map_figures.frames_grid([*film.values(), change], ["before", "after", "difference"], columns=3)
+before, after = video.frames([peak - 1, peak])
+change = data_figures.grey_picture(abs(blurred(after) - blurred(before)))
+map_figures.frames_grid([before, after, change], ["before", "after", "difference"], columns=3)
 
 # %% [markdown]
 # The mean of the third picture is one point of a curve. Slow changes, such as a head that turns for
@@ -253,9 +253,8 @@ data_figures.key_frame_plot(differences, found, threshold)
 from viba_lib.data.prepare import choose_frames
 
 five = study.profile.preparation.model_copy(update={"frames_per_video": 5})
-strip, _ = choose_frames(differences, five, str(video.name), seed)
-shown = dict(pick_frames(video, strip, len(differences)))
-map_figures.frames_grid(list(shown.values()), [f"frame {i}" for i in shown], columns=5)
+strip, _ = choose_frames(differences, five, video.path.name, seed)
+map_figures.frames_grid(list(video.frames(strip)), [f"frame {i}" for i in strip], columns=5)
 
 # %% tags=["remove-input"]
 share = len(found) / len(differences)
@@ -279,11 +278,11 @@ from viba_lib.data.faces import square_box
 from viba_lib.data.tracking import FaceTrack
 
 track = FaceTrack()
-face = track.find(film[peak])
-points = track.detector.landmarks(film[peak], face.box)
+face = track.find(after)
+points = track.detector.landmarks(after, face.box)
 square = square_box(face.box, study.profile.preparation.face_scale)
 size = study.profile.preparation.spatial_size
-data_figures.face_steps(film[peak], face.box, points, square, size)
+data_figures.face_steps(after, face.box, points, square, size)
 
 # %% [markdown]
 # Two things can go wrong between key frames. There may be several faces: the largest is taken first,
@@ -300,7 +299,7 @@ import cv2
 
 from viba_lib.data.tracking import sightings
 
-worse = [f for _, f in pick_frames(video, range(60), len(differences))]
+worse = list(video.frames(range(60)))
 left, top, right, bottom = FaceTrack().find(worse[0]).box
 worse[15:30] = [cv2.GaussianBlur(f, (0, 0), (right - left) / 12) for f in worse[15:30]]
 for frame in worse[30:50]:

@@ -1,8 +1,11 @@
 """What several tests share: where fetched data and finished stages lie, and small videos."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -44,6 +47,36 @@ def fetched(roots) -> tuple[Path, Path]:
 def study(fetched) -> Study:
     """The tiny profile; nothing is computed yet."""
     return Study("tiny", *fetched)
+
+
+_opened: list[str] | None = None
+
+
+def _note(event: str, arguments: tuple) -> None:
+    if event == "open" and _opened is not None:
+        _opened.append(str(arguments[0]))
+
+
+sys.addaudithook(_note)  # hooks stay for good, so there is one
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Paths of the files that are opened during a test, by Python and by FFmpeg."""
+    global _opened
+    paths: list[str] = []
+    open_container = av.open
+
+    def noted(file, *arguments, **options):
+        # FFmpeg opens a path itself; a file object is open already.
+        if isinstance(file, str | Path):
+            paths.append(str(file))
+        return open_container(file, *arguments, **options)
+
+    monkeypatch.setattr(av, "open", noted)
+    _opened = paths
+    yield paths
+    _opened = None
 
 
 @pytest.fixture(scope="session")

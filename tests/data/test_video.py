@@ -1,8 +1,10 @@
 """Decoding, encoding and bad files. The videos have no sound, which must not matter."""
 
+import hashlib
 import struct
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,15 +12,8 @@ import numpy as np
 import pytest
 
 from viba_lib.core.errors import VibaError
-from viba_lib.data import video
-from viba_lib.data.video import (
-    VideoError,
-    frame_rate,
-    iter_frames,
-    pick_frames,
-    read_video,
-    write_video,
-)
+from viba_lib.data.keyframes import frame_differences
+from viba_lib.data.video import VideoError, VideoReader, read_video, write_video
 
 
 @pytest.fixture
@@ -42,7 +37,9 @@ def test_lossy_round_trip_keeps_size_rate_and_colours(tmp_path: Path, frames: np
 def test_lossless_round_trip_is_exact(tmp_path: Path, frames: np.ndarray, grey: bool) -> None:
     given = frames[..., 0] if grey else frames
     path = write_video(tmp_path / "a.mkv", given, 25, lossless=True)
-    np.testing.assert_array_equal(read_video(path, form="gray" if grey else "rgb24").frames, given)
+    np.testing.assert_array_equal(
+        read_video(path, format="gray" if grey else "rgb24").frames, given
+    )
 
 
 def test_odd_sizes_are_padded_for_the_browser(tmp_path: Path, frames: np.ndarray) -> None:
@@ -61,7 +58,8 @@ def test_ranges_in_seconds_and_frame_limits(tmp_path: Path, frames: np.ndarray) 
     path = write_video(tmp_path / "a.mp4", frames, 10)
     assert len(read_video(path, start=0.1, end=0.3).frames) == 2
     assert len(read_video(path, max_frames=3).frames) == 3
-    assert frame_rate(path) == 10
+    with VideoReader(path) as reader:
+        assert reader.rate == 10
     with pytest.raises(VideoError, match="no frames in the range"):
         read_video(path, start=9.0)
 
@@ -76,15 +74,16 @@ def test_pictures_of_a_telephone_are_turned_upright(tmp_path: Path, frames: np.n
     turned = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
     head, track, tail = path.read_bytes().partition(b"tkhd")
     path.write_bytes(head + track + tail.replace(identity, turned, 1))
-    found = read_video(path).frames
+    with VideoReader(path) as reader:
+        assert reader.rotation == 270
+        found = np.stack(list(reader.frames()))
     assert np.abs(found.astype(int) - upright).mean() < 8
 
 
 def test_decoding_is_lazy(tmp_path: Path, frames: np.ndarray) -> None:
     path = write_video(tmp_path / "a.mp4", frames, 10)
-    stream = iter_frames(path)
-    assert next(stream).shape == (40, 64, 3)
-    stream.close()
+    with VideoReader(path) as reader:
+        assert next(reader.frames()).shape == (40, 64, 3)
     path.unlink()
 
 
@@ -122,57 +121,143 @@ def long_film(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("span", [{}, {"start": 1.3}, {"start": 0.5, "end": 4.2}])
-def test_picked_frames_are_those_of_a_whole_decoding(long_film: Path, span: dict) -> None:
-    whole = list(iter_frames(long_film, form="gray", **span))
-    numbers = [0, 1, 7, 20, 21, len(whole) - 1]
-    found = list(pick_frames(long_film, numbers, len(whole), form="gray", **span))
-    assert [n for n, _ in found] == numbers
-    for number, frame in found:
-        np.testing.assert_array_equal(frame, whole[number])
-    assert list(pick_frames(long_film, [], len(whole))) == []
+SPANS = [{}, {"start": 1.3}, {"start": 0.5, "end": 4.2}]
 
 
-def test_few_frames_of_a_film_need_few_to_be_decoded(long_film: Path, monkeypatch) -> None:
-    decoded = []
-    decode = av.container.InputContainer.decode
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Time stamps of the frames that were decoded, in this order."""
+    stamps: list[int] = []
+    open_container = av.open
 
     class Counting:
-        def __init__(self, container):
-            self.container = container
+        """A container whose decoded frames are noted."""
 
-        def __getattr__(self, name):
+        def __init__(self, *arguments) -> None:
+            self.container = open_container(*arguments)
+
+        def __getattr__(self, name: str):
             return getattr(self.container, name)
 
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.container.close()
-
         def decode(self, stream):
-            for frame in decode(self.container, stream):
-                decoded.append(frame.pts)
+            for frame in self.container.decode(stream):
+                stamps.append(frame.pts)
                 yield frame
 
-    real = video._open
-    monkeypatch.setattr(video, "_open", lambda path: Counting(real(path)))
-    assert [n for n, _ in pick_frames(long_film, [3, 52], 60)] == [3, 52]
+    monkeypatch.setattr(av, "open", Counting)
+    return stamps
+
+
+@pytest.mark.parametrize("span", SPANS)
+@pytest.mark.parametrize("counted", [True, False])
+def test_picked_frames_are_those_of_a_whole_decoding(
+    long_film: Path, span: dict, counted: bool
+) -> None:
+    every = read_video(long_film, **span, format="gray").frames
+    numbers = [0, 1, 7, 20, 21, len(every) - 1]
+    with VideoReader(long_film, **span) as reader:
+        assert not counted or reader.length == len(every)
+        found = list(reader.frames([*reversed(numbers), 7, len(every), 900], "gray"))
+        np.testing.assert_array_equal(found, every[numbers])
+        assert list(reader.frames([])) == [] and reader.length == len(every)
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_iterators_of_a_reader_may_be_interleaved(long_film: Path, span: dict) -> None:
+    every = read_video(long_film, **span).frames
+    with VideoReader(long_film, **span) as reader:
+        for counted in (False, True):
+            assert not counted or reader.length == len(every)
+            one, other = reader.frames(), reader.frames(range(5, len(every), 7))
+            for number in range(5, len(every), 7):
+                np.testing.assert_array_equal(next(other), every[number])
+                np.testing.assert_array_equal(next(one), every[number // 7])
+
+
+def test_few_frames_of_a_film_need_few_to_be_decoded(long_film: Path, decoded: list[int]) -> None:
+    with VideoReader(long_film, length=60) as reader:
+        assert len(list(reader.frames([3, 52]))) == 2
     assert len(decoded) <= 8
+
+
+def test_frames_are_decoded_on_from_the_position_of_another_iterator(
+    long_film: Path, decoded: list[int]
+) -> None:
+    with VideoReader(long_film, length=60) as reader:
+        frames = reader.frames([13, 14, 19])
+        next(frames)
+        list(reader.frames([13, 14, 16], "gray"))
+        del decoded[:]
+        list(frames)
+    # Frame 14 needs its entry point again, and the rest of that group of ten.
+    assert len(decoded) <= 11
 
 
 @pytest.mark.parametrize("wrong", ["length", "stamps"])
 def test_misleading_entry_points_cost_time_and_no_frame(
-    long_film: Path, monkeypatch, wrong: str
+    long_film: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
-    whole = list(iter_frames(long_film))
-    if wrong == "stamps":
-        stamps, keys = video._entries(long_film, 60, None, None)
-        bad = [*stamps[:30], *(t + 1 for t in stamps[30:])]
-        monkeypatch.setattr(video, "_entries", lambda *args: (bad, keys))
-    found = dict(pick_frames(long_film, [3, 52], 61 if wrong == "length" else 60))
-    assert set(found) == {3, 52}
-    np.testing.assert_array_equal(found[52], whole[52])
+    every = read_video(long_film).frames
+    packets = VideoReader._packets
+
+    def misled(reader: VideoReader) -> list:
+        shift = 0 if wrong == "length" else 1
+        return [(pts + shift * (n >= 30), key) for n, (pts, key) in enumerate(packets(reader))]
+
+    monkeypatch.setattr(VideoReader, "_packets", misled)
+    with VideoReader(long_film, length=61 if wrong == "length" else 60) as reader:
+        np.testing.assert_array_equal(list(reader.frames([52, 3])), every[[3, 52]])
+
+
+def test_a_video_is_opened_once_for_all_that_is_read(long_film: Path, opened: list[str]) -> None:
+    with VideoReader(long_film) as reader:
+        differences = frame_differences(reader.frames(format="gray"))
+        assert reader.length == len(differences) == 60 and reader.rate == 10
+        assert len(list(reader.frames([50, 3, 20]))) == 3
+        assert len(reader.sha256) == 64 and reader.rotation == 0
+        assert len(list(reader.frames())) == 60
+    assert opened.count(str(long_film)) == 1
+
+
+def test_the_hash_does_not_disturb_decoding(long_film: Path) -> None:
+    every = read_video(long_film).frames
+    with VideoReader(long_film) as reader:
+        frames = reader.frames()
+        first = next(frames)
+        assert reader.sha256 == hashlib.sha256(long_film.read_bytes()).hexdigest()
+        np.testing.assert_array_equal([first, *frames], every)
+
+
+def test_a_part_without_frames_is_refused_each_time(long_film: Path) -> None:
+    with VideoReader(long_film, start=9.0) as reader:
+        for _ in range(2):
+            with pytest.raises(VideoError, match="no frames in the range"):
+                next(reader.frames([4]))
+            with pytest.raises(VideoError, match="no frames in the range"):
+                _ = reader.length
+
+
+def test_all_frames_have_the_size_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "grows.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(10):
+            height, width = (48, 64) if number < 5 else (96, 128)
+            image = np.full((height, width, 3), 20 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuvj420p")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            codec = av.CodecContext.create("mjpeg", "w")
+            codec.width, codec.height, codec.pix_fmt = width, height, "yuvj420p"
+            codec.time_base = frame.time_base
+            for packet in [*codec.encode(frame), *codec.encode()]:
+                packet.stream = stream
+                container.mux(packet)
+    with VideoReader(path, length=10) as reader:
+        picked = list(reader.frames([8, 9]))
+        every = list(reader.frames())
+    assert {frame.shape for frame in [*picked, *every]} == {(48, 64, 3)} and len(every) == 10
+    assert [round(float(frame.mean())) for frame in picked] == [160, 180]
 
 
 def test_a_cut_off_stream_gives_the_frames_before_the_break(tmp_path: Path) -> None:

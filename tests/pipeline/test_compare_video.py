@@ -92,7 +92,7 @@ def small(monkeypatch, tmp_path):
         inputs = torch.randn(8, 3, size, size, generator=torch.Generator().manual_seed(0))
         return LayerStatistics.estimate(model, layer, [inputs])
 
-    monkeypatch.setattr(side_by_side, "read_clip", lambda *_: (clip, 6))
+    monkeypatch.setattr(side_by_side, "read_clip", lambda *_: clip)
     monkeypatch.setattr(side_by_side, "named_detector", lambda *_: model)
     monkeypatch.setattr(side_by_side, "own_statistics", statistics)
     weights = tmp_path / "weights"

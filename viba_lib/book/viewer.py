@@ -21,7 +21,7 @@ from viba_lib.baselines.explainers import VIBA
 from viba_lib.core.cache import code_hash
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL
-from viba_lib.data.video import frame_rate
+from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.faithfulness import mass_inside
 from viba_lib.experiments.benchmark.maps import maps_of
 from viba_lib.pipeline.explain_video import check_folder
@@ -328,7 +328,8 @@ def _clip_entry(
     clip = study.clip(video)
     masks = clip.masks[rows.position.to_numpy()]
     paths = study.catalog().set_index("video_id").path
-    rate = frame_rate(study.catalog_root() / paths[video])
+    with VideoReader(study.catalog_root() / paths[video]) as reader:
+        rate = reader.rate
     originals = (_sized(face) for face in clip.faces[rows.position.to_numpy()])
     truth = (outline(m) for m in masks) if masks.any() else iter(())
     return {

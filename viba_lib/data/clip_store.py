@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -65,6 +65,11 @@ class PreparedClip:
     masks: np.ndarray
     squares: np.ndarray
     tracked: np.ndarray
+
+    @classmethod
+    def stack(cls, rows: Sequence[Mapping[str, Any]]) -> "PreparedClip":
+        """Clip of the fields of one frame after another."""
+        return cls(**{name: np.stack([row[name] for row in rows]) for name in DIMENSIONS})
 
     @property
     def nbytes(self) -> int:

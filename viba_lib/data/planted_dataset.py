@@ -21,7 +21,7 @@ from viba_lib.core.progress import ProgressLines
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL, TEMPORAL_REGIONS, move, plant
 from viba_lib.data.catalog import load_catalog, save_catalog
 from viba_lib.data.faces import FaceDetector
-from viba_lib.data.video import frame_rate, iter_frames, pick_frames, write_video
+from viba_lib.data.video import VideoReader, write_video
 
 # Clips that one worker makes before it takes others, and the folder that says which are finished.
 PART_CLIPS = 8
@@ -151,7 +151,8 @@ def _parts(
     file: PackagedFile, number: int, data_root: Path, settings: PlantedSettings, seed: int
 ) -> list[_Part]:
     """Cut a source into clips of `clip_length` frames and assign methods in turn."""
-    length = sum(1 for _ in iter_frames(source_path(file, data_root), form="gray"))
+    with VideoReader(source_path(file, data_root)) as video:
+        length = video.length
     count = length // settings.clip_length
     order = np.random.default_rng([seed, number])
     spatial, temporal = order.permutation(SPATIAL), order.permutation(TEMPORAL)
@@ -177,22 +178,33 @@ def _build_part(
     part: _Part, data_root: Path, out_dir: Path, settings: PlantedSettings, seed: int
 ) -> list[dict[str, Any]]:
     """Rows of some clips; a clip that is finished is not made again."""
-    path, length = source_path(part.file, data_root), settings.clip_length
-    rows = []
-    for index, methods in part.clips:
-        name = f"{Path(part.file.name).stem}-{index:03d}"
-        done = out_dir / FINISHED / f"{name}.json"
-        if not done.is_file():
-            numbers = range(index * length, (index + 1) * length)
-            frames = np.stack([f for _, f in pick_frames(path, numbers, part.length)])
-            key = [seed, part.number, index]
-            frames = sway(_shrink(frames, settings.width), np.random.default_rng([*key, 1]))
-            made = _build_clip(
-                name, frames, frame_rate(path), part.file, methods, out_dir, settings, key
-            )
-            write_text(done, json.dumps(made))
-        rows += json.loads(done.read_text(encoding="utf-8"))
-    return rows
+    with VideoReader(source_path(part.file, data_root), length=part.length) as video:
+        files = [
+            _finished_clip(part, index, methods, video, out_dir, settings, seed)
+            for index, methods in part.clips
+        ]
+    return [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def _finished_clip(
+    part: _Part,
+    index: int,
+    methods: Sequence[str],
+    video: VideoReader,
+    out_dir: Path,
+    settings: PlantedSettings,
+    seed: int,
+) -> Path:
+    """File with the rows of a clip, which is made unless it is finished."""
+    name = f"{Path(part.file.name).stem}-{index:03d}"
+    finished = out_dir / FINISHED / f"{name}.json"
+    if not finished.is_file():
+        first, key = index * settings.clip_length, [seed, part.number, index]
+        frames = np.stack(list(video.frames(range(first, first + settings.clip_length))))
+        frames = sway(_shrink(frames, settings.width), np.random.default_rng([*key, 1]))
+        rows = _build_clip(name, frames, video.rate, part.file, methods, out_dir, settings, key)
+        write_text(finished, json.dumps(rows))
+    return finished
 
 
 def build_planted(

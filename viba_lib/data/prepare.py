@@ -1,7 +1,7 @@
 """From a video to what the detectors take: key frames, face crops, flow maps, landmarks."""
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -22,7 +22,7 @@ from viba_lib.data.faces import FaceDetector, NoFaceError, Square, crop, square_
 from viba_lib.data.flow import farneback
 from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.data.tracking import FaceTrack, Sighting
-from viba_lib.data.video import VideoError, iter_frames, pick_frames
+from viba_lib.data.video import VideoError, VideoReader
 
 # The tracker sees every third frame between two key frames: heads do not move far in a tenth of
 # a second, and it costs as much as decoding.
@@ -50,16 +50,6 @@ class PreparationSettings(BaseModel):
     flow_size: int = Field(256, ge=16)
 
 
-def frames_between(path: Path, length: int, **span: float | None) -> Between:
-    """Grey frames from one number to another of a video, see `STRIDE` and `pick_frames`."""
-
-    def between(first: int, last: int) -> Iterable[np.ndarray]:
-        numbers = [*range(first, last, STRIDE), last]
-        return (f for _, f in pick_frames(path, numbers, length, form="gray", **span))
-
-    return between
-
-
 def prepare_frames(
     frames: Iterable[tuple[int, np.ndarray]],
     indices: np.ndarray,
@@ -74,10 +64,10 @@ def prepare_frames(
     The clip (None if no key frame has a face), and the key frames without a face.
     """
     rows = list(prepared_rows(frames, indices, settings, masks, between))
-    lost = sorted({*map(int, indices)} - {row["frame"] for row in rows})
+    lost = _lost(indices, rows)
     if not rows:
         return None, lost
-    return PreparedClip(**{name: np.stack([r[name] for r in rows]) for name in rows[0]}), lost
+    return PreparedClip.stack(rows), lost
 
 
 def prepared_rows(
@@ -112,6 +102,35 @@ def prepared_rows(
             found = track.find(frame, partial(between, last, index))
             if found is not None:
                 before, last = (index, frame, found), index
+
+
+def video_rows(
+    video: VideoReader,
+    indices: np.ndarray,
+    settings: PreparationSettings,
+    masks: Mapping[int, np.ndarray] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Crops, flow and landmarks of key frames of a video, see `prepared_rows`."""
+    numbers = sorted({int(i) + step for i in indices for step in (0, 1)})
+
+    def between(first: int, last: int) -> Iterable[np.ndarray]:
+        return video.frames([*range(first, last, STRIDE), last], "gray")
+
+    frames = zip(numbers, video.frames(numbers), strict=False)
+    return prepared_rows(frames, indices, settings, masks, between)
+
+
+def no_face(video: VideoReader, count: int) -> NoFaceError:
+    """The error of a video without a face in any of its `count` chosen frames."""
+    return NoFaceError(
+        f"no face in any of {count} frames of {video.path}; expected a face at least 80 pixels "
+        "wide in a frame 480 wide, looking to the camera: choose another video"
+    )
+
+
+def _lost(indices: np.ndarray, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Key frames without a face."""
+    return sorted({*map(int, indices)} - {row["frame"] for row in rows})
 
 
 def _arrays(
@@ -184,31 +203,32 @@ def prepare_video(
     """
     cv2.setNumThreads(1)
     path, start, end = segment(row, root)
-    span = {"start": start, "end": end}
-    differences = frame_differences(iter_frames(path, start, end, "gray"))
-    length = len(differences)
-    if length < 2:
-        raise VideoError(f"{path} has one frame; a flow map needs two: give a longer video")
-    indices, found = choose_frames(differences, settings, str(row["video_id"]), seed)
-    wanted = sorted({int(i) + step for i in indices for step in (0, 1)})
-    masks = None
-    if row.get("mask_path"):
-        mask_path = resolve(str(row["mask_path"]), root)
-        masks = dict(pick_frames(mask_path, map(int, indices), length, start, end, "gray"))
-    between = frames_between(path, length, **span)
-    frames = pick_frames(path, wanted, length, start, end)
-    clip, lost = prepare_frames(frames, indices, settings, masks, between)
-    if clip is None:
-        raise NoFaceError(
-            f"no face in any of {len(indices)} key frames of {path}; expected a face at least 80 "
-            "pixels wide that looks to the camera: choose another video"
-        )
+    with VideoReader(path, start, end) as video:
+        differences = frame_differences(video.frames(format="gray"))
+        if video.length < 2:
+            raise VideoError(f"{path} has one frame; a flow map needs two: give a longer video")
+        indices, found = choose_frames(differences, settings, str(row["video_id"]), seed)
+        masks = _masks(row, root, video, indices)
+        rows = list(video_rows(video, indices, settings, masks))
+        if not rows:
+            raise no_face(video, len(indices))
     facts = {
-        "video_id": str(row["video_id"]), "decoded": length, "key_frames": found,
-        "chosen": indices.tolist(), "lost": lost,
+        "video_id": str(row["video_id"]), "decoded": len(differences), "key_frames": found,
+        "chosen": indices.tolist(), "lost": _lost(indices, rows),
     }  # fmt: skip
-    save_clip(clip, Path(out_path), facts)
+    save_clip(PreparedClip.stack(rows), Path(out_path), facts)
     return facts
+
+
+def _masks(
+    row: Mapping[str, Any], root: str | Path, video: VideoReader, indices: np.ndarray
+) -> dict[int, np.ndarray] | None:
+    """Planted masks (H, W) of key frames by number, None if the row names no mask video."""
+    if not row.get("mask_path"):
+        return None
+    path, numbers = resolve(str(row["mask_path"]), root), indices.tolist()
+    with VideoReader(path, video.start, video.end, video.length) as masks:
+        return dict(zip(numbers, masks.frames(numbers, "gray"), strict=False))
 
 
 INDEX = ("video_id", "path", "decoded", "key_frames", "chosen", "frames", "tracked")

@@ -1,11 +1,12 @@
-"""Decode and encode frames."""
+"""Decode and encode videos."""
 
-import os
+import hashlib
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from functools import lru_cache
-from itertools import chain
+from functools import cached_property
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,207 +18,265 @@ from viba_lib.core.files import atomic_write
 
 
 class VideoError(VibaError):
-    """A video is missing, cannot be decoded or holds no frames."""
+    """A video is missing, cannot be decoded or contains no frames."""
 
 
 class Video(NamedTuple):
-    """Decoded frames (T, H, W, 3) uint8 RGB, and their number per second."""
+    """Decoded frames (T, H, W, 3) uint8 RGB, and the frame rate in frames per second."""
 
     frames: np.ndarray
     rate: float
 
 
-def _open(path: str | Path) -> av.container.InputContainer:
-    path = Path(path)
-    if path.is_dir():
-        raise VideoError(f"{path} is a folder; expected one video file inside it")
-    if not path.is_file():
-        raise VideoError(f"video {path} does not exist; expected a video file: check the path")
-    try:
-        container = av.open(str(path))
-    except (av.FFmpegError, ValueError) as error:
-        raise VideoError(
-            f"{path} cannot be read as a video ({error.__class__.__name__}); expected a file that "
-            "FFmpeg decodes, such as MP4 with H.264: check that it is whole"
-        ) from error
-    if not container.streams.video:
-        container.close()
-        raise VideoError(f"{path} has no picture, only other streams; expected a video stream")
-    return container
+class _Entries(NamedTuple):
+    """Time stamps of the frames, their numbers, and the time stamps at which decoding can begin."""
+
+    stamps: list[int]
+    numbers: dict[int, int]
+    keys: list[int]
 
 
-def frame_rate(path: str | Path) -> float:
-    """Frames per second as the container gives it, 25 where it does not say."""
-    with _open(path) as container:
-        rate = container.streams.video[0].average_rate
-    return float(rate) if rate else 25.0
+class VideoReader:
+    """A video file that is opened once, however often it is read.
 
-
-def _array(frame: av.VideoFrame, form: str, width: int, height: int) -> np.ndarray:
-    array = frame.to_ndarray(format=form, width=width, height=height)
-    # Telephones store pictures as the sensor lies and say how to turn them.
-    turns = round(frame.rotation / 90) % 4
-    return np.rot90(array, turns).copy() if turns else array
-
-
-def iter_frames(
-    path: str | Path, start: float | None = None, end: float | None = None, form: str = "rgb24"
-) -> Iterator[np.ndarray]:
-    """Decode one frame after another, so that memory does not grow with the video's length.
+    All iterators over its frames share one decoder, so they may be interleaved. A frame is decoded
+    from the current position or from the last entry point before the frame, whichever is nearer.
+    If the entry points of the file are misleading, frames are decoded from the first one.
 
     Parameters
     ----------
-    start, end : seconds; None = from the first, to the last frame
-    form : pixel format, "rgb24" or "gray"
+    start, end : part of the video in seconds; None = from the first frame, to the last frame
+    length : number of frames in this part, if known from an earlier reader; None = counted when
+        it is needed
 
-    Yields
-    ------
-    (H, W, 3) uint8 RGB, or (H, W) for "gray".
+    Attributes
+    ----------
+    path : the file
 
     Raises
     ------
     VideoError
-        The file is missing, cannot be decoded or has no frame in the range.
+        The file is missing or is not a video. The methods raise it as well if no frame can be
+        decoded or if the part contains none.
     """
-    width = height = 0
-    for frame in _decoded(path, start, end):
-        # Some streams change size half-way; the first frame's holds for all.
-        width, height = width or frame.width, height or frame.height
-        yield _array(frame, form, width, height)
 
-
-def _decoded(path: str | Path, start: float | None, end: float | None) -> Iterator[av.VideoFrame]:
-    count = 0
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
+    def __init__(
+        self,
+        path: str | Path,
+        start: float | None = None,
+        end: float | None = None,
+        length: int | None = None,
+    ) -> None:
+        self.path, self.start, self.end = Path(path), start, end
+        self._length = length
+        if self.path.is_dir():
+            raise VideoError(f"{path} is a folder; expected one video file inside it")
+        if not self.path.is_file():
+            raise VideoError(f"video {path} does not exist; expected a video file: check the path")
         try:
-            for frame in container.decode(stream):
-                at = frame.time or 0.0
-                if start is not None and at < start - 1e-6:
+            self._file = self.path.open("rb")
+            self._begin()
+        except VideoError:
+            raise
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise VideoError(
+                f"{path} cannot be read as a video ({error.__class__.__name__}); expected a file "
+                "that FFmpeg decodes, such as MP4 with H.264: check that it is complete"
+            ) from error
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the reader gives no more frames."""
+        self._container.close()
+        self._file.close()
+
+    @property
+    def rate(self) -> float:
+        """Frames per second according to the container, 25 if it does not say."""
+        rate = self._stream.average_rate
+        return float(rate) if rate else 25.0
+
+    @property
+    def length(self) -> int:
+        """Number of frames that can be decoded, which a container may misstate."""
+        if self._length is None:
+            self._advance(sys.maxsize)
+        if not self._length:
+            raise self._no_frames()
+        return self._length
+
+    @property
+    def rotation(self) -> int:
+        """Counterclockwise degrees that put stored images upright: 0, 90, 180 or 270."""
+        return 90 * self._geometry[2]
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file, in hexadecimal."""
+        position = self._file.tell()
+        self._file.seek(0)
+        try:
+            return hashlib.file_digest(self._file, "sha256").hexdigest()
+        finally:
+            self._file.seek(position)
+
+    def frames(
+        self, numbers: Iterable[int] | None = None, format: str = "rgb24"
+    ) -> Iterator[np.ndarray]:
+        """Decode frames one after another, so that memory does not grow with the video's length.
+
+        Parameters
+        ----------
+        numbers : frames to decode, counted from `start`; None = all
+        format : pixel format, "rgb24" or "gray"
+
+        Yields
+        ------
+        (H, W, 3) uint8 RGB, or (H, W) for "gray", by ascending number and each number once. All
+        have the size of the first frame. Numbers after the last frame are left out.
+        """
+        for number in count() if numbers is None else sorted(set(numbers)):
+            width, height, turns = self._geometry
+            frame = self._decode(number)
+            if frame is None:
+                return
+            array = frame.to_ndarray(format=format, width=width, height=height)
+            yield np.rot90(array, turns).copy() if turns else array
+
+    @cached_property
+    def _geometry(self) -> tuple[int, int, int]:
+        """Width and height at which images are decoded, and quarter turns that put them upright."""
+        # The size of some streams changes half-way. The first frame decides for all.
+        first = self._decode(0)
+        if first is None:
+            raise self._no_frames()
+        # Phones store images as the sensor lies and state how to turn them.
+        return first.width, first.height, round(first.rotation / 90) % 4
+
+    def _rewind(self) -> None:
+        """Start again at the first frame, with a new decoder on the same open file."""
+        self._container.close()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._file.seek(0)
+        self._container = av.open(self._file, "r")
+        if not self._container.streams.video:
+            raise VideoError(
+                f"{self.path} has no picture, only other streams; expected a video stream"
+            )
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
+        self._coming: Iterator[tuple[int, av.VideoFrame]] = enumerate(self._counted())
+        self._number, self._from_entry = -1, False
+        self._frame: av.VideoFrame | None = None
+        self._break: Exception | None = None
+
+    def _counted(self) -> Iterator[av.VideoFrame]:
+        """Frames from `start` to `end`, decoded from the first frame of the file."""
+        found = 0
+        try:
+            for frame in self._container.decode(self._stream):
+                seconds = frame.time or 0.0
+                if self.start is not None and seconds < self.start - 1e-6:
                     continue
-                if end is not None and at >= end:
+                if self.end is not None and seconds >= self.end:
                     break
-                count += 1
+                found += 1
                 yield frame
         except av.FFmpegError as error:
-            if not count:
-                raise VideoError(
-                    f"{path} cannot be decoded ({error.__class__.__name__}); expected a whole "
-                    "video file: fetch or export it again"
-                ) from error
-            # A file that is cut off: what was decoded before the break is good.
-    if not count:
-        raise VideoError(
-            f"{path} has no frames{'' if start is None and end is None else ' in the range'}; "
-            "expected at least one: check that the file is whole"
+            # The file is truncated: the frames before the break are good.
+            self._break = error
+        self._length = found
+
+    def _stamped(self, numbers: dict[int, int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Frames from the current entry point on, with their numbers by time stamp."""
+        try:
+            for frame in self._container.decode(self._stream):
+                if frame.pts in numbers:
+                    yield numbers[frame.pts], frame
+        except av.FFmpegError:
+            return  # the caller decodes from the first frame
+
+    def _no_frames(self) -> VideoError:
+        if self._break is not None:
+            return VideoError(
+                f"{self.path} cannot be decoded ({self._break.__class__.__name__}); expected a "
+                "complete video file: fetch or export it again"
+            )
+        part = "" if self.start is None and self.end is None else " in the range"
+        return VideoError(
+            f"{self.path} has no frames{part}; expected at least one: check that the file is "
+            "complete"
         )
 
+    def _decode(self, number: int) -> av.VideoFrame | None:
+        """Frame of a number, None after the last."""
+        if number == self._number:
+            return self._frame
+        if self._length is not None and number >= self._length:
+            return None
+        if number != self._number + 1:
+            self._approach(number)
+        found = self._advance(number)
+        if found is None and self._from_entry:
+            self._entries = None  # they are misleading
+            self._rewind()
+            found = self._advance(number)
+        return found
 
-def count_frames(path: str | Path) -> int:
-    """Number of frames that can be decoded; see `iter_frames` for the errors.
-
-    A container may claim any number; only decoding tells.
-    """
-    return sum(1 for _ in _decoded(path, None, None))
-
-
-def pick_frames(
-    path: str | Path,
-    numbers: Iterable[int],
-    length: int,
-    start: float | None = None,
-    end: float | None = None,
-    form: str = "rgb24",
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Some frames of a video, ascending, without decoding more than they need.
-
-    A frame is decoded from the last entry point of the file before it, so a long film of which a
-    few frames are wanted is not decoded as a whole.
-
-    Parameters
-    ----------
-    numbers : wanted frames, counted from `start`
-    length : number of frames from `start` to `end`, as `iter_frames` gave them
-
-    Yields
-    ------
-    (number, frame), see `iter_frames`.
-    """
-    wanted = sorted(set(numbers))
-    if not wanted:
-        return
-    done = -1
-    entries = _entries(path, length, start, end)
-    if entries is not None:
-        for number, frame in _jumping(path, wanted, *entries, form):
-            done = number
-            yield number, frame
-    # A file whose entry points mislead is decoded from its first frame on.
-    rest = {n for n in wanted if n > done}
-    if rest:
-        for number, frame in enumerate(iter_frames(path, start, end, form)):
-            if number in rest:
-                yield number, frame
-            if number >= wanted[-1]:
-                break
-
-
-def _entries(
-    path: str | Path, length: int, start: float | None, end: float | None
-) -> tuple[list[int], list[int]] | None:
-    """Time stamps of the frames from start to end, and of all frames decoding can begin with."""
-    facts = os.stat(path)
-    return _listed(str(path), (facts.st_size, facts.st_mtime_ns), length, start, end)
-
-
-@lru_cache(maxsize=8)
-def _listed(
-    path: str, facts: tuple[int, int], length: int, start: float | None, end: float | None
-) -> tuple[list[int], list[int]] | None:
-    # Kept: a film whose face is lost often is asked for many short pieces. `facts` are of its
-    # content, which may change.
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        base = stream.time_base
-        packets = [(p.pts, p.is_keyframe) for p in container.demux(stream) if p.size]
-    found = [(pts, key) for pts, key in packets if pts is not None]
-    if base is None or len(found) < len(packets):
+    def _advance(self, number: int) -> av.VideoFrame | None:
+        """Decode up to a frame after the current one; None if it does not come."""
+        for found, frame in self._coming:
+            self._number, self._frame = found, frame
+            if found >= number:
+                return frame if found == number else None
         return None
-    stamps = sorted(pts for pts, _ in found)
-    begin = -np.inf if start is None else start - 1e-6
-    inside = [t for t in stamps if begin <= float(t * base) < (np.inf if end is None else end)]
-    # As many packets as frames, each with a time of its own: a frame's number tells its time.
-    if len(inside) != length or len(set(stamps)) != len(stamps):
-        return None
-    return inside, sorted(pts for pts, key in found if key)
 
+    def _approach(self, number: int) -> None:
+        """Go to the last entry point before a frame, unless the current position is nearer."""
+        # Time stamps give the numbers of frames only if all frames have been counted.
+        if self._length is not None and self._entries is not None:
+            stamps, numbers, keys = self._entries
+            current = stamps[self._number] if self._number >= 0 else -np.inf
+            before = bisect_right(keys, stamps[number])
+            if before and (number < self._number or keys[before - 1] > current):
+                self._container.seek(keys[before - 1], stream=self._stream)
+                self._coming = self._stamped(numbers)
+                self._number, self._frame, self._from_entry = -1, None, True
+                return
+        if number < self._number:
+            self._rewind()
 
-def _jumping(
-    path: str | Path, wanted: list[int], stamps: list[int], keys: list[int], form: str
-) -> Iterator[tuple[int, np.ndarray]]:
-    """The wanted frames, as far as each is found at its time."""
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        frames = container.decode(stream)
-        at = None
+    @cached_property
+    def _entries(self) -> _Entries | None:
+        """What the packets say of the frames; None if a frame's number does not follow from it."""
+        self._rewind()
+        packets = self._packets()
+        self._rewind()
+        base, stamps = self._stream.time_base, sorted(pts for pts, _ in packets if pts is not None)
+        # There must be as many packets as frames, each with a time of its own.
+        if base is None or len(set(stamps)) < len(packets):
+            return None
+        start = -np.inf if self.start is None else self.start - 1e-6
+        end = np.inf if self.end is None else self.end
+        stamps = [stamp for stamp in stamps if start <= float(stamp * base) < end]
+        if len(stamps) != self._length:
+            return None
+        keys = sorted(pts for pts, is_key in packets if is_key and pts is not None)
+        return _Entries(stamps, {stamp: n for n, stamp in enumerate(stamps)}, keys)
+
+    def _packets(self) -> list[tuple[int | None, bool]]:
         try:
-            for number in wanted:
-                target = stamps[number]
-                before = bisect_right(keys, target)
-                entry = keys[before - 1] if before else None
-                if entry is not None and (at is None or entry > at):
-                    container.seek(entry, stream=stream)
-                for frame in frames:
-                    at = frame.pts
-                    if at is None or at >= target:
-                        break
-                if at != target:
-                    return
-                yield number, _array(frame, form, stream.width, stream.height)
+            packets = self._container.demux(self._stream)
+            return [(packet.pts, packet.is_keyframe) for packet in packets if packet.size]
         except av.FFmpegError:
-            return
+            return []
 
 
 def read_video(
@@ -225,15 +284,12 @@ def read_video(
     start: float | None = None,
     end: float | None = None,
     max_frames: int | None = None,
-    form: str = "rgb24",
+    format: str = "rgb24",
 ) -> Video:
-    """Decode a video into memory; see `iter_frames` for the arguments and errors."""
-    frames = []
-    for frame in iter_frames(path, start, end, form):
-        frames.append(frame)
-        if max_frames is not None and len(frames) >= max_frames:
-            break
-    return Video(np.stack(frames), frame_rate(path))
+    """Decode a video into memory; see `VideoReader` for the arguments and errors."""
+    with VideoReader(path, start, end) as reader:
+        frames = islice(reader.frames(format=format), max_frames)
+        return Video(np.stack(list(frames)), reader.rate)
 
 
 def _even(frame: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import segment
 from viba_lib.data.keyframes import frame_differences, key_frames
-from viba_lib.data.video import iter_frames
+from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.consistency import highlight, mean_iou
 from viba_lib.evaluation.detection import expected_calibration_error
 from viba_lib.experiments.common import (
@@ -199,8 +199,8 @@ def _bottleneck(name: str, values: tuple[float, ...], results: Results) -> Effec
 def _key_frame_thresholds(study: Study) -> Effects:
     differences = []
     for _, row in study.catalog().query("split == 'test'").iterrows():
-        path, start, end = segment(row, study.catalog_root())
-        differences.append(frame_differences(iter_frames(path, start, end, "gray")))
+        with VideoReader(*segment(row, study.catalog_root())) as video:
+            differences.append(frame_differences(video.frames(format="gray")))
     return {
         f"{threshold:g}": float(np.mean([len(key_frames(d, threshold)) for d in differences]))
         for threshold in (0.3, 0.1, 0.5, 0.7)

@@ -20,7 +20,7 @@ from viba_lib.data.keyframes import frame_differences
 from viba_lib.data.prepare import PreparationSettings, choose_frames, prepare_frames, prepare_video
 from viba_lib.data.readers import read_source
 from viba_lib.data.splits import complete_splits
-from viba_lib.data.video import iter_frames, read_video, write_video
+from viba_lib.data.video import read_video, write_video
 
 
 def standard_video(source: Path, out: Path, frames: int = 300, width: int = 640) -> Path:
@@ -67,7 +67,8 @@ WAYS: dict[str, Callable[[Path, Path, PreparationSettings], None]] = {
 def _run(way: str, video: Path, settings: PreparationSettings) -> tuple[float, float]:
     """Seconds, and the MiB by which the most memory of this process grew."""
     cv2.setNumThreads(1)
-    FaceDetector().largest(next(iter_frames(video)))  # models are loaded once for all videos
+    # The models are loaded once for all videos.
+    FaceDetector().largest(read_video(video, max_frames=1).frames[0])
     before = resident_memory()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.data.catalog import segment
-from viba_lib.data.video import frame_rate, iter_frames, pick_frames, read_video, write_video
+from viba_lib.data.video import VideoReader, read_video, write_video
 from viba_lib.experiments.common import ExplainedVideo, explained_videos
 from viba_lib.pipeline.study import DETECTORS, Study
 from viba_lib.visual.overlay import overlay_video, paste_back, video_html
@@ -33,20 +33,17 @@ def preview(row: pd.Series, root: Path, path: Path, seconds: float = 10.0) -> Pa
     row : of the catalog
     root : folder that its path is relative to
     """
-    source, start, end = segment(row, root)
-    rate = frame_rate(source)
-    frames = islice(iter_frames(source, start, end), max(1, round(seconds * rate)))
-    return write_video(path, np.stack([_shrunk(f) for f in frames]), rate, crf=20)
+    with VideoReader(*segment(row, root)) as video:
+        frames = islice(video.frames(), max(1, round(seconds * video.rate)))
+        return write_video(path, (_shrunk(f) for f in frames), video.rate, crf=20)
 
 
 def _pasted(
     video: ExplainedVideo, row: pd.Series, root: Path, max_frames: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """First explained frames (T, H, W, 3) of a video, and maps (T, H, W) at the face's position."""
-    source, start, end = segment(row, root)
-    numbers = video.frames.frame.head(max_frames).tolist()
-    frames = dict(pick_frames(source, numbers, max(numbers) + 1, start, end))
-    shown = np.stack([frames[number] for number in numbers])
+    with VideoReader(*segment(row, root)) as reader:
+        shown = np.stack(list(reader.frames(video.frames.frame.head(max_frames).tolist())))
     pairs = zip(video.squares, video.relevance, strict=True)
     maps = [paste_back(shown.shape[1:3], *pair) for pair in islice(pairs, max_frames)]
     return np.stack([_shrunk(f) for f in shown]), np.stack([_shrunk(m) for m in maps])

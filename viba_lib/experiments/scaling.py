@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from viba_lib.core.memory import resident_memory, run_in_new_process
 from viba_lib.data.catalog import segment
-from viba_lib.data.video import iter_frames, write_video
+from viba_lib.data.video import VideoReader, write_video
 from viba_lib.experiments.speed import layer_costs
 from viba_lib.pipeline.explain_video import explain_video
 from viba_lib.pipeline.study import Study
@@ -49,8 +50,8 @@ def long_film(study: Study, path: Path, minutes: float, size: tuple[int, int]) -
     ----------
     size : width and height in pixels, even
     """
-    video, start, end = real_video(study)
-    frames = [_fitted(f, size) for f in iter_frames(video, start, end)][: RATE * LOOP_SECONDS]
+    with VideoReader(*real_video(study)) as video:
+        frames = [_fitted(f, size) for f in islice(video.frames(), RATE * LOOP_SECONDS)]
     # There and back again, so that the loop has no jump.
     there = [*frames, *frames[-2:0:-1]]
     count = max(2, round(min(LOOP_SECONDS, minutes * 60) * RATE))

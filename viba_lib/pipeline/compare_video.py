@@ -20,7 +20,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import flow_to_rgb
-from viba_lib.data.video import write_video
+from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import read_clip
 from viba_lib.models.xception import face_tensor
 from viba_lib.pipeline.explain_video import (
@@ -215,7 +215,9 @@ def compare_video(
         raise VibaError(f"passes is {passes}; expected 8 or more for each frame")
     check_folder(out)
     model = named_detector(study, detector, layer, weights)
-    clip, length = read_clip(video, study.profile.preparation, max_frames)
+    with VideoReader(video) as reader:
+        clip = read_clip(reader, study.profile.preparation, max_frames)
+        length, rate = reader.length, film_rate(reader, clip.frame.tolist())
     progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
     network, used = _network(study, detector, layer, model, weights, names)
     inputs = clip_inputs(study, detector, clip).to(study.device)
@@ -245,7 +247,7 @@ def compare_video(
     }
     _write(
         out,
-        film_rate(video, clip.frame.tolist()),
+        rate,
         clip_images(study, detector, clip),
         maps,
         p_fake,

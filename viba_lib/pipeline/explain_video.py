@@ -25,8 +25,8 @@ from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import flow_to_input
-from viba_lib.data.video import frame_rate, pick_frames, write_video
-from viba_lib.data.video_chunks import ClipPieces, spread_frames
+from viba_lib.data.video import VideoReader, write_video
+from viba_lib.data.video_chunks import VideoChunks, spread_frames
 from viba_lib.models import flow_vgg11, load_weights, xception
 from viba_lib.models.xception import face_tensor
 from viba_lib.pipeline.study import Study
@@ -117,63 +117,65 @@ def explain_video(
     layer = layer or study.layer(detector)
     check_folder(out)
     model = named_detector(study, detector, layer, weights)
-    indices, length = spread_frames(video, max_frames)
-    chosen = study.profile.bottleneck.model_dump() | {"seed": study.seed} | (settings or {})
-    prepared = study.profile.preparation
-    key = {
-        "video": file_sha256(video),
-        "frames": indices.tolist(),
-        "settings": prepared.model_dump(),
-        "code": code_hash("data.prepare", "data.tracking", "data.faces", "data.flow", "data.video"),
-    }
-    with _working(study, key) as folder:
-        clips = ClipPieces(folder / "clips").prepare(video, indices, length, prepared, progress)
-        progress(f"{len(clips.frames)} of {length} frames have a face and are explained")
-        if weights is None:
-            name = study.profile.name
-            progress(f"detector: {detector} of the profile {name}, trained if need be")
-            weights = study.weights_path(detector)
-            model, statistics = study.detector(detector), study.statistics(detector, layer)
-        else:
-            statistics = own_statistics(study, detector, model, layer)
-        facts = {
-            "detector": detector,
-            "weights_sha256": file_sha256(weights),
-            "statistics_frames": statistics.count,
-            "layer": layer,
-            "bottleneck": chosen,
-            "profile": study.profile.name,
+    with VideoReader(video) as reader:
+        indices = spread_frames(reader, max_frames)
+        chosen = study.profile.bottleneck.model_dump() | {"seed": study.seed} | (settings or {})
+        prepared = study.profile.preparation
+        key = {
+            "video": reader.sha256,
+            "frames": indices.tolist(),
+            "settings": prepared.model_dump(),
+            "code": code_hash(
+                "data.prepare", "data.tracking", "data.faces", "data.flow", "data.video"
+            ),
         }
-        bottleneck = PerSampleBottleneck(model, layer, statistics, **chosen)
-        how = digest([facts, study.profile.model_dump(), study.seed, code_hash("bottleneck")])
-        found = map_checkpointed(
-            folder / how, range(len(clips)),
-            partial(_explained, study, bottleneck, detector, clips, folder / how / "maps"),
-            clips.sizes(), progress, "frames explained",
-        )  # fmt: skip
-        # The maps stay on disk; what is one number a frame is small.
-        numbers = {
-            name: np.concatenate([arrays_of(piece)[name] for piece in found])
-            for name in ("p_fake", "p_noisy", "bits")
-        }
-        summary = _summary(video, length, clips.frames, facts, numbers)
-        maps = _Maps(folder / how / "maps", len(clips))
-        _write(out, video, clips, maps, numbers["p_fake"], summary)
-        shutil.rmtree(folder)
+        with _working(study, key) as folder:
+            clips = VideoChunks.prepare(folder / "clips", reader, indices, prepared, progress)
+            progress(f"{len(clips.frames)} of {reader.length} frames have a face and are explained")
+            if weights is None:
+                name = study.profile.name
+                progress(f"detector: {detector} of the profile {name}, trained if need be")
+                weights = study.weights_path(detector)
+                model, statistics = study.detector(detector), study.statistics(detector, layer)
+            else:
+                statistics = own_statistics(study, detector, model, layer)
+            facts = {
+                "detector": detector,
+                "weights_sha256": file_sha256(weights),
+                "statistics_frames": statistics.count,
+                "layer": layer,
+                "bottleneck": chosen,
+                "profile": study.profile.name,
+            }
+            bottleneck = PerSampleBottleneck(model, layer, statistics, **chosen)
+            how = digest([facts, study.profile.model_dump(), study.seed, code_hash("bottleneck")])
+            found = map_checkpointed(
+                folder / how, range(len(clips)),
+                partial(_explained, study, bottleneck, detector, clips, folder / how / "maps"),
+                clips.sizes(), progress, "frames explained",
+            )  # fmt: skip
+            # The maps stay on disk; what is one number a frame is small.
+            numbers = {
+                name: np.concatenate([arrays_of(piece)[name] for piece in found])
+                for name in ("p_fake", "p_noisy", "bits")
+            }
+            summary = _summary(reader, clips.frames, facts, numbers)
+            maps = _Maps(folder / how / "maps", len(clips))
+            _write(out, reader, clips, maps, numbers["p_fake"], summary)
+            shutil.rmtree(folder)
     return summary
 
 
 def _summary(
-    video: Path,
-    length: int,
+    video: VideoReader,
     frames: Sequence[int],
     facts: Mapping[str, Any],
     numbers: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
     """The content of `summary.json`, from what is one number a frame."""
     return {
-        "video": video.name,
-        "frames": length,
+        "video": video.path.name,
+        "frames": video.length,
         "explained_frames": list(frames),
         **facts,
         "p_fake_mean": float(numbers["p_fake"].mean()),
@@ -221,7 +223,7 @@ def _explained(
     study: Study,
     bottleneck: PerSampleBottleneck,
     detector: str,
-    clips: ClipPieces,
+    clips: VideoChunks,
     folder: Path,
     number: int,
 ) -> dict[str, np.ndarray]:
@@ -237,12 +239,12 @@ def _explained(
     }
 
 
-def film_rate(video: Path, frames: Sequence[int]) -> float:
+def film_rate(video: VideoReader, frames: Sequence[int]) -> float:
     """Frames per second of a film of the explained frames.
 
     They are spread over the video: fewer per second keep its length.
     """
-    return min(12.0, max(2.0, frame_rate(video) * len(frames) / max(1, frames[-1] + 1)))
+    return min(12.0, max(2.0, video.rate * len(frames) / max(1, frames[-1] + 1)))
 
 
 @contextmanager
@@ -265,16 +267,15 @@ def written_aside(out: Path, names: Sequence[str]) -> Iterator[Path]:
 
 def _write(
     out: Path,
-    video: Path,
-    clips: ClipPieces,
+    video: VideoReader,
+    clips: VideoChunks,
     maps: _Maps,
     p_fake: np.ndarray,
     summary: dict[str, Any],
 ) -> None:
     """Write the four files into a folder aside, then move them to their place."""
-    length, best = summary["frames"], clips.frames[int(np.argmax(p_fake))]
-    whole_frames = (f for _, f in pick_frames(video, clips.frames, length))
-    first = next(f for _, f in pick_frames(video, clips.frames[:1], length))
+    best = clips.frames[int(np.argmax(p_fake))]
+    first = next(video.frames(clips.frames[:1]))
     shape = (first.shape[0], first.shape[1])
     top = maps.top()
 
@@ -284,10 +285,10 @@ def _write(
                 yield paste_back(shape, square, values)
 
     with written_aside(out, FILES) as aside:
-        film = painted(whole_frames, pasted(), top, p_fake)
+        film = painted(video.frames(clips.frames), pasted(), top, p_fake)
         write_video(aside / "overlay.mp4", film, film_rate(video, clips.frames), crf=23)
         number = clips.frames.index(best)
-        shown = next(f for _, f in pick_frames(video, [best], length))
+        shown = next(video.frames([best]))
         values = next(islice(pasted(), number, None))
         # One frame has a scale of its own: on that of the film it may be all dark.
         own = max(float(values.max()), 1e-9)
