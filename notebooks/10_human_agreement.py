@@ -49,7 +49,7 @@ device = "cpu"
 seed = 0
 top = 3  # regions that count as highlighted; from 1 to 6
 rule = "density"  # how a map ranks regions; one of density, mass, peak, votes
-annotations = ""  # CSV of human annotations, "" = the planted regions; any path
+annotations = ""  # CSV of human annotations, "" for the planted regions; any path
 
 # %% tags=["remove-input"]
 from IPython.display import HTML

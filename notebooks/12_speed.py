@@ -42,8 +42,8 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-frames = 0  # frames timed in one call, 0 = as many as the profile says; at least 0
-steps = 0  # of the longest optimisation, 0 = as many as the profile says; at least 0
+frames = 0  # frames timed in one call, 0 for as many as the profile says; at least 0
+steps = 0  # of the longest optimisation, 0 for as many as the profile says; at least 0
 
 # %% tags=["remove-input"]
 from IPython.display import HTML

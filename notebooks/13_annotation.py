@@ -55,7 +55,7 @@ results_root = "../results"
 device = "cpu"
 seed = 0
 annotator = "ann1"  # your name or number; any text
-annotations = ""  # CSV for the answers, "" = annotations.csv in results_root; any path
+annotations = ""  # CSV for the answers, "" for annotations.csv in results_root; any path
 clips = 27  # how many, as in the paper; at least 1
 with_real = False  # show real clips as well, which the paper does not; one of True, False
 

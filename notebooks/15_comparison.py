@@ -44,8 +44,8 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-frames = 0  # held-out fakes that every method explains, 0 = the profile's; at least 0
-passes = 0  # forward passes that each method may use for a frame, 0 = the profile's; at least 0
+frames = 0  # held-out fakes that every method explains, 0 for the profile's; at least 0
+passes = 0  # forward passes that each method may use for a frame, 0 for the profile's; at least 0
 # each method as it comes, or with the setting best on the validation split; one of default, tuned
 settings = "default"
 

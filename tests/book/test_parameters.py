@@ -1,15 +1,16 @@
 """Parameters say what they are; wrong names and values are refused with the right ones."""
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
-from viba_lib.book import chapters as pairs
-from viba_lib.book import parameters
+from viba_lib.book import chapters, parameters
 from viba_lib.book.parameters import Parameter
 from viba_lib.book.paths import BookError
 from viba_lib.cli import main as cli
 
-CHAPTERS = pairs.chapters()
+CHAPTERS = chapters.chapters()
 each = pytest.mark.parametrize("source", CHAPTERS, ids=[c.stem for c in CHAPTERS])
 
 
@@ -21,15 +22,23 @@ def test_every_parameter_says_what_it_is_and_its_default_is_right(source):
 
 
 @each
+def test_papermill_finds_every_assignment(source):
+    (cell,) = (
+        c for c in chapters.as_notebook(source).cells if "parameters" in c.metadata.get("tags", [])
+    )
+    assert re.findall(r"(?m)^(\w+) =", cell.source) == list(parameters.parameters_of(source))
+
+
+@each
 def test_wrong_values_are_refused_with_the_right_ones(source):
     for parameter in parameters.described(source):
-        wrong = {"int": "2.5", "float": "nan", "bool": "2"}.get(parameter.kind)
+        wrong = {"int": "2.5", "float": "nan", "bool": "2"}.get(parameter.type_name)
         wrong = "no-such-thing" if parameter.choices else wrong
         if wrong is None:
             continue
         with pytest.raises(BookError, match=rf"parameter {parameter.name} is") as caught:
             parameter.value(wrong)
-        for choice in parameter.choices or [parameter.kind]:
+        for choice in parameter.choices or [parameter.type_name]:
             assert choice in str(caught.value)
 
 
@@ -105,5 +114,7 @@ def test_the_page_lists_every_parameter_of_every_chapter():
     for source in CHAPTERS:
         assert f"(parameters-{source.stem[:2]})=" in page
         for parameter in parameters.described(source):
-            assert f"| `{parameter.name}` | {parameter.kind} | `{parameter.default!r}` |" in page
+            assert (
+                f"| `{parameter.name}` | {parameter.type_name} | `{parameter.default!r}` |" in page
+            )
     assert "viba chapter 05 -p layer" in page

@@ -6,15 +6,17 @@ refusal of wrong values both come from there.
 """
 
 import ast
-import io
-import math
 import re
-import tokenize
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Gt, Le
+from papermill.translators import PythonTranslator
+from pydantic import AfterValidator, ConfigDict, TypeAdapter
 
 from viba_lib.book.chapters import as_notebook, chapters
 from viba_lib.book.paths import BookError
@@ -28,15 +30,39 @@ COMMON = {
     "device": "where networks run: cpu, cuda, cuda:1, mps; a device",
     "seed": "of data, training and noise; at least 0",
 }
-_NUMBER = r"(-?\d+(?:\.\d+)?)"
-_RULES = {
-    "one of": re.compile(r"one of (.+)"),
-    "above": re.compile(f"above {_NUMBER}"),
-    "at least": re.compile(f"at least {_NUMBER}"),
-    "from": re.compile(f"from {_NUMBER} to {_NUMBER}"),
-    "any": re.compile(r"any (?:path|text)"),
-    "a": re.compile(r"a (?:profile|device)"),
-}
+STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+def _choices(rule: str) -> list[str]:
+    """Values that a rule lists; none if it is of another form."""
+    names = rule.removeprefix("one of ")
+    return [] if names == rule else [name.strip() for name in names.split(",")]
+
+
+def _one_of(choices: Sequence[str], value: Any) -> Any:
+    if str(value) not in choices:
+        raise ValueError(f"not one of {', '.join(choices)}")
+    return value
+
+
+def _annotated(rule: str, base: type) -> Any:
+    """A type with the constraints of a rule, for pydantic; raises ValueError if it is no rule."""
+    match rule.split():
+        case ["one", "of", *_]:
+            return Annotated[base, AfterValidator(partial(_one_of, _choices(rule)))]
+        case ["above", low]:
+            return Annotated[base, Gt(ast.literal_eval(low))]
+        case ["at", "least", low]:
+            return Annotated[base, Ge(ast.literal_eval(low))]
+        case ["from", low, "to", high]:
+            return Annotated[base, Ge(ast.literal_eval(low)), Le(ast.literal_eval(high))]
+        case ["any", "path" | "text"]:
+            return base
+        case ["a", "profile"]:
+            return Annotated[base, AfterValidator(load_profile)]
+        case ["a", "device"]:
+            return Annotated[base, AfterValidator(lambda name: torch.empty(1, device=name))]
+    raise ValueError(f"{rule!r} is not a rule")
 
 
 @dataclass(frozen=True)
@@ -53,23 +79,23 @@ class Parameter:
     rule: str
 
     @property
-    def kind(self) -> str:
+    def type_name(self) -> str:
         """Name of its type."""
         return type(self.default).__name__
 
     @property
     def choices(self) -> list[str]:
-        """What it may be, where that is a list."""
-        found = re.fullmatch(r"one of (.+)", self.rule)
-        return [word.strip() for word in found[1].split(",")] if found else []
+        """Its possible values, if the rule lists them."""
+        return _choices(self.rule)
 
     def expected(self) -> str:
-        """What a right value is, in words."""
+        """Description of valid values."""
         if self.rule == "a profile":
             return f"one of {', '.join(profile_names())}, or the path of a YAML file"
         if self.rule == "a device":
             return "a device of PyTorch that is there: cpu, cuda, cuda:0, mps"
-        return f"{self.kind}, {self.rule}" if self.kind in ("int", "float") else self.rule
+        number = isinstance(self.default, int | float) and not self.choices
+        return f"{self.type_name}, {self.rule}" if number else self.rule
 
     def value(self, text: str) -> Any:
         """The value that a text gives.
@@ -77,62 +103,24 @@ class Parameter:
         Raises
         ------
         BookError
-            Another type, or against the rule; says what is right.
+            Another type, or against the rule; the message says what is valid.
         """
+        adapter = TypeAdapter(_annotated(self.rule, type(self.default)), config=STRICT)
         try:
-            value = _typed(text, self.default)
-            _obey(self.rule, value)
-        except (ValueError, SyntaxError, TypeError) as error:
+            if isinstance(self.default, str):
+                adapter.validate_python(text)
+                return self._resolved(text)
+            return adapter.validate_python(ast.literal_eval(text))
+        except (ValueError, SyntaxError, TypeError, RuntimeError) as error:
             raise BookError(
                 f"parameter {self.name} is {text!r}; expected {self.expected()} "
                 f"({self.meaning}; default {self.default!r})"
             ) from error
-        is_path = self.rule == "any path" or Path(str(value)).suffix in (".yaml", ".yml")
-        # A chapter runs in notebooks/, its user elsewhere.
-        return str(Path(value).resolve()) if is_path and value else value
 
-
-def _typed(text: str, default: Any) -> Any:
-    if isinstance(default, str):
-        return text
-    value = ast.literal_eval(text)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not type(default):
-        raise TypeError(f"{type(value).__name__} in place of {type(default).__name__}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("not a finite number")
-    return value
-
-
-def _obey(rule: str, value: Any) -> None:
-    if rule == "a profile":
-        load_profile(value)
-    elif rule == "a device":
-        torch.empty(1, device=_device(value))
-    elif found := _RULES["one of"].fullmatch(rule):
-        right = str(value) in [word.strip() for word in found[1].split(",")]
-        if not right:
-            raise ValueError(rule)
-    elif found := _RULES["above"].fullmatch(rule):
-        if not value > float(found[1]):
-            raise ValueError(rule)
-    elif found := _RULES["at least"].fullmatch(rule):
-        if not value >= float(found[1]):
-            raise ValueError(rule)
-    elif (found := _RULES["from"].fullmatch(rule)) and not (
-        float(found[1]) <= value <= float(found[2])
-    ):
-        raise ValueError(rule)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(str(error)) from error
-    return device
+    def _resolved(self, text: str) -> str:
+        """A path made absolute: a chapter runs in notebooks/, its user elsewhere."""
+        is_path = self.rule == "any path" or Path(text).suffix in (".yaml", ".yml")
+        return str(Path(text).resolve()) if is_path and text else text
 
 
 def parameters_of(source: Path) -> dict[str, Any]:
@@ -150,41 +138,31 @@ def described(source: Path) -> list[Parameter]:
     """
     for cell in as_notebook(source).cells:
         if "parameters" in cell.metadata.get("tags", []):
-            return [_described(source, *item) for item in _assigned(cell.source)]
+            return list(_inspected(source.name, cell.source))
     raise BookError(f"{source.name} has no cell tagged 'parameters'")
 
 
-def _assigned(code: str) -> list[tuple[str, Any, str]]:
-    """Name, default and comment (beside it, or the lines above it) of each assignment."""
-    comments = {
-        token.start[0]: (token.string.lstrip("# ").strip(), token.line.strip().startswith("#"))
-        for token in tokenize.generate_tokens(io.StringIO(code).readline)
-        if token.type == tokenize.COMMENT
-    }
-    found = []
-    for node in ast.parse(code).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            text, line = comments.get(node.lineno, ("", False))[0], node.lineno - 1
-            while not text and comments.get(line, ("", False))[1]:
-                above = [comments[line][0]]
-                while comments.get(line - 1, ("", False))[1]:
-                    line -= 1
-                    above.insert(0, comments[line][0])
-                text = " ".join(above)
-            found.append((node.targets[0].id, ast.literal_eval(node.value), text))
-    return found
+def _beside(comment_above: re.Match[str]) -> str:
+    comment = " ".join(re.findall(r"(?m)^#\s*(.*)$", comment_above[1]))
+    return f"{comment_above[2]}  # {comment}"
 
 
-def _described(source: Path, name: str, default: Any, comment: str) -> Parameter:
-    meaning, _, rule = (comment or COMMON.get(name, "")).rpartition(";")
-    rule = rule.strip()
-    if not meaning or not any(pattern.fullmatch(rule) for pattern in _RULES.values()):
-        raise BookError(
-            f"{source.name}: parameter {name} has the comment {comment!r}; expected "
-            "`meaning; rule` with a rule such as `one of A, B`, `above 0`, `at least 1`, "
-            "`from 0 to 1`, `any path` or `any text`"
-        )
-    return Parameter(name, default, meaning.strip(), rule)
+def _inspected(file: str, code: str) -> Iterator[Parameter]:
+    """Parameters that papermill finds in a cell, which reads comments beside them only."""
+    code = re.sub(r"(?m)((?:^#.*\n)+)(^\w+ = .*)$", _beside, code)
+    for found in PythonTranslator.inspect({"source": code}):
+        default = ast.literal_eval(found.default)
+        comment = found.help or COMMON.get(found.name, "")
+        meaning, _, rule = (part.strip() for part in comment.rpartition(";"))
+        try:
+            _annotated(rule if meaning else "", type(default))
+        except (ValueError, SyntaxError) as error:
+            raise BookError(
+                f"{file}: parameter {found.name} has the comment {comment!r}; expected "
+                "`meaning; rule` with a rule such as `one of A, B`, `above 0`, `at least 1`, "
+                "`from 0 to 1`, `any path` or `any text`"
+            ) from error
+        yield Parameter(found.name, default, meaning, rule)
 
 
 def checked(source: Path, given: list[tuple[str, str]]) -> dict[str, Any]:
@@ -268,7 +246,7 @@ def _table(parameters: list[Parameter]) -> list[str]:
     for p in parameters:
         right = ", ".join(f"`{c}`" for c in p.choices) or p.expected()
         shown = f"`{p.default!r}`"
-        rows.append(f"| `{p.name}` | {p.kind} | {shown} | {p.meaning} | {right} |")
+        rows.append(f"| `{p.name}` | {p.type_name} | {shown} | {p.meaning} | {right} |")
     return rows
 
 
