@@ -52,7 +52,8 @@ settings = "default"
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from viba_lib.pipeline.study import DETECTORS, Study
+from viba_lib.models.detectors import DETECTORS
+from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())

@@ -31,7 +31,7 @@ from viba_lib.book.viewer import (
     write_viewer,
 )
 from viba_lib.core.errors import VibaError
-from viba_lib.pipeline.study import DETECTORS
+from viba_lib.models.detectors import DETECTORS
 
 ROOT = Path(__file__).parents[2]
 

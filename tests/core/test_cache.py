@@ -15,36 +15,48 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from viba_lib.core.cache import META, Stages, broken, read_meta, record_file
+from viba_lib.core.cache import (
+    META,
+    Cache,
+    External,
+    Stage,
+    Work,
+    changed,
+    integrity_error,
+    read_meta,
+    record_file,
+)
 from viba_lib.core.checkpoints import map_checkpointed, read_checkpoint, write_checkpoint
 from viba_lib.core.files import atomic_write, disk_message, write_text
 from viba_lib.core.logs import log_to
 from viba_lib.core.progress import ProgressLines, format_duration
-from viba_lib.pipeline.status import changed, state_of
+from viba_lib.pipeline.status import state_of
 
-KEY = {"seed": 0, "settings": {"training": {"steps": 72}}, "code": "abc", "weights": "w"}
+SETTINGS = {"seed": 0, "training": {"steps": 72}}
+COMPUTED = []  # the settings of each computation, in this process
 
 
-def fill(folder: Path) -> None:
+def fill(folder: Path, work: Work, **settings: object) -> None:
+    COMPUTED.append(settings)
     (folder / "maps").mkdir(exist_ok=True)
     (folder / "maps" / "0").write_bytes(bytes(range(256)) * 40)
     (folder / "table.csv").write_text("a,b\n1,2\n")
 
 
 class Counted:
-    """A stage that counts how often it is computed."""
+    """A stage that is opened anew each time, as by another process: nothing is remembered."""
 
     def __init__(self, root: Path) -> None:
-        self.said, self.count = [], 0
-        self.root = root
+        self.said, self.root = [], root
+        COMPUTED.clear()
 
-    def get(self, key=KEY, later=()):
-        def compute(folder):
-            self.count += 1
-            fill(folder)
+    @property
+    def count(self) -> int:
+        return len(COMPUTED)
 
-        # Opened anew, as by another process: nothing is remembered.
-        return Stages(self.root, self.said.append).get("thing", key, compute, later)
+    def get(self, settings=SETTINGS, size_only=()):
+        stage = Stage("thing", fill, settings, size_only=size_only)
+        return Cache(self.root, Work(self.said.append)).get(stage)
 
 
 @pytest.fixture
@@ -85,11 +97,11 @@ def test_what_was_hurt_is_found_and_made_again(stage, how):
     folder = stage.get()
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != META}
     HURTS[how](folder)
-    assert broken(folder, read_meta(folder))
+    assert integrity_error(folder, read_meta(folder))
     assert stage.get() == folder and stage.count == 2
-    assert not broken(folder, read_meta(folder))
+    assert not integrity_error(folder, read_meta(folder))
     assert before == {p: p.read_bytes() for p in before}
-    assert any("is made again" in line for line in stage.said)
+    assert any("is computed again" in line for line in stage.said)
     assert stage.get() == folder and stage.count == 2
 
 
@@ -100,45 +112,48 @@ def test_a_bit_anywhere_is_found(stage, place):
     assert stage.count == 2
 
 
-def test_of_later_files_only_the_size_is_compared(stage):
+def test_of_size_only_files_the_size_is_compared(stage):
     folder = stage.get()
     flip(folder / "maps/0", 7)
-    assert stage.get(later=("maps/",)) == folder and stage.count == 1
+    assert stage.get(size_only=("maps/",)) == folder and stage.count == 1
     (folder / "maps/0").write_bytes(b"short")
-    stage.get(later=("maps/",))
+    stage.get(size_only=("maps/",))
     assert stage.count == 2
 
 
-def test_an_error_leaves_no_result_and_work_goes_on_from_what_is_there(tmp_path):
-    stages = Stages(tmp_path)
+SEEN = []
 
-    def stops(folder):
-        write_checkpoint(folder, 0, {"a": np.arange(3)})
-        (folder / ".piece-killed.npz").write_bytes(b"half")
-        (folder / "tmpdir.part").mkdir()
-        raise OSError(errno.ENOSPC, "No space left on device")
 
+def stops_once(folder: Path, work: Work) -> None:
+    if (folder / "000000.npz").is_file():
+        SEEN.append(read_checkpoint(folder, 0)["a"].tolist())
+        return
+    write_checkpoint(folder, 0, {"a": np.arange(3)})
+    (folder / ".piece-killed.npz").write_bytes(b"half")
+    (folder / "tmpdir.part").mkdir()
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_error_leaves_no_result_and_work_resumes_from_what_is_there(tmp_path):
+    cache, stage = Cache(tmp_path), Stage("thing", stops_once)
     with pytest.raises(OSError):
-        stages.get("thing", KEY, stops)
-    assert not stages.folder("thing", KEY).exists()
-    seen = []
-
-    def goes_on(folder):
-        seen.append(read_checkpoint(folder, 0)["a"].tolist())
-
-    done = stages.get("thing", KEY, goes_on)
-    assert seen == [[0, 1, 2]]
+        cache.get(stage)
+    assert not cache.folder(stage).exists()
+    SEEN.clear()
+    done = cache.get(stage)
+    assert SEEN == [[0, 1, 2]]
     assert sorted(p.name for p in done.iterdir()) == ["000000.npz", META]
 
 
-def _compete(root: str, seconds: float, out: str) -> None:
-    def compute(folder: Path) -> None:
-        with open(out, "a") as stream:
-            stream.write("computed\n")
-        time.sleep(seconds)
-        fill(folder)
+def compute_slowly(folder: Path, work: Work, *, seconds: float, out: str) -> None:
+    with open(out, "a") as stream:
+        stream.write("computed\n")
+    time.sleep(seconds)
+    fill(folder, work)
 
-    Stages(Path(root)).get("thing", KEY, compute)
+
+def _compete(root: str, seconds: float, out: str) -> None:
+    Cache(Path(root)).get(Stage("thing", compute_slowly, {"seconds": seconds, "out": out}))
 
 
 def test_two_runs_at_once_compute_a_stage_once(tmp_path):
@@ -158,11 +173,12 @@ def test_two_runs_at_once_compute_a_stage_once(tmp_path):
 
 def test_one_that_waits_for_another_says_so(stage, tmp_path, monkeypatch):
     monkeypatch.setattr("viba_lib.core.cache.WAIT_SECONDS", 0.1)
-    other = {**KEY, "seed": 1}
+    other = {**SETTINGS, "seed": 1}
+    folder = Cache(tmp_path).folder(Stage("thing", fill, other))
     held = threading.Event()
 
     def hold():
-        with FileLock(f"{Stages(tmp_path).folder('thing', other)}.lock"):
+        with FileLock(f"{folder}.lock"):
             held.set()
             time.sleep(0.5)
 
@@ -187,18 +203,25 @@ def test_a_clock_that_jumps_changes_nothing(stage, monkeypatch):
 
 # ---- the disk ------------------------------------------------------------------------------------
 
-FULL = """
-import sys
-from pathlib import Path
-from viba_lib.core.files import disk_message
-from viba_lib.core.cache import Stages
 
-def compute(folder):
+def fill_the_disk(folder: Path, work: Work) -> None:
     for number in range(64):
         (folder / f"{number}.bin").write_bytes(b"x" * 65536)
 
+
+FULL = f"""
+import importlib.util
+import sys
+from pathlib import Path
+from viba_lib.core.cache import Cache, Stage
+from viba_lib.core.files import disk_message
+
+spec = importlib.util.spec_from_file_location("test_cache", {str(Path(__file__))!r})
+tests = importlib.util.module_from_spec(spec)
+sys.modules["test_cache"] = tests
+spec.loader.exec_module(tests)
 try:
-    Stages(Path(sys.argv[1])).get("thing", {"seed": 0}, compute)
+    Cache(Path(sys.argv[1])).get(Stage("thing", tests.fill_the_disk))
 except OSError as error:
     print(disk_message(error))
     sys.exit(2)
@@ -340,59 +363,62 @@ with FileLock(sys.argv[1]):
 
 
 def test_state_of_a_stage(stage, tmp_path):
+    cache, done = Cache(tmp_path), Stage("thing", fill, SETTINGS)
     folder = stage.get()
-    assert state_of("thing", folder, KEY).state == "done"
+    assert cache.folder(done) == folder and state_of(done, folder).state == "done"
     flip(folder / "maps/0", 3)
-    found = state_of("thing", folder, KEY)
+    found = state_of(done, folder)
     assert found.state == "broken" and "SHA-256 differs" in found.why
     stage.get()
-    other = {**KEY, "seed": 1, "code": "xyz", "settings": {"training": {"steps": 80}}}
-    wanted = Stages(tmp_path).folder("thing", other)
-    found = state_of("thing", wanted, other)
+    other = Stage("thing", fill, {"seed": 1, "training": {"steps": 80}}, uses=(stops_once,))
+    wanted = cache.folder(other)
+    found = state_of(other, wanted)
     assert found.state == "stale"
     assert found.why.split("; ") == [
-        "seed 0 -> 1", "settings.training.steps 72 -> 80", "the code that computes it changed",
+        "seed 0 -> 1", "training.steps 72 -> 80", "the code that computes it changed",
     ]  # fmt: skip
-    aside = wanted.with_name(wanted.name + ".part")
-    aside.mkdir()
-    assert state_of("thing", wanted, other).state == "stopped"
+    part = wanted.with_name(wanted.name + ".part")
+    part.mkdir()
+    assert state_of(other, wanted).state == "stopped"
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, f"{wanted}.lock"], stdout=subprocess.PIPE, text=True
     )
     assert holder.stdout.readline() == "held\n"
-    assert state_of("thing", wanted, other).state == "running"
+    assert state_of(other, wanted).state == "running"
     holder.kill()
     holder.wait()
-    assert state_of("thing", wanted, other).state == "stopped"
-    assert state_of("none", tmp_path / "none" / "x", KEY).state == "absent"
+    assert state_of(other, wanted).state == "stopped"
+    assert state_of(Stage("none", fill), tmp_path / "none" / "x").state == "absent"
 
 
 def test_changes_are_said_in_words():
-    assert changed(KEY, {**KEY, "weights": "v"}) == ["the detector changed"]
+    before = {"settings": SETTINGS, "inputs": {"trained": "w"}, "code": "c"}
+    after = {"settings": SETTINGS, "inputs": {"trained": "v"}, "code": "c"}
+    assert changed(before, after) == ["its input trained changed"]
     assert changed({"rows": [1]}, {"rows": (1,)}) == []
     assert changed({"rows": [1]}, {"rows": [2], "more": 1}) == ["rows changed", "more None -> 1"]
 
 
+def fail(folder: Path, work: Work) -> None:
+    raise ValueError("no luck")
+
+
 def test_what_happened_is_in_the_log_with_levels(tmp_path, monkeypatch):
     path = log_to(tmp_path / "new")
-    assert path is not None and not path.exists(), "nothing was said yet"
-    stages = Stages(tmp_path / "new")
-    folder = stages.get("thing", KEY, fill)
+    assert path is not None and not path.exists(), "nothing was logged yet"
+    stage = Stage("thing", fill, SETTINGS)
+    folder = Cache(tmp_path / "new").get(stage)
     flip(folder / "maps/0", 1)
-    Stages(tmp_path / "new").get("thing", KEY, fill)
-
-    def fails(folder):
-        raise ValueError("no luck")
-
+    Cache(tmp_path / "new").get(stage)
     with pytest.raises(ValueError):
-        stages.get("thing", {**KEY, "seed": 5}, fails)
+        Cache(tmp_path / "new").get(Stage("thing", fail))
     lines = path.read_text().splitlines()
     levels = [line.split()[1] for line in lines]
     assert levels == ["INFO", "INFO", "WARNING", "INFO", "INFO", "INFO", "ERROR"]
     assert "no luck" in lines[-1] and "is broken" in lines[2]
     monkeypatch.setenv("VIBA_LOG_LEVEL", "ERROR")
     path = log_to(tmp_path / "quiet")
-    Stages(tmp_path / "quiet").get("thing", KEY, fill)
+    Cache(tmp_path / "quiet").get(stage)
     assert not path.exists()
     monkeypatch.setenv("VIBA_LOG_LEVEL", "off")
     assert log_to(tmp_path / "off") is None
@@ -401,7 +427,7 @@ def test_what_happened_is_in_the_log_with_levels(tmp_path, monkeypatch):
 def test_no_work_is_lost_because_its_log_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     log_to(tmp_path / "file" / "below")
-    Stages(tmp_path / "results").get("thing", KEY, fill)
+    Cache(tmp_path / "results").get(Stage("thing", fill))
     assert capsys.readouterr().err == ""
     log_to(tmp_path)
 
@@ -413,3 +439,38 @@ def test_a_record_tells_size_and_hash(tmp_path):
     path.write_text("abx")
     assert "SHA-256" in record.differs(path) and record.differs(path, content=False) == ""
     assert json.dumps(list(record))
+
+
+# ---- keys ----------------------------------------------------------------------------------------
+
+
+def join(folder: Path, work: Work, *, first: Path, second: Path, number: int) -> None:
+    lines = [(first / "table.csv").read_text(), second.read_text(), str(number)]
+    (folder / "joined.txt").write_text("".join(lines))
+
+
+def test_inputs_are_computed_first_and_given_as_folders(tmp_path):
+    write_text(tmp_path / "outside.txt", "outside ")
+    outside = External(tmp_path / "outside.txt", "v1")
+    stage = Stage("join", join, {"number": 7}, {"first": Stage("thing", fill), "second": outside})
+    cache = Cache(tmp_path / "r")
+    assert (cache.get(stage) / "joined.txt").read_text() == "a,b\n1,2\noutside 7"
+    assert set(cache.seconds()) == {"thing", "join"}
+    again = Cache(tmp_path / "r")
+    again.get(stage)
+    assert set(again.seconds()) == {"thing", "join"}, "run times of inputs are known"
+
+
+def test_a_key_follows_from_settings_inputs_and_code():
+    first = Stage("thing", fill, {"seed": 0})
+
+    def joined(given: Stage, number: int = 7, **more: object) -> str:
+        inputs = {"first": given, "second": External(Path("x"), "v1")}
+        return Stage("join", join, {"number": number}, inputs, **more).digest
+
+    assert joined(first) == joined(Stage("thing", fill, {"seed": 0}))
+    others = [
+        joined(first, 8), joined(Stage("thing", fill, {"seed": 1})),
+        joined(Stage("thing", fail, {"seed": 0})), joined(first, uses=(fail,)),
+    ]  # fmt: skip
+    assert len({joined(first), *others}) == 5

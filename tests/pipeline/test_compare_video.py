@@ -87,14 +87,15 @@ def small(monkeypatch, tmp_path):
         tracked=np.zeros(3, np.uint8),
     )
 
-    def statistics(study: Study, detector: str, model: nn.Module, layer: str) -> LayerStatistics:
+    def statistics(study: Study, detector: str, layer: str, weights: Path, folder: Path) -> Path:
         size = study.settings(detector).size
         inputs = torch.randn(8, 3, size, size, generator=torch.Generator().manual_seed(0))
-        return LayerStatistics.estimate(model, layer, [inputs])
+        LayerStatistics.estimate(model, layer, [inputs]).save(folder / "statistics.safetensors")
+        return folder / "statistics.safetensors"
 
     monkeypatch.setattr(side_by_side, "read_clip", lambda *_: clip)
-    monkeypatch.setattr(side_by_side, "named_detector", lambda *_: model)
-    monkeypatch.setattr(side_by_side, "own_statistics", statistics)
+    monkeypatch.setattr(side_by_side, "check_detector", lambda *_: model)
+    monkeypatch.setattr(side_by_side, "layer_statistics", statistics)
     weights = tmp_path / "weights"
     weights.write_bytes(b"weights")
     return weights
@@ -153,7 +154,7 @@ def test_an_error_while_writing_leaves_nothing_half(compare, small, noise_video,
 
 
 def test_other_methods_need_no_statistics(compare, small, noise_video, monkeypatch):
-    monkeypatch.setattr(side_by_side, "own_statistics", lambda *_: pytest.fail("were estimated"))
+    monkeypatch.setattr(side_by_side, "layer_statistics", lambda *_: pytest.fail("were estimated"))
     options = ["--layer", "1", "--passes", 8, "--methods", "Grad-CAM,Random"]
     assert compare(noise_video, "--weights", small, *options)[0] == 0
 

@@ -21,6 +21,7 @@ from viba_lib.core.cache import Cache, External, Stage, Work, read_meta
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
 from viba_lib.pipeline.profiles import load_profile
+from viba_lib.pipeline.status import State, state_of
 from viba_lib.pipeline.study import OUTPUT
 
 LONGEST = ("15", "05", "12", "14", "06")  # chapters that compute most, in this order
@@ -213,6 +214,13 @@ def chapter_cache(profile: str) -> Cache:
     """The cache of executed chapters: the results that chapters write to by default."""
     results = paths.ROOT / "results" / load_profile(profile).name
     return Cache(results, Work(progress=print_progress))
+
+
+def chapter_states(profile: str, seed: int, device: str) -> Iterator[State]:
+    """State of each chapter's executed notebook and of the tables and videos that it wrote."""
+    cache = chapter_cache(profile)
+    for stage in chapter_stages(profile, seed, device):
+        yield state_of(stage, cache.folder(stage))
 
 
 def _executed(cache: Cache, stage: Stage) -> Path:

@@ -24,8 +24,9 @@ from viba_lib.data.artefacts import SPATIAL, TEMPORAL
 from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.faithfulness import mass_inside
 from viba_lib.experiments.benchmark.maps import maps_of
+from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.explain_video import check_folder
-from viba_lib.pipeline.study import DETECTORS, Study
+from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import colours
 
 DATA = "viewer-data.js"
@@ -322,7 +323,7 @@ def _clip_entry(
     study: Study, views: Mapping[str, _Views], video: str, number: int, pictures: Pictures
 ) -> dict[str, Any]:
     """One clip: its frames, their truth, and what each detector makes of them."""
-    rows = views[DETECTORS[0]].rows
+    rows = views[next(iter(DETECTORS))].rows
     rows = rows[rows.video_id == video]
     first, name = rows.iloc[0], f"c{number}"
     clip = study.clip(video)

@@ -60,10 +60,10 @@ def settings(
     from rich.live import Live
 
     from viba_lib.experiments import speed
-    from viba_lib.pipeline.study import DETECTORS
+    from viba_lib.models.detectors import DETECTORS
 
     study = open_study(profile, data_root, results_root, device, seed)
-    chosen = DETECTORS if detector == "all" else (detector,)
+    chosen = tuple(DETECTORS) if detector == "all" else (detector,)
     titles = {"seconds": "s per frame", "ratio": "times plain", "memory": "MiB"}
     tables = {
         "rows": Table(*(titles.get(name, name) for name in speed.COLUMNS)),

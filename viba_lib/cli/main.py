@@ -152,11 +152,19 @@ def status(
     Exit status 1 where something is broken.
     """
     from viba_lib.core.logs import NAME
-    from viba_lib.pipeline.status import as_rows, chapter_states, stage_states
+    from viba_lib.pipeline.status import as_rows, stage_states
 
     study = open_study(profile, data_root, results_root, device, seed)
     found = list(stage_states(study))
-    found += chapter_states(profile, seed, device) if chapters else []
+    if chapters:
+        try:
+            from viba_lib.book.execute import chapter_states
+        except ImportError as error:
+            raise VibaError(
+                f"the chapters cannot be looked at without {error.name}; install the package with "
+                "its extra `book`, or add --no-chapters"
+            ) from error
+        found += chapter_states(profile, seed, device)
     if as_json:
         print(json.dumps(as_rows(found), indent=1))
     else:

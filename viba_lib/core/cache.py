@@ -192,6 +192,7 @@ class Cache:
     def __init__(self, root: Path, work: Work | None = None) -> None:
         self.root, self.work = root, work or Work()
         self.used: dict[Path, dict[str, Any]] = {}  # folders that were found complete: their meta
+        self.behind: dict[Path, dict[str, Any]] = {}  # folders that these were computed from
 
     def folder(self, stage: Stage) -> Path:
         """Where a stage lies, finished or not."""
@@ -233,7 +234,15 @@ class Cache:
         if meta is None or integrity_error(done, meta, stage.size_only):
             return False
         self.used[done] = meta
+        self._note_inputs(stage)
         return True
+
+    def _note_inputs(self, stage: Stage) -> None:
+        """Note what a finished stage was computed from, for the run times; it may be gone."""
+        for value in stage.inputs.values():
+            if isinstance(value, Stage) and self.folder(value) not in self.behind:
+                self.behind[self.folder(value)] = read_meta(self.folder(value)) or {}
+                self._note_inputs(value)
 
     @contextmanager
     def _locked(self, name: str, done: Path) -> Iterator[None]:
@@ -271,10 +280,10 @@ class Cache:
         self.work.progress(f"{stage.name}: done in {seconds:.0f} s")
 
     def seconds(self) -> dict[str, float]:
-        """Run time of each stage that was used or computed, in seconds."""
+        """Run time of each stage that was used or computed, and of its inputs, in seconds."""
         found: dict[str, float] = {}
-        for folder in sorted(self.used):
-            meta = self.used[folder]
+        metas = self.behind | self.used
+        for meta in (metas[folder] for folder in sorted(metas) if metas[folder]):
             found[meta["stage"]] = found.get(meta["stage"], 0.0) + float(meta["seconds"])
         return found
 

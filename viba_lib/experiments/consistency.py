@@ -21,7 +21,8 @@ from viba_lib.experiments.common import (
     means_of,
     with_intervals,
 )
-from viba_lib.pipeline.study import DETECTORS, Study
+from viba_lib.models.detectors import DETECTORS
+from viba_lib.pipeline.study import Study
 
 CONSISTENCY = ("iou", "tcs", "rpi", "persistence")
 PAPER_SIZE = 924  # pixels a side, section 3.4

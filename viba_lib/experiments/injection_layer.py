@@ -10,8 +10,9 @@ from viba_lib.bottleneck.split import CutModel
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import deletion_areas, entropy, mass_ratio
 from viba_lib.experiments.common import Bootstrap, Explained, choose_rows, with_intervals
+from viba_lib.models.detectors import DETECTORS
 from viba_lib.models.training import predict
-from viba_lib.pipeline.study import DETECTORS, Study
+from viba_lib.pipeline.study import Study
 
 MEASURES = ("bits", "entropy", "ratio", "deletion", "over_random")
 

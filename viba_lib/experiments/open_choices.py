@@ -33,7 +33,8 @@ from viba_lib.experiments.consistency import consistency_by_video
 from viba_lib.experiments.detection import explained_for_true_class, label_leakage, per_video
 from viba_lib.experiments.human_agreement import rules_table
 from viba_lib.experiments.localisation import localisation
-from viba_lib.pipeline.study import DETECTORS, Study
+from viba_lib.models.detectors import DETECTORS
+from viba_lib.pipeline.study import Study
 
 FEW = 6  # fakes that are explained again
 

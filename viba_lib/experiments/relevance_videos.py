@@ -11,7 +11,8 @@ import pandas as pd
 from viba_lib.data.catalog import segment
 from viba_lib.data.video import VideoReader, read_video, write_video
 from viba_lib.experiments.common import ExplainedVideo, explained_videos
-from viba_lib.pipeline.study import DETECTORS, Study
+from viba_lib.models.detectors import DETECTORS
+from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import overlay_video, paste_back, video_html
 from viba_lib.visual.style import top_of
 

@@ -26,8 +26,9 @@ from viba_lib.bottleneck.split import device_of, find_layer
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
 from viba_lib.core.memory import resident_memory, run_in_new_process
-from viba_lib.models.detectors import find_detector
-from viba_lib.pipeline.study import DETECTORS, Study, commit
+from viba_lib.models.detectors import DETECTORS, find_detector
+from viba_lib.pipeline.study import Study
+from viba_lib.visual.provenance import commit
 
 MAKERS: dict[str, Callable[..., PerSampleBottleneck]] = {
     "default": PerSampleBottleneck,
@@ -118,7 +119,7 @@ def named_layers(study: Study, detectors: Sequence[str], layer: str = "") -> dic
 
 def subjects(
     study: Study,
-    detectors: Sequence[str] = DETECTORS,
+    detectors: Sequence[str] = tuple(DETECTORS),
     layer: str = "",
     frames: int = 2,
     untrained: bool = False,
@@ -253,7 +254,7 @@ def measure_subject(
         }
 
 
-def measure(study: Study, detectors: Sequence[str] = DETECTORS, layer: str = "",
+def measure(study: Study, detectors: Sequence[str] = tuple(DETECTORS), layer: str = "",
             frames: int = 2, **options: Any) -> pd.DataFrame:  # fmt: skip
     """Seconds per frame of each setting, beside the plain version.
 

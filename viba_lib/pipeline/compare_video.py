@@ -2,6 +2,7 @@
 
 import json
 import math
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,22 +17,21 @@ from scipy.stats import rankdata
 
 from viba_lib.baselines.common import probability
 from viba_lib.baselines.explainers import CONTROLS, NAMES, VIBA, Network, check_names, draw_maps
+from viba_lib.bottleneck import LayerStatistics
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
-from viba_lib.data.clip_store import PreparedClip
-from viba_lib.data.flow import flow_to_rgb
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import read_clip
-from viba_lib.models.xception import face_tensor
+from viba_lib.pipeline.compute import place
+from viba_lib.pipeline.explain import save_maps
 from viba_lib.pipeline.explain_video import (
+    check_detector,
     check_folder,
-    clip_inputs,
     film_rate,
-    named_detector,
-    own_statistics,
+    layer_statistics,
     written_aside,
 )
-from viba_lib.pipeline.study import Study, save_maps
+from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import overlay, poster
 
 FILES = ("compare.mp4", "maps.zarr", "summary.json", "poster.png")
@@ -56,14 +56,6 @@ def parse_methods(given: Sequence[str]) -> list[str]:
     pieces = [piece.strip() for text in given for piece in text.split(",") if piece.strip()]
     named = [n for p in pieces for n in (NAMES if p.casefold() == "all" else (p,))]
     return check_names(named)
-
-
-def clip_images(study: Study, detector: str, clip: PreparedClip) -> np.ndarray:
-    """Pictures (T, S, S, 3) uint8 of a clip's inputs: face crops, or flow in colour."""
-    if detector != "xception":
-        return np.stack([flow_to_rgb(study.scaled_flow(flow)) for flow in clip.flow])
-    scaled = face_tensor(clip.faces, study.profile.xception.size)
-    return ((scaled + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
 
 
 def rank_correlations(maps: np.ndarray) -> np.ndarray:
@@ -160,18 +152,17 @@ def _network(
 ) -> tuple[Network, Path]:
     """The detector as the methods see it, and its weights; it is trained if need be."""
     statistics = {}
-    if weights is None:
-        model, found = study.detector(detector), study.weights_path(detector)
-        if VIBA in names:
-            statistics[layer] = study.statistics(detector, layer)
-    else:
-        found = weights
-        # The other methods need none: no frames of training are asked of who compares only them.
-        if VIBA in names:
-            statistics[layer] = own_statistics(study, detector, model, layer)
-    settings = study.profile.bottleneck.model_dump()
+    used = weights or study.weights_path(detector)
+    model = study.detector(detector) if weights is None else place(model, study.device)
+    # The other methods need no statistics: then no training frames are prepared.
+    if VIBA in names:
+        with tempfile.TemporaryDirectory() as folder:
+            path = layer_statistics(study, detector, layer, weights, Path(folder))
+            statistics[layer] = LayerStatistics.load(path)
+    settings = study.stages.bottleneck()
+    settings.pop("seed")
     precision = study.settings(detector).training.precision
-    return Network(model, (layer,), statistics, settings, precision), found
+    return Network(model, (layer,), statistics, settings, precision), used
 
 
 def compare_video(
@@ -214,13 +205,14 @@ def compare_video(
     if passes < 8:
         raise VibaError(f"passes is {passes}; expected 8 or more for each frame")
     check_folder(out)
-    model = named_detector(study, detector, layer, weights)
+    registered, size = study.registered(detector), study.settings(detector).size
+    model = check_detector(registered, layer, weights)
     with VideoReader(video) as reader:
         clip = read_clip(reader, study.profile.preparation, max_frames)
         length, rate = reader.length, film_rate(reader, clip.frame.tolist())
     progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
     network, used = _network(study, detector, layer, model, weights, names)
-    inputs = clip_inputs(study, detector, clip).to(study.device)
+    inputs = registered.inputs(clip, None, size).to(study.device)
     p_fake = probability(network.model, 1)(inputs).cpu().numpy()
     maps, seconds = {}, {}
     for name in names:
@@ -232,7 +224,7 @@ def compare_video(
         "video": video.name,
         "frames": length,
         "explained_frames": [int(i) for i in clip.frame],
-        "detector": detector,
+        "detector": registered.name,
         "weights_sha256": file_sha256(used),
         "layer": layer,
         "profile": study.profile.name,
@@ -248,7 +240,7 @@ def compare_video(
     _write(
         out,
         rate,
-        clip_images(study, detector, clip),
+        registered.images(clip, None, size),
         maps,
         p_fake,
         summary,

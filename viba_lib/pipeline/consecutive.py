@@ -1,6 +1,5 @@
 """Consecutive frames of a catalog's videos: what coupling and time need, key frames do not give."""
 
-import cv2
 import numpy as np
 import torch
 
@@ -9,7 +8,6 @@ from viba_lib.data.catalog import resolve, segment
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.prepare import prepare_frames
 from viba_lib.data.video import read_video
-from viba_lib.pipeline.explain_video import clip_inputs
 from viba_lib.pipeline.study import Study
 
 
@@ -50,16 +48,10 @@ def consecutive(study: Study, video_id: str, count: int) -> PreparedClip:
     return clip
 
 
-def clip_masks(study: Study, detector: str, clip: PreparedClip) -> np.ndarray:
-    """Planted masks (T, S, S) of a prepared clip in the detector's input, 0 to 1."""
-    size = study.settings(detector).size
-    masks = [cv2.resize(m, (size, size), interpolation=cv2.INTER_AREA) for m in clip.masks]
-    return np.stack(masks).astype(np.float32) / 255
-
-
 def inputs_and_masks(
     study: Study, detector: str, video_id: str, count: int
 ) -> tuple[torch.Tensor, np.ndarray]:
     """Detector inputs (T, 3, S, S) and masks (T, S, S) of consecutive frames."""
     clip = consecutive(study, video_id, count)
-    return clip_inputs(study, detector, clip), clip_masks(study, detector, clip)
+    found, size = study.registered(detector), study.settings(detector).size
+    return found.inputs(clip, None, size), found.masks(clip, None, size)

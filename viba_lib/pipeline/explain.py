@@ -1,107 +1,141 @@
-"""Maps of many frames, video by video: here, or on the workers of a Dask cluster."""
+"""Maps of many frames, from a job of paths and settings: here, or on workers of a Dask cluster."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 
-from viba_lib.bottleneck import PerSampleBottleneck
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.core.cache import Work, digest
 from viba_lib.core.checkpoints import map_checkpointed
+from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
+from viba_lib.core.files import file_sha256
 from viba_lib.core.parallel import Failed
-from viba_lib.pipeline.profiles import Profile
-
-if TYPE_CHECKING:
-    from viba_lib.pipeline.study import Study
+from viba_lib.data.clip_store import ClipStore
+from viba_lib.models.detectors import Detector
+from viba_lib.models.weights import load_weights
 
 AT_ONCE = 8  # frames of one video that are optimised together
+TARGETS = ("predicted", "true")
 COORDS = ("video_id", "frame", "position", "label", "method")
 LOST = ("video_id", "stage", "frame", "reason")
 
 
 @dataclass(frozen=True)
-class Remote:
-    """What a worker needs to open the same study; its folders are seen from all machines."""
+class ExplainJob:
+    """All that a worker needs to explain frames; its files are seen from all machines.
 
-    profile: str
-    data_root: Path
-    results_root: Path
+    Parameters
+    ----------
+    detector : makes the network and its inputs
+    weights : of the detector
+    statistics : of the layer
+    layer : injection layer
+    bottleneck : keyword arguments of `PerSampleBottleneck`
+    device : of the network
+    clips : folder of prepared clips that the paths of rows are relative to
+    size : side of the detector's input, pixels
+    target : class that the bottleneck is optimised for: "predicted" or "true"
+    noise_draws : fresh noise samples under which the detector decides again
+    threads : sums depend on how they are split among threads: as many as where the run started
+    """
+
+    detector: Detector
+    weights: Path
+    statistics: Path
+    layer: str
+    bottleneck: tuple[tuple[str, Any], ...]
     device: str
-    seed: int
+    clips: Path
+    size: int
+    target: str
+    noise_draws: int
     threads: int
 
+    @property
+    def digest(self) -> str:
+        """Hash of all that changes a map, for the folder of a run that may be resumed."""
+        files = [file_sha256(self.weights), file_sha256(self.statistics)]
+        settings = [self.layer, self.bottleneck, self.size, self.target, self.noise_draws]
+        return digest([self.detector.digest, files, settings, code_key(explain_inputs)])
+
     @classmethod
-    def of(cls, study: "Study") -> "Remote":
-        """The study of this process, for workers."""
+    def of(
+        cls,
+        detector: Detector,
+        weights: Path,
+        statistics: Path,
+        layer: str,
+        bottleneck: Mapping[str, Any],
+        device: str,
+        **rest: Any,
+    ) -> "ExplainJob":
+        """A job with the threads of this process and paths that hold in every folder."""
+        clips = Path(rest.pop("clips", "")).absolute()
         return cls(
-            study.profile.model_dump_json(),
-            study.data_root.absolute(),
-            study.root.parent.absolute(),
-            study.device,
-            study.seed,
-            torch.get_num_threads(),
-        )
+            detector, weights.absolute(), statistics.absolute(), layer,
+            tuple(sorted(bottleneck.items())), device, clips, threads=torch.get_num_threads(),
+            **rest,
+        )  # fmt: skip
 
 
-@cache
-def _opened(remote: Remote) -> "Study":
-    from viba_lib.pipeline.study import Study
-
-    # Sums depend on how they are split among threads: as many as where the run was started.
-    torch.set_num_threads(remote.threads)
-    profile = Profile.model_validate_json(remote.profile)
-    return Study(profile, remote.data_root, remote.results_root, remote.device, remote.seed)
-
-
-@cache
-def _bottleneck(
-    remote: Remote, detector: str, layer: str, settings: tuple[tuple[str, Any], ...]
-) -> PerSampleBottleneck:
-    return _opened(remote).bottleneck(detector, layer, **dict(settings))
+@lru_cache(maxsize=1)
+def open_bottleneck(job: ExplainJob) -> PerSampleBottleneck:
+    """The bottleneck of a job; the last one stays open in a process."""
+    torch.set_num_threads(job.threads)
+    model = job.detector.build()
+    load_weights(model, job.weights)
+    model = model.to(job.device).to(memory_format=torch.channels_last).eval()
+    statistics = LayerStatistics.load(job.statistics)
+    return PerSampleBottleneck(model, job.layer, statistics, **dict(job.bottleneck))
 
 
-def _on_worker(
-    remote: Remote,
-    detector: str,
-    layer: str,
-    target: str,
-    settings: tuple[tuple[str, Any], ...],
-    rows: pd.DataFrame,
+def explain_inputs(
+    job: ExplainJob, inputs: torch.Tensor, labels: torch.Tensor | None = None
 ) -> dict[str, np.ndarray]:
-    study = _opened(remote)
-    return explain_piece(
-        study, _bottleneck(remote, detector, layer, settings), detector, target, rows
-    )
+    """Maps and probabilities of frames.
 
+    Parameters
+    ----------
+    inputs : (T, 3, S, S) detector inputs
+    labels : (T,) classes that the bottleneck is optimised for; None = the predicted ones
 
-def explain_piece(
-    study: "Study",
-    bottleneck: PerSampleBottleneck,
-    detector: str,
-    target: str,
-    rows: pd.DataFrame,
-) -> dict[str, np.ndarray]:
-    """Maps and probabilities of some frames of one video, see `Study.explain`."""
-    inputs = study.inputs(detector, rows).to(study.device)
-    wanted = torch.from_numpy(rows.label.to_numpy()) if target == "true" else None
-    found = bottleneck.attribute(inputs, wanted, with_keep=True)
-    redrawn = bottleneck.redraw(inputs, found.keep, study.profile.evaluation.noise_draws)
+    Returns
+    -------
+    relevance (T, S, S) float32 in bits per pixel; p_fake (T,) of the detector; p_fake_draws (T,
+    draws) with the bottleneck under fresh noise, because probabilities under the noise of the
+    optimisation are biased towards its target.
+    """
+    bottleneck = open_bottleneck(job)
+    inputs = inputs.to(job.device)
+    found = bottleneck.attribute(inputs, labels, with_lam=True)
+    draws = bottleneck.predict_under_noise(inputs, found.lam, job.noise_draws)
     return {
         "relevance": found.bits_per_pixel.numpy().astype(np.float32),
-        "drawn": p_fake(redrawn).T,
-        "clean": p_fake(found.logits_clean),
+        "p_fake": p_fake(found.logits_clean),
+        "p_fake_draws": p_fake(draws).T,
     }
 
 
 def p_fake(logits: torch.Tensor) -> np.ndarray:
     """Probability of fake of logits (..., 2)."""
     return np.asarray(logits.double().softmax(-1)[..., 1].cpu().numpy())
+
+
+def explain_part(job: ExplainJob, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """`explain_inputs` of some frames of one video."""
+    clip = ClipStore(job.clips)[rows.path.iloc[0]]
+    inputs = job.detector.inputs(clip, rows.position.to_list(), job.size)
+    labels = torch.from_numpy(rows.label.to_numpy()) if job.target == "true" else None
+    return explain_inputs(job, inputs, labels)
 
 
 def in_videos(rows: pd.DataFrame) -> list[pd.DataFrame]:
@@ -114,19 +148,13 @@ def in_videos(rows: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def explain_rows(
-    study: "Study",
-    detector: str,
-    rows: pd.DataFrame,
-    layer: str,
-    target: str,
-    settings: Mapping[str, Any],
-    folder: Path,
+    job: ExplainJob, rows: pd.DataFrame, folder: Path, work: Work
 ) -> tuple[xr.Dataset, pd.DataFrame]:
-    """Maps of rows of `Study.frames()`; finished pieces stay in `folder`, for a run to go on from.
+    """Maps of rows of `Study.frames()`; finished parts stay in `folder`, so that a run can resume.
 
     Returns
     -------
-    The maps, see `Study.explain`, and the videos that have none: video_id, stage, frame, reason.
+    The maps, see `Study.explain`, and the frames that have none: video_id, stage, frame, reason.
 
     Raises
     ------
@@ -134,51 +162,49 @@ def explain_rows(
         Not one frame could be explained.
     """
     parts = in_videos(rows)
-    # Weights and statistics are there before a worker looks for them.
-    bottleneck = study.bottleneck(detector, layer, **settings)
-    if study.scheduler:
-        given = tuple(sorted(settings.items()))
-        work: Any = partial(_on_worker, Remote.of(study), detector, layer, target, given)
-    else:
-        work = partial(explain_piece, study, bottleneck, detector, target)
     found = map_checkpointed(
-        folder, parts, work, [len(p) for p in parts], study.progress,
-        f"{detector} at {layer}: frames", study.scheduler,
+        folder, parts, partial(explain_part, job), [len(p) for p in parts], work.progress,
+        f"{job.detector.name} at {job.layer}: frames", work.scheduler,
     )  # fmt: skip
     lost = [
-        {"video_id": row.video_id, "stage": "explain", "frame": row.frame, "reason": str(piece)}
-        for part, piece in zip(parts, found, strict=True)
-        if isinstance(piece, Failed)
+        {"video_id": row.video_id, "stage": "explain", "frame": row.frame, "reason": str(result)}
+        for part, result in zip(parts, found, strict=True)
+        if isinstance(result, Failed)
         for row in part.itertuples()
     ]
-    whole = [(p, f) for p, f in zip(parts, found, strict=True) if not isinstance(f, Failed)]
-    if not whole:
+    done = [(p, f) for p, f in zip(parts, found, strict=True) if not isinstance(f, Failed)]
+    if not done:
         reason = lost[0]["reason"] if lost else "there are no frames"
         raise VibaError(
             f"not one of {len(rows)} frames could be explained ({reason}); see viba.log in the "
             "results folder of the profile, and `viba status`"
         )
-    kept = pd.concat([part for part, _ in whole])
-    arrays = {name: np.concatenate([f[name] for _, f in whole]) for name in whole[0][1]}
-    return dataset(kept, arrays, detector, layer), pd.DataFrame(lost, columns=list(LOST))
+    kept = pd.concat([part for part, _ in done])
+    arrays = {name: np.concatenate([f[name] for _, f in done]) for name in done[0][1]}
+    return _dataset(job, kept, arrays), pd.DataFrame(lost, columns=list(LOST))
 
 
-def dataset(
-    rows: pd.DataFrame, arrays: Mapping[str, np.ndarray], detector: str, layer: str
-) -> xr.Dataset:
-    """Maps with labelled dimensions, see `Study.explain`."""
-    relevance, drawn = arrays["relevance"], arrays["drawn"]
+def _dataset(job: ExplainJob, rows: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
+    relevance, draws = arrays["relevance"], arrays["p_fake_draws"]
     coords = {name: ("item", rows[name].to_numpy()) for name in COORDS}
     for name in ("video_id", "method"):
         coords[name] = ("item", rows[name].to_numpy().astype(str))
     return xr.Dataset(
         {
             "relevance": (("item", "y", "x"), relevance, {"units": "bits per pixel"}),
-            "p_fake": ("item", arrays["clean"]),
-            "p_fake_bottleneck": ("item", drawn.mean(1)),
-            "p_fake_draws": (("draw", "item"), drawn.T),
+            "p_fake": ("item", arrays["p_fake"]),
+            "p_fake_bottleneck": ("item", draws.mean(1)),
+            "p_fake_draws": (("draw", "item"), draws.T),
             "total_bits": ("item", relevance.sum((1, 2)), {"units": "bits"}),
         },
         coords=coords,
-        attrs={"detector": detector, "layer": layer},
+        attrs={"detector": job.detector.name, "layer": job.layer},
     )
+
+
+def save_maps(maps: xr.Dataset, path: Path) -> None:
+    """Write maps as Zarr."""
+    with warnings.catch_warnings():
+        # zarr warns that text of fixed length has no place in its third specification yet.
+        warnings.simplefilter("ignore")
+        maps.to_zarr(path, mode="w", consolidated=False)

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,31 +16,30 @@ import torch
 import xarray as xr
 from filelock import FileLock
 
-from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.split import find_layer
-from viba_lib.core.cache import code_hash, digest
-from viba_lib.core.checkpoints import arrays_of, map_checkpointed, read_checkpoint, write_checkpoint
+from viba_lib.core.cache import digest
+from viba_lib.core.checkpoints import (
+    arrays_of,
+    map_checkpointed,
+    read_checkpoint,
+    write_checkpoint,
+)
+from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
 from viba_lib.data.clip_store import PreparedClip
-from viba_lib.data.flow import flow_to_input
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import VideoChunks, spread_frames
-from viba_lib.models import flow_vgg11, load_weights, xception
-from viba_lib.models.xception import face_tensor
+from viba_lib.models.detectors import Detector
+from viba_lib.models.weights import load_weights
+from viba_lib.pipeline import compute
+from viba_lib.pipeline.explain import ExplainJob, explain_inputs
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import colours, painted, paste_back, poster, with_scale
 
-SAMPLED = 4_000_000  # pixels that the scale of a film's colours is found from
+SAMPLED = 4_000_000  # pixels that the scale of a video's colours is found from
 FILES = ("overlay.mp4", "relevance.zarr", "summary.json", "poster.png")
-
-
-def clip_inputs(study: Study, detector: str, clip: PreparedClip) -> torch.Tensor:
-    """Detector inputs (T, 3, S, S) of a prepared clip."""
-    if detector == "xception":
-        return face_tensor(clip.faces, study.profile.xception.size)
-    flows = [study.scaled_flow(flow) for flow in clip.flow]
-    return torch.stack([torch.from_numpy(flow_to_input(f)) for f in flows])
 
 
 def check_folder(out: Path) -> None:
@@ -50,39 +48,43 @@ def check_folder(out: Path) -> None:
         raise VibaError(f"{out} is a file; expected a folder for the results: name another")
 
 
-def named_detector(
-    study: Study, detector: str, layer: str, weights: Path | None
-) -> torch.nn.Module:
-    """The detector's network, with the named weights if any; refuses a layer it does not have.
+def check_detector(detector: Detector, layer: str, weights: Path | None) -> torch.nn.Module:
+    """The detector's network, with the given weights if any.
 
-    Comes before anything that takes minutes, so that a wrong name is told at once.
+    It comes before anything that takes minutes, so that a wrong name is reported at once.
 
     Raises
     ------
     VibaError
-        Unknown detector or layer, weights that do not fit.
+        A layer that the network does not have, weights that do not fit.
     """
-    study.settings(detector)
-    model = xception(None) if detector == "xception" else flow_vgg11(None)
+    model = detector.build()
     find_layer(model, layer)
     if weights is not None:
         load_weights(model, weights)
-    return model.to(study.device).to(memory_format=torch.channels_last).eval()
+    return model
 
 
-def own_statistics(
-    study: Study, detector: str, model: torch.nn.Module, layer: str
-) -> LayerStatistics:
-    """Statistics of a layer of the user's own detector, over the profile's training frames."""
-    rows = study.frames("train", detector)
-    rows = rows.sample(
-        min(len(rows), study.profile.evaluation.statistics_frames), random_state=study.seed
-    )
-    batches = (study.inputs(detector, rows.iloc[i : i + 16]) for i in range(0, len(rows), 16))
-    with warnings.catch_warnings():
-        # Few frames are said to be few in the summary.
-        warnings.simplefilter("ignore")
-        return LayerStatistics.estimate(model, layer, batches)
+def layer_statistics(
+    study: Study, detector: str, layer: str, weights: Path | None, folder: Path
+) -> Path:
+    """File of a layer's statistics over the profile's training frames, of given weights or its own.
+
+    Parameters
+    ----------
+    folder : receives the statistics of given weights; a run that was stopped finds them there
+    """
+    stage = study.stages.statistics(study.registered(detector), layer)
+    if weights is None:
+        return study.get(stage) / compute.STATISTICS
+    path = folder / compute.STATISTICS
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        given: dict[str, Any] = dict(stage.inputs)
+        given |= {"dataset": study.dataset, "prepared": study.preparation_folder}
+        given |= {"trained": weights, **stage.settings}
+        compute.estimate_statistics(folder, study.work, **given)
+    return path
 
 
 def explain_video(
@@ -100,9 +102,10 @@ def explain_video(
 
     Parameters
     ----------
-    out : folder of the four files; each appears whole or not at all
+    out : folder of the four files; each appears complete or not at all
+    detector : name, or `module:function` of a detector of one's own
     weights : of the detector; None = those that the study's profile trains
-    layer : injection layer; None = the paper's
+    layer : injection layer; None = the detector's default
     settings : changes to the profile's bottleneck settings
 
     Returns
@@ -116,60 +119,52 @@ def explain_video(
     """
     layer = layer or study.layer(detector)
     check_folder(out)
-    model = named_detector(study, detector, layer, weights)
+    check_detector(study.registered(detector), layer, weights)
     with VideoReader(video) as reader:
         indices = spread_frames(reader, max_frames)
-        chosen = study.profile.bottleneck.model_dump() | {"seed": study.seed} | (settings or {})
         prepared = study.profile.preparation
-        key = {
-            "video": reader.sha256,
-            "frames": indices.tolist(),
-            "settings": prepared.model_dump(),
-            "code": code_hash(
-                "data.prepare", "data.tracking", "data.faces", "data.flow", "data.video"
-            ),
-        }
-        with _working(study, key) as folder:
+        with _working(study, reader, indices.tolist(), prepared.model_dump()) as folder:
             clips = VideoChunks.prepare(folder / "clips", reader, indices, prepared, progress)
             progress(f"{len(clips.frames)} of {reader.length} frames have a face and are explained")
-            if weights is None:
-                name = study.profile.name
-                progress(f"detector: {detector} of the profile {name}, trained if need be")
-                weights = study.weights_path(detector)
-                model, statistics = study.detector(detector), study.statistics(detector, layer)
-            else:
-                statistics = own_statistics(study, detector, model, layer)
-            facts = {
-                "detector": detector,
-                "weights_sha256": file_sha256(weights),
-                "statistics_frames": statistics.count,
-                "layer": layer,
-                "bottleneck": chosen,
-                "profile": study.profile.name,
-            }
-            bottleneck = PerSampleBottleneck(model, layer, statistics, **chosen)
-            how = digest([facts, study.profile.model_dump(), study.seed, code_hash("bottleneck")])
-            found = map_checkpointed(
-                folder / how, range(len(clips)),
-                partial(_explained, study, bottleneck, detector, clips, folder / how / "maps"),
-                clips.sizes(), progress, "frames explained",
-            )  # fmt: skip
-            # The maps stay on disk; what is one number a frame is small.
-            numbers = {
-                name: np.concatenate([arrays_of(piece)[name] for piece in found])
-                for name in ("p_fake", "p_noisy", "bits")
-            }
-            summary = _summary(reader, clips.frames, facts, numbers)
-            maps = _Maps(folder / how / "maps", len(clips))
+            job = _job(study, detector, layer, weights, settings or {}, folder, progress)
+            numbers = _explain_chunks(job, clips, folder / job.digest, progress)
+            summary = _summary(reader, clips.frames, job, study.profile.name, numbers)
+            maps = _Maps(folder / job.digest / "maps", len(clips))
             _write(out, reader, clips, maps, numbers["p_fake"], summary)
             shutil.rmtree(folder)
     return summary
 
 
+def _job(
+    study: Study,
+    detector: str,
+    layer: str,
+    weights: Path | None,
+    settings: Mapping[str, Any],
+    folder: Path,
+    progress: Callable[[str], None],
+) -> ExplainJob:
+    if weights is None:
+        progress(f"detector: {detector} of the profile {study.profile.name}, trained if need be")
+    own = folder / digest(file_sha256(weights)) if weights else folder
+    return ExplainJob.of(
+        study.registered(detector),
+        weights or study.weights_path(detector),
+        layer_statistics(study, detector, layer, weights, own),
+        layer,
+        study.stages.bottleneck(**settings),
+        study.device,
+        size=study.settings(detector).size,
+        target="predicted",
+        noise_draws=study.profile.evaluation.noise_draws,
+    )
+
+
 def _summary(
     video: VideoReader,
     frames: Sequence[int],
-    facts: Mapping[str, Any],
+    job: ExplainJob,
+    profile: str,
     numbers: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
     """The content of `summary.json`, from what is one number a frame."""
@@ -177,18 +172,26 @@ def _summary(
         "video": video.path.name,
         "frames": video.length,
         "explained_frames": list(frames),
-        **facts,
+        "detector": job.detector.name,
+        "weights_sha256": file_sha256(job.weights),
+        "statistics_frames": LayerStatistics.load(job.statistics).count,
+        "layer": job.layer,
+        "bottleneck": dict(job.bottleneck),
+        "profile": profile,
         "p_fake_mean": float(numbers["p_fake"].mean()),
         "p_fake": [round(float(p), 4) for p in numbers["p_fake"]],
-        "p_fake_with_bottleneck": [round(float(p), 4) for p in numbers["p_noisy"]],
+        "p_fake_with_bottleneck": [round(float(p), 4) for p in numbers["p_fake_bottleneck"]],
         "bits_per_frame": [round(float(b), 2) for b in numbers["bits"]],
         "note": "A map shows what this detector used; it does not prove that a video is fake.",
     }
 
 
 @contextmanager
-def _working(study: Study, key: Mapping[str, Any]) -> Iterator[Path]:
+def _working(
+    study: Study, video: VideoReader, frames: Sequence[int], settings: Mapping[str, Any]
+) -> Iterator[Path]:
     """A folder below the results for what a run that is stopped leaves to the next one."""
+    key = [video.sha256, frames, settings, code_key(VideoChunks)]
     folder = study.root / "explained" / digest(key)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
@@ -219,23 +222,30 @@ class _Maps:
         return max(float(np.quantile(values, 0.995)), 1e-9)
 
 
-def _explained(
-    study: Study,
-    bottleneck: PerSampleBottleneck,
-    detector: str,
-    clips: VideoChunks,
-    folder: Path,
-    number: int,
+def _explain_chunks(
+    job: ExplainJob, clips: VideoChunks, folder: Path, progress: Callable[[str], None]
 ) -> dict[str, np.ndarray]:
-    """Numbers of one piece of a video; its maps go to `folder` and are read when it is painted."""
-    inputs = clip_inputs(study, detector, clips[number]).to(study.device)
-    found = bottleneck.attribute(inputs)
-    maps = found.bits_per_pixel.numpy().astype(np.float32)
-    write_checkpoint(folder, number, {"maps": maps})
+    """Explain a video part by part; maps stay on disk, numbers (T,) of its frames are returned."""
+    found = map_checkpointed(
+        folder, range(len(clips)), partial(_explained, job, clips, folder / "maps"),
+        clips.sizes(), progress, "frames explained",
+    )  # fmt: skip
     return {
-        "p_fake": found.logits_clean.softmax(1)[:, 1].numpy(),
-        "p_noisy": found.logits.softmax(1)[:, 1].numpy(),
-        "bits": maps.sum((1, 2)),
+        name: np.concatenate([arrays_of(part)[name] for part in found])
+        for name in ("p_fake", "p_fake_bottleneck", "bits")
+    }
+
+
+def _explained(
+    job: ExplainJob, clips: VideoChunks, folder: Path, number: int
+) -> dict[str, np.ndarray]:
+    """Numbers of one part of a video; its maps go to `folder` and are read to be painted."""
+    found = explain_inputs(job, job.detector.inputs(clips[number], None, job.size))
+    write_checkpoint(folder, number, {"maps": found["relevance"]})
+    return {
+        "p_fake": found["p_fake"],
+        "p_fake_bottleneck": found["p_fake_draws"].mean(1),
+        "bits": found["relevance"].sum((1, 2)),
     }
 
 

@@ -25,8 +25,9 @@ from viba_lib.core.cache import code_hash
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import mass_ratio
 from viba_lib.models.training import predict
+from viba_lib.pipeline.explain import save_maps
 from viba_lib.pipeline.profiles import ComparisonSettings
-from viba_lib.pipeline.study import Study, save_maps
+from viba_lib.pipeline.study import Study
 
 JOIN = {"maps": ("item", "y", "x")}
 
