@@ -17,7 +17,7 @@ import xarray as xr
 from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
-from viba_lib.core.cache import Cache, HasDigest, Stage, Stages, Work
+from viba_lib.core.cache import Cache, HasDigest, Stage, Work
 from viba_lib.core.cache import Stages as OldStages
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
