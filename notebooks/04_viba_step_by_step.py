@@ -116,11 +116,12 @@ layer = study.layer("xception")
 statistics = study.statistics("xception", layer)
 
 # %% mystnb={"image": {"alt": "Three heat maps side by side: mean activation of the layer, its standard deviation, and the activation of this frame, each averaged over channels."}, "figure": {"caption": "Mean and standard deviation of the layer over training frames, and this frame's activation; averages over channels.", "name": "fig-statistics"}}
-from viba_lib.bottleneck.split import CutModel
+from viba_lib.bottleneck.split import SplitModel
 
 inputs = study.inputs("xception", row)
-cut = CutModel(study.detector("xception"), layer)
-activation = cut.head(inputs.to(device))[0].cpu()
+split = SplitModel(study.detector("xception"), layer)
+activation, context = split.head(inputs.to(device))
+activation = activation[0].cpu()
 shown = {"mean": statistics.mean, "standard deviation": statistics.std, "this frame": activation}
 map_figures.maps_row({k: v.float().mean(0).numpy() for k, v in shown.items()})
 
@@ -206,7 +207,7 @@ HTML(
 
 # %%
 bottleneck = study.bottleneck("xception", layer)
-attribution = bottleneck.attribute(inputs, with_keep=True)
+attribution = bottleneck.attribute(inputs, with_lam=True)
 
 # %% mystnb={"image": {"alt": "Two curves over the steps of the optimisation: cross-entropy, and information, which falls steeply."}, "figure": {"caption": "Cross-entropy of the predicted class and information per unit over the steps.", "name": "fig-history"}}
 map_figures.history_plot(attribution.history)
@@ -238,7 +239,7 @@ HTML(
 # same $\lambda$ costs more where the activation is rare.
 
 # %% mystnb={"image": {"alt": "Two heat maps of the layer's places side by side: the share of signal lambda, averaged over channels, and the capacity in bits, summed over channels."}, "figure": {"caption": "What was let through of the layer, by place: the share of signal, mean over channels, and its capacity in bits, sum over channels.", "name": "fig-share-and-bits"}}
-share, bits = attribution.keep[0].mean(0), attribution.capacity[0].sum(0)
+share, bits = attribution.lam[0].mean(0), attribution.capacity[0].sum(0)
 map_figures.maps_row({"share of signal, lambda": share.numpy(), "capacity (bits)": bits.numpy()})
 
 # %% [markdown]
@@ -353,7 +354,7 @@ HTML(
 # Write `mixed(r, lam, noise, mean, std)`, Eq. {eq}`eq-step-channel` for an activation `r` with the layer's `mean` and `std` and
 # standard normal `noise`. Then write `by_hand(lam)`: the logits (2 numbers) of the detector when one `lam` holds for the whole layer of
 # this face. The cell below has the noise, `white`, and what the bottleneck itself answers with it, `by_bottleneck(lam)`. Use
-# `cut.tail(z[None].to(device))[0]` for the layers after the bottleneck, and multiply `z` by `statistics.active` before: units that hardly vary
+# `split.tail(z[None].to(device), context)[0]` for the layers after the bottleneck, and multiply `z` by `statistics.active` before: units that hardly vary
 # are left out.
 #
 # What should come out at $\lambda = 1$, and what at $\lambda = 0$? And what does the bottleneck say at 0 of this face *mirrored*? Call
@@ -370,8 +371,8 @@ exact = study.bottleneck("xception", layer, precision="float32")
 
 def by_bottleneck(lam, frames=inputs):
     """Logits of the detector with the library's bottleneck, one lambda for all its units."""
-    keep = torch.full((len(frames), *activation.shape), float(lam))
-    return exact.redraw(frames, keep, draws=1, seed=seed)[0]
+    lams = torch.full((len(frames), *activation.shape), float(lam))
+    return exact.predict_under_noise(frames, lams, samples=1, seed=seed)[0]
 
 
 # %% [markdown]
@@ -390,7 +391,7 @@ def by_hand(lam):
     """Logits of the detector with one lambda for the whole layer."""
     z = mixed(activation, lam, white, mean, std) * statistics.active
     with torch.no_grad():
-        return cut.tail(z[None].to(device))[0].cpu()
+        return split.tail(z[None].to(device), context)[0].cpu()
 
 
 at_zero = by_bottleneck(0.0, torch.cat([inputs, inputs.flip(-1)]))
@@ -420,7 +421,7 @@ assert at_zero.shape == (2, 2) and torch.allclose(at_zero[0], at_zero[1], rtol=1
 # Write `price(r, lam, mean, std)`, the bits of each unit by {eq}`eq-step-unit` and {eq}`eq-step-bits`. Let $1 - \lambda$ be at least
 # $10^{-6}$, since $\ln 0$ is infinite. First predict: two units have $\lambda = 0.5$, the one at its mean, the other three
 # standard deviations away. Which costs more? Then compute the total `in_all` from `activation` and the $\lambda$ that was found,
-# `attribution.keep[0]`, without the units that hardly vary, and compare it with `attribution.capacity`.
+# `attribution.lam[0]`, without the units that hardly vary, and compare it with `attribution.capacity`.
 # ```
 #
 # ```{solution-start} ex-bits-by-hand
@@ -437,7 +438,7 @@ def price(r, lam, mean, std):
     return ((lam * r) ** 2 + rest**2 - 1 - (rest**2).log()) / (2 * math.log(2))
 
 
-in_all = (price(activation, attribution.keep[0], mean, std) * statistics.active).sum().item()
+in_all = (price(activation, attribution.lam[0], mean, std) * statistics.active).sum().item()
 half, one = torch.tensor(0.5), torch.tensor(1.0)
 pd.Series({"at the mean": price(0 * one, half, 0, 1).item(),
            "three away": price(3 * one, half, 0, 1).item(),
@@ -447,10 +448,10 @@ pd.Series({"at the mean": price(0 * one, half, 0, 1).item(),
 # %% tags=["check", "remove-cell"]
 from viba_lib.bottleneck import gaussian_kl
 
-found = attribution.keep[0].clamp(max=0.999)
+found = attribution.lam[0].clamp(max=0.999)
 wanted = gaussian_kl(activation, found, mean, std) / math.log(2)
 assert torch.allclose(price(activation, found, mean, std), wanted, rtol=1e-3, atol=1e-3)
-wanted = gaussian_kl(activation, attribution.keep[0], mean, std)[statistics.active].sum().item()
+wanted = gaussian_kl(activation, attribution.lam[0], mean, std)[statistics.active].sum().item()
 assert abs(in_all - wanted / math.log(2)) <= 0.01 * abs(in_all) + 1e-3
 
 # %% [markdown]

@@ -1,4 +1,4 @@
-"""Grids and the orders in which networks keep them."""
+"""Grids and the orders in which networks lam them."""
 
 import pytest
 import torch
@@ -46,9 +46,9 @@ def test_totals_are_kept(name, shape, size, layout):
     clip = size[:-2]
     assert maps.shape == (2 * (clip[0] if clip else 1), *size[-2:])
     placed = maps.unflatten(0, (2, -1)).sum((1, 2, 3))
-    assert layout.unplaced(capacity).shape == (2,)
-    assert bool((layout.unplaced(capacity) > 0).all()) == (layout.prefix > 0)
-    torch.testing.assert_close(placed + layout.unplaced(capacity), capacity.flatten(1).sum(1))
+    assert layout.prefix_bits(capacity).shape == (2,)
+    assert bool((layout.prefix_bits(capacity) > 0).all()) == (layout.prefix > 0)
+    torch.testing.assert_close(placed + layout.prefix_bits(capacity), capacity.flatten(1).sum(1))
 
 
 @each_kind
@@ -67,19 +67,19 @@ def test_bits_stay_in_their_place(name, shape, size, layout):
 @each_kind
 @pytest.mark.parametrize("sigma", [0.0, 0.5, 1.0])
 def test_each_time_is_smoothed_as_a_picture(name, shape, size, layout, sigma):
-    keep = units(shape).requires_grad_()
-    found = layout.smooth(keep, sigma)
-    assert found.shape == keep.shape
-    grid, smoothed = layout.to_grid(keep), layout.to_grid(found)
+    lam = units(shape).requires_grad_()
+    found = layout.smooth(lam, sigma)
+    assert found.shape == lam.shape
+    grid, smoothed = layout.to_grid(lam), layout.to_grid(found)
     if grid.dim() == 4:
         assert torch.equal(smoothed, smooth(grid, sigma))
     else:
         for t in range(grid.shape[2]):
             torch.testing.assert_close(smoothed[:, :, t], smooth(grid[:, :, t], sigma))
-    assert torch.equal(found[:, : layout.prefix], keep[:, : layout.prefix])
+    assert torch.equal(found[:, : layout.prefix], lam[:, : layout.prefix])
     found.square().sum().backward()
-    assert keep.grad.isfinite().all()
-    assert (keep.grad != 0).all()
+    assert lam.grad.isfinite().all()
+    assert (lam.grad != 0).all()
 
 
 def test_maps_of_pictures_are_those_of_information():

@@ -26,8 +26,8 @@ def test_examples_print_what_they_say(block, capsys):
     bits = attribution.bits_per_pixel.unflatten(0, (len(attribution.target), -1)).sum((1, 2, 3))
     assert attribution.bits_per_pixel.isfinite().all()
     assert (bits > 0).all()
-    if "unplaced_bits" in block:
-        assert attribution.unplaced_bits.shape == (2,)
-        bits = bits + attribution.unplaced_bits
+    if "prefix_bits" in block:
+        assert attribution.prefix_bits.shape == (2,)
+        bits = bits + attribution.prefix_bits
     total = attribution.capacity.flatten(1).sum(1)
     assert (bits / total - 1).abs().max() < 1e-3

@@ -12,7 +12,7 @@ from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.information import bits_per_pixel, gaussian_kl
 from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.per_sample import PRESETS
-from viba_lib.bottleneck.split import CutModel
+from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
 
 pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
@@ -141,8 +141,8 @@ def test_a_frame_is_explained_as_if_it_were_alone(model, frames):
 
 
 def test_the_graph_is_cut_where_it_can_be():
-    assert CutModel(Skip(), "middle").traced
-    assert not CutModel(Untraceable(), "middle").traced
+    assert SplitModel(Skip(), "middle").traced
+    assert not SplitModel(Untraceable(), "middle").traced
 
 
 def test_noise_does_not_depend_on_passes_at_odd_sizes(model):
@@ -199,9 +199,11 @@ def test_the_layers_before_run_once(frames):
     torch.manual_seed(0)
     model = Skip().eval()
     statistics = statistics_of(model)
+    bottleneck = PerSampleBottleneck(model, "middle", statistics, steps=5, noise_samples=2)
+    bottleneck.attribute(frames[:1])  # checks the cut
     calls = []
     model.first.register_forward_hook(lambda *_: calls.append(1))
-    PerSampleBottleneck(model, "middle", statistics, steps=5, noise_samples=2).attribute(frames)
+    bottleneck.attribute(frames)
     assert len(calls) == 1
 
 
@@ -334,9 +336,9 @@ def test_lambda_is_given_where_it_is_asked_for(model, frames):
     made = PerSampleBottleneck(
         model, "middle", statistics_of(model), steps=2, noise_samples=1, frames_per_batch=2
     )
-    found, bare = made.attribute(frames, with_keep=True), made.attribute(frames)
-    assert found.keep.shape == found.capacity.shape and not len(bare.keep)
-    assert ((found.keep >= 0) & (found.keep <= 1)).all()
+    found, bare = made.attribute(frames, with_lam=True), made.attribute(frames)
+    assert found.lam.shape == found.capacity.shape and not len(bare.lam)
+    assert ((found.lam >= 0) & (found.lam <= 1)).all()
     assert torch.equal(found.capacity, bare.capacity)
     assert found.history["model_loss"].shape == (2, 3)
 
@@ -346,7 +348,7 @@ def test_statistics_are_those_of_numpy_and_survive_the_disk(tmp_path):
     batches = [torch.randn(n, 3, 16, 16) for n in (5, 1, 9)]
     found = LayerStatistics.estimate(model, "middle", batches)
     with torch.no_grad():
-        whole = CutModel(model, "middle").head(torch.cat(batches))
+        whole, _ = SplitModel(model, "middle").head(torch.cat(batches))
     torch.testing.assert_close(found.mean, whole.mean(0))
     torch.testing.assert_close(found.std, whole.std(0))
     assert found.count == 15
@@ -384,12 +386,12 @@ def test_statistics_of_workers_join_to_those_of_all(tmp_path):
 
 def test_mirrored_noise_cancels():
     noise = Noise(torch.full((3,), 2.0), torch.ones(3), seed=0, antithetic=True)
-    one, two = noise.draw(2)
+    one, two = noise.sample(2)
     torch.testing.assert_close((one + two) / 2, torch.full((3,), 2.0))
     # A pair may be torn apart by two passes.
     other = Noise(torch.full((3,), 2.0), torch.ones(3), seed=0, antithetic=True)
-    assert torch.equal(torch.cat([other.draw(1), other.draw(1)]), torch.stack([one, two]))
-    plain = Noise(torch.zeros(3), torch.ones(3), seed=0).draw(2)
+    assert torch.equal(torch.cat([other.sample(1), other.sample(1)]), torch.stack([one, two]))
+    plain = Noise(torch.zeros(3), torch.ones(3), seed=0).sample(2)
     assert not torch.allclose(plain[0], -plain[1])
 
 
@@ -453,15 +455,16 @@ def test_a_lean_tail_is_the_tail(frames):
     with torch.no_grad():
         model.norm.running_mean.normal_()
         model.norm.running_var.uniform_(0.5, 2)
-    cut = CutModel(model, "middle")
+    split = SplitModel(model, "middle")
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    z = cut.head(frames)
-    torch.testing.assert_close(cut.prepare()(z.clone(), 1), model(frames), rtol=1e-4, atol=1e-5)
-    cut = CutModel(model, "first")  # a convolution and its batch norm lie behind it
-    lean = cut.prepare()
-    z = cut.head(frames)
-    torch.testing.assert_close(lean(z.clone(), 1), model(frames), rtol=1e-4, atol=1e-5)
-    half = cut.prepare(torch.bfloat16)(z.clone(), 1)
+    z, context = split.head(frames)
+    found = split.prepare()(z.clone(), context, 1)
+    torch.testing.assert_close(found, model(frames), rtol=1e-4, atol=1e-5)
+    split = SplitModel(model, "first")  # followed by a convolution and its batch norm
+    lean = split.prepare()
+    z, context = split.head(frames)
+    torch.testing.assert_close(lean(z.clone(), context, 1), model(frames), rtol=1e-4, atol=1e-5)
+    half = split.prepare(torch.bfloat16)(z.clone(), context, 1)
     torch.testing.assert_close(half, model(frames), rtol=0.1, atol=0.1)
     assert half.dtype == torch.float32
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
@@ -527,10 +530,10 @@ def test_tokens_come_back_as_maps_and_the_class_token_beside_them():
     found = PerSampleBottleneck(model, "block", statistics, beta=0.01).attribute(frames)
     assert found.capacity.shape == (3, 17, 6) and found.bits_per_pixel.shape == (3, 16, 16)
     torch.testing.assert_close(
-        found.bits_per_pixel.sum((1, 2)) + found.unplaced_bits, found.capacity.sum((1, 2))
+        found.bits_per_pixel.sum((1, 2)) + found.prefix_bits, found.capacity.sum((1, 2))
     )
     # Behind the block only the class token is read: it keeps more than one of the 16 patches does.
-    assert (found.unplaced_bits > 2 * found.bits_per_pixel.sum((1, 2)) / 16).all()
+    assert (found.prefix_bits > 2 * found.bits_per_pixel.sum((1, 2)) / 16).all()
 
 
 @pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a compiler")
@@ -550,15 +553,17 @@ def test_a_compiled_tail_gives_the_same_map(frames):
 def test_fresh_draws_decide_as_the_equation_says(model, frames):
     statistics = statistics_of(model)
     bottleneck = PerSampleBottleneck(model, "middle", statistics, steps=3, noise_samples=2)
-    found = bottleneck.attribute(frames, with_keep=True)
-    drawn = bottleneck.redraw(frames, found.keep, 4)
+    found = bottleneck.attribute(frames, with_lam=True)
+    drawn = bottleneck.predict_under_noise(frames, found.lam, 4)
     assert drawn.shape == (4, 3, 2) and drawn.std(0).max() > 0
-    assert torch.equal(drawn, bottleneck.redraw(frames, found.keep, 4)), "a seed, a result"
-    assert not torch.equal(drawn, bottleneck.redraw(frames, found.keep, 4, seed=9))
-    each = zip(frames.split(1), found.keep.split(1), strict=True)
-    alone = torch.cat([bottleneck.redraw(one, keep, 4) for one, keep in each], 1)
+    assert torch.equal(drawn, bottleneck.predict_under_noise(frames, found.lam, 4)), (
+        "a seed, a result"
+    )
+    assert not torch.equal(drawn, bottleneck.predict_under_noise(frames, found.lam, 4, seed=9))
+    each = zip(frames.split(1), found.lam.split(1), strict=True)
+    alone = torch.cat([bottleneck.predict_under_noise(one, lam, 4) for one, lam in each], 1)
     torch.testing.assert_close(drawn, alone, rtol=1e-4, atol=1e-5)
-    kept_whole = bottleneck.redraw(frames, torch.ones_like(found.keep), 2)
+    kept_whole = bottleneck.predict_under_noise(frames, torch.ones_like(found.lam), 2)
     torch.testing.assert_close(kept_whole[0], found.logits_clean, rtol=1e-4, atol=1e-5)
     with pytest.raises(VibaError, match="start has shape"):
-        bottleneck.redraw(frames, found.keep[:1], 2)
+        bottleneck.predict_under_noise(frames, found.lam[:1], 2)

@@ -153,12 +153,12 @@ def test_a_checkpoint_of_another_readout_is_refused(setting, tmp_path):
 def test_lambda_of_the_readout_starts_the_per_sample_bottleneck(setting):
     model, statistics, frames = setting
     readout, _ = fitted(setting)
-    start = readout.keep(frames)
+    start = readout.predict_lam(frames)
     made = dict(steps=1, noise_samples=1, sigma=0.0)
     from_readout = PerSampleBottleneck(model, "0", statistics, **made).attribute(
-        frames, start=start, with_keep=True
+        frames, start=start, with_lam=True
     )
-    torch.testing.assert_close(from_readout.keep, start, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(from_readout.lam, start, rtol=1e-3, atol=1e-4)
     with pytest.raises(VibaError, match="expected lambda of 4 frames"):
         PerSampleBottleneck(model, "0", statistics, **made).attribute(frames, start=start[:1])
 
@@ -169,11 +169,11 @@ def test_what_passes_may_be_negative(setting):
     readout, _ = fitted(setting, learning_rate=1e-9)
     seen = []
 
-    def look(z, repeats=1):
+    def look(z, context, repeats=1):
         seen.append(z)
         return model[1:](z.clone())
 
-    readout.cut.prepare = lambda *_: look
+    readout.split.prepare = lambda *_: look
     readout.attribute(frames)
     with torch.no_grad():
         r = model[0](frames)

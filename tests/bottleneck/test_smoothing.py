@@ -81,13 +81,13 @@ def test_a_clip_is_one_optimisation_in_whatever_parts_it_passes(setting, couplin
         made = PerSampleBottleneck(
             model, "0", statistics, steps=4, noise_samples=2, frames_per_batch=size, **coupling
         )
-        found.append(made.attribute(clip, with_keep=True))
+        found.append(made.attribute(clip, with_lam=True))
         assert found[-1].history["model_loss"].shape == (4, 7)
     for other, others in zip(found[1:], gradients[1:], strict=True):
         for one, whole in zip(others, gradients[0], strict=True):
             torch.testing.assert_close(one, whole, rtol=1e-3, atol=1e-6)
         torch.testing.assert_close(other.capacity, found[0].capacity, rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(other.keep, found[0].keep, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(other.lam, found[0].lam, rtol=1e-3, atol=1e-4)
 
 
 def test_a_negative_width_is_refused(setting):
@@ -106,7 +106,7 @@ def test_a_penalty_on_change_makes_maps_alike(setting):
     def changes(weight):
         found = PerSampleBottleneck(
             model, "0", statistics, steps=8, noise_samples=1, temporal_weight=weight
-        ).attribute(frames, with_keep=True)
-        return roughness(found.keep)
+        ).attribute(frames, with_lam=True)
+        return roughness(found.lam)
 
     assert changes(1000.0) < 0.5 * changes(0.0)

@@ -11,7 +11,7 @@ from torchvision.models.video.swin_transformer import SwinTransformer3d
 from torchvision.models.vision_transformer import VisionTransformer
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
-from viba_lib.bottleneck.split import CutModel, device_of, find_layer, frozen
+from viba_lib.bottleneck.split import SplitModel, device_of, find_layer, frozen
 from viba_lib.core.errors import VibaError
 from viba_lib.models import flow_vgg11, xception
 from viba_lib.models.flow_vgg import FLOW_LAYERS
@@ -107,11 +107,11 @@ def frames():
     return torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(3))
 
 
-def agrees(cut, inputs, wanted, repeats):
+def agrees(split, inputs, wanted, repeats):
     """Activation of the layer, once head and tail have given what the whole model gives."""
-    r = cut.head(inputs)
+    r, context = split.head(inputs)
     kept = r.clone()
-    found = cut.tail(r.repeat_interleave(repeats, 0), repeats)
+    found = split.tail(r.repeat_interleave(repeats, 0), context, repeats)
     torch.testing.assert_close(found, wanted.repeat_interleave(repeats, 0), rtol=1e-4, atol=1e-5)
     assert torch.equal(r, kept), "an in-place layer changed the activation"
     return r
@@ -119,10 +119,10 @@ def agrees(cut, inputs, wanted, repeats):
 
 def same_as_whole(model, layer, frames, repeats=3):
     model.eval()
-    cut = CutModel(model, layer)
+    split = SplitModel(model, layer)
     with torch.no_grad():
-        agrees(cut, frames, model(frames), repeats)
-    return cut
+        agrees(split, frames, model(frames), repeats)
+    return split
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_head_and_tail_are_the_whole(model, layer, frames):
 def test_a_cut_that_is_wrong_gives_way_to_the_hook_and_says_so(model, frames, caplog):
     torch.manual_seed(0)
     with caplog.at_level("INFO", "viba_lib.bottleneck.split"):
-        cut = same_as_whole(model(), "again" if model is Twice else "first", frames)
-    assert not cut.traced
+        split = same_as_whole(model(), "again" if model is Twice else "first", frames)
+    assert not split.traced
     assert f"{model.__name__} is run whole in each step" in caplog.text
 
 
@@ -147,22 +147,31 @@ def test_arguments_keep_their_defaults_and_the_size_of_a_batch_is_no_constant(fr
     model = Optional()
     for batch in (frames, frames[:1], torch.cat([frames, frames])):
         assert same_as_whole(model, "first", batch).traced
-    cut = CutModel(model, "first")
-    r = cut.head(frames)
-    cut.narrow([1])
-    torch.testing.assert_close(cut.tail(r[1:].repeat(3, 1, 1, 1), 3), model(frames)[[1, 1, 1]])
+    split = SplitModel(model, "first")
+    r, context = split.head(frames)
+    found = split.tail(r[1:].repeat(3, 1, 1, 1), context.select([1]), 3)
+    torch.testing.assert_close(found, model(frames)[[1, 1, 1]])
 
 
-def test_one_check_serves_all_cuts_of_a_model_at_a_layer(frames):
+def test_a_cut_is_checked_once_for_each_split_model(frames):
     model, calls = Inside().eval(), []
     model.last.register_forward_hook(lambda *_: calls.append(1))
-    CutModel(model, "block").head(frames)
+    split = SplitModel(model, "block")
+    split.head(frames)
     assert calls
     calls.clear()
-    CutModel(model, "block").head(frames)
+    split.head(frames)
     assert not calls
-    CutModel(model, "stem").head(frames)
-    assert calls
+
+
+def test_a_check_does_not_outlive_the_weights_it_was_made_with(frames):
+    """With a classifier of zeros every cut agrees; after training this one must be refused."""
+    torch.manual_seed(0)
+    model = Blind().eval()
+    torch.nn.init.zeros_(model.last.weight)
+    assert same_as_whole(model, "first", frames).traced
+    torch.nn.init.normal_(model.last.weight)
+    assert not same_as_whole(model, "first", frames).traced
 
 
 def small_transformer(module, **settings):
@@ -233,14 +242,14 @@ def test_networks_for_clips_and_transformers(name):
         wanted = model(inputs)
         assert wanted.std(0).max() > 1e-3 * wanted.abs().max()
         for layer, shape in layers.items():
-            cut = CutModel(model, layer)
-            agrees(cut, inputs[:1], wanted[:1], 3)
-            r = agrees(cut, inputs, wanted, 1)
-            assert cut.traced, layer
+            split = SplitModel(model, layer)
+            agrees(split, inputs[:1], wanted[:1], 3)
+            r = agrees(split, inputs, wanted, 1)
+            assert split.traced, layer
             assert r.shape[1:] == shape
-            agrees(cut, inputs, wanted, 3)
-        cut._fall_back("the hook must agree")
-        agrees(cut, inputs, wanted, 3)
+            agrees(split, inputs, wanted, 3)
+        split._fall_back("the hook must agree")
+        agrees(split, inputs, wanted, 3)
 
 
 def test_each_layer_of_the_papers_detectors_can_be_cut():
@@ -252,16 +261,16 @@ def test_each_layer_of_the_papers_detectors_can_be_cut():
 
 def test_a_model_cut_in_training_mode_has_no_dropout_in_evaluation_mode(frames):
     model = Gated().train()
-    cut = CutModel(model, "first")
+    split = SplitModel(model, "first")
     assert model.training
     with frozen(model):
-        r = cut.head(frames)
-        assert torch.equal(cut.tail(r), cut.tail(r))
+        r, context = split.head(frames)
+        assert torch.equal(split.tail(r, context), split.tail(r, context))
 
 
 def test_a_layer_that_gives_no_map_is_refused(frames):
     with pytest.raises(VibaError, match="expected one tensor"):
-        CutModel(Gated().eval(), "last").head(frames)
+        SplitModel(Gated().eval(), "last").head(frames)
 
 
 def test_a_layer_of_several_tensors_names_others(frames):
@@ -275,11 +284,11 @@ def test_a_layer_of_several_tensors_names_others(frames):
 
     model = Held().eval()
     with pytest.raises(VibaError, match=r"a tuple of 2 .* inner.pair.attention.out_proj"):
-        CutModel(model, "inner.pair.attention").head(frames)
+        SplitModel(model, "inner.pair.attention").head(frames)
     with pytest.raises(VibaError, match=r"\(4, 4, 4, 10\) for 2 inputs.*inner around it"):
-        CutModel(model, "inner.first").head(frames)
+        SplitModel(model, "inner.first").head(frames)
     with pytest.raises(VibaError, match="did not run"):
-        CutModel(model, "inner.pair").head(frames)
+        SplitModel(model, "inner.pair").head(frames)
 
 
 def test_a_model_without_logits_is_told_what_to_do(frames):
@@ -288,7 +297,7 @@ def test_a_model_without_logits_is_told_what_to_do(frames):
             return {"logits": super().forward(x)}
 
     with pytest.raises(VibaError, match="a dict; expected logits"):
-        CutModel(Both().eval(), "block").head(frames)
+        SplitModel(Both().eval(), "block").head(frames)
 
 
 def test_unknown_layers_name_near_ones():
@@ -312,7 +321,7 @@ def test_modes_come_back_when_the_tail_fails(frames):
         statistics = LayerStatistics.estimate(model, "0", [frames])
     model.train()
     bottleneck = PerSampleBottleneck(model, "0", statistics, steps=1)
-    bottleneck.cut._graphs = None  # the hook serves where the graph cannot be cut
+    bottleneck.split._graphs = None  # the hook serves where the graph cannot be cut
     with pytest.raises(ArithmeticError):
         bottleneck.attribute(frames)
     assert all(m.training for m in model.modules())

@@ -93,12 +93,12 @@ def test_starts_and_steps_that_are_compared(make, inputs, masks):
 
 def test_a_warm_start_is_the_end_of_the_previous_frame(make, inputs, masks):
     table = compared(make, inputs, masks, 4, ())
-    long = make(steps=4, frames_per_batch=3, **FAST).attribute(inputs, with_keep=True)
-    before = long.keep[:1]
+    long = make(steps=4, frames_per_batch=3, **FAST).attribute(inputs, with_lam=True)
+    before = long.lam[:1]
     for item in (1, 2):
         run = make(steps=2, frames_per_batch=3, **FAST)
-        found = run.attribute(inputs[item : item + 1], start=before, with_keep=True)
-        before = found.keep
+        found = run.attribute(inputs[item : item + 1], start=before, with_lam=True)
+        before = found.lam
         row = table.query(f"start == 'warm' and steps == 2 and item == {item}").iloc[0]
         assert row.bits == pytest.approx(float(found.bits_per_pixel.sum()), rel=1e-3)
 

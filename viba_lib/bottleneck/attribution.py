@@ -15,8 +15,8 @@ class Attribution:
     capacity (T, C, h, w) bits per unit of the layer; bits_per_pixel (T, H, W); logits
     (T, classes) with the bottleneck injected, mean over noise samples; logits_clean (T, classes)
     without it; target (T,); history: per step and frame the model loss and the information loss
-    (steps, T), in nats, NaN after a frame has stopped; keep: lambda of the last step, shaped as
-    capacity, where it was asked for, otherwise empty; unplaced_bits (T,): bits of tokens that
+    (steps, T), in nats, NaN after a frame has stopped; lam: lambda of the last step, shaped as
+    capacity, where it was asked for, otherwise empty; prefix_bits (T,): bits of tokens that
     belong to no place, such as a class token.
     """
 
@@ -26,8 +26,8 @@ class Attribution:
     logits_clean: torch.Tensor
     target: torch.Tensor
     history: dict[str, torch.Tensor] = field(default_factory=dict)
-    keep: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
-    unplaced_bits: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    lam: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    prefix_bits: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
 
     @staticmethod
     def join(parts: Iterable["Attribution"], frames: int) -> "Attribution":

@@ -1,4 +1,4 @@
-"""A lean copy of a tail: batch norm folded into convolutions, weights in the tail's precision."""
+"""A faster copy of a tail: folded batch norms, weights cast to its precision once."""
 
 import copy
 
@@ -10,16 +10,16 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def lean_tail(tail: fx.GraphModule, kind: torch.dtype | None = None) -> fx.GraphModule:
-    """Copy of a tail that computes the same with less work.
+def lean_tail(tail: fx.GraphModule, dtype: torch.dtype | None = None) -> fx.GraphModule:
+    """Copy of a tail that computes the same with fewer operations.
 
-    A batch norm in evaluation mode is an affine map: folded into the convolution before it, it
-    costs nothing. Weights of convolutions and linear layers are cast once, not in each pass.
+    A batch norm in evaluation mode is an affine map, so it is folded into the convolution before
+    it. Weights of convolutions and linear layers are cast once instead of in each pass.
 
     Parameters
     ----------
-    tail : graph in evaluation mode; it is left as it is
-    kind : precision of the weights; None = as they are
+    tail : graph in evaluation mode; it is not changed
+    dtype : precision of the weights; None = as they are
     """
     lean = copy.deepcopy(tail).eval()
     modules = dict(lean.named_modules())
@@ -36,10 +36,10 @@ def lean_tail(tail: fx.GraphModule, kind: torch.dtype | None = None) -> fx.Graph
         node.replace_all_uses_with(before)
         lean.graph.erase_node(node)
     lean.recompile()
-    if kind is not None:
+    if dtype is not None:
         for module in lean.modules():
             if isinstance(module, (*CONVOLUTIONS, nn.Linear)):
-                module.to(kind)
+                module.to(dtype)
     return lean.requires_grad_(False)
 
 

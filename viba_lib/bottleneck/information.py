@@ -8,15 +8,15 @@ from torch.nn import functional
 LN2 = math.log(2.0)
 
 
-LEAST = 1e-30  # of 1 - lambda: its logarithm and its inverse are finite in float32
+MIN_NOISE = 1e-30  # of 1 - lambda: its logarithm and its inverse are finite in float32
 
 
 def gaussian_kl(
     activation: torch.Tensor,
-    keep: torch.Tensor,
+    lam: torch.Tensor,
     mean: torch.Tensor,
     std: torch.Tensor,
-    rest: torch.Tensor | None = None,
+    one_minus_lam: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """KL divergence of what passes the bottleneck from pure noise, per unit (Schulz et al., Eq. 6).
 
@@ -25,30 +25,32 @@ def gaussian_kl(
     Parameters
     ----------
     activation : (..., C, h, w) the layer's output r
-    keep : lambda in [0, 1], same shape
+    lam : lambda in [0, 1], same shape
     mean, std : (C, h, w) of the layer; std > 0
-    rest : 1 - lambda where the caller knows it without rounding; None = computed from `keep`
+    one_minus_lam : 1 - lambda without rounding, if known; None = computed from `lam`
 
     Returns
     -------
     Nats per unit, float32 whatever comes in: log(1 - lambda) is lost in half precision.
     """
     r = ((activation.float() - mean) / std).float()
-    lam = keep.float()
+    lam = lam.float()
     # In float32 a sigmoid reaches exactly 1 from alpha = 16.75 on, and log 0 would be infinite.
-    return unit_kl(r, lam, (1 - lam).clamp_min(1e-6) if rest is None else rest.float())
+    return unit_kl(
+        r, lam, (1 - lam).clamp_min(1e-6) if one_minus_lam is None else one_minus_lam.float()
+    )
 
 
-def unit_kl(r: torch.Tensor, keep: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
+def unit_kl(r: torch.Tensor, lam: torch.Tensor, one_minus_lam: torch.Tensor) -> torch.Tensor:
     """`gaussian_kl` of standardised activations r, lambda and 1 - lambda, in nats per unit."""
-    rest = rest.clamp_min(LEAST)
-    return -0.5 * (1 + 2 * torch.log(rest) - (keep * r).square() - rest.square())
+    one_minus_lam = one_minus_lam.clamp_min(MIN_NOISE)
+    return -0.5 * (1 + 2 * torch.log(one_minus_lam) - (lam * r).square() - one_minus_lam.square())
 
 
-def unit_kl_slope(r: torch.Tensor, keep: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
+def unit_kl_slope(r: torch.Tensor, lam: torch.Tensor, one_minus_lam: torch.Tensor) -> torch.Tensor:
     """Derivative of `unit_kl` with respect to lambda."""
-    rest = rest.clamp_min(LEAST)
-    return torch.addcmul(rest.reciprocal() - rest, r.square(), keep)
+    one_minus_lam = one_minus_lam.clamp_min(MIN_NOISE)
+    return torch.addcmul(one_minus_lam.reciprocal() - one_minus_lam, r.square(), lam)
 
 
 def bits_per_pixel(capacity: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

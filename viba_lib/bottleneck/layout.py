@@ -11,7 +11,7 @@ from viba_lib.bottleneck.smoothing import smooth
 from viba_lib.core.errors import VibaError
 
 LAYOUTS = ("auto", "channels_first", "channels_last", "tokens")
-MOST_PREFIX = 8
+MAX_PREFIX = 8
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Layout:
     A grid is (N, C, h, w) for pictures and (N, C, t, h, w) for clips. What is said of an
     activation holds for everything of its shape: lambda, capacity, noise.
 
-    kind : "channels_first" (N, C, h, w) or (N, C, t, h, w); "channels_last" (N, h, w, C) or
+    order : "channels_first" (N, C, h, w) or (N, C, t, h, w); "channels_last" (N, h, w, C) or
         (N, t, h, w, C); "tokens" (N, prefix + cells, C), cells row by row
     cells : (h, w) or (t, h, w)
     prefix : tokens before those of the grid that belong to no place: class, registers
     """
 
-    kind: str
+    order: str
     cells: tuple[int, ...]
     prefix: int = 0
 
@@ -86,35 +86,35 @@ class Layout:
 
     def to_grid(self, units: torch.Tensor) -> torch.Tensor:
         """(N, ...) as the layer orders it -> (N, C, h, w) or (N, C, t, h, w), without prefix."""
-        if self.kind == "channels_first":
+        if self.order == "channels_first":
             return units
-        if self.kind == "channels_last":
+        if self.order == "channels_last":
             return units.movedim(-1, 1)
         return units[:, self.prefix :].transpose(1, 2).unflatten(2, self.cells)
 
     def from_grid(self, grid: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """The way back; `like` (N, ...), in the layer's order, gives the prefix tokens."""
-        if self.kind == "channels_first":
+        if self.order == "channels_first":
             return grid
-        if self.kind == "channels_last":
+        if self.order == "channels_last":
             return grid.movedim(1, -1)
         return torch.cat([like[:, : self.prefix], grid.flatten(2).transpose(1, 2)], 1)
 
-    def smooth(self, keep: torch.Tensor, sigma: float) -> torch.Tensor:
+    def smooth(self, lam: torch.Tensor, sigma: float) -> torch.Tensor:
         """Gaussian smoothing of lambda (N, ...) in space, at each time; prefix tokens stay.
 
         Parameters
         ----------
-        keep : lambda as the layer orders it
+        lam : lambda as the layer orders it
         sigma : in cells of the grid; 0 = none
         """
         if sigma <= 0:
-            return keep
-        grid = self.to_grid(keep)
+            return lam
+        grid = self.to_grid(lam)
         if grid.dim() == 4:
-            return self.from_grid(smooth(grid, sigma), keep)
+            return self.from_grid(smooth(grid, sigma), lam)
         pictures = smooth(grid.transpose(1, 2).flatten(0, 1), sigma)
-        return self.from_grid(pictures.unflatten(0, (len(grid), -1)).transpose(1, 2), keep)
+        return self.from_grid(pictures.unflatten(0, (len(grid), -1)).transpose(1, 2), lam)
 
     def bits_per_pixel(self, capacity: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
         """Maps over the inputs from the capacity of a layer.
@@ -140,9 +140,9 @@ class Layout:
         found = wide.sum((2, 3, 4), keepdim=True).clamp_min(1e-12)
         return (wide * (wanted / found))[:, 0].flatten(0, 1)
 
-    def unplaced(self, capacity: torch.Tensor) -> torch.Tensor:
+    def prefix_bits(self, capacity: torch.Tensor) -> torch.Tensor:
         """Bits (N,) of the prefix tokens, which belong to no place and are on no map."""
-        if self.kind != "tokens":
+        if self.order != "tokens":
             return capacity.new_zeros(len(capacity))
         return capacity[:, : self.prefix].sum((1, 2))
 
@@ -152,7 +152,7 @@ class Layout:
             "channels_last": shape[1:-1] == self.cells,
             "tokens": len(shape) == 3 and shape[1] == self.prefix + prod(self.cells),
         }
-        if not fits.get(self.kind, False):
+        if not fits.get(self.order, False):
             raise VibaError(f"{self} does not fit the layer, which gives {shape}")
         return self
 
@@ -168,13 +168,13 @@ def _of_tokens(length: int, size: tuple[int, ...], prefix: int | None) -> Layout
     *clip, height, width = size
     times = [t for t in range(clip[0], 0, -1) if clip[0] % t == 0] if clip else [1]
     patches = [p for p in range(1, min(height, width) + 1) if height % p == 0 == width % p]
-    for skipped in range(MOST_PREFIX + 1) if prefix is None else [prefix]:
+    for skipped in range(MAX_PREFIX + 1) if prefix is None else [prefix]:
         for t in times:
             for p in patches:
                 h, w = height // p, width // p
                 if t * h * w == length - skipped:
                     return Layout("tokens", (t, h, w) if clip else (h, w), skipped)
-    said = f"0 to {MOST_PREFIX}" if prefix is None else str(prefix)
+    said = f"0 to {MAX_PREFIX}" if prefix is None else str(prefix)
     raise VibaError(
         f"{length} tokens form no grid of square patches over inputs of {size}, with {said} tokens "
         "before it; say how many there are with prefix=, give a Layout, or choose another layer"

@@ -14,7 +14,7 @@ from viba_lib.bottleneck.information import LN2, unit_kl, unit_kl_slope
 from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.smoothing import reach, roughness, smooth_time
-from viba_lib.bottleneck.split import CutModel, Held, Tail, device_of, frozen, tail_kind
+from viba_lib.bottleneck.split import SplitModel, Tail, TailContext, device_of, frozen, tail_dtype
 from viba_lib.bottleneck.statistics import LayerStatistics
 from viba_lib.bottleneck.validate import check_frames, check_target, spread_target
 from viba_lib.core.errors import VibaError
@@ -54,7 +54,7 @@ class _Window:
     r: torch.Tensor
     target: torch.Tensor
     clean: torch.Tensor
-    held: Held
+    context: TailContext
     noise: Noise
 
 
@@ -68,7 +68,7 @@ class _State:
     alpha: torch.Tensor
     leaves: list[torch.Tensor]
     nats: torch.Tensor
-    keep: torch.Tensor
+    lam: torch.Tensor
     logits: torch.Tensor
     loss: torch.Tensor
     change: torch.Tensor
@@ -152,10 +152,10 @@ class PerSampleBottleneck:
         compile: bool = False,
         layout: str | Layout = "auto",
     ) -> None:
-        self.cut = CutModel(model, layer)
+        self.split = SplitModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
-        self.kind = tail_kind(precision)
+        self.dtype = tail_dtype(precision)
         fit = max(1, min(MOST_FRAMES, TENSOR_BYTES // (4 * statistics.mean.numel())))
         frames_per_batch = fit if frames_per_batch is None else frames_per_batch
         items_per_pass = fit if items_per_pass is None else items_per_pass
@@ -209,7 +209,7 @@ class PerSampleBottleneck:
         progress: Callable[[int], None] | None = None,
         start: torch.Tensor | None = None,
         on_step: Callable[[int, torch.Tensor], None] | None = None,
-        with_keep: bool = False,
+        with_lam: bool = False,
     ) -> Attribution:
         """Maps of frames.
 
@@ -221,7 +221,7 @@ class PerSampleBottleneck:
         start : lambda (T, C, h, w) to begin with, such as a readout's; None = initial_alpha
         on_step : called in each step with its number, from 1, and the capacity (T', C, h, w) of
             the frames of the batch before that step's update
-        with_keep : give lambda as well, which takes as much memory as the capacity
+        with_lam : give lambda as well, which takes as much memory as the capacity
 
         Returns
         -------
@@ -232,11 +232,11 @@ class PerSampleBottleneck:
         targets = None if target is None else spread_target(target, len(frames))
         alpha = None if start is None else self._alpha(start, len(frames))
         with frozen(self.model):
-            parts = self._parts(frames, targets, alpha, progress, on_step, with_keep)
+            parts = self._parts(frames, targets, alpha, progress, on_step, with_lam)
             return Attribution.join(parts, len(frames))
 
-    def redraw(
-        self, frames: torch.Tensor, keep: torch.Tensor, draws: int, seed: int | None = None
+    def predict_under_noise(
+        self, frames: torch.Tensor, lam: torch.Tensor, samples: int, seed: int | None = None
     ) -> torch.Tensor:
         """Decisions of the network with a bottleneck that is done, under noise drawn anew.
 
@@ -245,17 +245,20 @@ class PerSampleBottleneck:
         Parameters
         ----------
         frames : (T, 3, H, W)
-        keep : lambda (T, C, h, w) of these frames, see `attribute(..., with_keep=True)`
-        draws : number of draws; all frames see the same ones
+        lam : lambda (T, C, h, w) of these frames, see `attribute(..., with_lam=True)`
+        samples : of the noise; all frames get the same ones
         seed : of the noise; None = one more than that of the optimisation
 
         Returns
         -------
-        Logits (draws, T, classes).
+        Logits (samples, T, classes).
         """
         check_frames(frames, self.statistics)
-        self._alpha(keep, len(frames))  # refuses lambda of another shape
-        units, tail = self._units(device_of(self.model)), self.cut.prepare(self.kind, self.compile)
+        self._alpha(lam, len(frames))  # refuses lambda of another shape
+        units, tail = (
+            self._units(device_of(self.model)),
+            self.split.prepare(self.dtype, self.compile),
+        )
         active = units.active[0]
         parts = []
         with frozen(self.model), torch.no_grad():
@@ -267,11 +270,16 @@ class PerSampleBottleneck:
                     self.seed + 1 if seed is None else seed,
                     self.antithetic,
                 )
-                r = self._format(self.cut.head(frames[part].to(active.device))) * units.active
-                lam = self._format(keep[part].to(active.device))
+                activation, context = self.split.head(frames[part].to(active.device))
+                r = self._format(activation) * units.active
+                passed = self._format(lam[part].to(active.device))
                 found = [
-                    tail(torch.lerp(self._format(noise.draw(1)).expand_as(r), r, lam), 1)
-                    for _ in range(draws)
+                    tail(
+                        torch.lerp(self._format(noise.sample(1)).expand_as(r), r, passed),
+                        context,
+                        1,
+                    )
+                    for _ in range(samples)
                 ]
                 parts.append(torch.stack(found).float().cpu())
         return torch.cat(parts, 1)
@@ -283,12 +291,12 @@ class PerSampleBottleneck:
         alpha: torch.Tensor | None,
         progress: Callable[[int], None] | None,
         on_step: Callable[[int, torch.Tensor], None] | None,
-        with_keep: bool,
+        with_lam: bool,
     ) -> Iterator[Attribution]:
         """Attributions of batch after batch."""
         device = device_of(self.model)
         size = len(frames) if self.coupled else 1 if self.warm_start else self.frames_per_batch
-        tail = self.cut.prepare(self.kind, self.compile)
+        tail = self.split.prepare(self.dtype, self.compile)
         last = torch.zeros(0)
         for begin in range(0, len(frames), size):
             part = slice(begin, begin + size)
@@ -297,12 +305,12 @@ class PerSampleBottleneck:
             if self.warm_start and begin > 0:
                 given = self._alpha(last, 1)
             batch = frames[part].to(device)
-            found = self._optimise(batch, wanted, given, tail, on_step, with_keep)
+            found = self._optimise(batch, wanted, given, tail, on_step, with_lam)
             if self.warm_start:
-                last = found.keep
+                last = found.lam
             if progress is not None:
                 progress(min(begin + size, len(frames)))
-            yield found if with_keep else replace(found, keep=torch.zeros(0))
+            yield found if with_lam else replace(found, lam=torch.zeros(0))
 
     def _alpha(self, start: torch.Tensor, frames: int) -> torch.Tensor:
         if tuple(start.shape) != (frames, *self.statistics.mean.shape):
@@ -312,8 +320,8 @@ class PerSampleBottleneck:
             )
         return torch.logit(start.float().clamp(0.0, 1.0), eps=1e-6)
 
-    def _smooth(self, keep: torch.Tensor, layout: Layout) -> torch.Tensor:
-        return smooth_time(layout.smooth(keep, self.sigma), self.temporal_sigma)
+    def _smooth(self, lam: torch.Tensor, layout: Layout) -> torch.Tensor:
+        return smooth_time(layout.smooth(lam, self.sigma), self.temporal_sigma)
 
     def _format(self, units: torch.Tensor) -> torch.Tensor:
         if self.channels_last and units.dim() == 4:
@@ -348,8 +356,9 @@ class PerSampleBottleneck:
         tail: Tail,
     ) -> _Window:
         with torch.no_grad():
-            r = self._format(self.cut.head(frames))
-            clean = tail(r.clone(), 1)
+            activation, context = self.split.head(frames)
+            r = self._format(activation)
+            clean = tail(r.clone(), context, 1)
         if not torch.isfinite(clean).all():
             raise VibaError("the model's output is not finite; check its weights")
         if self.statistics.mean.shape != r.shape[1:]:
@@ -370,7 +379,7 @@ class PerSampleBottleneck:
             r=r * units.active,
             target=check_target(target, clean, len(frames)),
             clean=clean,
-            held=self.cut.held,
+            context=context,
             noise=Noise(mean * active, std * active, self.seed, self.antithetic),
         )
 
@@ -387,7 +396,7 @@ class PerSampleBottleneck:
             alpha=alpha,
             leaves=[part.detach().requires_grad_() for part in alpha.split(each)],
             nats=self._format(torch.zeros(shape, device=device)),
-            keep=torch.zeros(0),
+            lam=torch.zeros(0),
             logits=torch.zeros(0),
             loss=torch.full((frames,), math.nan, device=device),
             change=torch.full((frames,), math.inf, device=device),
@@ -400,15 +409,15 @@ class PerSampleBottleneck:
         start: torch.Tensor | None,
         tail: Tail,
         on_step: Callable[[int, torch.Tensor], None] | None,
-        with_keep: bool,
+        with_lam: bool,
     ) -> Attribution:
         units = self._units(frames.device)
         windows = self._windows(frames, target, units, tail)
         clean = torch.cat([w.clean for w in windows])
         state = self._state(len(frames), units, start)
         state.logits = clean.clone()
-        if with_keep or self.warm_start:
-            state.keep = torch.empty_like(state.nats)
+        if with_lam or self.warm_start:
+            state.lam = torch.empty_like(state.nats)
         optimizer = torch.optim.Adam(state.leaves, lr=self.learning_rate, fused=True)
         live = list(range(len(frames)))
         history: dict[str, list[torch.Tensor]] = {"model_loss": [], "information_loss": []}
@@ -425,7 +434,7 @@ class PerSampleBottleneck:
             )
             if on_step is not None:
                 on_step(step, state.nats / LN2)
-            live = self._still(live, state.change, windows)
+            live = self._active_frames(live, state.change, windows)
             if not live:
                 break
         capacity = state.nats.div_(LN2)
@@ -437,22 +446,22 @@ class PerSampleBottleneck:
             clean.cpu(),
             torch.cat([w.target for w in windows]).cpu(),
             {name: torch.stack(values) for name, values in history.items()},
-            state.keep.contiguous().cpu(),
-            layout.unplaced(capacity).cpu(),
+            state.lam.contiguous().cpu(),
+            layout.prefix_bits(capacity).cpu(),
         )
 
-    def _still(self, live: list[int], change: torch.Tensor, windows: list[_Window]) -> list[int]:
+    def _active_frames(
+        self, live: list[int], change: torch.Tensor, windows: list[_Window]
+    ) -> list[int]:
         """Frames that go on; those of a coupled clip stop together."""
         if self.stop_below <= 0:
             return live
         if self.coupled:
             return live if bool((change >= self.stop_below).any()) else []
-        places = [n for n, value in enumerate(change[live].tolist()) if value >= self.stop_below]
-        if 0 < len(places) < len(live):
-            self.cut.held = windows[0].held
-            self.cut.narrow(places)
-            windows[0].held = self.cut.held
-        return [live[n] for n in places]
+        rows = [n for n, value in enumerate(change[live].tolist()) if value >= self.stop_below]
+        if 0 < len(rows) < len(live):
+            windows[0].context = windows[0].context.select(rows)
+        return [live[n] for n in rows]
 
     def _rows(self, window: _Window, live: list[int], frames: int) -> tuple[list[int], list[int]]:
         """Frames that a window optimises, and those whose alpha their lambda depends on."""
@@ -478,16 +487,15 @@ class PerSampleBottleneck:
         # What is smoothed is 1 - lambda: near lambda = 1 it keeps the digits that the information
         # needs for its slope, and 1 minus the smoothed is lambda, smoothed.
         around = self._smooth(torch.sigmoid(-alpha), window.layout)
-        rest = around.detach()[here]
-        keep = (1 - rest).requires_grad_()
-        self.cut.held = window.held
-        logits, loss = self._noisy(window.noise, r, keep, target, tail)
-        assert keep.grad is not None  # _noisy went backward through the tail
+        one_minus_lam = around.detach()[here]
+        lam = (1 - one_minus_lam).requires_grad_()
+        logits, loss = self._noisy(window, r, lam, target, tail)
+        assert lam.grad is not None  # _noisy went backward through the tail
         normal = torch.addcmul(units.shift, r, units.scale)
-        nats = unit_kl(normal, keep.detach(), rest) * units.active
-        slope = unit_kl_slope(normal, keep.detach(), rest) * units.active
+        nats = unit_kl(normal, lam.detach(), one_minus_lam) * units.active
+        slope = unit_kl_slope(normal, lam.detach(), one_minus_lam) * units.active
         # The information is a mean over units.
-        gradient = keep.grad.add_(slope, alpha=self.beta / normal[0].numel())
+        gradient = lam.grad.add_(slope, alpha=self.beta / normal[0].numel())
         if len(source) > len(rows) or self.temporal_weight > 0:
             gradient = self._with_neighbours(gradient, around.detach(), here)
         around.backward(-gradient)
@@ -495,8 +503,8 @@ class PerSampleBottleneck:
         state.collect(source, alpha.grad)
         if self.stop_below > 0:
             state.change[rows] = _change(nats, state.nats[rows])
-        if len(state.keep):
-            state.keep = _put(state.keep, rows, keep.detach())
+        if len(state.lam):
+            state.lam = _put(state.lam, rows, lam.detach())
         state.nats = _put(state.nats, rows, nats)
         state.logits, state.loss = _put(state.logits, rows, logits), _put(state.loss, rows, loss)
 
@@ -507,37 +515,37 @@ class PerSampleBottleneck:
         wide = torch.zeros_like(around)
         wide[here] = gradient
         # Each change belongs to the window of its first frame; the last frame has none.
-        keep = (1 - around[here.start : here.stop + 1]).requires_grad_()
-        if self.temporal_weight > 0 and len(keep) > 1:
-            (self.temporal_weight * roughness(keep)).backward()
-            assert keep.grad is not None
-            wide[here.start : here.stop + 1] += keep.grad
+        lam = (1 - around[here.start : here.stop + 1]).requires_grad_()
+        if self.temporal_weight > 0 and len(lam) > 1:
+            (self.temporal_weight * roughness(lam)).backward()
+            assert lam.grad is not None
+            wide[here.start : here.stop + 1] += lam.grad
         return wide
 
     def _noisy(
         self,
-        noise: Noise,
+        window: _Window,
         r: torch.Tensor,
-        keep: torch.Tensor,
+        lam: torch.Tensor,
         target: torch.Tensor,
         tail: Tail,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits and model loss (T,), means over noise samples; the gradient goes to `keep`."""
+        """Logits and model loss (T,), means over noise samples; the gradient goes to `lam`."""
         frames, samples = len(r), self.noise_samples
         logits, loss = torch.zeros((), device=r.device), torch.zeros(frames, device=r.device)
         per_pass = max(1, self.items_per_pass // frames)
         for start in range(0, samples, per_pass):
             count = min(per_pass, samples - start)
-            epsilon = noise.draw(count)
+            epsilon = window.noise.sample(count)
             # Eq. (1) for each frame and each draw, epsilon + lambda (r - epsilon); one draw needs
             # no axis of its own. Inactive units are zero in r and in the noise, and so in z.
             if count == 1:
-                z = torch.lerp(self._format(epsilon).expand_as(r), r, keep)
+                z = torch.lerp(self._format(epsilon).expand_as(r), r, lam)
             else:
                 wide = (len(r), count, *r.shape[1:])
                 ends = (epsilon[None].expand(wide), r[:, None].expand(wide))
-                z = self._format(torch.lerp(*ends, keep[:, None].expand(wide)).flatten(0, 1))
-            found = tail(z, count)
+                z = self._format(torch.lerp(*ends, lam[:, None].expand(wide)).flatten(0, 1))
+            found = tail(z, window.context, count)
             each = functional.cross_entropy(
                 found, target.repeat_interleave(count), reduction="none"
             ).view(frames, count)

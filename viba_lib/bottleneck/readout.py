@@ -13,7 +13,15 @@ from torch.nn import functional
 from viba_lib.bottleneck.attribution import Attribution
 from viba_lib.bottleneck.information import LN2, bits_per_pixel, gaussian_kl
 from viba_lib.bottleneck.smoothing import smooth
-from viba_lib.bottleneck.split import CutModel, Tail, device_of, find_layer, frozen, tail_kind
+from viba_lib.bottleneck.split import (
+    SplitModel,
+    Tail,
+    TailContext,
+    device_of,
+    find_layer,
+    frozen,
+    tail_dtype,
+)
 from viba_lib.bottleneck.statistics import LayerStatistics, save_aside
 from viba_lib.bottleneck.validate import check_frames, check_target
 from viba_lib.core.errors import VibaError
@@ -71,10 +79,10 @@ class ReadoutBottleneck:
         seed: int = 0,
         precision: str = "float32",
     ) -> None:
-        self.cut = CutModel(model, layer)
+        self.split = SplitModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
-        self.kind = tail_kind(precision)
+        self.dtype = tail_dtype(precision)
         self.model, self.layer, self.statistics = model, layer, statistics
         self.readout_layers = tuple(readout_layers)
         if not self.readout_layers:
@@ -89,13 +97,13 @@ class ReadoutBottleneck:
         """Clean logits, and what each readout layer gives, at its own size."""
         kept: dict[str, torch.Tensor] = {}
 
-        def keep(name: str) -> Callable[..., None]:
+        def hook_of(name: str) -> Callable[..., None]:
             def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
                 kept[name] = output.detach().clone().float()
 
             return hook
 
-        handles = [m.register_forward_hook(keep(n)) for n, m in self.readouts.items()]
+        handles = [m.register_forward_hook(hook_of(n)) for n, m in self.readouts.items()]
         try:
             with torch.no_grad():
                 clean = self.model(frames).float()
@@ -113,7 +121,7 @@ class ReadoutBottleneck:
         ]
         return torch.cat(wide, 1).to(device_of(self.model))
 
-    def _keep(self, readouts: list[torch.Tensor]) -> torch.Tensor:
+    def _predict_lam(self, readouts: list[torch.Tensor]) -> torch.Tensor:
         if self.network is None:
             raise VibaError("the readout bottleneck is not trained; call fit or load first")
         mean, std = self._scales["readouts"]
@@ -179,18 +187,18 @@ class ReadoutBottleneck:
                 read.append((clean.argmax(1), [r.cpu() for r in readouts]))
             self._build([readouts for _, readouts in read])
             assert self.network is not None
-            tail = self.cut.prepare(self.kind)
+            tail = self.split.prepare(self.dtype)
             optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
             if checkpoint is not None and Path(checkpoint).is_file():
                 losses = self._resume(Path(checkpoint), optimizer, generator)
             for epoch in range(len(losses), epochs):
                 total = 0.0
                 for batch, (target, readouts) in zip(frames, read, strict=True):
-                    # The cut model keeps the values that cross the layer: read them afresh.
                     with torch.no_grad():
-                        r = self.cut.head(batch.to(device))
+                        r, context = self.split.head(batch.to(device))
                     noise = torch.randn(r.shape, generator=generator, device=device)
-                    logits, nats = self._inject(r, self._keep(readouts), noise, tail)
+                    lam = self._predict_lam(readouts)
+                    logits, nats = self._inject(r, lam, noise, tail, context)
                     loss = functional.cross_entropy(logits, target)
                     loss = loss + self.beta * nats.mean()
                     optimizer.zero_grad(set_to_none=True)
@@ -199,12 +207,12 @@ class ReadoutBottleneck:
                     total += float(loss.detach())
                 losses.append(total / len(frames))
                 if checkpoint is not None:
-                    self._keep_state(Path(checkpoint), optimizer, generator, losses)
+                    self._save_checkpoint(Path(checkpoint), optimizer, generator, losses)
                 if progress is not None:
                     progress(epoch + 1, losses[-1])
         return losses
 
-    def _keep_state(
+    def _save_checkpoint(
         self,
         path: Path,
         optimizer: torch.optim.Optimizer,
@@ -238,23 +246,28 @@ class ReadoutBottleneck:
                 "it to start anew"
             ) from error
 
-    def keep(self, frames: torch.Tensor) -> torch.Tensor:
+    def predict_lam(self, frames: torch.Tensor) -> torch.Tensor:
         """Lambda (T, C, h, w) of frames (T, 3, H, W): a start for the per-sample bottleneck."""
         check_frames(frames, self.statistics)
         device = device_of(self.model)
         with frozen(self.model), torch.no_grad():
-            parts = [self._keep(self._read(b.to(device))[1]).cpu() for b in frames.split(16)]
+            parts = [self._predict_lam(self._read(b.to(device))[1]).cpu() for b in frames.split(16)]
         return torch.cat(parts)
 
     def _inject(
-        self, r: torch.Tensor, keep: torch.Tensor, noise: torch.Tensor, tail: Tail
+        self,
+        r: torch.Tensor,
+        lam: torch.Tensor,
+        noise: torch.Tensor,
+        tail: Tail,
+        context: TailContext,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         mean = self.statistics.mean.to(r)
         std = self.statistics.std.to(r).clamp_min(self.min_std)
         active = self.statistics.active.to(r)
         epsilon = noise * std + mean
-        logits = tail((keep * r + (1 - keep) * epsilon) * active, 1)  # Eq. (1)
-        return logits, gaussian_kl(r, keep, mean, std) * active
+        logits = tail((lam * r + (1 - lam) * epsilon) * active, context, 1)  # Eq. (1)
+        return logits, gaussian_kl(r, lam, mean, std) * active
 
     def attribute(self, frames: torch.Tensor, target: torch.Tensor | None = None) -> Attribution:
         """Maps of frames (T, 3, H, W), one pass each; `target` is only reported."""
@@ -265,11 +278,12 @@ class ReadoutBottleneck:
         noise = torch.randn(self.statistics.mean.shape, generator=generator, device=device)
         parts = []
         with frozen(self.model), torch.no_grad():
-            tail = self.cut.prepare(self.kind)
+            tail = self.split.prepare(self.dtype)
             for batch in frames.to(device).split(16):
                 clean, readouts = self._read(batch)
-                r = self.cut.head(batch)
-                logits, nats = self._inject(r, self._keep(readouts), noise, tail)
+                r, context = self.split.head(batch)
+                lam = self._predict_lam(readouts)
+                logits, nats = self._inject(r, lam, noise, tail, context)
                 capacity = nats / LN2
                 size = (int(batch.shape[-2]), int(batch.shape[-1]))
                 parts.append(

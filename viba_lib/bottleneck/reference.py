@@ -9,19 +9,10 @@ from torch.nn import functional
 
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.information import LN2
-from viba_lib.bottleneck.split import device_of, find_layer
+from viba_lib.bottleneck.split import device_of, find_layer, hooked
 from viba_lib.core.errors import VibaError
 
 STEPS = 10  # of the reference, and so of the plain version and of the defaults
-
-
-@contextmanager
-def _hooked(module: nn.Module, hook: Callable[..., torch.Tensor | None]) -> Iterator[None]:
-    handle = module.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 @contextmanager
@@ -45,14 +36,14 @@ def _gaussian(sigma: float, channels: int) -> torch.Tensor:
     return (kernel / kernel.sum()).expand(channels, 1, -1, -1)
 
 
-def _smooth(keep: torch.Tensor, kernel: torch.Tensor | None) -> torch.Tensor:
+def _smooth(lam: torch.Tensor, kernel: torch.Tensor | None) -> torch.Tensor:
     if kernel is None:
-        return keep
+        return lam
     half = kernel.shape[-1] // 2
     # A map that is too small to reflect repeats its border, as in the engine.
-    mode = "reflect" if min(keep.shape[-2:]) > half else "replicate"
-    padded = functional.pad(keep[None], (half, half, half, half), mode=mode)
-    return functional.conv2d(padded, kernel, groups=len(keep))[0]
+    mode = "reflect" if min(lam.shape[-2:]) > half else "replicate"
+    padded = functional.pad(lam[None], (half, half, half, half), mode=mode)
+    return functional.conv2d(padded, kernel, groups=len(lam))[0]
 
 
 def plain_attribute(
@@ -106,14 +97,14 @@ def plain_attribute(
 
     def inject(_module: nn.Module, _inputs: object, r: torch.Tensor) -> torch.Tensor:
         nonlocal nats
-        keep = _smooth(torch.sigmoid(alpha), kernel)
+        lam = _smooth(torch.sigmoid(alpha), kernel)
         draws = [torch.randn(mean.shape, generator=generator, device=device) for _ in r]
         normal = (r - mean) / std
-        kl = -0.5 * (1 + torch.log((1 - keep) ** 2) - (keep * normal) ** 2 - (1 - keep) ** 2)
+        kl = -0.5 * (1 + torch.log((1 - lam) ** 2) - (lam * normal) ** 2 - (1 - lam) ** 2)
         nats = (kl * active).mean(0)
-        return (keep * r + (1 - keep) * (torch.stack(draws) * std + mean)) * active  # Eq. (1)
+        return (lam * r + (1 - lam) * (torch.stack(draws) * std + mean)) * active  # Eq. (1)
 
-    with _hooked(module, inject), _gradients(model):
+    with hooked(module, inject), _gradients(model):
         for step in range(1, steps + 1):
             optimizer.zero_grad()
             logits = model(batch)

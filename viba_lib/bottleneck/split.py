@@ -1,4 +1,4 @@
-"""Cut a network after a named layer, so that the layers before it run once."""
+"""Split a model after a named layer, so that the layers up to it run once."""
 
 import difflib
 import inspect
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import fx, nn
@@ -16,13 +15,9 @@ from torch import fx, nn
 from viba_lib.bottleneck.fold import lean_tail
 from viba_lib.core.errors import VibaError
 
-Tail = Callable[[torch.Tensor, int], torch.Tensor]
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 log = logging.getLogger(__name__)
-
-# What the check of a cut found, by model and cut: one check serves all equal cuts of a model.
-_checked: WeakKeyDictionary[nn.Module, dict[str, list[bool] | str]] = WeakKeyDictionary()
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
@@ -31,7 +26,7 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
     Raises
     ------
     VibaError
-        No such layer; the error lists near names.
+        No such layer; the error lists similar names.
     """
     modules = dict(model.named_modules())
     if name and name in modules:
@@ -45,26 +40,26 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model's weights lie; the CPU where it has none.
+    """Device of a model's weights; the CPU if it has none.
 
     Raises
     ------
     VibaError
-        They lie on several devices, or on "meta", which keeps no values.
+        The weights are on several devices, or on "meta", which keeps no values.
     """
     tensors = itertools.chain(model.parameters(), model.buffers())
     devices = list(dict.fromkeys(t.device for t in tensors)) or [torch.device("cpu")]
     if len(devices) > 1 or devices[0].type == "meta":
-        found = " and ".join(str(d) for d in devices)
+        names = " and ".join(str(d) for d in devices)
         raise VibaError(
-            f"the weights of {type(model).__name__} are on {found}; expected one device with "
+            f"the weights of {type(model).__name__} are on {names}; expected one device with "
             'values: load the weights, then move the model with model.to("cpu") or another'
         )
     return devices[0]
 
 
-def tail_kind(precision: str) -> torch.dtype | None:
-    """Type of a tail's weights by the name of its precision; None = as the model has them."""
+def tail_dtype(precision: str) -> torch.dtype | None:
+    """Data type of a tail's weights by the name of its precision; None = that of the model."""
     if precision not in PRECISIONS:
         raise VibaError(f"precision {precision!r} is not known; choose of {list(PRECISIONS)}")
     return PRECISIONS[precision]
@@ -72,7 +67,7 @@ def tail_kind(precision: str) -> torch.dtype | None:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients for weights, put back whatever happens."""
+    """Evaluation mode without gradients of weights; both are restored, also after an error."""
     modes = {module: module.training for module in model.modules()}
     wanted = {p: p.requires_grad for p in model.parameters()}
     try:
@@ -85,6 +80,16 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(flag)
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextmanager
+def hooked(module: nn.Module, hook: Callable[..., torch.Tensor | None]) -> Iterator[None]:
+    """A forward hook that is removed afterwards, also after an error."""
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 class _Tracer(fx.Tracer):
@@ -101,38 +106,67 @@ class _Tracer(fx.Tracer):
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a tail needs of the inputs besides the layer's activation.
+class TailContext:
+    """What the tail needs of the inputs in addition to the layer's activation.
 
-    crossing: values that cross the cut, such as skip connections; inputs and runs: where a hook
-    serves, the inputs themselves and how often the layer ran.
+    crossing : values that cross the cut, such as skip connections
+    per_input : for each of them, whether it grows with the number of inputs
+    inputs, runs : used instead if the graph is not cut: the inputs themselves, and how often the
+        layer ran
     """
 
     crossing: tuple[Any, ...] = ()
+    per_input: tuple[bool, ...] = ()
     inputs: torch.Tensor | None = None
     runs: int = 0
 
+    def select(self, rows: Sequence[int]) -> "TailContext":
+        """The context of some of the inputs."""
+        chosen = list(rows)
+        return self._map(lambda value: value[chosen], lambda _: len(chosen))
 
-class CutModel:
-    """A model cut after a layer.
+    def repeat(self, repeats: int) -> "TailContext":
+        """The context in which each input occurs `repeats` times in a row."""
+        return self._map(
+            lambda value: value.repeat_interleave(repeats, 0), lambda count: count * repeats
+        )
 
-    `head(inputs)` runs everything up to the layer; `tail(z, repeats)` the rest, from activations
-    in which each input stands `repeats` times in a row. `held` is what head left for the tail; kept
-    and put back, it lets the tail go on with other inputs. The graph is cut where the model can be
-    traced and where the two parts give, on the first input, what the whole model gives. Otherwise
-    a hook on the whole model serves and `traced` is False: right, but slower. The log says why.
+    def _map(
+        self, rows: Callable[[torch.Tensor], torch.Tensor], count: Callable[[int], int]
+    ) -> "TailContext":
+        def changed(value: Any) -> Any:
+            return rows(value) if torch.is_tensor(value) else count(value)
+
+        crossing = zip(self.crossing, self.per_input, strict=True)
+        return replace(
+            self,
+            crossing=tuple(changed(value) if grows else value for value, grows in crossing),
+            inputs=None if self.inputs is None else rows(self.inputs),
+        )
+
+
+Tail = Callable[[torch.Tensor, TailContext, int], torch.Tensor]
+
+
+class SplitModel:
+    """A model split after a layer.
+
+    `head(inputs)` runs everything up to the layer and gives its activation and the context that
+    the tail needs; `tail(z, context, repeats)` runs the rest, from activations in which each input
+    occurs `repeats` times in a row. The graph is cut if the model can be traced and if both parts
+    together give, on the first input, what the whole model gives. Otherwise a hook on the whole
+    model is used and `traced` is False: correct, but slower. The log gives the reason.
     """
 
     def __init__(self, model: nn.Module, layer: str) -> None:
         self.model, self.layer = model, layer
         self.module = find_layer(model, layer)
         self._graphs: tuple[fx.GraphModule, fx.GraphModule] | None = None
-        self._per_input: list[bool] | None = None
-        self.held = Held()
+        self._per_input: tuple[bool, ...] | None = None  # None = not checked yet
         try:
             # In evaluation mode, since tracing turns `self.training` into a constant.
             with frozen(model):
-                self._graphs = _split(model, layer)
+                self._graphs = _cut_graph(model, layer)
         except Exception as error:
             # Tracing fails in many ways (control flow on values, custom types).
             self._fall_back(f"it cannot be traced ({error})")
@@ -142,8 +176,8 @@ class CutModel:
         """Whether the tail was cut out of the graph."""
         return self._graphs is not None
 
-    def head(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Activation of the layer, a copy that in-place layers cannot change.
+    def head(self, inputs: torch.Tensor) -> tuple[torch.Tensor, TailContext]:
+        """Activation of the layer, a copy that in-place layers cannot change, and its context.
 
         Parameters
         ----------
@@ -151,7 +185,8 @@ class CutModel:
 
         Returns
         -------
-        (N, ...) with 3 to 5 axes: tokens, or maps over space or over time and space.
+        (N, ...) with 3 to 5 axes: tokens, or maps over space or over time and space; and what
+        `tail` needs of the inputs in addition.
 
         Raises
         ------
@@ -160,122 +195,82 @@ class CutModel:
         """
         if self._graphs is not None and self._per_input is None:
             self._check(inputs[:1])
-        if self._graphs is None:
+        if self._graphs is None or self._per_input is None:
             return self._watch(inputs)
         activation, *crossing = self._graphs[0](inputs)
-        self.held = Held(tuple(c.detach().clone() if torch.is_tensor(c) else c for c in crossing))
-        return self._copy(activation, len(inputs))
+        kept = tuple(c.detach().clone() if torch.is_tensor(c) else c for c in crossing)
+        return self._copy(activation, len(inputs)), TailContext(kept, self._per_input)
 
-    def tail(self, z: torch.Tensor, repeats: int = 1) -> torch.Tensor:
+    def tail(self, z: torch.Tensor, context: TailContext, repeats: int = 1) -> torch.Tensor:
         """Logits (N * repeats, classes) from activations (N * repeats, ...)."""
-        if self._graphs is not None:
-            return _logits(self._graphs[1](z.clone(), *self._repeated(repeats)))
-        inputs, last = self.held.inputs, self.held.runs
-        if inputs is None:
-            raise VibaError("head() must run before tail()")
+        context = context.repeat(repeats)
+        if context.inputs is None:
+            assert self._graphs is not None
+            return _logits(self._graphs[1](z.clone(), *context.crossing))
         runs = itertools.count(1)
-        # Only the run that head() kept: a layer may be used at several places.
-        handle = self.module.register_forward_hook(
-            lambda _m, _i, _o: z.clone() if next(runs) == last else None
-        )
-        try:
-            return _logits(self.model(inputs.repeat_interleave(repeats, 0)))
-        finally:
-            handle.remove()
+        # Only in the run whose output head() gave: a layer may be used several times.
+        with hooked(
+            self.module, lambda _m, _i, _o: z.clone() if next(runs) == context.runs else None
+        ):
+            return _logits(self.model(context.inputs))
 
-    def prepare(self, kind: torch.dtype | None = None, compiled: bool = False) -> Tail:
-        """The tail for many passes: lean where it was cut out, in another precision, compiled.
+    def prepare(self, dtype: torch.dtype | None = None, compiled: bool = False) -> Tail:
+        """The tail for many passes: with folded batch norms, in another precision, compiled.
 
         Parameters
         ----------
-        kind : precision of the layers after the cut; None = as they are
-        compiled : by torch.compile, where the tail was cut out
+        dtype : precision of the layers after the cut; None = that of the model
+        compiled : with torch.compile, if the graph is cut
 
         Returns
         -------
-        Function of activations, which in-place layers may change, and repeats; logits in float32.
+        Function like `tail` that in-place layers may change the activations of; logits in float32.
         """
         run: Callable[..., Any] | None = None
         if self._graphs is not None:
-            lean = lean_tail(self._graphs[1], kind)
+            lean = lean_tail(self._graphs[1], dtype)
             run = torch.compile(lean) if compiled else lean
 
-        def tail(z: torch.Tensor, repeats: int = 1) -> torch.Tensor:
-            with torch.autocast(z.device.type, kind or torch.bfloat16, enabled=kind is not None):
-                # head() may have found meanwhile that the cut is of no use.
-                if run is None or self._graphs is None:
-                    return self.tail(z, repeats).float()
+        def tail(z: torch.Tensor, context: TailContext, repeats: int = 1) -> torch.Tensor:
+            with torch.autocast(z.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
+                # The first head() may have given up the cut since.
+                if run is None or context.inputs is not None:
+                    return self.tail(z, context, repeats).float()
                 # Cast here: skip connections would carry the wider type through all that follows.
-                return _logits(run(z.to(kind or z.dtype), *self._repeated(repeats))).float()
+                crossing = context.repeat(repeats).crossing
+                return _logits(run(z.to(dtype or z.dtype), *crossing)).float()
 
         return tail
 
-    def narrow(self, places: Sequence[int]) -> None:
-        """Go on with some of the inputs of the last head() only."""
-        rows = list(places)
-        if self._graphs is None:
-            inputs = None if self.held.inputs is None else self.held.inputs[rows]
-            self.held = replace(self.held, inputs=inputs)
-            return
-        self.held = Held(
-            tuple(
-                value if not grows else value[rows] if torch.is_tensor(value) else len(rows)
-                for value, grows in zip(self.held.crossing, self._per_input or [], strict=True)
-            )
-        )
-
-    def _repeated(self, repeats: int) -> list[Any]:
-        """What crosses the cut, where each input stands `repeats` times in a row."""
-        return [
-            value
-            if not grows
-            else value.repeat_interleave(repeats, 0)
-            if torch.is_tensor(value)
-            else value * repeats
-            for value, grows in zip(self.held.crossing, self._per_input or [], strict=True)
-        ]
-
-    def _watch(self, inputs: torch.Tensor) -> torch.Tensor:
+    def _watch(self, inputs: torch.Tensor) -> tuple[torch.Tensor, TailContext]:
         """The layer's last output while the whole model runs."""
-        kept: list[torch.Tensor] = []
-        # The hook clones: an in-place ReLU after the layer would change what was kept.
-        handle = self.module.register_forward_hook(
-            lambda _m, _i, out: kept.append(self._copy(out, len(inputs)))
-        )
-        try:
+        outputs: list[torch.Tensor] = []
+        # The hook copies: an in-place ReLU after the layer would change the output.
+        with hooked(self.module, lambda _m, _i, o: outputs.append(self._copy(o, len(inputs)))):
             self.model(inputs)
-        finally:
-            handle.remove()
-        if not kept:
+        if not outputs:
             raise VibaError(
                 f"layer {self.layer!r} did not run; expected one that the model calls: choose the "
                 "layer that contains it"
             )
-        self.held = Held(inputs=inputs, runs=len(kept))
-        return kept[-1]
+        return outputs[-1], TailContext(inputs=inputs, runs=len(outputs))
 
     def _check(self, item: torch.Tensor) -> None:
-        """Keep the cut only where it gives what the whole model gives, on one input, twice."""
-        assert self._graphs is not None
-        known = _checked.setdefault(self.model, {})
-        # With the code, since a model may be changed after it was cut.
-        key = f"{self.layer}\n{self._graphs[1].code}"
-        if key not in known:
-            try:
-                with frozen(self.model), torch.no_grad():
-                    known[key] = self._compare(item)
-            except VibaError:
-                raise
-            except Exception as error:
-                known[key] = f"its parts do not run alone ({error})"
-        found = known[key]
-        if isinstance(found, str):
-            self._fall_back(found)
+        """Keep the cut only if it gives what the whole model gives, for one input, twice."""
+        try:
+            with frozen(self.model), torch.no_grad():
+                result = self._compare(item)
+        except VibaError:
+            raise
+        except Exception as error:
+            result = f"its parts do not run alone ({error})"
+        if isinstance(result, str):
+            self._fall_back(result)
         else:
-            self._per_input = found
+            self._per_input = result
 
-    def _compare(self, item: torch.Tensor) -> list[bool] | str:
-        """Which values that cross the cut grow with the batch; or why the cut is of no use."""
+    def _compare(self, item: torch.Tensor) -> tuple[bool, ...] | str:
+        """Which values that cross the cut grow with the batch; or why the cut is not usable."""
         assert self._graphs is not None
         head, tail = self._graphs
         pair = torch.cat([item, item])
@@ -293,7 +288,7 @@ class CutModel:
         near = float(wanted.abs().max()) * max(1e-3, torch.finfo(wanted.dtype).eps ** 0.5)
         if not torch.allclose(found, wanted, rtol=0, atol=near):
             return "its parts give other values than the whole"
-        return [bool(grows) for grows in per_input]
+        return tuple(bool(grows) for grows in per_input)
 
     def _fall_back(self, reason: str) -> None:
         self._graphs = None
@@ -356,7 +351,7 @@ def _downstream(graph: fx.Graph, start: set[fx.Node]) -> set[fx.Node]:
     return reached - start
 
 
-def _split(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphModule]:
+def _cut_graph(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphModule]:
     """Graphs before and after a layer.
 
     The first gives the layer's output and each further value that crosses the cut; the second
@@ -366,21 +361,21 @@ def _split(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphModule
     names = inspect.signature(model.forward).parameters.values()
     defaults = {p.name: p.default for p in names if p.default is not p.empty}
     graph = _Tracer(layer).trace(model, defaults)
-    places = [n for n in graph.nodes if n.op == "call_module" and n.target == layer]
-    if len(places) != 1:
-        raise ValueError(f"the layer is used {len(places)} times")
-    place = places[0]
-    after = _downstream(graph, {place})
+    calls = [n for n in graph.nodes if n.op == "call_module" and n.target == layer]
+    if len(calls) != 1:
+        raise ValueError(f"the layer is used {len(calls)} times")
+    call = calls[0]
+    after = _downstream(graph, {call})
     crossing = [
         node
         for node in graph.nodes
         if node not in after
-        and node is not place
+        and node is not call
         and node.op != "get_attr"
         and any(user in after for user in node.users)
     ]
-    head = _head(model, graph, [place, *crossing])
-    return head, _tail(model, graph, place, crossing, after)
+    head = _head(model, graph, [call, *crossing])
+    return head, _tail(model, graph, call, crossing, after)
 
 
 def _head(model: nn.Module, graph: fx.Graph, wanted: list[fx.Node]) -> fx.GraphModule:
@@ -400,11 +395,11 @@ def _head(model: nn.Module, graph: fx.Graph, wanted: list[fx.Node]) -> fx.GraphM
 
 
 def _tail(
-    model: nn.Module, graph: fx.Graph, place: fx.Node, crossing: list[fx.Node], after: set[fx.Node]
+    model: nn.Module, graph: fx.Graph, call: fx.Node, crossing: list[fx.Node], after: set[fx.Node]
 ) -> fx.GraphModule:
     new = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
-    copies[place] = new.placeholder("z")
+    copies[call] = new.placeholder("z")
     for number, node in enumerate(crossing):
         copies[node] = new.placeholder(f"crossing_{number}")
     for node in graph.nodes:

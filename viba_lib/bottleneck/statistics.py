@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from viba_lib.bottleneck.split import CutModel, device_of, frozen
+from viba_lib.bottleneck.split import SplitModel, device_of, frozen
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 
@@ -64,7 +64,7 @@ class LayerStatistics:
             Unknown layer, no batches, batches of other axes or of different sizes, or values that
             are not finite.
         """
-        cut = CutModel(model, layer)
+        split = SplitModel(model, layer)
         device = device_of(model)
         count, mean, squares = 0, torch.zeros(()), torch.zeros(())
         size: tuple[int, ...] = ()
@@ -80,7 +80,7 @@ class LayerStatistics:
                         f"batches of {size} and {tuple(batch.shape[2:])}; need one size"
                     )
                 size = tuple(batch.shape[2:])
-                found = cut.head(batch.to(device)).double().cpu()
+                found = split.head(batch.to(device))[0].double().cpu()
                 new, m = len(found), found.mean(0)
                 s = ((found - m) ** 2).sum(0)
                 delta = m - mean

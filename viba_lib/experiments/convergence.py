@@ -69,7 +69,7 @@ def judge_steps(
             maps = bits_per_pixel(capacity, size).cpu().numpy()
             parts.append(judge(maps, masks).assign(steps=step))
 
-    attribution = bottleneck.attribute(inputs, start=start, on_step=on_step, with_keep=True)
+    attribution = bottleneck.attribute(inputs, start=start, on_step=on_step, with_lam=True)
     return pd.concat(parts, ignore_index=True), attribution
 
 
@@ -99,7 +99,7 @@ def compare_starts(
     for beta in sorted({*betas, BETA}):
         table, attribution = judge_steps(make(steps=longest, beta=beta), inputs, masks, steps)
         if beta == BETA:
-            before = attribution.keep[:1]
+            before = attribution.lam[:1]
         yield table.assign(start="cold", beta=beta)
     table, _ = judge_steps(make(steps=longest, beta=BETA), inputs, masks, steps, readout)
     yield table.assign(start="readout", beta=BETA)
@@ -145,7 +145,7 @@ def convergence(
         study.progress(f"convergence: clip {number + 1} of {clips}")
         clip = clip.reset_index(drop=True)
         inputs, masks = study.inputs(detector, clip), study.masks(detector, clip)
-        readout = study.readout(detector).keep(inputs)
+        readout = study.readout(detector).predict_lam(inputs)
         for table in compare_starts(make, inputs, masks, readout, longest, betas):
             names = clip.loc[table["item"], ["video_id", "frame"]].reset_index(drop=True)
             parts.append(pd.concat([names, table.drop(columns="item")], axis=1))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from viba_lib.bottleneck.split import CutModel
+from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import deletion_areas, entropy, mass_ratio
 from viba_lib.experiments.common import Bootstrap, Explained, choose_rows, with_intervals
@@ -157,15 +157,18 @@ def noise_response(
     One row per lambda and draw: lambda, draw, p_fake.
     """
     layer = study.layer(detector)
-    cut, statistics = CutModel(study.detector(detector), layer), study.statistics(detector, layer)
+    split = SplitModel(study.detector(detector), layer)
+    statistics = study.statistics(detector, layer)
     generator = torch.Generator().manual_seed(study.seed)
     rows = []
     with torch.inference_mode():
-        r = cut.head(study.inputs(detector, row).to(study.device)).cpu()
+        activation, context = split.head(study.inputs(detector, row).to(study.device))
+        r = activation.cpu()
         noise = torch.randn(draws, *r.shape[1:], generator=generator)
         noise = noise * statistics.std + statistics.mean
         for lam in np.linspace(0, 1, points):
             z = (lam * r + (1 - lam) * noise) * statistics.active
-            found = cut.tail(z.to(study.device), draws).float().softmax(1)[:, 1].cpu().numpy()
-            rows += [{"lambda": lam, "draw": i, "p_fake": p} for i, p in enumerate(found)]
+            logits = split.tail(z.to(study.device), context, draws)
+            fake = logits.float().softmax(1)[:, 1].cpu().numpy()
+            rows += [{"lambda": lam, "draw": i, "p_fake": p} for i, p in enumerate(fake)]
     return pd.DataFrame(rows)

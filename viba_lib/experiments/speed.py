@@ -21,8 +21,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
-from viba_lib.bottleneck.reference import STEPS, _hooked, plain_attribute
-from viba_lib.bottleneck.split import device_of, find_layer
+from viba_lib.bottleneck.reference import STEPS, plain_attribute
+from viba_lib.bottleneck.split import device_of, find_layer, hooked
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
 from viba_lib.core.memory import resident_memory, run_in_new_process
@@ -346,9 +346,7 @@ def _count(model: nn.Module, layer: str, size: int) -> dict[str, float]:
     """
     reached: list[int] = []
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        with _hooked(
-            find_layer(model, layer), lambda *_: reached.append(counter.get_total_flops())
-        ):
+        with hooked(find_layer(model, layer), lambda *_: reached.append(counter.get_total_flops())):
             model(torch.zeros(1, 3, size, size, device="meta"))
         whole = counter.get_total_flops()
     # The counter counts a multiplication and an addition as two.
