@@ -1,7 +1,6 @@
 """Fetching from registries, with made archives in place of the network."""
 
 import hashlib
-import shutil
 import subprocess
 import tarfile
 import zipfile
@@ -13,8 +12,7 @@ import pytest
 
 from viba_lib.core import download
 from viba_lib.core.download import FetchError, PackagedFile, fetch, source_path, verify
-from viba_lib.data.source_videos import QUICK_FILES, STANDARD_FILES, default_files
-from viba_lib.models.weights import KERAS_XCEPTION
+from viba_lib.data.source_videos import QUICK_FILES
 
 CONTENT = {"pkg/a.mp4": b"film a", "pkg/b.mp4": b"film b"}
 
@@ -42,7 +40,7 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> list[PackagedFile]:
         PackagedFile(
             name=Path(name).name, package="x", version="1", registry=request.param,
             archive_sha256=digest(archive.read_bytes()), member=name, sha256=digest(data),
-            identity="p", split="train", licence="MIT", origin="made",
+            licence="MIT", origin="made",
         )
         for name, data in CONTENT.items()
     ]  # fmt: skip
@@ -127,24 +125,6 @@ def test_without_a_network_the_error_says_what_to_do(
     assert len(tries) == download.TRIES
     if fails == "status":
         assert "no route to host" in str(error.value)
-
-
-def test_npm_is_needed_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert default_files("standard") == default_files("quick") == QUICK_FILES
-    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/npm")
-    assert default_files("standard") == STANDARD_FILES
-
-
-def test_pinned_sources_are_complete_and_share_no_identity() -> None:
-    hashes = [f.sha256 for f in (*STANDARD_FILES, KERAS_XCEPTION)]
-    assert all(len(h) == 64 for h in hashes) and len(set(hashes)) == len(hashes)
-    splits: dict[str, set[str]] = {}
-    for file in STANDARD_FILES:
-        splits.setdefault(file.identity, set()).add(file.split)
-        assert file.licence and file.origin
-    assert all(len(found) == 1 for found in splits.values())
-    assert {f.split for f in QUICK_FILES} == {"train", "val", "test"}
 
 
 @pytest.mark.network

@@ -9,7 +9,7 @@ import nbformat
 
 from viba_lib.book import paths
 from viba_lib.book.paths import BookError, print_progress, write_changed
-from viba_lib.data.source_videos import STANDARD_FILES
+from viba_lib.data.source_videos import STANDARD_FILES, SourceVideo
 from viba_lib.models.weights import KERAS_XCEPTION
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -70,13 +70,14 @@ def check_pairs() -> None:
 
 
 def with_sources(page: str) -> str:
-    """The data set's page with the table of sources that `packages.py` lists."""
+    """The data set's page with the table of sources that `source_videos.yaml` lists."""
     rows = ["| File | Origin | Split | Licence |", "|---|---|---|---|"]
     for file in (*STANDARD_FILES, KERAS_XCEPTION):
         registry = "PyPI" if file.registry == "pip" else "npm"
+        split = file.split if isinstance(file, SourceVideo) else "none"
         rows.append(
             f"| `{file.name}` in {file.package} {file.version} ({registry}), SHA-256 "
-            f"`{file.sha256[:12]}…` | {file.origin} | {file.split or 'none'} | {file.licence} |"
+            f"`{file.sha256[:12]}…` | {file.origin} | {split} | {file.licence} |"
         )
     begin, end = "<!-- sources: written by `make notebooks` -->", "<!-- end of sources -->"
     table = "\n".join([begin, "", *rows, "", end])

@@ -24,9 +24,12 @@ class FetchError(VibaError):
     """A source could not be fetched, or is not the file that was pinned."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PackagedFile:
-    """One file of a published package, with what is known of its origin."""
+    """One file of a published package, its hashes, its licence and its origin.
+
+    name : of the file on disk; member : its path in the archive; registry : "pip" or "npm"
+    """
 
     name: str
     package: str
@@ -34,8 +37,6 @@ class PackagedFile:
     archive_sha256: str
     member: str
     sha256: str
-    identity: str
-    split: str
     licence: str
     origin: str
     registry: str = "pip"

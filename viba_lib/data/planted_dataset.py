@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from viba_lib.core.download import PackagedFile, source_path
+from viba_lib.core.download import source_path
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
 from viba_lib.core.parallel import Failed, map_unordered
@@ -21,6 +21,7 @@ from viba_lib.core.progress import ProgressLines
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL, TEMPORAL_REGIONS, move, plant
 from viba_lib.data.catalog import load_catalog, save_catalog
 from viba_lib.data.faces import FaceDetector
+from viba_lib.data.source_videos import SourceVideo
 from viba_lib.data.video import VideoReader, write_video
 
 # Clips that one worker makes before it takes others, and the folder that says which are finished.
@@ -90,7 +91,7 @@ def _build_clip(
     name: str,
     frames: np.ndarray,
     rate: float,
-    file: PackagedFile,
+    file: SourceVideo,
     methods: Sequence[str],
     out_dir: Path,
     settings: PlantedSettings,
@@ -141,14 +142,14 @@ def _build_clip(
 class _Part:
     """Some clips of one source: their places in it, and the methods planted in each."""
 
-    file: PackagedFile
+    file: SourceVideo
     number: int
     length: int
     clips: tuple[tuple[int, tuple[str, ...]], ...]
 
 
 def _parts(
-    file: PackagedFile, number: int, data_root: Path, settings: PlantedSettings, seed: int
+    file: SourceVideo, number: int, data_root: Path, settings: PlantedSettings, seed: int
 ) -> list[_Part]:
     """Cut a source into clips of `clip_length` frames and assign methods in turn."""
     with VideoReader(source_path(file, data_root)) as video:
@@ -208,7 +209,7 @@ def _finished_clip(
 
 
 def build_planted(
-    files: Sequence[PackagedFile],
+    files: Sequence[SourceVideo],
     data_root: Path,
     out_dir: Path,
     settings: PlantedSettings,

