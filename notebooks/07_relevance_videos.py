@@ -106,7 +106,7 @@ HTML(videos["flow-vgg11 real"])
 
 # %% mystnb={"image": {"alt": "Dots for the explained frames of both detectors: total bits of the map over the probability of fake, real and fake frames in two colours."}, "figure": {"caption": "Total bits of each explained frame over its probability of fake.", "name": "fig-bits"}}
 from viba_lib.experiments.common import explained_frames
-from viba_lib.pipeline.study import DETECTORS
+from viba_lib.models.detectors import DETECTORS
 from viba_lib.visual import result_figures
 
 frames = {name: explained_frames(study, name) for name in DETECTORS}

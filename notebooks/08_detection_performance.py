@@ -59,7 +59,7 @@ HTML(study.banner())
 # %%
 from viba_lib.experiments.common import Bootstrap, explained_frames
 from viba_lib.experiments.detection import table_2
-from viba_lib.pipeline.study import DETECTORS
+from viba_lib.models.detectors import DETECTORS
 
 explained, bootstrap = {d: explained_frames(study, d) for d in DETECTORS}, Bootstrap.of(study)
 table = table_2(explained, bootstrap)

@@ -85,7 +85,7 @@ map_figures.region_overlay(first.faces[0], masks, REGIONS)
 # %%
 from viba_lib.experiments.common import Bootstrap, explained_videos
 from viba_lib.experiments.human_agreement import read_annotations, regions_by_video, table_4
-from viba_lib.pipeline.study import DETECTORS
+from viba_lib.models.detectors import DETECTORS
 
 human = read_annotations(annotations) if annotations else None
 explained = {name: list(explained_videos(study, name)) for name in DETECTORS}

@@ -97,7 +97,7 @@ from viba_lib.experiments.annotation import (
     clip_html,
     clips_to_annotate,
 )
-from viba_lib.pipeline.study import DETECTORS
+from viba_lib.models.detectors import DETECTORS
 
 rows = pd.concat([study.evaluation_rows(name) for name in DETECTORS])
 path = annotations or study.root.parent / "annotations.csv"

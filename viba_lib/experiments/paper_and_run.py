@@ -21,7 +21,8 @@ from viba_lib.experiments.paper_numbers import (
     read_packaged,
 )
 from viba_lib.models.describe import beside_paper
-from viba_lib.pipeline.study import DETECTORS, Study
+from viba_lib.models.detectors import DETECTORS
+from viba_lib.pipeline.study import Study
 from viba_lib.visual.html_table import Link
 
 
@@ -30,26 +31,27 @@ def table_1(catalog: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    dataset, paper (its number of videos, none for sets that it does not have), and of the catalog:
-    videos, real, fake, methods, people (known ones). The last row is the sum.
+    dataset, paper (its number of videos, none for other sets), and of the catalog: videos, real,
+    fake, methods, people (known ones). The last row is the sum.
     """
-    rows = []
-    for name in dict.fromkeys([*DATASET_NAMES, *sorted(catalog.dataset.unique())]):
-        of_set = catalog[catalog.dataset == name]
-        rows.append(
-            {
-                "dataset": DATASET_NAMES.get(name, name),
-                "paper": PAPER_COUNTS.get(name, pd.NA),
-                "videos": len(of_set),
-                "real": int((of_set.label == "real").sum()),
-                "fake": int((of_set.label == "fake").sum()),
-                "methods": of_set.method[of_set.method != ""].nunique(),
-                "people": of_set.identity[of_set.identity != ""].nunique(),
-            }
-        )
-    table = pd.DataFrame(rows).astype({"paper": "Int64"})
-    table.loc[len(table)] = {"dataset": "all"} | table.drop(columns="dataset").sum().to_dict()
-    return table
+    groups = catalog.assign(
+        real=catalog.label == "real",
+        fake=catalog.label == "fake",
+        method=catalog.method.replace("", np.nan),
+        identity=catalog.identity.replace("", np.nan),
+    ).groupby("dataset")
+    table = groups.agg(
+        videos=("label", "size"),
+        real=("real", "sum"),
+        fake=("fake", "sum"),
+        methods=("method", "nunique"),
+        people=("identity", "nunique"),
+    )
+    names = list(dict.fromkeys([*DATASET_NAMES, *table.index]))
+    table = table.reindex(names, fill_value=0)
+    table.insert(0, "paper", pd.Series(PAPER_COUNTS).reindex(names).astype("Int64"))
+    table.loc["all"] = table.sum()
+    return table.rename(index=DATASET_NAMES).rename_axis("dataset").reset_index()
 
 
 # For each table of the paper: the chapter and cell that compute it, how the run's numbers are
@@ -62,6 +64,7 @@ _NUMBERS = {
     "Table 3": (TABLE_3, ["detector", "label"]),
     "Table 4": (TABLE_4, ["detector"]),
 }
+_CELLS: dict[object, str] = {True: "with bottleneck", False: "without"}
 _FRACTIONS = ("ece", "iou", "tcs", "rpi")  # the paper prints other measures in per cent
 COUNT = "videos"
 REPRODUCED, DIFFERS, NOT_RUN = "reproduced", "differs", "not run here"
@@ -71,16 +74,6 @@ def link_to(table: str) -> Link:
     """Link to the cell that computes a table of the paper."""
     chapter, cell = _TABLES.loc[table, ["chapter", "cell"]]
     return Link(f"ch. {int(chapter[:2])}", f"{chapter}.html#{cell}")
-
-
-def _row(
-    licensed: bool, key: tuple[str, str, str], paper: float, run: tuple[float, float, float]
-) -> dict[str, object]:
-    """One number: table, row and measure of it, the paper's value, the run's with its interval."""
-    status, why = _status(licensed, key[2], paper, run[1], run[2])
-    names: dict[str, object] = dict(zip(("table", "row", "measure"), key, strict=True))
-    names |= {"paper": paper, "run": run[0], "low": run[1], "high": run[2]}
-    return names | {"status": status, "why": why, "how": _TABLES.how[key[0]]}
 
 
 def _status(licensed: bool, measure: str, paper: float, low: float, high: float) -> tuple[str, str]:
@@ -124,29 +117,25 @@ def paper_beside_run(
     table, row, measure, paper, run, low and high (95 % interval of the run over videos; of a count,
     the count), status ("reproduced", "differs" or "not run here"), why, how (it was computed).
     """
-    counts = catalog.dataset.value_counts()
-    rows = []
-    for key, name in DATASET_NAMES.items():
-        run = int(counts.get(key, 0))
-        rows.append(_row(licensed, ("Table 1", name, COUNT), PAPER_COUNTS[key], (run, run, run)))
+    counts = catalog.dataset.value_counts().reindex(list(DATASET_NAMES), fill_value=0)
+    rows = [
+        ("Table 1", name, COUNT, PAPER_COUNTS[key], counts[key], counts[key], counts[key])
+        for key, name in DATASET_NAMES.items()
+    ]
     for table, (paper, keys) in _NUMBERS.items():
         both = paper.merge(tables[table], "left", keys, suffixes=("_paper", ""), validate="1:1")
-        for _, row in both.iterrows():
-            name = " ".join(_cell(row[k]) for k in keys)
-            for measure in (c for c in paper if c not in keys):
+        for row in both.to_dict("records"):
+            name = " ".join(_CELLS.get(row[k], str(row[k])) for k in keys)
+            for measure in paper.columns.drop(keys):
                 scale, unit = (1, "") if measure in _FRACTIONS else (100, " (%)")
-                value, low, high = (
-                    float(row[measure + end]) * scale for end in ("", "_low", "_high")
-                )
-                where = (table, name, measure + unit)
-                rows.append(
-                    _row(licensed, where, float(row[f"{measure}_paper"]), (value, low, high))
-                )
-    return pd.DataFrame(rows)
-
-
-def _cell(value: object) -> str:
-    return {True: "with bottleneck", False: "without"}.get(value, str(value))  # type: ignore[call-overload]
+                values = (scale * row[measure + end] for end in ("", "_low", "_high"))
+                rows.append((table, name, measure + unit, row[f"{measure}_paper"], *values))
+    numbers = pd.DataFrame(rows, columns=["table", "row", "measure", "paper", "run", "low", "high"])
+    status = [
+        _status(licensed, row.measure, row.paper, row.low, row.high) for row in numbers.itertuples()
+    ]
+    numbers[["status", "why"]] = status
+    return numbers.assign(how=_TABLES.how[numbers.table].to_numpy())
 
 
 # Why a row of Tables 5 to 7 differs, by its layer there; none of them changes a result.
