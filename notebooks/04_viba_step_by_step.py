@@ -213,9 +213,10 @@ attribution = bottleneck.attribute(inputs, with_lam=True)
 map_figures.history_plot(attribution.history)
 
 # %% tags=["remove-input"]
+settings = bottleneck.settings
 lost, said = (attribution.history[k][:, 0].tolist() for k in ("information_loss", "model_loss"))
 HTML(
-    f"<p>With &beta; = {bottleneck.beta:g}, {bottleneck.steps} steps and {bottleneck.noise_samples} draws of noise in each, the "
+    f"<p>With &beta; = {settings.beta:g}, {settings.steps} steps and {settings.noise_samples} draws of noise in each, the "
     f"information went from {lost[0]:.2f} to {lost[-1]:.2f} nats per unit, and the cross-entropy from {said[0]:.2f} to "
     f"{said[-1]:.2f} nats.</p>"
 )
@@ -365,7 +366,7 @@ HTML(
 import torch
 
 white = torch.randn(activation.shape, generator=torch.Generator().manual_seed(seed))
-mean, std = statistics.mean, statistics.std.clamp_min(bottleneck.min_std)
+mean, std = statistics.mean, statistics.std.clamp_min(bottleneck.settings.min_std)
 exact = study.bottleneck("xception", layer, precision="float32")
 
 

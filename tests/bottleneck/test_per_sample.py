@@ -1,17 +1,17 @@
-"""The per-sample bottleneck against a plain version written from the equations."""
+"""The per-sample bottleneck against the slow reference, its settings and its errors."""
 
-import inspect
-import math
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck import BottleneckSettings, LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.information import bits_per_pixel, gaussian_kl
 from viba_lib.bottleneck.noise import Noise
-from viba_lib.bottleneck.per_sample import PRESETS
+from viba_lib.bottleneck.reference import reference_attribute
+from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
 
@@ -60,60 +60,29 @@ def statistics_of(model, layer="middle"):
     return LayerStatistics.estimate(model, layer, [torch.randn(20, 3, 16, 16, generator=generator)])
 
 
-def plain_kernel():
-    taps = torch.arange(-2, 3).float()
-    kernel = torch.exp(-(taps[:, None] ** 2 + taps[None] ** 2) / 2)
-    return kernel / kernel.sum()
-
-
-def plain(model, statistics, frame, target, steps, samples, beta=10.0, seed=0):
-    """Slow and obvious: one frame, a hook on the whole model, every pass from the input."""
-    kept = []
-    handle = model.middle.register_forward_hook(lambda m, i, o: kept.append(o.detach().clone()))
-    model(frame[None])
-    handle.remove()
-    r = kept[0]
-    std = statistics.std.clamp_min(0.01)
-    alpha = torch.full_like(r, 5.0, requires_grad=True)
-    optimizer = torch.optim.Adam([alpha], lr=1.0)
-    generator = torch.Generator().manual_seed(seed)
-    kernel = plain_kernel().expand(6, 1, 5, 5)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        lam = torch.sigmoid(alpha)
-        lam = nn.functional.conv2d(
-            nn.functional.pad(lam, (2, 2, 2, 2), mode="reflect"), kernel, groups=6
-        )
-        noise = torch.randn(samples, *r.shape[1:], generator=generator) * std + statistics.mean
-        z = (lam * r + (1 - lam) * noise) * statistics.active
-        handle = model.middle.register_forward_hook(lambda m, i, o, z=z: z.clone())
-        logits = model(frame[None].expand(samples, -1, -1, -1))
-        handle.remove()
-        r_norm = (r - statistics.mean) / std
-        kl = -0.5 * (1 + torch.log((1 - lam) ** 2) - (lam * r_norm) ** 2 - (1 - lam) ** 2)
-        kl = kl * statistics.active
-        loss = nn.functional.cross_entropy(logits, target.expand(samples)) + beta * kl.mean()
-        loss.backward()
-        optimizer.step()
-    return kl.detach()[0] / math.log(2), alpha.grad[0]
-
-
-def test_equals_the_plain_version_for_many_frames_at_once(model, frames):
-    statistics = statistics_of(model)
-    target = model(frames).argmax(1).detach()
-    found = PerSampleBottleneck(model, "middle", statistics, steps=4, noise_samples=3).attribute(
-        frames
+def reference_maps(model, statistics, frames, **settings):
+    """Capacity of each frame by the slow implementation, for the predicted class."""
+    target = model(frames).argmax(1).tolist()
+    return torch.stack(
+        [
+            reference_attribute(
+                model, "middle", statistics, frame, wanted, BottleneckSettings(**settings)
+            )
+            for frame, wanted in zip(frames, target, strict=True)
+        ]
     )
-    for i, frame in enumerate(frames):
-        capacity, _ = plain(model, statistics, frame, target[i], steps=4, samples=3)
-        torch.testing.assert_close(found.capacity[i], capacity, rtol=1e-4, atol=1e-5)
+
+
+def test_equals_the_reference_for_many_frames_at_once(model, frames):
+    statistics, made = statistics_of(model), dict(steps=4, noise_samples=3)
+    found = PerSampleBottleneck(model, "middle", statistics, **made).attribute(frames)
+    wanted = reference_maps(model, statistics, frames, **made)
+    torch.testing.assert_close(found.capacity, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("items_per_pass", [1, 32])
-def test_gradients_equal_those_of_the_plain_version(model, frames, monkeypatch, items_per_pass):
-    statistics = statistics_of(model)
-    target = model(frames).argmax(1).detach()
-    wanted = [plain(model, statistics, f, t, 3, 4)[1] for f, t in zip(frames, target, strict=True)]
+def test_gradients_equal_those_of_the_reference(model, frames, monkeypatch, items_per_pass):
+    statistics, made = statistics_of(model), dict(steps=3, noise_samples=4)
     gradients = []
     step = torch.optim.Adam.step
 
@@ -122,10 +91,13 @@ def test_gradients_equal_those_of_the_plain_version(model, frames, monkeypatch, 
         return step(self, *arguments, **options)
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    reference_maps(model, statistics, frames, **made)
+    # The reference optimises frame after frame: the last of three steps of each.
+    wanted = torch.stack([g.view(6, 8, 8) for g in gradients[2::3]])
     PerSampleBottleneck(
-        model, "middle", statistics, steps=3, noise_samples=4, items_per_pass=items_per_pass
+        model, "middle", statistics, items_per_pass=items_per_pass, **made
     ).attribute(frames)
-    torch.testing.assert_close(gradients[-1], torch.stack(wanted), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradients[-1], wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_frame_is_explained_as_if_it_were_alone(model, frames):
@@ -286,6 +258,8 @@ def test_the_seed_decides(model, frames):
         (dict(precision="float8"), "bfloat16"),
         (dict(steps=0), "steps"),
         (dict(beta=float("nan")), "beta"),
+        (dict(frames_per_batch=0), "frames_per_batch"),
+        (dict(betta=1.0), "betta"),
     ],
 )
 def test_wrong_settings_are_refused(change, words):
@@ -341,47 +315,6 @@ def test_lambda_is_given_where_it_is_asked_for(model, frames):
     assert ((found.lam >= 0) & (found.lam <= 1)).all()
     assert torch.equal(found.capacity, bare.capacity)
     assert found.history["model_loss"].shape == (2, 3)
-
-
-def test_statistics_are_those_of_numpy_and_survive_the_disk(tmp_path):
-    model = Skip().eval()
-    batches = [torch.randn(n, 3, 16, 16) for n in (5, 1, 9)]
-    found = LayerStatistics.estimate(model, "middle", batches)
-    with torch.no_grad():
-        whole, _ = SplitModel(model, "middle").head(torch.cat(batches))
-    torch.testing.assert_close(found.mean, whole.mean(0))
-    torch.testing.assert_close(found.std, whole.std(0))
-    assert found.count == 15
-    back = LayerStatistics.load(found.save(tmp_path / "s.safetensors"))
-    assert torch.equal(back.mean, found.mean) and torch.equal(back.active, found.active)
-    assert (back.layer, back.count, back.input_size) == ("middle", 15, (16, 16))
-
-
-def test_few_samples_give_a_warning():
-    with pytest.warns(UserWarning, match="more than 1000"):
-        LayerStatistics.estimate(Skip().eval(), "middle", [torch.randn(4, 3, 16, 16)])
-
-
-def test_a_file_that_is_no_statistics_is_refused(tmp_path):
-    path = tmp_path / "s.safetensors"
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(VibaError, match="no file of layer statistics"):
-        LayerStatistics.load(path)
-
-
-def test_statistics_of_workers_join_to_those_of_all(tmp_path):
-    model = Skip().eval()
-    batches = [torch.randn(n, 3, 16, 16) for n in (5, 1, 9)]
-    parts = [LayerStatistics.estimate(model, "middle", [b]) for b in batches]
-    whole = LayerStatistics.estimate(model, "middle", batches)
-    merged = LayerStatistics.merge(parts)
-    torch.testing.assert_close(merged.mean, whole.mean)
-    torch.testing.assert_close(merged.std, whole.std)
-    assert merged.count == 15 and torch.equal(merged.active, whole.active)
-    with pytest.raises(VibaError, match="at least one"):
-        LayerStatistics.merge([])
-    with pytest.raises(VibaError, match="do not join"):
-        LayerStatistics.merge([whole, LayerStatistics.estimate(model, "norm", batches)])
 
 
 def test_mirrored_noise_cancels():
@@ -440,13 +373,17 @@ def test_each_step_can_be_watched(model, frames):
 def test_presets_take_other_settings(model, frames, name):
     make = getattr(PerSampleBottleneck, name)
     bottleneck = make(model, "middle", statistics_of(model), steps=2, beta=3.0)
-    assert bottleneck.beta == 3.0 and bottleneck.precision == "bfloat16"
+    assert bottleneck.settings.beta == 3.0 and bottleneck.settings.precision == "bfloat16"
     assert len(bottleneck.attribute(frames).history["model_loss"]) == 2
 
 
-def test_the_preset_default_is_what_comes_without_settings():
-    defaults = inspect.signature(PerSampleBottleneck).parameters
-    assert PRESETS["default"] == {name: defaults[name].default for name in PRESETS["default"]}
+def test_defaults_are_those_of_the_reference_implementation():
+    published = dict(beta=10.0, steps=10, learning_rate=1.0, noise_samples=10, sigma=1.0)
+    published |= dict(min_std=0.01, initial_alpha=5.0, precision="float32")
+    model = Skip().eval()
+    settings = PerSampleBottleneck(model, "middle", statistics_of(model)).settings
+    assert settings == BottleneckSettings(**published)
+    assert settings == replace(settings, **PRESETS["default"])
 
 
 def test_a_lean_tail_is_the_tail(frames):
@@ -565,5 +502,5 @@ def test_fresh_draws_decide_as_the_equation_says(model, frames):
     torch.testing.assert_close(drawn, alone, rtol=1e-4, atol=1e-5)
     kept_whole = bottleneck.predict_under_noise(frames, torch.ones_like(found.lam), 2)
     torch.testing.assert_close(kept_whole[0], found.logits_clean, rtol=1e-4, atol=1e-5)
-    with pytest.raises(VibaError, match="start has shape"):
+    with pytest.raises(VibaError, match=r"^lam has shape .*expected lambda of 3 frames"):
         bottleneck.predict_under_noise(frames, found.lam[:1], 2)

@@ -146,7 +146,7 @@ def test_a_checkpoint_of_another_readout_is_refused(setting, tmp_path):
     model, statistics, frames = setting
     path = tmp_path / "readout.pt"
     ReadoutBottleneck(model, "0", ["3", "5"], statistics).fit([frames], 1, checkpoint=path)
-    with pytest.raises(VibaError, match="remove it to start anew"):
+    with pytest.raises(VibaError, match="remove it to start again"):
         ReadoutBottleneck(model, "0", ["5"], statistics).fit([frames], 1, checkpoint=path)
 
 

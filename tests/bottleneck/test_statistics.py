@@ -5,9 +5,22 @@ import torch
 from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics
+from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
 
 pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
+
+
+class Small(nn.Module):
+    """A layer between others."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.middle = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 3, padding=1)
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.last(self.middle(self.first(x).relu()).mean((2, 3)))
 
 
 @pytest.fixture
@@ -38,3 +51,29 @@ def test_clips_of_another_length_are_refused(model):
 def test_one_frame_without_a_batch_is_refused(model):
     with pytest.raises(VibaError, match=r"expected frames \(B, 3, H, W\)"):
         LayerStatistics.estimate(model, "0", [torch.randn(3, 6, 8)])
+
+
+def test_statistics_are_those_of_numpy_and_survive_the_disk(tmp_path):
+    model = Small().eval()
+    batches = [torch.randn(n, 3, 16, 16) for n in (5, 1, 9)]
+    found = LayerStatistics.estimate(model, "middle", batches)
+    with torch.no_grad():
+        whole, _ = SplitModel(model, "middle").head(torch.cat(batches))
+    torch.testing.assert_close(found.mean, whole.mean(0))
+    torch.testing.assert_close(found.std, whole.std(0))
+    assert found.count == 15
+    back = LayerStatistics.load(found.save(tmp_path / "s.safetensors"))
+    assert torch.equal(back.mean, found.mean) and torch.equal(back.active, found.active)
+    assert (back.layer, back.count, back.input_size) == ("middle", 15, (16, 16))
+
+
+def test_few_samples_give_a_warning():
+    with pytest.warns(UserWarning, match="more than 1000"):
+        LayerStatistics.estimate(Small().eval(), "middle", [torch.randn(4, 3, 16, 16)])
+
+
+def test_a_file_that_is_no_statistics_is_refused(tmp_path):
+    path = tmp_path / "s.safetensors"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(VibaError, match="no file of layer statistics"):
+        LayerStatistics.load(path)

@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from safetensors.torch import save_file
 
-from viba_lib.bottleneck.per_sample import PRESETS
+from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.cli import main as cli
 from viba_lib.data.source_videos import QUICK_FILES
 from viba_lib.data.video import read_video, write_video

@@ -1,5 +1,7 @@
 """The contest: fair rows, cached maps, honest tests and places."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -201,7 +203,7 @@ def test_names_are_forgiving_about_case_and_nothing_else():
 def test_every_method_draws_maps_of_any_network(study):
     network = Network(study.detector("flow-vgg11"), ("features.9",),
                       {"features.9": study.statistics("flow-vgg11", "features.9")},
-                      study.profile.bottleneck.model_dump())  # fmt: skip
+                      asdict(study.profile.bottleneck))  # fmt: skip
     frames = study.inputs("flow-vgg11", contest_rows(study, "flow-vgg11", "test", 1))
     for name in NAMES:
         maps = draw_maps(name, network, frames, 1, 8)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,9 +65,10 @@ def test_a_projection_multiplies_and_says_what_is_of_the_networks_alone():
 @pytest.mark.network
 def test_operations_count_each_step_and_draw(study):
     few = scaling.operations(study, "xception")
-    study.profile.bottleneck.steps *= 3
+    settings = study.profile.bottleneck
+    study.profile.bottleneck = replace(settings, steps=3 * settings.steps)
     more = scaling.operations(study, "xception")
-    study.profile.bottleneck.steps //= 3
+    study.profile.bottleneck = settings
     assert 2 < more / few < 3
 
 

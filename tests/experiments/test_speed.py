@@ -1,4 +1,4 @@
-"""Measuring: the plain version is exact and leaves no trace, and numbers are what they say."""
+"""Speed and memory are measured as the page says."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, reference
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.core.errors import VibaError
 from viba_lib.experiments import speed
 from viba_lib.pipeline.study import Study
@@ -39,61 +39,6 @@ def subject():
     frames = torch.randn(2, 3, 16, 16)
     statistics = LayerStatistics.estimate(model, "middle", [torch.randn(20, 3, 16, 16)])
     return speed.Subject("small", "middle", model, statistics, frames)
-
-
-@pytest.mark.parametrize("sigma", [0.0, 1.0, 5.0])
-def test_the_plain_version_and_the_engine_agree(subject, sigma):
-    settings = {"steps": 4, "noise_samples": 3, "seed": 5, "sigma": sigma}
-    parts = (subject.model, subject.layer, subject.statistics)
-    target = subject.model(subject.frames).argmax(1).detach()
-    found = PerSampleBottleneck(*parts, **settings).attribute(subject.frames)
-    for frame, goal, capacity in zip(subject.frames, target, found.capacity, strict=True):
-        plain = reference.plain_attribute(*parts, frame, int(goal), **settings)
-        torch.testing.assert_close(plain, capacity, rtol=1e-4, atol=1e-5)
-    assert found.capacity.std() > 0.01
-
-
-def test_the_plain_version_works_as_the_reference_does(subject):
-    """Every step is a pass of the whole model with all samples, and has gradients everywhere."""
-    sizes, gradients = [], []
-    model = subject.model
-    model.first.register_forward_hook(lambda _m, i, _o: sizes.append(len(i[0])))
-    reference.plain_attribute(
-        model, "middle", subject.statistics, subject.frames[0], 0, steps=3, noise_samples=4,
-        on_step=lambda _: gradients.append(all(p.grad is not None for p in model.parameters())),
-    )  # fmt: skip
-    assert sizes == [4, 4, 4] and gradients == [True, True, True]
-
-
-@pytest.mark.parametrize("stop", [None, 1])
-def test_the_plain_version_leaves_no_trace(subject, stop):
-    model = subject.model
-    model(subject.frames).sum().backward()
-    before = [p.grad for p in model.parameters()]
-    values = [g.clone() for g in before]
-
-    def on_step(step: int) -> None:
-        if step == stop:
-            raise KeyboardInterrupt
-
-    run = (model, "middle", subject.statistics, subject.frames[0], 0)
-    if stop is None:
-        reference.plain_attribute(*run, steps=2, noise_samples=1)
-    else:
-        with pytest.raises(KeyboardInterrupt):
-            reference.plain_attribute(*run, steps=2, noise_samples=1, on_step=on_step)
-    assert not model.middle._forward_hooks
-    after = [p.grad for p in model.parameters()]
-    assert all(a is b for a, b in zip(after, before, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(after, values, strict=True))
-
-
-def test_the_plain_version_refuses_what_it_cannot_explain(subject):
-    rest = (subject.statistics, subject.frames[0], 0)
-    with pytest.raises(VibaError, match="middle"):
-        reference.plain_attribute(subject.model, "midle", *rest)
-    with pytest.raises(VibaError, match="eval"):
-        reference.plain_attribute(subject.model.train(), "middle", *rest)
 
 
 def test_agreement_is_of_ranks_and_per_frame():

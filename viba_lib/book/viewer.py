@@ -8,7 +8,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -410,7 +410,7 @@ def _stage(study: Study) -> Path:
         "prepared": study.preparation_folder.name,
         "rows": rows[["video_id", "position"]].to_numpy().tolist(),
         "note": study.profile.note,
-        "settings": study.profile.bottleneck.model_dump(),
+        "settings": asdict(study.profile.bottleneck),
         "evaluation": study.profile.evaluation.model_dump(),
         "passes": study.profile.comparison.passes,
         "seed": study.seed,

@@ -5,10 +5,12 @@ from viba_lib.bottleneck.information import bits_per_pixel, gaussian_kl
 from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.per_sample import PerSampleBottleneck
 from viba_lib.bottleneck.readout import ReadoutBottleneck
+from viba_lib.bottleneck.settings import BottleneckSettings
 from viba_lib.bottleneck.statistics import LayerStatistics
 
 __all__ = [
     "Attribution",
+    "BottleneckSettings",
     "LayerStatistics",
     "Layout",
     "PerSampleBottleneck",

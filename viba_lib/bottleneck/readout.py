@@ -1,6 +1,7 @@
 """The readout bottleneck: a small network predicts lambda from later layers, in one pass."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -16,14 +17,14 @@ from viba_lib.bottleneck.smoothing import smooth
 from viba_lib.bottleneck.split import (
     SplitModel,
     Tail,
-    TailContext,
     device_of,
     find_layer,
     frozen,
+    hooked,
     tail_dtype,
 )
 from viba_lib.bottleneck.statistics import LayerStatistics, save_aside
-from viba_lib.bottleneck.validate import check_frames, check_target
+from viba_lib.bottleneck.validate import check_frames, spread_target, target_classes
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 
@@ -31,7 +32,7 @@ from viba_lib.core.files import atomic_write
 class ReadoutNetwork(nn.Module):
     """Three 1x1 convolutions, in -> in / 2 -> 2 out -> out (Schulz et al. 2020, Fig. 3).
 
-    The last starts at alpha = 5, where everything passes.
+    The last one starts at alpha = 5, where nearly all information is transmitted.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
@@ -55,8 +56,8 @@ class ReadoutBottleneck:
     Parameters
     ----------
     model, layer, statistics : as in `PerSampleBottleneck`
-    readout_layers : later layers that are read, resized to the layer's size and normalised
-        channel by channel
+    readout_layers : later layers whose outputs are read, resized to the layer's size and
+        normalised channel by channel
     beta, learning_rate, sigma, min_std, seed : the reference's values
     precision : of the layers after the bottleneck: "float32", "bfloat16" or "float16"
 
@@ -91,26 +92,20 @@ class ReadoutBottleneck:
         self.beta, self.learning_rate, self.sigma = beta, learning_rate, sigma
         self.min_std, self.seed = min_std, seed
         self.network: ReadoutNetwork | None = None
-        self._scales: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._scale = (torch.zeros(()), torch.ones(()))  # mean, std of the readouts by channel
 
     def _read(self, frames: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Clean logits, and what each readout layer gives, at its own size."""
-        kept: dict[str, torch.Tensor] = {}
+        """Clean logits, and the output of each readout layer at its own size."""
+        outputs: dict[str, torch.Tensor] = {}
 
-        def hook_of(name: str) -> Callable[..., None]:
-            def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-                kept[name] = output.detach().clone().float()
+        def store(name: str, output: torch.Tensor) -> None:
+            outputs[name] = output.detach().clone().float()
 
-            return hook
-
-        handles = [m.register_forward_hook(hook_of(n)) for n, m in self.readouts.items()]
-        try:
-            with torch.no_grad():
-                clean = self.model(frames).float()
-        finally:
-            for handle in handles:
-                handle.remove()
-        return clean, [kept[name] for name in self.readout_layers]
+        with ExitStack() as hooks, torch.no_grad():
+            for name, module in self.readouts.items():
+                hooks.enter_context(hooked(module, lambda _m, _i, out, name=name: store(name, out)))
+            clean = self.model(frames).float()
+        return clean, [outputs[name] for name in self.readout_layers]
 
     def _wide(self, readouts: list[torch.Tensor]) -> torch.Tensor:
         """Readouts at the layer's size, joined over channels."""
@@ -124,7 +119,7 @@ class ReadoutBottleneck:
     def _predict_lam(self, readouts: list[torch.Tensor]) -> torch.Tensor:
         if self.network is None:
             raise VibaError("the readout bottleneck is not trained; call fit or load first")
-        mean, std = self._scales["readouts"]
+        mean, std = self._scale
         alpha = self.network((self._wide(readouts) - mean) / std)
         return smooth(torch.sigmoid(alpha), self.sigma)
 
@@ -138,7 +133,7 @@ class ReadoutBottleneck:
             squares = squares.to(wide) + (wide**2).sum((0, 2, 3), keepdim=True)
         mean = total / count
         std = (squares / count - mean**2).clamp_min(0).sqrt().clamp_min(self.min_std)
-        self._scales["readouts"] = (mean.float(), std.float())
+        self._scale = (mean.float(), std.float())
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             network = ReadoutNetwork(mean.shape[1], self.statistics.mean.shape[0])
@@ -156,11 +151,11 @@ class ReadoutBottleneck:
         Parameters
         ----------
         progress : called after each epoch with its number and mean loss
-        checkpoint : file that is written after each epoch; where it is there, training goes on
-            from it and ends with the weights of an undisturbed one
+        checkpoint : file that is written after each epoch; if it exists, training resumes from it
+            and ends with the weights of an uninterrupted run
 
-        What is read from the frozen model is read once and kept for all epochs in the CPU's
-        memory, at the size of the layers that are read.
+        The outputs of the frozen readout layers are computed once and kept for all epochs in the
+        CPU's memory, at the size of these layers.
 
         Returns
         -------
@@ -194,11 +189,10 @@ class ReadoutBottleneck:
             for epoch in range(len(losses), epochs):
                 total = 0.0
                 for batch, (target, readouts) in zip(frames, read, strict=True):
-                    with torch.no_grad():
-                        r, context = self.split.head(batch.to(device))
-                    noise = torch.randn(r.shape, generator=generator, device=device)
+                    shape = (len(batch), *self.statistics.mean.shape)
+                    noise = torch.randn(shape, generator=generator, device=device)
                     lam = self._predict_lam(readouts)
-                    logits, nats = self._inject(r, lam, noise, tail, context)
+                    logits, nats = self._inject(batch.to(device), lam, noise, tail)
                     loss = functional.cross_entropy(logits, target)
                     loss = loss + self.beta * nats.mean()
                     optimizer.zero_grad(set_to_none=True)
@@ -243,7 +237,7 @@ class ReadoutBottleneck:
             raise VibaError(
                 f"{path} is no checkpoint of this readout bottleneck "
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); remove "
-                "it to start anew"
+                "it to start again"
             ) from error
 
     def predict_lam(self, frames: torch.Tensor) -> torch.Tensor:
@@ -255,13 +249,11 @@ class ReadoutBottleneck:
         return torch.cat(parts)
 
     def _inject(
-        self,
-        r: torch.Tensor,
-        lam: torch.Tensor,
-        noise: torch.Tensor,
-        tail: Tail,
-        context: TailContext,
+        self, frames: torch.Tensor, lam: torch.Tensor, noise: torch.Tensor, tail: Tail
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits with the bottleneck, and nats per unit."""
+        with torch.no_grad():
+            r, context = self.split.head(frames)
         mean = self.statistics.mean.to(r)
         std = self.statistics.std.to(r).clamp_min(self.min_std)
         active = self.statistics.active.to(r)
@@ -274,16 +266,15 @@ class ReadoutBottleneck:
         check_frames(frames, self.statistics)
         device = device_of(self.model)
         generator = torch.Generator(device).manual_seed(self.seed)
-        # The same draw for each frame, so that results do not depend on batches.
+        # The same sample for each frame, so that results do not depend on batches.
         noise = torch.randn(self.statistics.mean.shape, generator=generator, device=device)
         parts = []
         with frozen(self.model), torch.no_grad():
             tail = self.split.prepare(self.dtype)
             for batch in frames.to(device).split(16):
                 clean, readouts = self._read(batch)
-                r, context = self.split.head(batch)
                 lam = self._predict_lam(readouts)
-                logits, nats = self._inject(r, lam, noise, tail, context)
+                logits, nats = self._inject(batch, lam, noise, tail)
                 capacity = nats / LN2
                 size = (int(batch.shape[-2]), int(batch.shape[-1]))
                 parts.append(
@@ -292,23 +283,24 @@ class ReadoutBottleneck:
                         bits_per_pixel(capacity, size).cpu(),
                         logits.cpu(),
                         clean.cpu(),
-                        check_target(None, clean, len(batch)).cpu(),
+                        clean.argmax(1).cpu(),
                     )
                 )
         joined = Attribution.join(parts, len(frames))
         if target is not None:
-            joined.target = check_target(target, joined.logits_clean, len(frames))
+            chosen = spread_target(target, len(frames))
+            joined.target = target_classes(chosen, joined.logits_clean)
         return joined
 
     def save(self, path: str | Path) -> Path:
         """Write the trained network and the scales of its readouts as safetensors."""
         if self.network is None:
             raise VibaError("the readout bottleneck is not trained; call fit before save")
-        mean, std = self._scales["readouts"]
+        mean, std = self._scale
         return save_aside(self.network.state_dict() | {"mean": mean, "std": std}, path)
 
     def load(self, path: str | Path) -> "ReadoutBottleneck":
-        """Read what `save` wrote; raises VibaError where it is missing or fits other layers."""
+        """Read what `save` wrote; raises VibaError if it is missing or fits other layers."""
         try:
             state = load_file(path)
             scales = state.pop("mean"), state.pop("std")
@@ -324,5 +316,5 @@ class ReadoutBottleneck:
             raise VibaError(f"{path} does not fit layer {self.layer!r}: {error}") from error
         device = device_of(self.model)
         self.network = network.to(device)
-        self._scales["readouts"] = (scales[0].to(device), scales[1].to(device))
+        self._scale = (scales[0].to(device), scales[1].to(device))
         return self

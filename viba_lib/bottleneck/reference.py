@@ -7,17 +7,28 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.information import LN2
+from viba_lib.bottleneck.settings import BottleneckSettings
 from viba_lib.bottleneck.split import device_of, find_layer, hooked
+from viba_lib.bottleneck.statistics import LayerStatistics
 from viba_lib.core.errors import VibaError
 
-STEPS = 10  # of the reference, and so of the plain version and of the defaults
+STEPS = BottleneckSettings().steps
+# The settings that it computes; the others belong to the fast implementation.
+SETTINGS = (
+    "beta",
+    "steps",
+    "learning_rate",
+    "noise_samples",
+    "sigma",
+    "min_std",
+    "initial_alpha",
+)
 
 
 @contextmanager
 def _gradients(model: nn.Module) -> Iterator[None]:
-    """Gradients of weights start empty and are put back afterwards."""
+    """Gradients of weights start empty and are restored afterwards."""
     before = [(parameter, parameter.grad) for parameter in model.parameters()]
     try:
         for parameter, _ in before:
@@ -40,37 +51,34 @@ def _smooth(lam: torch.Tensor, kernel: torch.Tensor | None) -> torch.Tensor:
     if kernel is None:
         return lam
     half = kernel.shape[-1] // 2
-    # A map that is too small to reflect repeats its border, as in the engine.
+    # A map that is too small to reflect repeats its border, as in the fast implementation.
     mode = "reflect" if min(lam.shape[-2:]) > half else "replicate"
     padded = functional.pad(lam[None], (half, half, half, half), mode=mode)
     return functional.conv2d(padded, kernel, groups=len(lam))[0]
 
 
-def plain_attribute(
+def reference_attribute(
     model: nn.Module,
     layer: str,
     statistics: LayerStatistics,
     frame: torch.Tensor,
     target: int,
-    beta: float = 10.0,
-    steps: int = STEPS,
-    noise_samples: int = 10,
-    learning_rate: float = 1.0,
-    sigma: float = 1.0,
-    min_std: float = 0.01,
-    initial_alpha: float = 5.0,
+    settings: BottleneckSettings = BottleneckSettings(),  # noqa: B008
     seed: int = 0,
     on_step: Callable[[int], None] | None = None,
 ) -> torch.Tensor:
-    """Capacity of one frame, slow and obvious: the yardstick of speed and of exactness.
+    """Capacity of one frame: the yardstick of speed and of exactness.
+
+    Every step runs the whole model on all noise samples, with gradients of all weights, as the
+    reference implementation of Schulz et al. (2020) does.
 
     Parameters
     ----------
-    model : in evaluation mode; its gradients and hooks are put back
+    model : in evaluation mode; its gradients and hooks are restored
     frame : (3, H, W)
     target : class index
+    settings : only those in `SETTINGS` may differ from the defaults
     on_step : called with the number of each finished step, from 1
-    others : as in `PerSampleBottleneck`
 
     Returns
     -------
@@ -79,19 +87,21 @@ def plain_attribute(
     Raises
     ------
     VibaError
-        Unknown layer, or a model in training mode.
+        Unknown layer, a model in training mode, or settings that it does not compute.
     """
     module = find_layer(model, layer)
     if model.training:
         raise VibaError("the model is in training mode; call model.eval() first")
+    if settings != BottleneckSettings(**{name: getattr(settings, name) for name in SETTINGS}):
+        raise VibaError(f"{settings} has more than the reference computes: {', '.join(SETTINGS)}")
     device = device_of(model)
     mean, active = statistics.mean.to(device), statistics.active.to(device)
-    std = statistics.std.to(device).clamp_min(min_std)
-    kernel = _gaussian(sigma, len(mean)).to(device) if sigma > 0 else None
-    batch = frame.to(device).expand(noise_samples, -1, -1, -1)
-    wanted = torch.full((noise_samples,), target, device=device)
-    alpha = torch.full_like(mean, initial_alpha).requires_grad_()
-    optimizer = torch.optim.Adam([alpha], lr=learning_rate)
+    std = statistics.std.to(device).clamp_min(settings.min_std)
+    kernel = _gaussian(settings.sigma, len(mean)).to(device) if settings.sigma > 0 else None
+    batch = frame.to(device).expand(settings.noise_samples, -1, -1, -1)
+    wanted = torch.full((settings.noise_samples,), target, device=device)
+    alpha = torch.full_like(mean, settings.initial_alpha).requires_grad_()
+    optimizer = torch.optim.Adam([alpha], lr=settings.learning_rate)
     generator = torch.Generator(device).manual_seed(seed)
     nats = torch.zeros_like(mean)
 
@@ -105,10 +115,11 @@ def plain_attribute(
         return (lam * r + (1 - lam) * (torch.stack(draws) * std + mean)) * active  # Eq. (1)
 
     with hooked(module, inject), _gradients(model):
-        for step in range(1, steps + 1):
+        for step in range(1, settings.steps + 1):
             optimizer.zero_grad()
             logits = model(batch)
-            (functional.cross_entropy(logits, wanted) + beta * nats.mean()).backward()  # Eq. (2)
+            loss = functional.cross_entropy(logits, wanted) + settings.beta * nats.mean()  # Eq. (2)
+            loss.backward()
             optimizer.step()
             if on_step is not None:
                 on_step(step)

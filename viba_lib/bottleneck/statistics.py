@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,43 +100,6 @@ class LayerStatistics:
         # The reference divides by n - 1; one input alone has no spread.
         std = (squares / max(1, count - 1)).sqrt()
         return cls(layer, mean.float(), std.float(), std > threshold, count, size)
-
-    @classmethod
-    def merge(
-        cls, parts: Sequence["LayerStatistics"], threshold: float = 0.01
-    ) -> "LayerStatistics":
-        """Join statistics that several workers estimated on inputs of their own.
-
-        Parameters
-        ----------
-        parts : at least one, all of one layer and size
-        threshold : least standard deviation of an active unit
-
-        Raises
-        ------
-        VibaError
-            No parts, or parts of different layers, sizes or shapes.
-        """
-        if not parts:
-            raise VibaError("no statistics to merge; expected at least one")
-        first = parts[0]
-        kind = (first.layer, tuple(first.input_size), tuple(first.mean.shape))
-        count, mean, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
-        for part in parts:
-            found = (part.layer, tuple(part.input_size), tuple(part.mean.shape))
-            if found != kind:
-                raise VibaError(
-                    f"statistics of {found} do not join those of {kind} (layer, size of the "
-                    "inputs, shape); merge statistics of one layer at one size"
-                )
-            total = count + part.count
-            delta = part.mean.double() - mean
-            squares = squares + part.std.double() ** 2 * max(0, part.count - 1)
-            squares = squares + delta**2 * (count * part.count / total)
-            mean = mean + delta * (part.count / total)
-            count = total
-        std = (squares / max(1, count - 1)).sqrt()
-        return cls(first.layer, mean.float(), std.float(), std > threshold, count, first.input_size)
 
     def save(self, path: str | Path) -> Path:
         """Write as safetensors."""

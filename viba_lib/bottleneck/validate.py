@@ -1,4 +1,4 @@
-"""What may be asked of a bottleneck: frames and targets that fit, or an error that says how."""
+"""Validation of what a bottleneck is given: frames, targets and lambda."""
 
 from collections.abc import Sequence
 
@@ -23,30 +23,37 @@ def check_frames(frames: torch.Tensor, statistics: LayerStatistics) -> None:
     if not len(frames):
         raise VibaError("no frames to explain; expected at least one")
     if not torch.isfinite(frames).all():
-        raise VibaError("frames hold NaN or infinite values; expected finite inputs")
+        raise VibaError("frames contain NaN or infinite values; expected finite inputs")
 
 
-def check_target(
-    target: torch.Tensor | Sequence[int] | int | None, logits: torch.Tensor, frames: int
-) -> torch.Tensor:
-    """Target class per frame (T,); None = the class that the model predicts."""
+def spread_target(target: torch.Tensor | Sequence[int] | int, frames: int) -> torch.Tensor:
+    """Target classes as (T,) integers; one class is used for all frames."""
+    given = torch.as_tensor(target).reshape(-1)
+    if len(given) not in (1, frames) or given.is_floating_point():
+        raise VibaError(
+            f"target contains {len(given)} values of {given.dtype} for {frames} frames; expected "
+            "one class index per frame, one for all, or None for the predicted class"
+        )
+    return given.long().expand(frames)
+
+
+def target_classes(target: torch.Tensor | None, logits: torch.Tensor) -> torch.Tensor:
+    """Target classes (T,) that the model has, on its device; None = the predicted classes."""
     if target is None:
         return logits.argmax(1)
-    chosen = spread_target(target, frames).to(logits.device)
+    chosen = target.to(logits.device)
     if chosen.min() < 0 or chosen.max() >= logits.shape[1]:
         raise VibaError(
-            f"target {chosen.tolist()[:8]} for {frames} frames; expected one class from 0 to "
+            f"target {chosen.tolist()[:8]} for {len(chosen)} frames; expected one class from 0 to "
             f"{logits.shape[1] - 1} per frame, or None for the predicted class"
         )
     return chosen
 
 
-def spread_target(target: torch.Tensor | Sequence[int] | int, frames: int) -> torch.Tensor:
-    """Target classes as (T,) integers; one class serves all frames."""
-    given = torch.as_tensor(target).reshape(-1)
-    if len(given) not in (1, frames) or given.is_floating_point():
+def check_lam(lam: torch.Tensor, frames: int, statistics: LayerStatistics, name: str) -> None:
+    """Refuse lambda of another shape; `name` is that of the argument."""
+    expected = (frames, *statistics.mean.shape)
+    if tuple(lam.shape) != expected:
         raise VibaError(
-            f"target holds {len(given)} values of {given.dtype} for {frames} frames; expected one "
-            "class index per frame, one for all, or None for the predicted class"
+            f"{name} has shape {tuple(lam.shape)}; expected lambda of {frames} frames, {expected}"
         )
-    return given.long().expand(frames)

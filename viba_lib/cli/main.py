@@ -64,7 +64,7 @@ def explain(
     seed: SeedOption = 0,
 ) -> None:
     """Explain a VIDEO: writes overlay.mp4, relevance.zarr, summary.json and poster.png."""
-    from viba_lib.bottleneck.per_sample import PRESETS
+    from viba_lib.bottleneck.settings import PRESETS
     from viba_lib.pipeline.explain_video import explain_video
 
     if preset is not None and preset not in PRESETS:

@@ -20,8 +20,8 @@ from scipy.stats import spearmanr
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
-from viba_lib.bottleneck.reference import STEPS, plain_attribute
+from viba_lib.bottleneck import BottleneckSettings, LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck.reference import STEPS, reference_attribute
 from viba_lib.bottleneck.split import device_of, find_layer, hooked
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
@@ -160,7 +160,7 @@ def presets(study: Study) -> pd.DataFrame:
     statistics = study.statistics("xception", layer)
     names = ("steps", "noise_samples", "antithetic", "precision")
     made = {name: make(model, layer, statistics) for name, make in MAKERS.items()}
-    rows = [{"settings": k} | {n: getattr(v, n) for n in names} for k, v in made.items()]
+    rows = [{"settings": k} | {n: getattr(v.settings, n) for n in names} for k, v in made.items()]
     return pd.DataFrame(rows)
 
 
@@ -184,9 +184,9 @@ def _plain(subject: Subject, target: int, timed: int) -> tuple[float, torch.Tens
     """
     device = device_of(subject.model)
     marks = [_clock(device)]
-    capacity = plain_attribute(
+    capacity = reference_attribute(
         subject.model, subject.layer, subject.statistics, subject.frames[0], target,
-        steps=timed, on_step=lambda _: marks.append(_clock(device)),
+        BottleneckSettings(steps=timed), on_step=lambda _: marks.append(_clock(device)),
     )  # fmt: skip
     first, *others = np.diff(marks)
     return float(first + (STEPS - 1) * np.mean(others)), capacity.sum(0)[None].cpu()
@@ -202,7 +202,7 @@ def _engine(
     device, found = device_of(subject.model), []
     bottleneck = MAKERS[name](subject.model, subject.layer, subject.statistics, seed=seed)
     warm = copy.copy(bottleneck)
-    warm.steps = 1
+    warm.settings = replace(warm.settings, steps=1)
     warm.attribute(subject.frames, target)
     for _ in range(repeats):
         start = _clock(device)
@@ -385,8 +385,7 @@ def _growth(subject: Subject, name: str) -> float:
     if name == "plain":
         _plain(subject, int(target), timed=2)
     else:
-        bottleneck = MAKERS[name](subject.model, subject.layer, subject.statistics)
-        bottleneck.steps = 2
+        bottleneck = MAKERS[name](subject.model, subject.layer, subject.statistics, steps=2)
         bottleneck.attribute(subject.frames)
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20 - before

@@ -5,6 +5,7 @@ values make its key. Nothing is computed by declaring.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -164,7 +165,7 @@ class Stages:
 
     def bottleneck(self, **changes: Any) -> dict[str, Any]:
         """The profile's settings of the per-sample bottleneck, changed."""
-        return self.profile.bottleneck.model_dump() | {"seed": self.seed} | changes
+        return asdict(self.profile.bottleneck) | {"seed": self.seed} | changes
 
     def explained(
         self,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def network_of(study: Study, detector: str) -> Network:
         study.detector(detector),
         layers,
         {layer: study.statistics(detector, layer) for layer in layers},
-        study.profile.bottleneck.model_dump(),
+        asdict(study.profile.bottleneck),
         study.settings(detector).training.precision,
     )
 
@@ -105,7 +106,7 @@ def maps_of(
     value = default[0] if value is None and default else value
     which = rows[["video_id", "position"]].to_numpy().tolist()
     weights = study.weights_path(detector).parent.name
-    settings = study.profile.bottleneck.model_dump() if name == VIBA else {}
+    settings = asdict(study.profile.bottleneck) if name == VIBA else {}
     statistics = study.profile.evaluation.statistics_frames if name == VIBA else 0
     code = code_hash("baselines", "baselines.explainers", *(["bottleneck"] if name == VIBA else []))
     key = {"weights": weights, "rows": which, "method": name, "value": value, "passes": passes,

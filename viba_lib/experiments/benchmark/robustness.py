@@ -1,5 +1,6 @@
 """Attacks on what a map marks, and maps of networks that know nothing, for a contest; cached."""
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def _key(contest: Contest, rows: pd.DataFrame, **more: object) -> dict[str, obje
         "weights": study.weights_path(contest.detector).parent.name,
         "rows": rows[["video_id", "position"]].to_numpy().tolist(),
         "chosen": {name: str(contest.values[name]) for name in contest.names},
-        "settings": study.profile.bottleneck.model_dump(),
+        "settings": asdict(study.profile.bottleneck),
         "passes": study.profile.comparison.short_passes,
         "seed": study.seed,
         **more,

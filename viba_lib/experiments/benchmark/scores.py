@@ -1,6 +1,7 @@
 """What maps are worth: on the planted artefact, to the decision, and against each other."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def faithfulness_scores(contest: Contest) -> pd.DataFrame:
     sizes = [settings.steps, settings.sets, settings.passes]
     code = code_hash("evaluation.faithfulness", "baselines", "bottleneck", "baselines.explainers")
     weights = study.weights_path(detector).parent.name
-    bottleneck = study.profile.bottleneck.model_dump()
+    bottleneck = asdict(study.profile.bottleneck)
     key = {"weights": weights, "rows": which, "chosen": chosen, "sizes": sizes,
            "seed": study.seed, "settings": bottleneck, "code": code}  # fmt: skip
 

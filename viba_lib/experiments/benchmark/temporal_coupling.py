@@ -1,6 +1,7 @@
 """Maps of a clip made frame by frame against maps made jointly: what coupling buys."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def joint_scores(
     """
     settings = study.profile.comparison
     videos = contest_rows(study, detector, "test", settings.joint_clips).video_id.to_list()
-    bottleneck = study.profile.bottleneck.model_dump()
+    bottleneck = asdict(study.profile.bottleneck)
     sizes = [settings.joint_frames, settings.steps, sigma, weight, study.seed]
     code = code_hash(
         "bottleneck",

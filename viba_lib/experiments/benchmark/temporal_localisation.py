@@ -1,7 +1,7 @@
 """When, not only where: relevance over time against frames whose motion was disturbed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def moment_scores(
     sizes = [settings.clips, settings.clip_frames, settings.short_passes, study.seed]
     code = code_hash("baselines", "bottleneck", "experiments.benchmark.temporal_localisation",
                      "pipeline.consecutive", "data.artefacts")  # fmt: skip
-    bottleneck = study.profile.bottleneck.model_dump()
+    bottleneck = asdict(study.profile.bottleneck)
     weights = study.weights_path(DETECTOR).parent.name
     key = {"weights": weights, "chosen": chosen, "sizes": sizes, "settings": bottleneck,
            "code": code}  # fmt: skip

@@ -1,6 +1,5 @@
 """Profiles: how much of everything a run computes, checked when read."""
 
-import reprlib
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from viba_lib.bottleneck.settings import BottleneckSettings, Precision, first_problem
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import METHODS
 from viba_lib.data.planted_dataset import PlantedSettings
@@ -44,19 +44,6 @@ class DetectorSettings(_Strict):
     training: TrainingSettings
 
 
-class BottleneckSettings(_Strict):
-    """Settings of the per-sample bottleneck; the defaults are the reference implementation's."""
-
-    beta: float = Field(10.0, gt=0)
-    steps: int = Field(10, ge=1)
-    learning_rate: float = Field(1.0, gt=0)
-    noise_samples: int = Field(10, ge=1)
-    sigma: float = Field(1.0, ge=0)
-    min_std: float = Field(0.01, gt=0)
-    initial_alpha: float = 5.0
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-
 class EvaluationSettings(_Strict):
     """Frames per test clip that are explained, and made worse (of so many clips at most); frames
     for statistics; draws of a bootstrap; draws of the noise that the network with a bottleneck
@@ -90,7 +77,7 @@ class SpeedSettings(_Strict):
     settings: list[str] = ["plain", "default", "bfloat16", "fast", "accurate"]
     frames: int = Field(2, ge=1)
     runs: int = Field(8, ge=1)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     counts: list[int] = [1, 2, 4, 8, 16]
     clips: int = Field(12, ge=1)
     clip_frames: int = Field(4, ge=1)
@@ -181,11 +168,7 @@ def load_profile(name: str | Path) -> Profile:
     except (yaml.YAMLError, RecursionError) as error:
         raise VibaError(f"profile {name} is not valid YAML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise VibaError(
-            f"profile {name}: {where}: {first['msg']}, got {reprlib.repr(first['input'])}"
-        ) from error
+        raise VibaError(f"profile {name}: {first_problem(error)}") from error
     unknown = {*profile.xception.methods, *profile.flow.methods} - set(METHODS)
     if unknown:
         raise VibaError(f"profile {name}: unknown methods {sorted(unknown)}; known: {METHODS}")

@@ -1,0 +1,105 @@
+"""The slow reference: it agrees with the fast implementation and leaves the model unchanged."""
+
+import pytest
+import torch
+from torch import nn
+
+from viba_lib.bottleneck import BottleneckSettings, LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck.reference import reference_attribute
+from viba_lib.core.errors import VibaError
+
+pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
+
+
+class Small(nn.Module):
+    """A network whose layer is followed by an in-place ReLU, as Xception's are."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1, stride=2)
+        self.middle = nn.Conv2d(6, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.relu = nn.ReLU(inplace=True)
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.relu(self.first(x))
+        x = x + self.relu(self.middle(x))
+        return self.last(self.relu(self.norm(x)).mean((2, 3)))
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Small().eval()
+
+
+@pytest.fixture
+def statistics(model):
+    inputs = torch.randn(20, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    return LayerStatistics.estimate(model, "middle", [inputs])
+
+
+@pytest.fixture
+def frames():
+    return torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1.0, 5.0])
+def test_both_implementations_agree(model, statistics, frames, sigma):
+    settings = {"steps": 4, "noise_samples": 3, "sigma": sigma}
+    target = model(frames).argmax(1).tolist()
+    found = PerSampleBottleneck(model, "middle", statistics, seed=5, **settings).attribute(frames)
+    for frame, wanted, capacity in zip(frames, target, found.capacity, strict=True):
+        slow = reference_attribute(
+            model, "middle", statistics, frame, wanted, BottleneckSettings(**settings), seed=5
+        )
+        torch.testing.assert_close(slow, capacity, rtol=1e-4, atol=1e-5)
+    assert found.capacity.std() > 0.01
+
+
+def test_each_step_runs_the_whole_model_with_all_gradients(model, statistics, frames):
+    sizes, gradients = [], []
+    model.first.register_forward_hook(lambda _m, i, _o: sizes.append(len(i[0])))
+    reference_attribute(
+        model,
+        "middle",
+        statistics,
+        frames[0],
+        0,
+        BottleneckSettings(steps=3, noise_samples=4),
+        on_step=lambda _: gradients.append(all(p.grad is not None for p in model.parameters())),
+    )
+    assert sizes == [4, 4, 4] and gradients == [True, True, True]
+
+
+@pytest.mark.parametrize("stop", [None, 1])
+def test_gradients_and_hooks_are_restored(model, statistics, frames, stop):
+    model(frames).sum().backward()
+    before = [p.grad for p in model.parameters()]
+    values = [g.clone() for g in before]
+
+    def on_step(step: int) -> None:
+        if step == stop:
+            raise KeyboardInterrupt
+
+    run = (model, "middle", statistics, frames[0], 0, BottleneckSettings(steps=2, noise_samples=1))
+    if stop is None:
+        reference_attribute(*run)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            reference_attribute(*run, on_step=on_step)
+    assert not model.middle._forward_hooks
+    after = [p.grad for p in model.parameters()]
+    assert all(a is b for a, b in zip(after, before, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(after, values, strict=True))
+
+
+def test_what_it_cannot_explain_is_refused(model, statistics, frames):
+    rest = (statistics, frames[0], 0)
+    with pytest.raises(VibaError, match="middle"):
+        reference_attribute(model, "midle", *rest)
+    with pytest.raises(VibaError, match="more than the reference computes"):
+        reference_attribute(model, "middle", *rest, BottleneckSettings(antithetic=True))
+    with pytest.raises(VibaError, match="eval"):
+        reference_attribute(model.train(), "middle", *rest)
