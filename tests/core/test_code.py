@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from viba_lib.core.code import code_key
+from viba_lib.core.code import _key, code_key
 
 FILES = {
     "__init__.py": '"""A library."""\n',
@@ -53,6 +53,7 @@ def key(tmp_path, monkeypatch):
             old, new = (replace or {}).get(name, ("", ""))
             assert old in text
             (library / name).write_text(text.replace(old, new) if old else text)
+        _key.cache_clear()  # files are edited within this process
         return code_key(Function(), library=library)
 
     return written
@@ -67,7 +68,7 @@ class Function:
 @pytest.fixture(autouse=True)
 def not_imported(monkeypatch):
     def origin(code: object) -> tuple[str, str, Path]:
-        return "lib.main", "compute", Path("main.py")
+        return "lib.main", "compute", Path(__file__)
 
     monkeypatch.setattr("viba_lib.core.code._origin", origin)
 

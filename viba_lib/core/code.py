@@ -156,7 +156,10 @@ def _origin(code: object) -> tuple[str, str, Path]:
 
 def reached(*code: object, library: Path = LIBRARY) -> dict[tuple[str, str], str]:
     """The definitions that count in `code_key`, by module and name, as syntax trees."""
-    origins = [_origin(part) for part in code]
+    return _closure(tuple(_origin(part) for part in code), library)
+
+
+def _closure(origins: tuple[tuple[str, str, Path], ...], library: Path) -> dict[Any, str]:
     inside = library.name + "."
     elsewhere = {module: path for module, _, path in origins if not module.startswith(inside)}
     closure = _Closure(library, elsewhere)
@@ -171,12 +174,20 @@ def code_key(*code: object, library: Path = LIBRARY) -> str:
     Parameters
     ----------
     code : functions, classes, partial functions, or paths of Python files (a file counts whole)
-    library : folder of the library's source
+    library : folder of the library's source; it is read once in a process, as imports are
 
     Raises
     ------
     TypeError
         A function that is not defined in a file, such as one typed into a prompt.
     """
-    found = sorted(reached(*code, library=library).items())
+    origins = tuple(_origin(part) for part in code)
+    return _key(origins, tuple(path.stat().st_mtime_ns for _, _, path in origins), library)
+
+
+@functools.lru_cache(maxsize=256)
+def _key(
+    origins: tuple[tuple[str, str, Path], ...], _stamps: tuple[int, ...], library: Path
+) -> str:
+    found = sorted(_closure(origins, library).items())
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
