@@ -258,4 +258,5 @@ def data_bench(
         say(f"{row['way']}: {row['frames']} frames in {row['seconds']:.2f} s")
     Console().print(table)
     if files:
-        print(f"catalog of {files} files: {catalog_cost(files):.1f} s")
+        seconds, _ = catalog_cost(files)
+        print(f"catalog of {files} files: {seconds:.1f} s")
