@@ -133,7 +133,7 @@ study.save_table("training", training.reset_index(), training)
 # planted anew in each batch, beside the real frame that they come from, and both are flipped, cut and lit alike, so that nothing but the
 # artefact tells them apart. Faces also pass through worse cameras, small and compressed. Pairs of frames pass through films
 # whose skin has lost its texture, where flow is found at eyes, nose and mouth alone, and through a camera that moves. The first
-# `window_steps` batches show only half the side of the input, around the artefact: in a whole map it is a small share of what
+# `crop_steps` batches show only half the side of the input, around the artefact: in a whole map it is a small share of what
 # is averaged.
 
 # %% mystnb={"image": {"alt": "Learning curves of both detectors: training loss falls, validation loss and validation AUC over training steps."}, "figure": {"caption": "Loss on training and validation frames, and validation AUC, of both detectors.", "name": "fig-learning"}}

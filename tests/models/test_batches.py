@@ -1,5 +1,7 @@
 """What detectors are trained on: every frame once in an epoch, and augmentation by the seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,20 +11,34 @@ from viba_lib.core.errors import VibaError
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback
 from viba_lib.data.prepare import PreparationSettings, prepare_frames
-from viba_lib.models.augment import _Camera, _Film, _Look, augmented_face, augmented_flow
-from viba_lib.models.batches import EpochBatches, FaceBatches, FlowBatches, _Pair
+from viba_lib.models.augment import (
+    Augmentation,
+    LowQuality,
+    MotionAugmentation,
+    augmented_face,
+    augmented_flow,
+)
+from viba_lib.models.batches import FaceBatches, FlowBatches, Pair, TrainingBatches
+from viba_lib.models.training import TrainingSettings
 
-ROWS = pd.DataFrame({"path": "a", "position": range(7), "label": [0, 1, 1, 0, 1, 0, 1]})
+ROWS = pd.DataFrame(
+    {"path": "a", "position": range(7), "label": [0, 1, 1, 0, 1, 0, 1], "identity": "x"}
+)
 
 
-def position(_clip, at, _rng, _size) -> torch.Tensor:
-    return torch.tensor([at])
+class Positions(TrainingBatches):
+    """Batches of the positions of frames."""
+
+    def item(self, _clip, at, _rng, _size) -> torch.Tensor:
+        return torch.tensor([at])
+
+    def _pair(self, _rng) -> Pair:
+        raise AssertionError("an epoch has no pairs")
 
 
-def batches(**changes) -> EpochBatches:
-    made = {"store": {"a": None}, "rows": ROWS, "item": position, "size": 8, "epochs": 3,
-            "batch_size": 3, "seed": 0}  # fmt: skip
-    return EpochBatches(**made | changes)
+def batches(frames: pd.DataFrame = ROWS, seed: int = 0) -> TrainingBatches:
+    training = TrainingSettings(epochs=3, batch_size=3)
+    return Positions({"a": None}, frames, 8, training, ["mouth"], seed)
 
 
 def test_every_frame_comes_once_in_an_epoch_and_in_another_order() -> None:
@@ -44,7 +60,7 @@ def test_every_frame_comes_once_in_an_epoch_and_in_another_order() -> None:
 
 def test_one_class_is_no_training() -> None:
     with pytest.raises(VibaError, match="3 real and 0 fake"):
-        batches(rows=ROWS[ROWS.label == 0])
+        batches(ROWS[ROWS.label == 0])
 
 
 @pytest.fixture(scope="module")
@@ -67,30 +83,37 @@ def test_people_weigh_the_same_among_real_and_among_fakes() -> None:
     frames = pd.DataFrame({"path": people, "position": 0, "identity": people})
     rows = pd.concat([frames.assign(label=0), frames.assign(label=1)])
     store = {name: name for name in set(people)}
-    found = FaceBatches(store, rows, 32, 1, 2, ["mouth"], 0.0, 0)
+    training = TrainingSettings(steps=1, batch_size=2, fresh=0.0)
+    found = FaceBatches(store, rows, 32, training, ["mouth"], 0)
     rng = np.random.default_rng(0)
-    drawn = pd.DataFrame([found._draw(rng) for _ in range(400)])
+    drawn = pd.DataFrame([found._sample(rng) for _ in range(400)])
     for column in (0, 2):  # the clip of the real frame, and that of the fake
         assert 0.4 < (drawn[column] == "seldom").mean() < 0.6
 
 
-def whole_and_windows(clip: PreparedClip, kind, steps: int) -> list[list]:
-    """The same batches, whole and with windows first."""
+FOUR = {"steps": 4, "batch_size": 4, "fresh": 1.0}
+
+
+def whole_and_cropped(clip: PreparedClip, kind, steps: int) -> list[list]:
+    """The same batches, all whole, and the first ones cropped."""
     rows = pd.DataFrame({"path": "a", "position": 0, "identity": "x", "label": [0]})
     method = "mouth" if kind is FaceBatches else "jitter"
-    made = [kind({"a": clip}, rows, 64, 4, 4, [method], 1.0, 0, windows=n) for n in (0, steps)]
+    made = [
+        kind({"a": clip}, rows, 64, TrainingSettings(crop_steps=n, **FOUR), [method], 0)
+        for n in (0, steps)
+    ]
     return [[batches[step][0] for step in range(4)] for batches in made]
 
 
 @pytest.mark.parametrize("kind", [FaceBatches, FlowBatches])
-def test_the_first_batches_are_windows_of_the_whole_inputs(clip: PreparedClip, kind) -> None:
-    plain, found = whole_and_windows(clip, kind, 2)
+def test_the_first_batches_are_crops_of_the_whole_inputs(clip: PreparedClip, kind) -> None:
+    plain, found = whole_and_cropped(clip, kind, 2)
     assert [f.shape for f in found] == 2 * [(4, 3, 32, 32)] + 2 * [(4, 3, 64, 64)]
-    again = whole_and_windows(clip, kind, 2)[1]
+    again = whole_and_cropped(clip, kind, 2)[1]
     assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
     assert torch.equal(found[2], plain[2])
-    # The first real window and its fake twin are cut from the same place of the whole inputs; what
-    # a batch draws for its first pair comes before any window is drawn.
+    # The first real crop and its fake twin have the same position in the whole inputs, because the
+    # first pair of a batch is sampled before any crop.
     places = [
         {(t, n) for t in range(33) for n in range(33)
          if torch.equal(found[0][i], plain[0][i][:, t : t + 32, n : n + 32])}
@@ -99,62 +122,67 @@ def test_the_first_batches_are_windows_of_the_whole_inputs(clip: PreparedClip, k
     assert places[0] & places[1]
 
 
-def test_a_window_lies_on_the_artefact() -> None:
+def test_a_crop_contains_the_artefact() -> None:
     mask = np.zeros((64, 64), np.float32)
     mask[50:54, 8:12] = 1
     real = torch.arange(128 * 128).reshape(1, 128, 128)
     rng = np.random.default_rng(0)
     corners = set()
     for _ in range(50):
-        seen = _Pair(real, real, mask).window(rng)
+        seen = Pair(real, real, mask).crop(rng)
         top, left = divmod(int(seen.real[0, 0, 0]), 128)
         corners.add((top, left))
         assert seen.real.shape == seen.fake.shape == (1, 64, 64)
         assert top <= 100 and top + 64 >= 108 and left <= 16 and left + 64 >= 24
     assert len(corners) > 10
-    assert _Pair(real, real, mask * 0).window(rng).real.shape == (1, 64, 64)
+    assert Pair(real, real, mask * 0).crop(rng).real.shape == (1, 64, 64)
 
 
-def test_an_artefact_is_followed_through_a_look(clip: PreparedClip) -> None:
+def test_a_mask_is_transformed_like_its_image(clip: PreparedClip) -> None:
     rng = np.random.default_rng(3)
     dot = np.zeros((96, 96), np.uint8)
     dot[30:40, 60:70] = 255
     for _ in range(20):
-        look = _Look.draw(rng)
-        look.gain, look.shift, look.blur, look.coarse, look.quality = 1.0, 0.0, 0.0, 1.0, 0
-        np.testing.assert_array_equal(look(dot), look.place(dot))
+        sampled = Augmentation.sample(rng)
+        augmentation = replace(sampled, gain=1.0, shift=0.0, blur=0.0, coarse=1.0, quality=0)
+        np.testing.assert_array_equal(augmentation(dot), augmentation.transform_mask(dot))
 
 
-def test_a_film_loses_its_texture_and_not_its_edges() -> None:
+def test_a_softened_pair_loses_its_texture_and_keeps_its_edges() -> None:
     rng = np.random.default_rng(0)
     picture = np.full((2, 64, 64, 3), 60, np.uint8)
     picture[:, :, 32:] = 190
     noisy = (picture + rng.integers(-9, 10, picture.shape)).astype(np.uint8)
-    soft = _Film(7, 0.0, 1.0, np.zeros(2)).soften(noisy).astype(float)
+    soft = MotionAugmentation(7).soften(noisy).astype(float)
     flat = np.r_[4:24, 40:60]
     assert soft[:, :, flat].std(axis=1).mean() < 0.35 * noisy[:, :, flat].std(axis=1).mean()
     np.testing.assert_allclose(soft[:, :, 34] - soft[:, :, 29], 130, atol=12)
-    plain = _Film(0, 0.0, 1.0, np.zeros(2))
+    plain = MotionAugmentation()
     assert np.array_equal(plain.move(plain.soften(noisy)), noisy)
 
 
 def test_a_camera_that_moves_moves_all_alike(clip: PreparedClip) -> None:
     still = np.stack([clip.faces[0]] * 2)
     side = still.shape[1]
-    flow = farneback(*_Film(0, 0.0, 1.0, np.array([0.02, -0.01])).move(still))
+    flow = farneback(*MotionAugmentation(shift=(0.02, -0.01)).move(still))
     middle = flow[side // 4 : -side // 4, side // 4 : -side // 4].reshape(-1, 2)
     np.testing.assert_allclose(np.median(middle, 0), [0.02 * side, -0.01 * side], atol=0.25)
-    drawn = [_Film.draw(np.random.default_rng(seed)) for seed in range(400)]
-    assert 0.2 < np.mean([film.smooth > 0 for film in drawn]) < 0.4
-    assert 0.1 < np.mean([film.turn != 0 for film in drawn]) < 0.3
-    assert {film.smooth for film in drawn} == {0, 5, 7, 9}
+    drawn = [MotionAugmentation.sample(np.random.default_rng(seed)) for seed in range(400)]
+    assert 0.2 < np.mean([motion.smooth > 0 for motion in drawn]) < 0.4
+    assert 0.1 < np.mean([motion.turn != 0 for motion in drawn]) < 0.3
+    assert {motion.smooth for motion in drawn} == {0, 5, 7, 9}
 
 
-def test_a_worse_camera_has_blocks_as_coarse_as_its_picture(clip: PreparedClip) -> None:
+def test_low_quality_loses_more_at_a_smaller_scale(clip: PreparedClip) -> None:
     image = clip.faces[0]
-    seen = [_Camera(scale, 12)(image) for scale in (1.0, 0.5)]
+    seen = [LowQuality(scale, 12)(image) for scale in (1.0, 0.5)]
     lost = [np.abs(s.astype(float) - image).mean() for s in seen]
     assert all(s.shape == image.shape and s.dtype == np.uint8 for s in seen)
     assert 0 < lost[0] < lost[1]
-    kinds = [_Camera.draw(np.random.default_rng(seed)) for seed in range(400)]
-    assert 0.25 < np.mean([k is not None for k in kinds]) < 0.45
+    kinds = [LowQuality.sample(np.random.default_rng(seed)) for seed in range(400)]
+    assert 0.25 < np.mean([k.quality > 0 for k in kinds]) < 0.45
+
+
+def test_only_batches_that_make_pairs_can_be_used() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        TrainingBatches({"a": None}, ROWS, 8, TrainingSettings(steps=1), [], 0)

@@ -16,7 +16,6 @@ from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
 from viba_lib.data.prepare import PreparationSettings, prepare_frames
 from viba_lib.evaluation.robustness import corrupt
-from viba_lib.models.batches import EpochBatches, FaceBatches, FlowBatches
 from viba_lib.models.detectors import (
     DETECTORS,
     FLOW_VGG11,
@@ -119,15 +118,16 @@ def test_a_registered_detector_has_its_layers_and_two_outputs(detector, tmp_path
     assert detector.start(None, tmp_path).weights_source == "random weights"
 
 
-@pytest.mark.parametrize(("detector", "kind"), [(XCEPTION, FaceBatches), (FLOW_VGG11, FlowBatches)])
-def test_the_budget_decides_how_batches_are_made(clip, detector, kind) -> None:
+@BOTH
+def test_the_budget_decides_how_batches_are_made(clip, detector) -> None:
     frames = pd.DataFrame({"path": "a", "position": [0, 1], "identity": "x", "label": [0, 1]})
     method = "jitter" if detector.temporal else "mouth"
-    for settings, expected in (({"steps": 3}, kind), ({"epochs": 2}, EpochBatches)):
-        training = TrainingSettings(batch_size=2, **settings)
+    for budget, count in (({"steps": 3}, 3), ({"epochs": 2}, 2)):
+        training = TrainingSettings(batch_size=2, **budget)
         batches = detector.batches({"a": clip}, frames, 48, training, [method], 0)
-        assert type(batches) is expected and len(batches) == max(settings.values())
-        assert batches[0][0].shape == (2, 3, 48, 48)
+        assert len(batches) == count and batches.per_epoch == (1 if "epochs" in budget else None)
+        inputs, labels = batches[0]
+        assert inputs.shape == (2, 3, 48, 48) and sorted(labels.tolist()) == [0, 1]
 
 
 def test_a_users_detector_is_named_by_its_function(clip) -> None:

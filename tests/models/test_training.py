@@ -1,6 +1,8 @@
 """Training: budgets, early stopping, and a killed run that ends like an undisturbed one."""
 
+import io
 import os
+import shutil
 import signal
 from multiprocessing import get_context
 
@@ -10,7 +12,8 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from viba_lib.models.training import TrainingSettings, learning_rate, train
+from viba_lib.core.errors import VibaError
+from viba_lib.models.training import TrainingSettings, _Run, learning_rate, train
 from viba_lib.pipeline.profiles import load_profile
 
 
@@ -62,7 +65,9 @@ def run(folder, dies_at=""):
             os.kill(os.getpid(), signal.SIGKILL)
 
     model = small()
-    history = train(model, Batches(), held_out(), settings(keep="last"), folder, progress=progress)
+    history = train(
+        model, Batches(), held_out(), settings(restore="last"), folder, progress=progress
+    )
     torch.save(model.state_dict(), folder / "end.pt")
     history.to_parquet(folder / "history.parquet")
 
@@ -104,8 +109,8 @@ def test_epochs_are_validated_each_and_end_where_patience_does(tmp_path):
     assert history.step.tolist() == [3, 6, 9]
     again = train(small(), Epochs(12), held_out(), still, tmp_path / "b")
     assert again.equals(history)
-    # Who keeps the last weights has chosen their step beforehand.
-    last = still.model_copy(update={"keep": "last"})
+    # With the last weights, the number of steps is chosen beforehand.
+    last = still.model_copy(update={"restore": "last"})
     assert len(train(small(), Epochs(12), held_out(), last, tmp_path / "c")) == 4
 
 
@@ -123,13 +128,92 @@ def test_a_budget_is_in_steps_or_in_epochs(budget):
         TrainingSettings(**budget)
 
 
+def test_older_profiles_have_other_names_for_two_settings():
+    old = TrainingSettings(steps=3, keep="last", window_steps=2)
+    assert old == TrainingSettings(steps=3, restore="last", crop_steps=2)
+
+
+class Blinding(Batches):
+    """From the third batch on, an input is not a number."""
+
+    def __getitem__(self, step):
+        inputs, labels = super().__getitem__(step)
+        return inputs * (float("nan") if step == 2 else 1), labels
+
+
+@pytest.mark.parametrize(
+    ("batches", "rate", "step"), [(Blinding(4), 0.01, 3), (Batches(1), 1e36, 1)]
+)
+def test_a_training_that_diverges_says_at_which_step(tmp_path, batches, rate, step):
+    # The loss of a step comes before its update: the last update shows in the validation only.
+    chosen = settings(learning_rate=rate)
+    with pytest.raises(VibaError, match=f"diverged at step {step}: .*; lower learning_rate"):
+        train(small(), batches, held_out(), chosen, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with the checkpoint of two validations."""
+    folder = tmp_path_factory.mktemp("trained")
+    train(small(), Batches(4), held_out(), settings(steps=4), folder)
+    return folder
+
+
+@pytest.fixture
+def started(trained, tmp_path):
+    """A copy of that folder, to be damaged."""
+    return shutil.copytree(trained, tmp_path / "started")
+
+
+def without_best(content):
+    saved = torch.load(io.BytesIO(content), weights_only=True)
+    saved.pop("best")
+    written = io.BytesIO()
+    torch.save(saved, written)
+    return written.getvalue()
+
+
+DAMAGES = {
+    "cut off": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "zeros": lambda content: bytes(len(content)),
+    "without a loss": without_best,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_not_resumed(started, damage):
+    path, lines = started / "checkpoint.pt", []
+    assert _Run(small(), settings(), started, lines.append).step == 4
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    assert _Run(small(), settings(), started, lines.append).step == 0
+    assert lines[0] == "resumed at step 4" and "checkpoint cannot be read" in lines[1]
+
+
+def test_a_checkpoint_without_the_best_weights_is_not_resumed(started):
+    (started / "best.pt").unlink()
+    lines = []
+    assert _Run(small(), settings(), started, lines.append).step == 0
+    assert "checkpoint cannot be read (WeightsError)" in lines[0]
+    assert _Run(small(), settings(restore="last"), started, lines.append).step == 4
+
+
+def test_another_error_is_no_damaged_checkpoint(started, monkeypatch):
+    def broken(*_args, **_options):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(torch, "load", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        _Run(small(), settings(), started, print)
+
+
 def test_the_paper_profile_trains_as_appendix_a_says():
     chosen = load_profile("paper").flow.training
     assert (chosen.learning_rate, chosen.batch_size, chosen.epochs, chosen.patience) == (
         0.001, 16, 50, 7,
     )  # fmt: skip
     assert (chosen.optimizer, chosen.schedule, chosen.weight_decay) == ("adam", "constant", 0)
-    assert chosen.keep == "best" and chosen.warmup == 0 and chosen.clip is None
+    assert chosen.restore == "best" and chosen.warmup == 0 and chosen.clip is None
 
 
 def test_frozen_batch_norm_keeps_its_statistics(tmp_path):

@@ -1,6 +1,7 @@
 """Weights files: every form gives the same logits, and no file runs code or fits by accident."""
 
 import pickle
+import random
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from viba_lib.models import flow_vgg11, save_weights, xception
-from viba_lib.models.weights import WeightsError
+from viba_lib.models.weights import WeightsError, read_state
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +157,33 @@ def test_wrong_files_are_refused_with_names(flow, tmp_path):
     torch.save(state, tmp_path / "nan.pth")
     with pytest.raises(WeightsError, match="not finite"):
         flow_vgg11(tmp_path / "nan.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_damaged_files_cannot_be_read(tmp_path):
+    state, rng = {"a": torch.arange(5.0), "b": torch.ones(2, 3)}, random.Random(0)
+    for new in (True, False):
+        path = tmp_path / f"{new}.pth"
+        torch.save(state, path, _use_new_zipfile_serialization=new)
+        written = path.read_bytes()
+        for _ in range(100):
+            damaged = bytearray(written[: rng.choice([len(written), rng.randrange(len(written))])])
+            for at in rng.sample(range(len(damaged)), min(len(damaged), 8)):
+                damaged[at] = rng.randrange(256)
+            path.write_bytes(damaged)
+            try:
+                read_state(path)  # the damage may lie where it changes nothing, or only numbers
+            except WeightsError as error:
+                assert "read" in str(error) or "opened" in str(error) or "holds no" in str(error)
+
+
+def test_another_error_is_no_damaged_file(tmp_path, monkeypatch):
+    path = tmp_path / "w.pth"
+    torch.save({"a": torch.zeros(1)}, path)
+
+    def broken(*_args, **_options):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(torch, "load", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        read_state(path)

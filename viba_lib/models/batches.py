@@ -1,6 +1,7 @@
 """Training batches of real frames and their manipulated twins."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,150 +14,136 @@ from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import plant
 from viba_lib.data.clip_store import ClipStore, PreparedClip
 from viba_lib.models.augment import (
-    Item,
-    _Camera,
-    _Film,
-    _flow,
-    _flow_look,
-    _Look,
-    _through,
+    Augmentation,
+    LowQuality,
+    MotionAugmentation,
+    augmented_face,
+    augmented_flow,
+    pair_to_flow,
 )
+from viba_lib.models.training import TrainingSettings
 from viba_lib.models.xception import face_tensor
 
-
-class EpochBatches(Dataset):
-    """Every frame of the training split once in an epoch, in another order each time.
-
-    Parameters
-    ----------
-    rows : prepared frames of the training split: `path`, `position`, `label`
-    item : `augmented_face` or `augmented_flow`
-    """
-
-    def __init__(
-        self,
-        store: ClipStore,
-        rows: pd.DataFrame,
-        item: Item,
-        size: int,
-        epochs: int,
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        _check_labels(rows, fake_needed=True)
-        self.store, self.item, self.size = store, item, size
-        self.rows = rows[["path", "position", "label"]].reset_index(drop=True)
-        self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
-
-    @property
-    def per_epoch(self) -> int:
-        """Batches in an epoch; the last may be smaller."""
-        return -(-len(self.rows) // self.batch_size)
-
-    def __len__(self) -> int:
-        return self.epochs * self.per_epoch
-
-    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        cv2.setNumThreads(1)
-        epoch, batch = divmod(step, self.per_epoch)
-        order = np.random.default_rng([self.seed, 104729, epoch]).permutation(len(self.rows))
-        chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        rng = np.random.default_rng([self.seed, 7919, step])
-        rows = list(self.rows.iloc[chosen].itertuples(index=False))
-        items = [self.item(self.store[r.path], int(r.position), rng, self.size) for r in rows]
-        return torch.stack(items), torch.tensor([int(r.label) for r in rows])
+Item = Callable[[PreparedClip, int, np.random.Generator, int], torch.Tensor]
 
 
-def _check_labels(rows: pd.DataFrame, fake_needed: bool) -> None:
-    real, fake = int((rows.label == 0).sum()), int((rows.label == 1).sum())
-    if not real or (fake_needed and not fake):
-        raise VibaError(
-            f"training needs real and fake frames, got {real} real and {fake} fake: check the "
-            "split and the labels of the catalog"
-        )
-
-
-def _even(identity: pd.Series) -> np.ndarray:
-    """Probability of each frame (N,) with which every identity is drawn as often as the others."""
+def _identity_weights(identity: pd.Series) -> np.ndarray:
+    """Probability of each frame (N,) that samples every identity equally often."""
     weights = 1 / identity.map(identity.value_counts()).to_numpy(float)
     return np.asarray(weights / weights.sum())
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """A real and a fake input (3, S, S) seen alike, and where the artefact lies, (s, s)."""
+class Pair:
+    """A real and a fake input (3, S, S), augmented alike, and the artefact's mask (s, s)."""
 
     real: torch.Tensor
     fake: torch.Tensor
     mask: np.ndarray
 
-    def window(self, rng: np.random.Generator) -> "_Pair":
-        """Half the side of both inputs about a place of the artefact; anywhere without a mask."""
+    def crop(self, rng: np.random.Generator) -> "Pair":
+        """Both inputs cropped to half the side around the artefact; anywhere without a mask."""
         side = self.real.shape[-1]
         half = side // 2
         weights = self.mask.ravel().astype(float)
         total = weights.sum()
         at = rng.choice(len(weights), p=weights / total if total > 0 else None)
         centre = (np.array(np.unravel_index(at, self.mask.shape)) + 0.5) * side / len(self.mask)
-        # The artefact need not be in the middle: nor is it in a whole input.
+        # The artefact need not be in the middle, as in a whole input.
         corner = np.round(centre - half * rng.uniform(0.2, 0.8, 2)).astype(int)
         top, left = np.clip(corner, 0, side - half)
         cut = (..., slice(top, top + half), slice(left, left + half))
-        return _Pair(self.real[cut], self.fake[cut], self.mask)
+        return Pair(self.real[cut], self.fake[cut], self.mask)
 
 
-class _Batches(Dataset):
-    """Half real, half fake; each fake is a fresh one of the real frame beside it, or a given one.
+class TrainingBatches(Dataset, ABC):
+    """Batches of a training: item `step` is (inputs (B, 3, S, S), labels (B,)).
+
+    With a budget in epochs, every frame comes once in an epoch, in another order each time. With a
+    budget in steps, half of a batch is real and half fake: each fake is made from the real frame
+    beside it, or sampled from the data set.
 
     Parameters
     ----------
-    rows : prepared frames of the training split: `path`, `position`, `label`
-    methods : what fresh fakes are drawn from; empty for data whose fakes are given
-    fresh : share of fakes that are made on the spot
-    windows : so many batches come first that are cut from the inputs around the artefact, with half
-        the side, which costs a quarter: a network that ends in a mean over places can begin there,
-        where the artefact is a larger share of what it sees, at the scale of whole inputs
+    frames : prepared frames of the training split: `path`, `position`, `label`, `identity`
+    size : side of the inputs in pixels
+    training : `fresh` is the proportion of fakes that are made here; the first `crop_steps` batches
+        are cropped around the artefact to half the side, which costs a quarter. A network that ends
+        in a spatial mean can begin there, because the artefact is a larger part of its input
+    methods : what fakes are made with; empty for a data set that has its own
+
+    Raises
+    ------
+    VibaError
+        Frames of one class only.
     """
 
     def __init__(
         self,
         store: ClipStore,
-        rows: pd.DataFrame,
+        frames: pd.DataFrame,
         size: int,
-        steps: int,
-        batch_size: int,
+        training: TrainingSettings,
         methods: Sequence[str],
-        fresh: float,
         seed: int,
-        windows: int = 0,
     ) -> None:
-        self.store, self.size, self.steps, self.batch_size = store, size, steps, batch_size
-        self.windows = windows
-        self.methods, self.fresh, self.seed = list(methods), fresh if methods else 0.0, seed
-        self.real = rows[rows.label == 0].reset_index(drop=True)
-        self.fake = rows[rows.label == 1].reset_index(drop=True)
-        _check_labels(rows, fake_needed=self.fresh < 1)
-        # Identities weigh the same, however many frames each has, among real frames and among fakes
-        # alike: else one with many fakes would be called fake for its camera.
-        self.weights, self.fake_weights = (_even(part.identity) for part in (self.real, self.fake))
+        self.store, self.size, self.training, self.seed = store, size, training, seed
+        self.methods, self.fresh = list(methods), training.fresh if methods else 0.0
+        self.frames = frames[["path", "position", "label", "identity"]].reset_index(drop=True)
+        labels = self.frames.label
+        self.real, self.fake = (self.frames[labels == k].reset_index(drop=True) for k in (0, 1))
+        if self.real.empty or (self.fake.empty and (training.epochs or self.fresh < 1)):
+            raise VibaError(
+                f"training needs real and fake frames, got {len(self.real)} real and "
+                f"{len(self.fake)} fake: check the split and the labels of the catalog"
+            )
+        # Identities weigh the same among real frames and among fakes, however many frames each has.
+        # Otherwise one with many fakes would be called fake for its camera.
+        self.weights, self.fake_weights = (
+            _identity_weights(part.identity) for part in (self.real, self.fake)
+        )
+
+    @property
+    def per_epoch(self) -> int | None:
+        """Batches in an epoch, of which the last may be smaller; None for a budget in steps."""
+        return -(-len(self.frames) // self.training.batch_size) if self.training.epochs else None
 
     def __len__(self) -> int:
-        return self.steps
+        return (self.training.epochs or 0) * (self.per_epoch or 0) or self.training.steps or 0
 
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         cv2.setNumThreads(1)
         rng = np.random.default_rng([self.seed, 7919, step])
-        pairs = [self._pair(rng) for _ in range(self.batch_size // 2)]
-        if step < self.windows:
-            pairs = [pair.window(rng) for pair in pairs]
+        if self.per_epoch is not None:
+            return self._epoch_batch(*divmod(step, self.per_epoch), rng)
+        pairs = [self._pair(rng) for _ in range(self.training.batch_size // 2)]
+        if step < self.training.crop_steps:
+            pairs = [pair.crop(rng) for pair in pairs]
         items = [pair.real for pair in pairs] + [pair.fake for pair in pairs]
-        labels = torch.tensor([0] * len(pairs) + [1] * len(pairs))
-        return torch.stack(items), labels
+        return torch.stack(items), torch.tensor([0] * len(pairs) + [1] * len(pairs))
 
-    def _pair(self, rng: np.random.Generator) -> _Pair:
-        raise VibaError("use FaceBatches or FlowBatches")
+    def _epoch_batch(
+        self, epoch: int, batch: int, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        order = np.random.default_rng([self.seed, 104729, epoch]).permutation(len(self.frames))
+        count = self.training.batch_size
+        rows = list(self.frames.iloc[order[batch * count : (batch + 1) * count]].itertuples())
+        items = [self.item(self.store[r.path], int(r.position), rng, self.size) for r in rows]
+        return torch.stack(items), torch.tensor([int(r.label) for r in rows])
 
-    def _draw(self, rng: np.random.Generator) -> tuple[PreparedClip, int, PreparedClip | None, int]:
+    @property
+    @abstractmethod
+    def item(self) -> Item:
+        """Function from a clip, a position, a random generator and a size to an input."""
+
+    @abstractmethod
+    def _pair(self, rng: np.random.Generator) -> Pair:
+        """A random pair of a real and a fake input."""
+
+    def _sample(
+        self, rng: np.random.Generator
+    ) -> tuple[PreparedClip, int, PreparedClip | None, int]:
+        """Clip and position of a real frame, and of a fake one; None if the fake is to be made."""
         row = self.real.iloc[int(rng.choice(len(self.real), p=self.weights))]
         if rng.random() < self.fresh:
             return self.store[row.path], int(row.position), None, 0
@@ -164,38 +151,43 @@ class _Batches(Dataset):
         return self.store[row.path], int(row.position), self.store[other.path], int(other.position)
 
 
-class FaceBatches(_Batches):
+class FaceBatches(TrainingBatches):
     """Batches (B, 3, size, size) of face crops for Xception."""
 
-    def _pair(self, rng: np.random.Generator) -> _Pair:
-        clip, at, given, given_at = self._draw(rng)
-        camera, look = _Camera.draw(rng), _Look.draw(rng)
-        real = _through(camera, clip.faces[at][None])[0]
+    item = staticmethod(augmented_face)
+
+    def _pair(self, rng: np.random.Generator) -> Pair:
+        clip, at, given, given_at = self._sample(rng)
+        quality, augmentation = LowQuality.sample(rng), Augmentation.sample(rng)
+        real = quality(clip.faces[at])
         if given is None:
             method = str(rng.choice(self.methods))
             points = clip.landmarks[at][None] * real.shape[0]
             fakes, masks = plant(real[None], points, method, rng)
             fake, mask = fakes[0], masks[0]
         else:
-            fake, mask = _through(camera, given.faces[given_at][None])[0], given.masks[given_at]
-        seen = face_tensor(np.stack([look(real), look(fake)]), self.size)
-        return _Pair(seen[0], seen[1], look.place(mask))
+            fake, mask = quality(given.faces[given_at]), given.masks[given_at]
+        both = face_tensor(np.stack([augmentation(real), augmentation(fake)]), self.size)
+        return Pair(both[0], both[1], augmentation.transform_mask(mask))
 
 
-class FlowBatches(_Batches):
-    """Batches (B, 3, size, size) of flow maps for the detector of motion."""
+class FlowBatches(TrainingBatches):
+    """Batches (B, 3, size, size) of flow inputs for the motion detector."""
 
-    def _pair(self, rng: np.random.Generator) -> _Pair:
-        clip, at, given, given_at = self._draw(rng)
-        film, look = _Film.draw(rng), _flow_look(rng)
-        real = film.soften(clip.pairs[at])
+    item = staticmethod(augmented_flow)
+
+    def _pair(self, rng: np.random.Generator) -> Pair:
+        clip, at, given, given_at = self._sample(rng)
+        motion, augmentation = MotionAugmentation.sample(rng), Augmentation.sample_for_flow(rng)
+        real = motion.soften(clip.pairs[at])
         if given is None:
-            # Two frames carry a shift or a standstill; a lag needs more and comes as a given fake.
+            # Two frames are enough for a shift or a standstill. A lag needs more, and comes from
+            # the data set.
             method = str(rng.choice([m for m in self.methods if m != "lag"] or self.methods))
             points = np.stack([clip.landmarks[at], clip.next_landmarks[at]]) * real.shape[1]
             fake, masks = plant(real, points, method, rng)
             mask = masks[0]
         else:
-            fake, mask = film.soften(given.pairs[given_at]), given.masks[given_at]
-        seen = [_flow(film.move(pair), look, self.size) for pair in (real, fake)]
-        return _Pair(seen[0], seen[1], look.place(mask))
+            fake, mask = motion.soften(given.pairs[given_at]), given.masks[given_at]
+        both = [pair_to_flow(motion.move(pair), augmentation, self.size) for pair in (real, fake)]
+        return Pair(both[0], both[1], augmentation.transform_mask(mask))

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 from torch.utils.data import Dataset
@@ -22,12 +21,10 @@ from torch.utils.data import Dataset
 from viba_lib.core.cache import digest
 from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
-from viba_lib.data.clip_store import ClipStore, PreparedClip
+from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
-from viba_lib.models.augment import Item, augmented_face, augmented_flow
-from viba_lib.models.batches import EpochBatches, FaceBatches, FlowBatches
+from viba_lib.models.batches import FaceBatches, FlowBatches
 from viba_lib.models.flow_vgg import FLOW_LAYERS, flow_vgg11
-from viba_lib.models.training import TrainingSettings
 from viba_lib.models.xception import XCEPTION_LAYERS, face_tensor, xception
 
 Positions = Sequence[int] | None
@@ -186,51 +183,6 @@ def start_flow_vgg11(weights: str | None, data_root: Path) -> nn.Module:
     return flow_vgg11(weights, adapt_classifier=True)
 
 
-def _training_batches(
-    kind: type[FaceBatches] | type[FlowBatches],
-    item: Item,
-    store: ClipStore,
-    frames: pd.DataFrame,
-    size: int,
-    training: TrainingSettings,
-    methods: Sequence[str],
-    seed: int,
-) -> Dataset:
-    batch_size = training.batch_size
-    if training.epochs is not None:
-        return EpochBatches(store, frames, item, size, training.epochs, batch_size, seed)
-    return kind(
-        store, frames, size, training.steps or 0, batch_size, methods, training.fresh, seed,
-        training.window_steps,
-    )  # fmt: skip
-
-
-def face_batches(
-    store: ClipStore,
-    frames: pd.DataFrame,
-    size: int,
-    training: TrainingSettings,
-    methods: Sequence[str],
-    seed: int,
-) -> Dataset:
-    """Training batches of face crops, for a budget in epochs or in steps."""
-    kind, item = FaceBatches, augmented_face
-    return _training_batches(kind, item, store, frames, size, training, methods, seed)
-
-
-def flow_batches(
-    store: ClipStore,
-    frames: pd.DataFrame,
-    size: int,
-    training: TrainingSettings,
-    methods: Sequence[str],
-    seed: int,
-) -> Dataset:
-    """Training batches of flow fields, for a budget in epochs or in steps."""
-    kind, item = FlowBatches, augmented_flow
-    return _training_batches(kind, item, store, frames, size, training, methods, seed)
-
-
 XCEPTION = Detector(
     name="xception",
     build=xception,
@@ -240,7 +192,7 @@ XCEPTION = Detector(
     images=face_images,
     degrade=degraded_faces,
     start=start_xception,
-    batches=face_batches,
+    batches=FaceBatches,
     settings="xception",
     title="Xception (one face)",
     input_name="face crop",
@@ -254,7 +206,7 @@ FLOW_VGG11 = Detector(
     images=flow_images,
     degrade=degraded_flow,
     start=start_flow_vgg11,
-    batches=flow_batches,
+    batches=FlowBatches,
     settings="flow",
     temporal=True,
     title="VGG11 (motion)",

@@ -1,38 +1,36 @@
-"""Training of both detectors: progress, best weights kept, resumption after a kill."""
+"""Training of a detector, which a killed process can resume."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
-from viba_lib.core.progress import TimeLeft
-from viba_lib.models.weights import read_state
-
-Progress = Callable[[str], None]
+from viba_lib.core.progress import Progress, TimeLeft
+from viba_lib.models.weights import DAMAGED, WeightsError, read_state
 
 
 class TrainingSettings(BaseModel):
     """Budget in steps or epochs, never in seconds, so that results do not depend on the machine.
 
-    `epochs` pass over the training frames, with a validation after each; `steps` are batches of
-    real and fake frames in equal number, drawn at random, with a validation after every
+    `epochs` pass over the training frames, with a validation after each. `steps` are batches of
+    real and fake frames in equal number, sampled at random, with a validation after every
     `validate_every`. `patience` counts validations without a lower validation loss. The paper's
     Appendix A is `epochs` 50, batches of 16, `optimizer` adam without decay, `schedule` constant
     at 0.001 without warm-up or `clip` (largest norm of the gradient), and patience 7.
-    The first `window_steps` batches are windows of half the side about the artefact, which cost a
-    quarter, cut from inputs at their full scale.
-    `keep` says which weights stay: those with the lowest validation loss, or the last ones, which
-    is the better choice for a short schedule and a validation split of one person; `patience` has
-    then no say.
+    The first `crop_steps` batches are crops of half the side around the artefact, which cost a
+    quarter, cut from inputs at their full scale; a profile may call them `window_steps`.
+    `restore` says which weights the trained detector has: those with the lowest validation loss, or
+    the last ones, which is the better choice for a short schedule and a validation split of one
+    person. `patience` then has no effect. A profile may call it `keep`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -50,13 +48,11 @@ class TrainingSettings(BaseModel):
     freeze_batchnorm: bool = True
     precision: str = "bfloat16"
     fresh: float = 0.7
-    window_steps: int = Field(0, ge=0)
+    crop_steps: int = Field(0, ge=0, validation_alias=AliasChoices("crop_steps", "window_steps"))
     label_smoothing: float = 0.0
-    keep: Literal["best", "last"] = "best"
-
-    def spent(self, stale: int) -> bool:
-        """Whether so many validations without a lower loss end the training."""
-        return self.keep == "best" and stale >= self.patience
+    restore: Literal["best", "last"] = Field(
+        "best", validation_alias=AliasChoices("restore", "keep")
+    )
 
     @model_validator(mode="after")
     def _one_budget(self) -> "TrainingSettings":
@@ -67,8 +63,8 @@ class TrainingSettings(BaseModel):
 
 def autocast(device: str | torch.device, precision: str) -> torch.autocast:
     """Autocast to bfloat16, or a no-op for "float32"."""
-    kind = torch.device(device).type
-    return torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16")
+    enabled = precision == "bfloat16"
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled)
 
 
 def predict(
@@ -107,10 +103,10 @@ def train(
     seed: int = 0,
     progress: Progress = lambda _: None,
 ) -> pd.DataFrame:
-    """Train a detector in place and leave the weights in it that `settings.keep` asks for.
+    """Train a detector in place; `settings.restore` says which weights it has at the end.
 
-    A checkpoint in `folder` is written at each validation; a second call goes on from there with
-    the same batches, so that a killed run ends with the weights of an undisturbed one.
+    A checkpoint in `folder` is written at each validation. A second call resumes from it with the
+    same batches, so that a killed run ends with the weights of an undisturbed one.
 
     Parameters
     ----------
@@ -121,79 +117,100 @@ def train(
     Returns
     -------
     One row per validation: step, loss (mean since the last), val_loss, val_auc, val_accuracy.
+
+    Raises
+    ------
+    VibaError
+        The training diverged: a loss is not finite.
     """
     torch.manual_seed(seed)
     model.to(device).to(memory_format=torch.channels_last)
-    optimizer = _optimizer(model, settings)
+    run = _Run(model, settings, folder, progress)
     total = len(batches)  # type: ignore[arg-type]
-    every = getattr(batches, "per_epoch", settings.validate_every)
-    state: dict[str, Any] = {"step": 0, "best": float("inf"), "stale": 0, "history": []}
-    checkpoint = folder / "checkpoint.pt"
-    saved = _resumable(folder, settings, progress)
-    if saved is not None:
-        model.load_state_dict(saved.pop("model"))
-        optimizer.load_state_dict(saved.pop("optimizer"))
-        state = saved
-        progress(f"resumed at step {state['step']}")
-    left = TimeLeft(total, state["step"])
-    losses: list[float] = []
-    if settings.spent(state["stale"]):
-        total = state["step"]  # it had stopped early already
-    for step, (inputs, labels) in _remaining(batches, state["step"], total):
+    every = getattr(batches, "per_epoch", None) or settings.validate_every
+    left, losses = TimeLeft(total, run.step), list[float]()
+    for step, (inputs, labels) in _remaining(batches, run.step, run.step if run.ended else total):
         torch.manual_seed(seed * 1_000_003 + step)  # dropout is a function of the step as well
-        rate = learning_rate(step, total, settings)
-        losses.append(_step(model, optimizer, inputs, labels, rate, settings, device))
-        done = step + 1
-        if done % every == 0 or done == total:
-            row = {"step": done, "loss": float(np.mean(losses))}
-            row |= validate(model, *validation, device=device, precision=settings.precision)
-            losses = []
-            state["history"].append(row)
-            progress(
-                f"step {left(done)}  loss {row['loss']:.3f}  "
-                f"validation {row['val_loss']:.3f}  AUC {row['val_auc']:.3f}"
-            )
-            better = row["val_loss"] < state["best"]
-            state |= {
-                "step": done,
-                "best": min(row["val_loss"], state["best"]),
-                "stale": 0 if better else state["stale"] + 1,
-            }
-            if better:
-                _write(model.state_dict(), folder / "best.pt")
-            _write(
-                state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()},
-                checkpoint,
-            )
-            if settings.spent(state["stale"]):
-                progress(f"stopped early: {settings.patience} validations without a lower loss")
-                break
-    if settings.keep == "best":
-        model.load_state_dict(read_state(folder / "best.pt"))
+        rate, done = learning_rate(step, total, settings), step + 1
+        losses.append(_step(model, run.optimizer, inputs, labels, rate, settings, device))
+        _check_finite(losses[-1], done)
+        if done % every and done < total:
+            continue
+        row = {"step": done, "loss": float(np.mean(losses))}
+        row |= validate(model, *validation, device=device, precision=settings.precision)
+        _check_finite(row["val_loss"], done)
+        losses = []
+        progress(
+            f"step {left(done)}  loss {row['loss']:.3f}  "
+            f"validation {row['val_loss']:.3f}  AUC {row['val_auc']:.3f}"
+        )
+        run.record(row)
+        if run.ended:
+            progress(f"stopped early: {settings.patience} validations without a lower loss")
+            break
+    if settings.restore == "best":
+        model.load_state_dict(read_state(run.best_weights))
     model.eval()
-    return pd.DataFrame(state["history"])
+    return pd.DataFrame(run.history)
 
 
-def _resumable(
-    folder: Path, settings: TrainingSettings, progress: Progress
-) -> dict[str, Any] | None:
-    """A checkpoint to go on from; None where there is none, or it was cut off."""
-    try:
-        saved = read_state_file(folder / "checkpoint.pt")
-        if settings.keep == "best" and np.isfinite(saved["best"]):
-            read_state(folder / "best.pt")
-    except FileNotFoundError:
-        return None
-    except Exception as error:
-        # A machine that lost power may leave a file without its content, in many ways.
-        progress(f"the checkpoint cannot be read ({type(error).__name__}); training starts anew")
-        return None
-    return saved
+def _check_finite(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise VibaError(f"training diverged at step {step}: a loss is {loss}; lower learning_rate")
 
 
-def read_state_file(path: Path) -> dict[str, Any]:
-    """Read a checkpoint: tensors, numbers and plain containers only."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+class _Run:
+    """The state of a training, with a checkpoint of it in a folder."""
+
+    def __init__(
+        self, model: nn.Module, settings: TrainingSettings, folder: Path, progress: Progress
+    ) -> None:
+        self.model, self.settings = model, settings
+        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+        self.optimizer: torch.optim.Optimizer = kinds[settings.optimizer](
+            model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.checkpoint, self.best_weights = folder / "checkpoint.pt", folder / "best.pt"
+        self.step, self.best, self.stale = 0, float("inf"), 0
+        self.history: list[dict[str, float]] = []
+        saved = self._saved(progress)
+        if saved is not None:
+            model.load_state_dict(saved.pop("model"))
+            self.optimizer.load_state_dict(saved.pop("optimizer"))
+            vars(self).update(saved)
+            progress(f"resumed at step {self.step}")
+
+    @property
+    def ended(self) -> bool:
+        """Whether enough validations without a lower loss have ended the training early."""
+        return self.settings.restore == "best" and self.stale >= self.settings.patience
+
+    def _saved(self, progress: Progress) -> dict[str, Any] | None:
+        """The content of the checkpoint; None if there is none, or it is damaged."""
+        try:
+            saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            if self.settings.restore == "best" and np.isfinite(saved["best"]):
+                read_state(self.best_weights)
+        except FileNotFoundError:
+            return None
+        except (WeightsError, *DAMAGED) as error:
+            # A machine that lost power may leave a file without its content, in many ways.
+            name = type(error).__name__
+            progress(f"the checkpoint cannot be read ({name}); training starts from the beginning")
+            return None
+        return dict(saved)
+
+    def record(self, row: dict[str, float]) -> None:
+        """Add a validation to the history, and write the checkpoint."""
+        better = row["val_loss"] < self.best
+        self.step, self.best = int(row["step"]), min(row["val_loss"], self.best)
+        self.stale = 0 if better else self.stale + 1
+        self.history.append(row)
+        if better:
+            _write(self.model.state_dict(), self.best_weights)
+        state = {name: vars(self)[name] for name in ("step", "best", "stale", "history")}
+        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        _write(state | parts, self.checkpoint)
 
 
 def _write(content: Any, path: Path) -> None:
@@ -202,8 +219,8 @@ def _write(content: Any, path: Path) -> None:
 
 
 def _remaining(batches: Dataset, start: int, stop: int) -> Any:
-    # One worker makes the next batches while this process computes. It is spawned: a fork would
-    # copy the locks of OpenCV's threads as they stand, and could wait for them for ever.
+    # One worker makes the next batches while this process computes. It is spawned, because a fork
+    # would copy the locks of OpenCV's threads in whatever state they are, and could wait for ever.
     loader = DataLoader(
         Subset(batches, range(start, stop)),
         batch_size=None,
@@ -211,12 +228,6 @@ def _remaining(batches: Dataset, start: int, stop: int) -> Any:
         multiprocessing_context="spawn",
     )
     return zip(range(start, stop), loader, strict=True)
-
-
-def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    make = kinds[settings.optimizer]
-    return make(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
@@ -264,12 +275,13 @@ def validate(
     device: str = "cpu",
     precision: str = "float32",
 ) -> dict[str, float]:
-    """Validation loss, AUC (NaN where only one class is there) and accuracy."""
+    """Validation loss, AUC (NaN for one class, or a loss that is not finite) and accuracy."""
     probabilities = predict(model, inputs, device, precision).astype(np.float64)
     chosen = np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1)
-    both = len(np.unique(labels)) == 2
+    loss = float(-np.log(chosen).mean())
+    defined = len(np.unique(labels)) == 2 and math.isfinite(loss)
     return {
-        "val_loss": float(-np.log(chosen).mean()),
-        "val_auc": float(roc_auc_score(labels, probabilities[:, 1])) if both else float("nan"),
+        "val_loss": loss,
+        "val_auc": float(roc_auc_score(labels, probabilities[:, 1])) if defined else float("nan"),
         "val_accuracy": float((probabilities.argmax(1) == labels).mean()),
     }

@@ -1,6 +1,8 @@
 """Load and save weights without ever running what a file contains."""
 
 import json
+import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,12 @@ from viba_lib.core.download import PackagedFile
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 from viba_lib.models.formats import classifier_of, inner_state, to_names_of
+
+# What the readers of PyTorch and safetensors, which check little, raise for a damaged file.
+DAMAGED = (
+    SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, LookupError,
+    ValueError, TypeError, AttributeError, AssertionError, struct.error,
+)  # fmt: skip
 
 
 class WeightsError(VibaError):
@@ -41,16 +49,16 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WeightsError(
-            f"weights file {path} cannot be read: {_first_line(error)}; expected a whole "
-            ".safetensors or PyTorch state dict: fetch or save it again"
-        ) from error
-    except Exception as error:
-        # pickle.UnpicklingError: `weights_only` refuses anything but tensors and plain containers.
+    except pickle.UnpicklingError as error:
+        # `weights_only` refuses anything but tensors and plain containers.
         raise WeightsError(
             f"weights file {path} holds more than tensors and was not opened ({_first_line(error)})"
             "; expected a plain state dict: save `model.state_dict()` and pass that file"
+        ) from error
+    except DAMAGED as error:
+        raise WeightsError(
+            f"weights file {path} cannot be read: {_first_line(error)}; expected a whole "
+            ".safetensors or PyTorch state dict: fetch or save it again"
         ) from error
     state = inner_state(state)
     if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
