@@ -53,15 +53,15 @@ def test_clips_and_methods_follow_from_the_film(film: Path, tmp_path: Path) -> N
 def test_an_interrupted_build_goes_on_where_it_was(film: Path, tmp_path: Path, monkeypatch) -> None:
     whole = build_planted([FILE], tmp_path, tmp_path / "whole", SETTINGS, workers=1)
     made: list[str] = []
-    original = planted_set._build_clip
+    original = planted_set._write_clip
 
-    def interrupted(name, *rest):
+    def interrupted(clip, *rest):
         if len(made) == 3:
             raise KeyboardInterrupt
-        made.append(name)
-        return original(name, *rest)
+        made.append(clip.name)
+        return original(clip, *rest)
 
-    monkeypatch.setattr(planted_set, "_build_clip", interrupted)
+    monkeypatch.setattr(planted_set, "_write_clip", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build_planted([FILE], tmp_path, tmp_path / "set", SETTINGS, workers=1)
     made.append("the second run")
@@ -79,7 +79,7 @@ def test_a_clip_that_cannot_be_made_is_said_and_nothing_is_lost(
     def breaks(*_args):
         raise OSError("no space left")
 
-    monkeypatch.setattr(planted_set, "_build_clip", breaks)
-    with pytest.raises(VibaError, match=r"no space left.*what is finished is kept"):
+    monkeypatch.setattr(planted_set, "_write_clip", breaks)
+    with pytest.raises(VibaError, match=r"no space left.*finished clips are kept"):
         build_planted([FILE], tmp_path, tmp_path / "set", SETTINGS, workers=1)
     assert not (tmp_path / "set" / "catalog.parquet").exists()

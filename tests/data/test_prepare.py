@@ -19,8 +19,8 @@ from viba_lib.data.prepare import (
     account,
     choose_frames,
     prepare_catalog,
-    prepare_frames,
     prepare_video,
+    prepared_rows,
 )
 from viba_lib.data.video import VideoError, write_video
 
@@ -79,16 +79,16 @@ def test_the_mask_is_cut_with_the_same_square(clip: PreparedClip) -> None:
 
 
 def test_videos_without_a_mask_get_an_empty_one(face_frames: np.ndarray) -> None:
-    clip, lost = prepare_frames(enumerate(face_frames), np.array([0]), SETTINGS)
-    assert clip is not None and clip.masks.max() == 0 and lost == []
+    (row,) = prepared_rows(enumerate(face_frames), np.array([0]), SETTINGS)
+    assert row["masks"].shape == (99, 99) and row["masks"].max() == 0
 
 
-def test_frames_without_a_face_are_dropped_and_named(face_frames: np.ndarray) -> None:
+def test_frames_without_a_face_are_left_out(face_frames: np.ndarray) -> None:
     blank = np.zeros_like(face_frames[0])
     frames = list(enumerate([*face_frames[:2], blank, blank]))
-    clip, lost = prepare_frames(frames, np.array([0, 2]), SETTINGS)
-    assert clip is not None and clip.frame.tolist() == [0] and lost == [2]
-    assert prepare_frames(frames, np.array([2]), SETTINGS) == (None, [2])
+    (row,) = prepared_rows(frames, np.array([0, 2]), SETTINGS)
+    assert row["frame"] == 0
+    assert list(prepared_rows(frames, np.array([2]), SETTINGS)) == []
 
 
 @pytest.mark.parametrize(

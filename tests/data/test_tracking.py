@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from viba_lib.data.prepare import PreparationSettings, prepare_frames
+from viba_lib.data.clip_store import PreparedClip
+from viba_lib.data.prepare import PreparationSettings, prepared_rows
 from viba_lib.data.tracking import FaceTrack, follow, overlap, sightings
 
 BOX = (100, 60, 160, 120)
@@ -111,11 +112,12 @@ def test_a_prepared_clip_says_which_faces_were_followed(
         return original(self, frame, between)
 
     monkeypatch.setattr(FaceTrack, "find", blind)
-    clip, missing = prepare_frames(
+    rows = prepared_rows(
         enumerate(face_frames), np.array([0, 4]), settings,
         between=lambda first, last: face_frames[first : last + 1],
     )  # fmt: skip
-    assert clip.frame.tolist() == kept and missing == [4] * (lost == "drop")
+    clip = PreparedClip.stack(rows)
+    assert clip.frame.tolist() == kept
     assert clip.tracked.tolist() == [0, 1][: len(kept)]
     # The photograph moves to the right by 2 pixels a frame, and the crop with it.
     if lost == "track":

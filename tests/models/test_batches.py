@@ -10,7 +10,7 @@ import torch
 from viba_lib.core.errors import VibaError
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback
-from viba_lib.data.prepare import PreparationSettings, prepare_frames
+from viba_lib.data.prepare import PreparationSettings, prepared_rows
 from viba_lib.models.augment import (
     Augmentation,
     LowQuality,
@@ -66,7 +66,7 @@ def test_one_class_is_no_training() -> None:
 @pytest.fixture(scope="module")
 def clip(face_frames: np.ndarray) -> PreparedClip:
     settings = PreparationSettings(spatial_size=96, flow_size=64)
-    return prepare_frames(enumerate(face_frames), np.array([0, 2]), settings)[0]
+    return PreparedClip.stack(prepared_rows(enumerate(face_frames), np.array([0, 2]), settings))
 
 
 @pytest.mark.parametrize("item", [augmented_face, augmented_flow])

@@ -14,7 +14,7 @@ from torch import nn
 from viba_lib.core.errors import VibaError
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
-from viba_lib.data.prepare import PreparationSettings, prepare_frames
+from viba_lib.data.prepare import PreparationSettings, prepared_rows
 from viba_lib.evaluation.robustness import corrupt
 from viba_lib.models.detectors import (
     DETECTORS,
@@ -35,7 +35,9 @@ BOTH = pytest.mark.parametrize("detector", DETECTORS.values(), ids=list(DETECTOR
 def clip(face_frames: np.ndarray) -> PreparedClip:
     settings = PreparationSettings(spatial_size=96, flow_size=64)
     masks = {i: np.full(f.shape[:2], 40 * i, np.uint8) for i, f in enumerate(face_frames)}
-    found = prepare_frames(enumerate(face_frames), np.array([0, 1, 2]), settings, masks)[0]
+    found = PreparedClip.stack(
+        prepared_rows(enumerate(face_frames), np.array([0, 1, 2]), settings, masks)
+    )
     found.masks[0, 20:40, 30:70] = 200
     return found
 

@@ -1,4 +1,4 @@
-"""The default data set: real faces of packaged films, cut into clips, with planted artefacts."""
+"""The default data set: real faces of packaged videos, cut into clips, with planted artefacts."""
 
 import json
 import shutil
@@ -24,9 +24,7 @@ from viba_lib.data.faces import FaceDetector
 from viba_lib.data.source_videos import SourceVideo
 from viba_lib.data.video import VideoReader, write_video
 
-# Clips that one worker makes before it takes others, and the folder that says which are finished.
-PART_CLIPS = 8
-FINISHED = "finished"
+FINISHED = "finished"  # folder with the catalog rows of finished clips
 
 
 class PlantedSettings(BaseModel):
@@ -51,8 +49,8 @@ def clip_landmarks(frames: np.ndarray) -> np.ndarray | None:
             return None
         rows.append(detector.landmarks(frame, box))
     points = np.stack(rows)
-    # Landmarks tremble by a pixel from frame to frame; a mask that trembles would be an artefact
-    # of its own in every fake, so they are smoothed along time.
+    # Landmarks jitter by a pixel from frame to frame. A mask that jitters would be an artefact of
+    # its own in every fake, so landmarks are smoothed along time.
     kernel = cv2.getGaussianKernel(5, 1.0)[:, 0]
     padded = np.concatenate([points[:1], points[:1], points, points[-1:], points[-1:]])
     smooth = sum(w * padded[i : i + len(points)] for i, w in enumerate(kernel))
@@ -60,10 +58,11 @@ def clip_landmarks(frames: np.ndarray) -> np.ndarray | None:
 
 
 def sway(frames: np.ndarray, rng: np.random.Generator, amount: float = 0.03) -> np.ndarray:
-    """Let a clip (T, H, W, 3) sway slowly, as a camera in a hand does.
+    """Let a clip (T, H, W, 3) sway slowly, like a hand-held camera.
 
-    Some sources sit before a fixed camera so still that a frozen region could not be told from
-    the rest, by anyone. Real clips and fakes sway alike, so swaying itself betrays nothing.
+    Some people sit so still in front of a fixed camera that a frozen region could not be
+    distinguished from the rest. Real clips and fakes sway alike, so swaying does not give the label
+    away.
 
     Parameters
     ----------
@@ -87,125 +86,102 @@ def _shrink(frames: np.ndarray, width: int) -> np.ndarray:
     return np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames])
 
 
-def _build_clip(
-    name: str,
-    frames: np.ndarray,
-    rate: float,
-    file: SourceVideo,
-    methods: Sequence[str],
-    out_dir: Path,
-    settings: PlantedSettings,
-    key: list[int],
-) -> list[dict[str, Any]]:
-    """Write one real clip and its fakes; return their catalog rows (none without a face)."""
-    cv2.setNumThreads(1)
-    points = clip_landmarks(frames)
-    if points is None:
-        return []
-    base = {
-        "dataset": "planted",
-        "identity": file.identity,
-        "split": file.split,
-        "original": "",
-        "mask_path": "",
-        "start": np.nan,
-        "end": np.nan,
-        "source": f"{file.package} {file.version}: {file.name}",
-        "licence": file.licence,
-        "region": "",
-    }
-    real = {"video_id": name, "path": f"real/{name}.mp4", "label": "real", "method": ""}
-    write_video(out_dir / real["path"], frames, rate, crf=settings.crf)
-    rows = [base | real]
-    for number, method in enumerate(methods):
-        rng = np.random.default_rng([*key, number])
-        region = str(rng.choice(TEMPORAL_REGIONS)) if method in TEMPORAL else method
-        fakes, masks = plant(frames, points, method, rng, region)
-        fake_id = f"{name}-{method}"
-        fake = {
-            "video_id": fake_id,
-            "path": f"fake/{method}/{fake_id}.mp4",
-            "label": "fake",
-            "method": method,
-            "original": name,
-            "mask_path": f"masks/{fake_id}.mkv",
-            "region": region,
-        }
-        write_video(out_dir / fake["path"], fakes, rate, crf=settings.crf)
-        masks8 = np.round(masks * 255).astype(np.uint8)
-        write_video(out_dir / fake["mask_path"], masks8, rate, lossless=True)
-        rows.append(base | fake)
-    return rows
-
-
 @dataclass(frozen=True)
-class _Part:
-    """Some clips of one source: their places in it, and the methods planted in each."""
+class _Clip:
+    """Consecutive frames of a source video, and the methods that are planted in them.
 
-    file: SourceVideo
-    number: int
+    source : number of the source video, part of the random seed; length : its frames;
+    index : of the clip in the source video
+    """
+
+    video: SourceVideo
+    source: int
     length: int
-    clips: tuple[tuple[int, tuple[str, ...]], ...]
+    index: int
+    methods: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{Path(self.video.name).stem}-{self.index:03d}"
 
 
-def _parts(
-    file: SourceVideo, number: int, data_root: Path, settings: PlantedSettings, seed: int
-) -> list[_Part]:
-    """Cut a source into clips of `clip_length` frames and assign methods in turn."""
-    with VideoReader(source_path(file, data_root)) as video:
-        length = video.length
+def _clips(
+    video: SourceVideo, source: int, data_root: Path, settings: PlantedSettings, seed: int
+) -> list[_Clip]:
+    """Cut a source video into clips of `clip_length` frames and assign methods in turn."""
+    with VideoReader(source_path(video, data_root)) as reader:
+        length = reader.length
     count = length // settings.clip_length
-    order = np.random.default_rng([seed, number])
-    spatial, temporal = order.permutation(SPATIAL), order.permutation(TEMPORAL)
+    rng = np.random.default_rng([seed, source])
+    spatial, temporal = rng.permutation(SPATIAL), rng.permutation(TEMPORAL)
     chosen = np.arange(count)
     if settings.max_clips and count > settings.max_clips:
         chosen = np.unique(np.linspace(0, count - 1, settings.max_clips).round().astype(int))
     clips = []
-    for turn, index in enumerate(chosen):
-        methods = _turn(spatial, turn, settings.spatial_per_clip)
-        methods += _turn(temporal, turn, settings.temporal_per_clip)
-        clips.append((int(index), tuple(methods)))
-    return [
-        _Part(file, number, length, tuple(clips[first : first + PART_CLIPS]))
-        for first in range(0, len(clips), PART_CLIPS)
-    ]
+    for turn, index in enumerate(chosen.tolist()):
+        methods = _in_turn(spatial, turn, settings.spatial_per_clip)
+        methods += _in_turn(temporal, turn, settings.temporal_per_clip)
+        clips.append(_Clip(video, source, length, index, tuple(methods)))
+    return clips
 
 
-def _turn(methods: np.ndarray, turn: int, count: int) -> list[str]:
+def _in_turn(methods: np.ndarray, turn: int, count: int) -> list[str]:
     return [str(methods[(turn * count + i) % len(methods)]) for i in range(count)]
 
 
-def _build_part(
-    part: _Part, data_root: Path, out_dir: Path, settings: PlantedSettings, seed: int
+def _build_clip(
+    clip: _Clip, data_root: Path, out_dir: Path, settings: PlantedSettings, seed: int
 ) -> list[dict[str, Any]]:
-    """Rows of some clips; a clip that is finished is not made again."""
-    with VideoReader(source_path(part.file, data_root), length=part.length) as video:
-        files = [
-            _finished_clip(part, index, methods, video, out_dir, settings, seed)
-            for index, methods in part.clips
-        ]
-    return [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))]
-
-
-def _finished_clip(
-    part: _Part,
-    index: int,
-    methods: Sequence[str],
-    video: VideoReader,
-    out_dir: Path,
-    settings: PlantedSettings,
-    seed: int,
-) -> Path:
-    """File with the rows of a clip, which is made unless it is finished."""
-    name = f"{Path(part.file.name).stem}-{index:03d}"
-    finished = out_dir / FINISHED / f"{name}.json"
+    """Catalog rows of a clip and its fakes, which are made unless they are finished."""
+    finished = out_dir / FINISHED / f"{clip.name}.json"
     if not finished.is_file():
-        first, key = index * settings.clip_length, [seed, part.number, index]
-        frames = np.stack(list(video.frames(range(first, first + settings.clip_length))))
+        cv2.setNumThreads(1)
+        first, key = clip.index * settings.clip_length, [seed, clip.source, clip.index]
+        with VideoReader(source_path(clip.video, data_root), length=clip.length) as reader:
+            frames = np.stack(list(reader.frames(range(first, first + settings.clip_length))))
+            rate = reader.rate
         frames = sway(_shrink(frames, settings.width), np.random.default_rng([*key, 1]))
-        rows = _build_clip(name, frames, video.rate, part.file, methods, out_dir, settings, key)
+        rows = _write_clip(clip, frames, rate, out_dir, settings.crf, key)
         write_text(finished, json.dumps(rows))
-    return finished
+    return json.loads(finished.read_text(encoding="utf-8"))
+
+
+def _write_clip(
+    clip: _Clip, frames: np.ndarray, rate: float, out_dir: Path, crf: int, key: list[int]
+) -> list[dict[str, Any]]:
+    """Write one real clip and its fakes; return their catalog rows (none without a face)."""
+    points = clip_landmarks(frames)
+    if points is None:
+        return []
+    common = {
+        "dataset": "planted",
+        "identity": clip.video.identity,
+        "split": clip.video.split,
+        "source": f"{clip.video.package} {clip.video.version}: {clip.video.name}",
+        "licence": clip.video.licence,
+    }
+    real = {"video_id": clip.name, "path": f"real/{clip.name}.mp4", "label": "real", "region": ""}
+    write_video(out_dir / real["path"], frames, rate, crf)
+    rows = [common | real]
+    for number, method in enumerate(clip.methods):
+        rng = np.random.default_rng([*key, number])
+        region = str(rng.choice(TEMPORAL_REGIONS)) if method in TEMPORAL else method
+        fakes, masks = plant(frames, points, method, rng, region)
+        name = f"{clip.name}-{method}"
+        fake = {
+            "video_id": name,
+            "path": f"fake/{method}/{name}.mp4",
+            "label": "fake",
+            "method": method,
+            "original": clip.name,
+            "mask_path": f"masks/{name}.mkv",
+            "region": region,
+        }
+        write_video(out_dir / fake["path"], fakes, rate, crf)
+        masks8 = np.round(masks * 255).astype(np.uint8)
+        write_video(out_dir / fake["mask_path"], masks8, rate, lossless=True)
+        rows.append(common | fake)
+    return rows
 
 
 def build_planted(
@@ -222,38 +198,37 @@ def build_planted(
 
     Parameters
     ----------
-    files : sources, fetched beforehand under `data_root`
+    files : source videos, fetched beforehand under `data_root`
     out_dir : folder that receives `real/`, `fake/<method>/`, `masks/` and `catalog.parquet`
     workers : processes on this machine
     scheduler : address of a Dask cluster that sees the same folders; "" = this machine
-    progress : is told how many clips are done, and for how long the rest will take
+    progress : receives the number of finished clips and the time left
 
     Returns
     -------
-    Catalog, one row per video. Splits are those of the sources: no identity is in two of them.
+    Catalog, one row per video. Splits are those of the sources, so no identity is in two splits.
     """
     data_root, out_dir = Path(data_root).absolute(), Path(out_dir).absolute()
-    parts = [
-        part
-        for number, file in enumerate(files)
-        for part in _parts(file, number, data_root, settings, seed)
-    ]
-    work = partial(_build_part, data_root=data_root, out_dir=out_dir, settings=settings, seed=seed)
-    built, lines = {}, ProgressLines(progress, "clips made", sum(len(part.clips) for part in parts))
-    for number, rows in map_unordered(work, parts, workers, scheduler, out_dir, progress):
+    given: dict[str, Any] = {"data_root": data_root, "settings": settings, "seed": seed}
+    clips = [clip for n, video in enumerate(files) for clip in _clips(video, n, **given)]
+    work = partial(_build_clip, out_dir=out_dir, **given)
+    built: dict[int, Any] = {}
+    lines = ProgressLines(progress, "clips made", len(clips))
+    for number, rows in map_unordered(work, clips, workers, scheduler, out_dir, progress):
         built[number] = rows
-        lines.update(len(parts[number].clips))
-    for part, found in zip(parts, (built[n] for n in range(len(parts))), strict=True):
-        if isinstance(found, Failed):
+        lines.update()
+    for number, clip in enumerate(clips):
+        if isinstance(built[number], Failed):
             raise VibaError(
-                f"clips of {part.file.name} could not be made: {found}; what is finished is kept, "
-                "so run it again"
+                f"clips of {clip.video.name} could not be made: {built[number]}; finished clips "
+                "are kept, so run it again"
             )
-    catalog = pd.DataFrame([row for n in range(len(parts)) for row in built[n]])
+    catalog = pd.DataFrame([row for number in range(len(clips)) for row in built[number]])
     if catalog.empty:
         raise VibaError(
             f"no face was found in any clip of {len(files)} sources; expected at "
-            "least one talking face: run `viba data verify` to see whether the sources are whole"
+            "least one talking face: run `viba data verify` to check whether the sources are "
+            "complete"
         )
     path = save_catalog(catalog, out_dir / "catalog.parquet")
     shutil.rmtree(out_dir / FINISHED)

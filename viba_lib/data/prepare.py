@@ -1,10 +1,9 @@
-"""From a video to what the detectors take: key frames, face crops, flow maps, landmarks."""
+"""From a video to the inputs of the detectors: key frames, face crops, flow fields, landmarks."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +13,11 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.parallel import Failed, map_unordered
+from viba_lib.core.parallel import map_unordered
 from viba_lib.core.progress import ProgressLines
 from viba_lib.data.catalog import resolve, segment
 from viba_lib.data.clip_store import SUFFIX, PreparedClip, read_facts, save_clip
-from viba_lib.data.faces import FaceDetector, NoFaceError, Square, crop, square_box, to_crop
+from viba_lib.data.faces import FaceDetector, NoFaceError, crop, square_box, to_crop
 from viba_lib.data.flow import farneback
 from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.data.tracking import FaceTrack, Sighting
@@ -31,12 +30,13 @@ Between = Callable[[int, int], Iterable[np.ndarray]]
 
 
 class PreparationSettings(BaseModel):
-    """How a video becomes crops and flow maps.
+    """How a video becomes crops and flow fields.
 
-    Sizes are in pixels; `face_scale` is the crop's side over the face box's; where a film has more
-    key frames than `frames_per_video`, `choose` takes some at random, as the paper does for flow,
-    or those with the highest peaks; `face` is the one that is taken of several at first, and then
-    followed; a face that the detector does not see is followed ("track") or left out ("drop").
+    Sizes are in pixels. `face_scale` is the side of the crop over the side of the face box. If a
+    video has more key frames than `frames_per_video`, `choose` samples some at random, as the paper
+    does for flow, or takes those with the highest peaks. `face` is the face that is taken first of
+    several, and then followed. A face that the detector misses is followed ("track") or left out
+    ("drop").
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -48,26 +48,6 @@ class PreparationSettings(BaseModel):
     lost: Literal["track", "drop"] = "track"
     spatial_size: int = Field(299, ge=16)
     flow_size: int = Field(256, ge=16)
-
-
-def prepare_frames(
-    frames: Iterable[tuple[int, np.ndarray]],
-    indices: np.ndarray,
-    settings: PreparationSettings,
-    masks: Mapping[int, np.ndarray] | None = None,
-    between: Between = lambda first, last: (),
-) -> tuple[PreparedClip | None, list[int]]:
-    """Crops, flow and landmarks of key frames, see `prepared_rows` for the arguments.
-
-    Returns
-    -------
-    The clip (None if no key frame has a face), and the key frames without a face.
-    """
-    rows = list(prepared_rows(frames, indices, settings, masks, between))
-    lost = _lost(indices, rows)
-    if not rows:
-        return None, lost
-    return PreparedClip.stack(rows), lost
 
 
 def prepared_rows(
@@ -96,44 +76,15 @@ def prepared_rows(
     for index, frame in frames:
         if before is not None and index == before[0] + 1:
             mask = None if masks is None else masks.get(before[0])
-            yield _arrays(*before, frame, mask, settings, track.detector)
+            yield _prepared_row(*before, frame, mask, settings, track.detector)
         before = None
         if index in wanted:
-            found = track.find(frame, partial(between, last, index))
-            if found is not None:
-                before, last = (index, frame, found), index
+            face = track.find(frame, partial(between, last, index))
+            if face is not None:
+                before, last = (index, frame, face), index
 
 
-def video_rows(
-    video: VideoReader,
-    indices: np.ndarray,
-    settings: PreparationSettings,
-    masks: Mapping[int, np.ndarray] | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Crops, flow and landmarks of key frames of a video, see `prepared_rows`."""
-    numbers = sorted({int(i) + step for i in indices for step in (0, 1)})
-
-    def between(first: int, last: int) -> Iterable[np.ndarray]:
-        return video.frames([*range(first, last, STRIDE), last], "gray")
-
-    frames = zip(numbers, video.frames(numbers), strict=False)
-    return prepared_rows(frames, indices, settings, masks, between)
-
-
-def no_face(video: VideoReader, count: int) -> NoFaceError:
-    """The error of a video without a face in any of its `count` chosen frames."""
-    return NoFaceError(
-        f"no face in any of {count} frames of {video.path}; expected a face at least 80 pixels "
-        "wide in a frame 480 wide, looking to the camera: choose another video"
-    )
-
-
-def _lost(indices: np.ndarray, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Key frames without a face."""
-    return sorted({*map(int, indices)} - {row["frame"] for row in rows})
-
-
-def _arrays(
+def _prepared_row(
     index: int,
     first: np.ndarray,
     face: Sighting,
@@ -144,7 +95,7 @@ def _arrays(
 ) -> dict[str, Any]:
     """One frame of a prepared clip, from a key frame and its successor."""
     size, flow_size = settings.spatial_size, settings.flow_size
-    square: Square = square_box(face.box, settings.face_scale)
+    square = square_box(face.box, settings.face_scale)
     pair = np.stack([crop(first, square, flow_size), crop(second, square, flow_size)])
     empty = np.zeros((size, size), np.uint8)
     return {
@@ -160,10 +111,39 @@ def _arrays(
     }
 
 
+def prepare_key_frames(
+    video: VideoReader,
+    indices: np.ndarray,
+    settings: PreparationSettings,
+    masks: Mapping[int, np.ndarray] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Crops, flow and landmarks of key frames of a video, see `prepared_rows`.
+
+    Raises
+    ------
+    NoFaceError
+        No key frame has a face.
+    """
+    numbers = sorted({int(i) + step for i in indices for step in (0, 1)})
+
+    def between(first: int, last: int) -> Iterable[np.ndarray]:
+        return video.frames([*range(first, last, STRIDE), last], "gray")
+
+    frames = zip(numbers, video.frames(numbers), strict=False)
+    row = None
+    for row in prepared_rows(frames, indices, settings, masks, between):
+        yield row
+    if row is None:
+        raise NoFaceError(
+            f"no face in any of {len(indices)} frames of {video.path}; expected a face at least 80 "
+            "pixels wide in a frame 480 wide, looking to the camera: choose another video"
+        )
+
+
 def choose_frames(
     differences: np.ndarray, settings: PreparationSettings, video_id: str, seed: int = 0
 ) -> tuple[np.ndarray, int]:
-    """Key frames that are prepared, ascending, and how many the film has.
+    """Key frames that are prepared, ascending, and how many the video has.
 
     Parameters
     ----------
@@ -174,10 +154,9 @@ def choose_frames(
     found = key_frames(differences, threshold, minimum=0)
     if len(found) <= wanted or settings.choose == "strongest":
         return key_frames(differences, threshold, minimum=wanted, maximum=wanted), len(found)
-    # Each video draws for itself, whatever comes before it in the catalog.
+    # The sample of a video does not depend on the videos before it in the catalog.
     rng = np.random.default_rng([seed, zlib.crc32(video_id.encode())])
-    chosen = rng.choice(found, wanted, replace=False)
-    return np.sort(chosen), len(found)
+    return np.sort(rng.choice(found, wanted, replace=False)), len(found)
 
 
 def prepare_video(
@@ -187,43 +166,46 @@ def prepare_video(
     settings: PreparationSettings,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Prepare one video of a catalog and write its arrays, see `prepared`.
+    """Prepare one video of a catalog and write its arrays, see `clip_store`.
 
     Returns
     -------
-    decoded (number of frames), key_frames (number found), chosen (their indices), lost (of these,
-    the ones without a face).
+    The facts that are stored with the arrays: video_id, decoded (number of frames), key_frames
+    (number found), chosen (their indices), lost (those of them without a face).
 
     Raises
     ------
     VideoError
-        Not decodable, or a single frame: a flow map needs two.
+        Not decodable, or a single frame: a flow field needs two.
     NoFaceError
         No key frame has a face.
     """
     cv2.setNumThreads(1)
-    path, start, end = segment(row, root)
-    with VideoReader(path, start, end) as video:
+    video_id = str(row["video_id"])
+    with VideoReader(*segment(row, root)) as video:
         differences = frame_differences(video.frames(format="gray"))
-        if video.length < 2:
-            raise VideoError(f"{path} has one frame; a flow map needs two: give a longer video")
-        indices, found = choose_frames(differences, settings, str(row["video_id"]), seed)
-        masks = _masks(row, root, video, indices)
-        rows = list(video_rows(video, indices, settings, masks))
-        if not rows:
-            raise no_face(video, len(indices))
+        if len(differences) < 2:
+            raise VideoError(
+                f"{video.path} has one frame; a flow map needs two: give a longer video"
+            )
+        indices, found = choose_frames(differences, settings, video_id, seed)
+        masks = _planted_masks(row, root, video, indices)
+        clip = PreparedClip.stack(prepare_key_frames(video, indices, settings, masks))
     facts = {
-        "video_id": str(row["video_id"]), "decoded": len(differences), "key_frames": found,
-        "chosen": indices.tolist(), "lost": _lost(indices, rows),
-    }  # fmt: skip
-    save_clip(PreparedClip.stack(rows), Path(out_path), facts)
+        "video_id": video_id,
+        "decoded": len(differences),
+        "key_frames": found,
+        "chosen": indices.tolist(),
+        "lost": sorted({*indices.tolist()} - {*clip.frame.tolist()}),
+    }
+    save_clip(clip, Path(out_path), facts)
     return facts
 
 
-def _masks(
+def _planted_masks(
     row: Mapping[str, Any], root: str | Path, video: VideoReader, indices: np.ndarray
 ) -> dict[int, np.ndarray] | None:
-    """Planted masks (H, W) of key frames by number, None if the row names no mask video."""
+    """Masks (H, W) of key frames by number, None if the row names no mask video."""
     if not row.get("mask_path"):
         return None
     path, numbers = resolve(str(row["mask_path"]), root), indices.tolist()
@@ -231,43 +213,16 @@ def _masks(
         return dict(zip(numbers, masks.frames(numbers, "gray"), strict=False))
 
 
-INDEX = ("video_id", "path", "decoded", "key_frames", "chosen", "frames", "tracked")
-PROBLEMS = ("video_id", "stage", "frame", "reason")
-
-
-def _prepare_one(
-    row: dict[str, Any], root: Path, out_dir: Path, settings: PreparationSettings, seed: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """One video; an error becomes rows of problems, so that one bad file does not end a run."""
-    name = f"clips/{row['video_id']}{SUFFIX}"
-    target = out_dir / name
-    if not target.is_file():
-        try:
-            prepare_video(row, root, target, settings, seed)
-        except VibaError as error:
-            return [], [_problem(row, str(error))]
-    facts = read_facts(target)
-    problems = [_problem(row, "no face", frame) for frame in facts["lost"]]
-    base = {"video_id": row["video_id"], "path": name, "decoded": facts["decoded"],
-            "key_frames": facts["key_frames"], "chosen": len(facts["chosen"])}  # fmt: skip
-    pairs = zip(facts["frame"], facts["tracked"], strict=True)
-    return [base | {"frame": f, "tracked": bool(t)} for f, t in pairs], problems
-
-
-def _problem(row: Mapping[str, Any], reason: str, frame: int | None = None) -> dict[str, Any]:
-    return {"video_id": row["video_id"], "stage": "prepare", "frame": frame, "reason": reason}
-
-
 @dataclass(frozen=True)
 class Preparation:
-    """What became of a catalog.
+    """Result of preparing a catalog.
 
     index : one row per prepared video: video_id, path of its arrays under the output folder,
-        decoded (frames), key_frames (found), chosen, frames (kept), tracked (of these, the faces
-        that were followed and not detected)
+        decoded (frames), key_frames (found), chosen, frames (kept), tracked (number of faces among
+        these that were followed, not detected)
     frames : one row per kept frame: video_id, path, position (in the arrays), frame (in the video),
         tracked
-    problems : video_id, stage, frame (none where the whole video is out), reason
+    problems : video_id, stage, frame (none if the video as a whole is excluded), reason
     """
 
     index: pd.DataFrame
@@ -285,81 +240,109 @@ def prepare_catalog(
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Preparation:
-    """Prepare every video of a catalog in parallel; finished ones are not done again.
+    """Prepare every video of a catalog in parallel; finished ones are not prepared again.
 
     Parameters
     ----------
     workers : processes on this machine
     scheduler : address of a Dask cluster that sees the same folders; "" = this machine
-    seed : of the choice of key frames; the result does not depend on who does the work
-    progress : is told how many videos are done, and for how long the rest will take
+    seed : of the choice of key frames; the result does not depend on the workers
+    progress : receives the number of finished videos and the time left
 
     Returns
     -------
-    Tables in the catalog's order, whoever was done first. Every video is in the index or in
-    problems, and every chosen frame in frames or in problems; one whose worker dies each time it
-    is tried is among the latter.
+    Tables in the order of the catalog. Every video is in the index or in the problems, and every
+    chosen frame is in the frames or in the problems. The problems include a video whose worker
+    dies in each try.
 
     Raises
     ------
     VibaError
-        Not one video could be prepared.
+        No video could be prepared.
     """
     rows = catalog.to_dict("records")
     # Relative folders mean something else on a worker.
-    work = partial(
-        _prepare_one,
-        root=Path(root).absolute(),
-        out_dir=Path(out_dir).absolute(),
-        settings=settings,
-        seed=seed,
-    )
-    found, lines = [], ProgressLines(progress, "videos prepared", len(rows))
+    root, out_dir = Path(root).absolute(), Path(out_dir).absolute()
+    work = partial(_facts, root=root, out_dir=out_dir, settings=settings, seed=seed)
+    results: dict[int, Any] = {}
+    lines = ProgressLines(progress, "videos prepared", len(rows))
     for number, result in map_unordered(work, rows, workers, scheduler, out_dir, progress):
-        found.append((number, _outcome(rows[number], result)))
+        results[number] = result
         lines.update()
-    done = [outcome for _, outcome in sorted(found, key=itemgetter(0))]
-    problems = pd.DataFrame([p for _, found in done for p in found], columns=list(PROBLEMS))
-    problems["frame"] = problems.frame.astype("Int64")
-    kept = pd.DataFrame([row for frames, _ in done for row in frames])
-    if kept.empty:
+    given = [(row["video_id"], results[number]) for number, row in enumerate(rows)]
+    problems = _problems(given)
+    done = [facts for _, facts in given if not isinstance(facts, VibaError)]
+    if not done:
         raise VibaError(
             f"none of {len(catalog)} videos could be prepared; the first reason: "
             f"{problems.reason.iloc[0]}"
         )
-    per_video = kept.groupby("video_id", sort=False)
-    index = per_video.first().drop(columns=["frame", "tracked"])
-    index = index.assign(frames=per_video.size(), tracked=per_video.tracked.sum()).reset_index()
-    frames = kept[["video_id", "path", "frame", "tracked"]]
-    frames.insert(2, "position", per_video.cumcount())
-    return Preparation(index[list(INDEX)], frames, problems)
+    return Preparation(_index(done), _frames(done), problems)
 
 
-def _outcome(row: dict[str, Any], result: Any) -> Any:
-    return ([], [_problem(row, str(result))]) if isinstance(result, Failed) else result
+def _facts(
+    row: dict[str, Any], root: Path, out_dir: Path, settings: PreparationSettings, seed: int
+) -> dict[str, Any] | VibaError:
+    """Facts of a video, prepared if need be; one bad video does not end a run."""
+    path = f"clips/{row['video_id']}{SUFFIX}"
+    if not (out_dir / path).is_file():
+        try:
+            prepare_video(row, root, out_dir / path, settings, seed)
+        except VibaError as error:
+            return error
+    return read_facts(out_dir / path) | {"path": path}
+
+
+def _index(done: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    table = pd.DataFrame(done)[["video_id", "path", "decoded", "key_frames", "chosen"]]
+    return table.assign(
+        chosen=table.chosen.map(len),
+        frames=[len(facts["frame"]) for facts in done],
+        tracked=[sum(facts["tracked"]) for facts in done],
+    )
+
+
+def _frames(done: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    rows = [
+        (facts["video_id"], facts["path"], position, facts["frame"][position], bool(tracked))
+        for facts in done
+        for position, tracked in enumerate(facts["tracked"])
+    ]
+    return pd.DataFrame(rows, columns=["video_id", "path", "position", "frame", "tracked"])
+
+
+def _problems(given: Sequence[tuple[str, Any]]) -> pd.DataFrame:
+    """Excluded videos and frames, from the facts or the error of each video."""
+    rows: list[tuple[str, str, int | None, str]] = []
+    for video_id, facts in given:
+        if isinstance(facts, VibaError):
+            rows.append((video_id, "prepare", None, str(facts)))
+        else:
+            rows += [(video_id, "prepare", frame, "no face") for frame in facts["lost"]]
+    table = pd.DataFrame(rows, columns=["video_id", "stage", "frame", "reason"])
+    return table.astype({"frame": "Int64"})
 
 
 def account(catalog: pd.DataFrame, prepared: Preparation) -> pd.DataFrame:
-    """Where all videos and frames went: what, number, and what makes up a sum.
+    """Numbers of prepared and excluded videos and frames; columns what and number.
 
     Raises
     ------
     VibaError
-        The numbers do not add up: something was dropped without a word.
+        The numbers do not add up: something was dropped without a problem.
     """
     index, problems = prepared.index, prepared.problems
-    whole = problems[problems.frame.isna()]
-    lost = problems[problems.frame.notna()]
+    of_videos, of_frames = problems[problems.frame.isna()], problems[problems.frame.notna()]
     counts = {
         "videos in the catalog": len(catalog),
         "videos prepared": len(index),
-        "videos left out": whole.video_id.nunique(),
+        "videos left out": of_videos.video_id.nunique(),
         "frames decoded in prepared videos": int(index.decoded.sum()),
         "key frames found in them": int(index.key_frames.sum()),
         "frames chosen": int(index.chosen.sum()),
         "frames kept": len(prepared.frames),
         "of these, faces that were followed": int(prepared.frames.tracked.sum()),
-        "frames left out": len(lost),
+        "frames left out": len(of_frames),
     }
     videos = counts["videos prepared"] + counts["videos left out"]
     frames = counts["frames kept"] + counts["frames left out"]

@@ -12,7 +12,7 @@ from viba_lib.core.checkpoints import read_checkpoint, write_checkpoint
 from viba_lib.core.files import write_text
 from viba_lib.core.progress import ProgressLines
 from viba_lib.data.clip_store import PreparedClip
-from viba_lib.data.prepare import PreparationSettings, no_face, video_rows
+from viba_lib.data.prepare import PreparationSettings, prepare_key_frames
 from viba_lib.data.video import VideoError, VideoReader
 
 CHUNK_FRAMES = 16
@@ -42,10 +42,7 @@ def read_clip(video: VideoReader, settings: PreparationSettings, max_frames: int
         Not decodable, one frame only, or no face in any chosen frame.
     """
     indices = spread_frames(video, max_frames)
-    rows = list(video_rows(video, indices, settings))
-    if not rows:
-        raise no_face(video, len(indices))
-    return PreparedClip.stack(rows)
+    return PreparedClip.stack(prepare_key_frames(video, indices, settings))
 
 
 @dataclass(frozen=True)
@@ -86,15 +83,13 @@ class VideoChunks:
         frames: list[int] = []
         chunk: list[dict[str, Any]] = []
         lines = ProgressLines(progress, "faces found in frames", len(indices))
-        for row in video_rows(video, indices, settings):
+        for row in prepare_key_frames(video, indices, settings):
             frames.append(int(row["frame"]))
             chunk.append(row)
             lines.update()
             if len(chunk) == CHUNK_FRAMES:
                 _write(folder, frames, chunk)
                 chunk = []
-        if not frames:
-            raise no_face(video, len(indices))
         if chunk:
             _write(folder, frames, chunk)
         write_text(done, json.dumps({"frames": frames}))

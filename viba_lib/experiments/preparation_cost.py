@@ -14,10 +14,10 @@ import pandas as pd
 from viba_lib.core.errors import VibaError
 from viba_lib.core.memory import resident_memory, run_in_new_process
 from viba_lib.data.catalog import load_catalog, save_catalog
-from viba_lib.data.clip_store import SUFFIX, save_clip
+from viba_lib.data.clip_store import SUFFIX, PreparedClip, save_clip
 from viba_lib.data.faces import FaceDetector
 from viba_lib.data.keyframes import frame_differences
-from viba_lib.data.prepare import PreparationSettings, choose_frames, prepare_frames, prepare_video
+from viba_lib.data.prepare import PreparationSettings, choose_frames, prepare_video, prepared_rows
 from viba_lib.data.readers import read_source
 from viba_lib.data.splits import complete_splits
 from viba_lib.data.video import read_video, write_video
@@ -46,10 +46,10 @@ def prepare_reference(video: Path, out: Path, settings: PreparationSettings) -> 
     # Each frame once: faces in the chosen frames are detected below.
     for index in sorted(set(range(len(frames))) - set(chosen.tolist())):
         detector.largest(frames[index])
-    clip, lost = prepare_frames(enumerate(frames), chosen, settings)
-    if clip is None:
+    rows = list(prepared_rows(enumerate(frames), chosen, settings))
+    if not rows:
         raise VibaError(f"no face in the key frames of {video}; expected a video with a face")
-    save_clip(clip, out, {"chosen": chosen.tolist(), "lost": lost, "key_frames": key_frames})
+    save_clip(PreparedClip.stack(rows), out, {"chosen": chosen.tolist(), "key_frames": key_frames})
 
 
 def prepare_library(video: Path, out: Path, settings: PreparationSettings) -> None:

@@ -6,7 +6,7 @@ import torch
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import resolve, segment
 from viba_lib.data.clip_store import PreparedClip
-from viba_lib.data.prepare import prepare_frames
+from viba_lib.data.prepare import prepared_rows
 from viba_lib.data.video import read_video
 from viba_lib.pipeline.study import Study
 
@@ -42,10 +42,11 @@ def consecutive(study: Study, video_id: str, count: int) -> PreparedClip:
     frames, masks = film_of(study, video_id, count + 1)
     by_index = None if masks is None else dict(enumerate(masks))
     settings = study.profile.preparation
-    clip, _ = prepare_frames(enumerate(frames), np.arange(len(frames) - 1), settings, by_index)
-    if clip is None:
+    indices = np.arange(len(frames) - 1)
+    rows = list(prepared_rows(enumerate(frames), indices, settings, by_index))
+    if not rows:
         raise VibaError(f"no face in the first {len(frames)} frames of {video_id!r}; take another")
-    return clip
+    return PreparedClip.stack(rows)
 
 
 def inputs_and_masks(

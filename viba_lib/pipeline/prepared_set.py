@@ -84,7 +84,7 @@ class PreparedSet:
     def store(self) -> ClipStore:
         """Prepared clips by path; a broken one is prepared again."""
         meta = read_meta(self.folder)
-        return ClipStore(self.folder, meta["files"] if meta else None, mend=self._prepare_again)
+        return ClipStore(self.folder, meta["files"] if meta else None, repair=self._prepare_again)
 
     def _prepare_again(self, name: str, wrong: str) -> None:
         meta = read_meta(self.folder)
