@@ -63,10 +63,11 @@ HTML(study.banner())
 
 # %% mystnb={"image": {"alt": "Bars for the eight injection layers: share of the network's multiply-accumulates behind the layer and before it; at the early layers most lies behind, at the last ones next to nothing."}, "figure": {"caption": "Share of a forward pass behind and before each of the paper's injection layers, counted in multiply-accumulates.", "name": "fig-cost-shares"}}
 from viba_lib.experiments import speed
+from viba_lib.models.detectors import DETECTORS
 from viba_lib.visual import result_figures
 
-costs = speed.layer_costs(study)
-result_figures.cost_shares(costs.sort_values(["detector", "behind"], ascending=False))
+costs = speed.layer_costs({name: study.settings(name).size for name in DETECTORS})
+result_figures.cost_shares(costs.sort_values(["detector", "downstream"], ascending=False))
 
 # %% tags=["remove-input"]
 chosen = costs[[study.layer(row.detector) == row.layer for row in costs.itertuples()]]
@@ -74,7 +75,7 @@ HTML(
     "<p>In units of one forward pass, a plain step costs three passes of the whole network: forward, back to the inputs, "
     "and back to the weights. A step of the cut network costs two of its part behind the layer. "
     + " ".join(
-        f"At {row.layer} of {row.detector}, {row.behind:.1f} of {row.before + row.behind:.1f} billion multiply-accumulates "
+        f"At {row.layer} of {row.detector}, {row.downstream:.1f} of {row.upstream + row.downstream:.1f} billion multiply-accumulates "
         f"lie behind; by counting alone, the same steps should take {row.expected:.1f} times less."
         for row in chosen.itertuples()
     )
@@ -89,7 +90,14 @@ HTML(
 # Noise can also be drawn in mirrored pairs (`antithetic`), so that errors of first order cancel.
 
 # %%
-speed.presets(study)
+from dataclasses import asdict
+
+import pandas as pd
+
+from viba_lib.bottleneck import BottleneckSettings
+
+settings = {name: asdict(BottleneckSettings(**changes)) for name, changes in speed.CHANGES.items()}
+pd.DataFrame(settings).T[["steps", "noise_samples", "antithetic", "precision"]]
 
 # %% [markdown]
 # Now measured, with the plain version in the same run. `ratio` is how many times faster than plain. `agreement` is the
@@ -99,9 +107,10 @@ speed.presets(study)
 # stops.
 
 # %%
-settings = study.profile.speed
-options = settings.model_dump(include={"settings", "runs", "precision"})
-timed = speed.measure(study, frames=frames or settings.frames, **options)
+numbers = study.profile.speed
+options = numbers.model_dump(include={"settings", "runs", "precision"})
+subjects = speed.subjects(study, frames=frames or numbers.frames)
+timed = pd.DataFrame([row for one in subjects for row in speed.measure_subject(one, **options)])
 study.save_table("speed", timed, timed.drop(columns="memory").round(3))
 
 # %% mystnb={"image": {"alt": "Bars on a logarithmic axis: seconds per frame of the settings plain, default, bfloat16, fast and accurate, for both detectors at the paper's layers."}, "figure": {"caption": "Seconds per frame of each setting at the paper's layers, on a logarithmic axis.", "name": "fig-seconds"}}
@@ -117,7 +126,7 @@ HTML(
         f"default's {by_name.agreement[name, 'default']:.3f}."
         for name in timed.detector.unique()
     )
-    + f" Measured on {study.provenance()['device']}; agreement is with the mean of {settings.runs} runs in {settings.precision}. "
+    + f" Measured on {study.provenance()['device']}; agreement is with the mean of {numbers.runs} runs in {numbers.precision}. "
     "The plain version ran two of its steps, and the rest is counted in: all its steps are the same work.</p>"
 )
 
@@ -131,7 +140,8 @@ HTML(
 # the part behind the layer is made lean once in a call, whatever the number of frames.
 
 # %% mystnb={"image": {"alt": "Line of the seconds to explain a clip over its number of frames; it rises evenly."}, "figure": {"caption": "Seconds in all over the number of frames explained in one call, Xception with the preset fast.", "name": "fig-clip-cost"}}
-clip = speed.cost_by_frames(study, "xception", settings.counts)
+subject = next(speed.subjects(study, ["xception"], frames=max(numbers.counts)))
+clip = pd.DataFrame(speed.growth(subject, numbers.counts))[["frames", "seconds"]]
 figure = result_figures.lines(clip, "frames", ["seconds"], "frames", "seconds in all")
 figure.axes[0].set_ylim(bottom=0)
 figure
@@ -160,9 +170,7 @@ from viba_lib.experiments.convergence import (
     summary,
 )
 
-table = convergence(
-    study, "xception", settings.clips, settings.clip_frames, steps or settings.steps
-)
+table = convergence(study, "xception", numbers.clips, numbers.clip_frames, steps or numbers.steps)
 study.save_table("convergence", table)
 means, starts = over_frames(table), over_common_frames(table)
 cold = means[means.start == "cold"]
@@ -292,7 +300,7 @@ def speedup(s, f):
     return 1 / ((1 - s) + s / f)
 
 
-shares = costs.before / (costs.before + costs.behind)
+shares = costs.upstream / (costs.upstream + costs.downstream)
 limits = shares.map(lambda s: speedup(s, float("inf")))
 costs.assign(limit=limits)[["detector", "layer", "limit"]].round(1)
 

@@ -1,4 +1,4 @@
-"""Long films and many films: what `viba bench scale` makes, measures and projects."""
+"""Long videos and many videos, as `viba bench scale` measures and projects them."""
 
 import itertools
 import json
@@ -11,18 +11,19 @@ from viba_lib.cli import bench as cli_bench
 from viba_lib.core.errors import VibaError
 from viba_lib.data.video import VideoReader
 from viba_lib.experiments import scaling
+from viba_lib.pipeline.study import Study
 
 
 @pytest.mark.network
-def test_a_film_has_the_length_and_size_that_were_asked_for(study, tmp_path):
-    film = scaling.long_film(study, tmp_path / "film.mp4", 1.0, (320, 180))
+def test_a_video_has_the_given_length_and_size(study, tmp_path):
+    path = scaling.long_video(study, tmp_path / "video.mp4", 1.0, (320, 180))
     turns = range(0, 60 * scaling.RATE, scaling.RATE * scaling.LOOP_SECONDS)
-    with VideoReader(film) as video:
+    with VideoReader(path) as video:
         assert video.length == 60 * scaling.RATE
         frames = list(video.frames(range(2 * scaling.RATE)))
         loop = list(video.frames(turns))
     assert frames[0].shape == (180, 320, 3)
-    # Each turn of the loop shows the same frames again, and its seam is no jump.
+    # Each turn of the loop shows the same frames, and does not jump at its end.
     assert len(loop) == 6 and all(np.array_equal(f, loop[0]) for f in loop)
     steps = [np.abs(a.astype(int) - b).mean() for a, b in itertools.pairwise(frames)]
     assert 0 < max(steps) < 20
@@ -42,16 +43,16 @@ def rows_of(seconds, minutes=(1, 2, 5, 10)):
             for m, s in zip(minutes, seconds, strict=True)]  # fmt: skip
 
 
-def test_a_line_is_found_and_told_from_what_grows_faster():
+def test_a_line_is_distinguished_from_faster_growth():
     straight = scaling.line(rows_of([8, 12, 24, 44]))
     assert straight["fixed"] == pytest.approx(4) and straight["per_minute"] == pytest.approx(4)
     assert straight["exponent"] == pytest.approx(1) and straight["r2"] == pytest.approx(1)
     square = scaling.line(rows_of([1, 4, 25, 100]))
-    assert square["exponent"] > scaling.STEEPEST
+    assert square["exponent"] > scaling.MAX_EXPONENT
     assert np.isnan(scaling.line(rows_of([8], (1,)))["exponent"])
 
 
-def test_a_projection_multiplies_and_says_what_is_of_the_networks_alone():
+def test_a_projection_multiplies_and_counts_the_networks_alone():
     row = {"seconds": 36.0, "explained": 60.0}
     few, many = scaling.projection(row, flops=1e12, workers=10, teraflops=1.0)
     assert few["videos"] == 1_000 and few["worker_hours"] == pytest.approx(10)
@@ -62,42 +63,62 @@ def test_a_projection_multiplies_and_says_what_is_of_the_networks_alone():
     assert measured["gpu_hours"] == measured["worker_hours"]
 
 
-@pytest.mark.network
-def test_operations_count_each_step_and_draw(study):
-    few = scaling.operations(study, "xception")
-    settings = study.profile.bottleneck
-    study.profile.bottleneck = replace(settings, steps=3 * settings.steps)
-    more = scaling.operations(study, "xception")
-    study.profile.bottleneck = settings
+@pytest.fixture
+def untrained(tmp_path):
+    """A study without data."""
+    return Study("tiny", tmp_path / "data", tmp_path / "results")
+
+
+def test_operations_count_each_step_and_sample(untrained):
+    few = scaling.operations(untrained, "xception")
+    settings = untrained.profile.bottleneck
+    untrained.profile.bottleneck = replace(settings, steps=3 * settings.steps)
+    more = scaling.operations(untrained, "xception")
     assert 2 < more / few < 3
 
 
 @pytest.mark.network
-def test_memory_does_not_grow_with_the_film(study, roots):
-    """Two films, one six times as long."""
-    opened = scaling.Opened("tiny", *roots, "cpu", 0)
-    short, long = scaling.scale_rows(study, opened, "xception", (0.1, 0.6), 20, (640, 360))
+def test_memory_does_not_grow_with_the_video(study):
+    """Two videos, one six times as long."""
+    short, long = scaling.scale_rows(study, "xception", (0.1, 0.6), 20, (640, 360))
     assert (short["explained"], long["explained"]) == (2, 12)
     assert long["frames"] == 6 * short["frames"]
     assert long["seconds"] > short["seconds"]
-    # Held as it is decoded, one frame has 0.66 MiB; those that the longer film has more, 494 MiB.
+    # A decoded frame has 0.66 MiB; the frames by which the second video is longer have 494 MiB.
     assert long["memory"] - short["memory"] < 150
 
 
-@pytest.mark.network
-def test_the_command_prints_a_table_a_line_and_a_projection(study, roots, tmp_path, capsys):
-    out = tmp_path / "scale.json"
-    given = {"data_root": roots[0], "results_root": roots[1], "profile": "tiny", "out": out}
-    given |= {"minutes": "0.05,0.1", "per_minute": 20, "size": "320x180", "detector": "xception"}
-    given |= {"workers": 4, "teraflops": 20.0, "device": "cpu", "seed": 0}
-    try:
-        cli_bench.scale(**given)
-    except cli_bench.typer.Exit as end:
-        assert end.exit_code == 1  # films of seconds are too short to tell a line by
-    said = capsys.readouterr().out
-    assert "MiB at most" in said and "seconds = " in said and "1,000,000" in said
-    kept = json.loads(out.read_text())
-    assert "0.05" in json.dumps(kept)
+@pytest.fixture
+def scale(monkeypatch, tmp_path):
+    """Runs the command on given measurements, and returns the rows of its file."""
+
+    def run(seconds, memory):
+        rows = [row | {"frames": 1500, "memory": memory} for row in rows_of(seconds)]
+        monkeypatch.setattr(scaling, "scale_rows", lambda *given: iter(rows))
+        out = tmp_path / "scale.json"
+        given = {"data_root": tmp_path, "results_root": tmp_path, "profile": "tiny", "out": out}
+        given |= {"minutes": "1,2", "per_minute": 6, "size": "320x180", "detector": "xception"}
+        cli_bench.scale(**given, workers=4, teraflops=20.0, device="cpu", seed=0)
+        written = json.loads(out.read_text())
+        assert written["rows"] == rows and [r["videos"] for r in written["growth"]] == [1e3, 1e6]
+
+    return run
+
+
+def test_the_command_prints_a_table_a_line_and_a_projection(scale, capsys):
+    scale([8, 12, 24, 44], memory=900)
+    printed = capsys.readouterr().out
+    assert "MiB at most" in printed and "seconds = 4.0 + 4.00 x minutes" in printed
+    assert "1,000,000" in printed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "memory"), [([1, 4, 25, 100], 900), ([8, 12, 24, 44], 4096)], ids=["time", "memory"]
+)
+def test_the_command_fails_if_time_or_memory_grows_too_fast(scale, seconds, memory):
+    with pytest.raises(cli_bench.typer.Exit) as end:
+        scale(seconds, memory)
+    assert end.value.exit_code == 1
 
 
 @pytest.mark.parametrize("minutes", ["", "one", "-1", "0", "nan"])

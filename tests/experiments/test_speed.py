@@ -1,6 +1,7 @@
 """Speed and memory are measured as the page says."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.experiments import speed
 from viba_lib.pipeline.study import Study
 
+MIB = 2**18  # numbers in float32
 pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
 
 
@@ -30,6 +32,15 @@ class Small(nn.Module):
         x = self.relu(self.first(x))
         x = x + self.relu(self.middle(x))
         return self.last(self.relu(self.norm(x)).mean((2, 3)))
+
+
+class Wasteful(Small):
+    """The same network, with memory that it does not need."""
+
+    MEBIBYTES = 300
+
+    def forward(self, x):
+        return super().forward(x) + 0 * torch.ones(self.MEBIBYTES * MIB)[-1]
 
 
 @pytest.fixture
@@ -56,7 +67,7 @@ def test_the_mean_of_runs(subject):
         PerSampleBottleneck(*parts, seed=s).attribute(subject.frames).capacity.sum(1)
         for s in range(2)
     ]
-    found = speed.reference_maps(*parts, subject.frames, runs=2)
+    found = speed.mean_maps(subject, runs=2)
     torch.testing.assert_close(found, (runs[0] + runs[1]) / 2)
     assert not torch.allclose(runs[0], runs[1])
 
@@ -72,22 +83,22 @@ def test_rows_say_what_each_setting_costs(subject):
     assert all(0.3 < r["agreement"] < 1 for r in rows[1:])
 
 
-def test_all_steps_of_the_plain_version_give_a_map_to_compare(subject):
+def test_all_steps_of_the_reference_give_a_map_to_compare(subject):
     (row,) = speed.measure_subject(subject, ["plain"], runs=2, plain_steps=10)
     assert 0.5 < row["agreement"] <= 1
 
 
 def test_without_runs_nothing_is_compared(subject, monkeypatch):
-    monkeypatch.setattr(speed, "reference_maps", pytest.fail)
+    monkeypatch.setattr(speed, "mean_maps", pytest.fail)
     (row,) = speed.measure_subject(subject, ["fast"], runs=0)
     assert np.isnan(row["agreement"]) and np.isnan(row["ratio"]) and row["seconds"] > 0
 
 
-def test_steps_of_the_plain_version_that_are_left_out_are_counted(subject, monkeypatch):
+def test_steps_of_the_reference_that_are_left_out_are_counted(subject, monkeypatch):
     """A first step of 5 s and others of 2 s: ten steps take 23 s."""
     times = iter([0.0, 5.0, 7.0, 9.0])
     monkeypatch.setattr(speed, "_clock", lambda _device: next(times))
-    seconds, _ = speed._plain(subject, 0, timed=3)
+    seconds, _ = speed._time_reference(subject, 0, steps=3)
     assert seconds == pytest.approx(23)
 
 
@@ -98,10 +109,15 @@ def test_unknown_settings_are_refused(subject):
         next(speed.measure_subject(subject, plain_steps=1))
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is not reported")
 def test_memory_is_that_of_a_process_of_its_own(subject):
-    wide = speed.replace(subject, frames=subject.frames.repeat(8, 1, 1, 1))
-    found = speed.peak_memory(wide, "plain")
-    assert np.isnan(found) or 0 < found < 2000
+    before = torch.ones(200 * MIB)  # memory of this process does not count
+    model = Wasteful()
+    model.load_state_dict(subject.model.state_dict())
+    wasteful = speed.replace(subject, model=model.eval())
+    small, large = (speed.peak_memory(s, speed.REFERENCE) for s in (subject, wasteful))
+    assert 0 < small < 150 and large - small == pytest.approx(Wasteful.MEBIBYTES, abs=60)
+    assert len(before)
 
 
 @pytest.fixture
@@ -129,14 +145,14 @@ def test_untrained_subjects_need_no_data(study, tmp_path):
 
 
 def test_counted_costs_are_those_of_the_networks():
-    """Xception at 299 px has 8.4 G multiply-accumulates, 5.1 of them behind block 4."""
-    costs = speed.layer_costs(Study("quick")).set_index("layer")
-    assert costs.before["block4"] + costs.behind["block4"] == pytest.approx(8.36, abs=0.1)
-    assert costs.behind["block4"] == pytest.approx(5.08, abs=0.1)
-    assert costs.behind["block12"] == pytest.approx(0.47, abs=0.05)
+    """Xception at 299 px has 8.4 G multiply-accumulates, 5.1 of them downstream of block 4."""
+    costs = speed.layer_costs({"xception": 299, "flow-vgg11": 256}).set_index("layer")
+    assert costs.upstream["block4"] + costs.downstream["block4"] == pytest.approx(8.36, abs=0.1)
+    assert costs.downstream["block4"] == pytest.approx(5.08, abs=0.1)
+    assert costs.downstream["block12"] == pytest.approx(0.47, abs=0.05)
     assert costs.expected["block4"] == pytest.approx(1.5 * 8.36 / 5.08, abs=0.05)
-    whole = costs.before + costs.behind
-    for _, part in whole.groupby(costs.detector):
+    total = costs.upstream + costs.downstream
+    for _, part in total.groupby(costs.detector):
         assert np.ptp(part) < 0.02 * part.mean()
 
 

@@ -115,10 +115,9 @@ def scale(
 
     lengths, shape = _numbers(minutes), _size(size)
     study = open_study(profile, data_root, results_root, device, seed)
-    opened = scaling.Opened(profile, data_root, results_root, device, seed)
     table = Table("minutes", "frames", "explained", "seconds", "MiB at most")
     rows: list[dict[str, Any]] = []
-    for row in scaling.scale_rows(study, opened, detector, lengths, per_minute, shape, say):
+    for row in scaling.scale_rows(study, detector, lengths, per_minute, shape, say):
         rows.append(row)
         say(f"{row['minutes']:g} minutes: {row['seconds']:.1f} s, {row['memory']:.0f} MiB")
         table.add_row(
@@ -145,7 +144,7 @@ def scale(
         f"{flops / 1e9:,.0f} GFLOP a frame; GPU hours: {basis}."
     )
     most = max(row["memory"] for row in rows)
-    if most >= scaling.MIB or found["exponent"] > scaling.STEEPEST:
+    if most >= scaling.MAX_MIB or found["exponent"] > scaling.MAX_EXPONENT:
         raise typer.Exit(1)
 
 
