@@ -14,7 +14,8 @@ from tests.faults.runs import Cluster, files_of
 from viba_lib.core.cache import record_files, sweep
 from viba_lib.data.prepare import account, prepare_catalog
 from viba_lib.pipeline.explain import LOST
-from viba_lib.pipeline.study import PREPARED, Study
+from viba_lib.pipeline.prepared_set import TABLES
+from viba_lib.pipeline.study import Study
 
 pytestmark = pytest.mark.network
 
@@ -37,8 +38,7 @@ def dask_setup(worker):
     import viba_lib.data.prepare as preparation
     import viba_lib.pipeline.explain as explaining
     crashing(preparation, "prepare_video", lambda row, *_: row["video_id"] == {video!r})
-    crashing(explaining, "explain_piece",
-             lambda study, bottleneck, detector, target, rows: {video!r} in set(rows.video_id))
+    crashing(explaining, "explain_part", lambda job, rows: {video!r} in set(rows.video_id))
 """
 
 # Gives whoever watches the files of a cluster the time to see one after another.
@@ -47,11 +47,11 @@ import time
 
 def dask_setup(worker):
     import viba_lib.pipeline.explain as explaining
-    plain = explaining.explain_piece
+    plain = explaining.explain_part
     def slowly(*arguments, **options):
         time.sleep(2)
         return plain(*arguments, **options)
-    explaining.explain_piece = slowly
+    explaining.explain_part = slowly
 """
 
 
@@ -88,7 +88,7 @@ class Killer:
 
 
 def tables(prepared) -> dict[str, str]:
-    return {name: getattr(prepared, name).to_csv(index=False) for name in PREPARED}
+    return {name: getattr(prepared, name).to_csv(index=False) for name in TABLES}
 
 
 def test_workers_killed_while_preparing_cost_nothing(shared, cluster, tmp_path):
