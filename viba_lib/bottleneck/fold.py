@@ -32,7 +32,7 @@ def lean_tail(tail: fx.GraphModule, dtype: torch.dtype | None = None) -> fx.Grap
         alone = len(before.users) == 1 and _calls(lean, before) == 1 and _calls(lean, node) == 1
         if not isinstance(conv, CONVOLUTIONS) or not alone:
             continue
-        _replace(lean, str(before.target), fuse_conv_bn_eval(conv, norm))
+        lean.set_submodule(str(before.target), fuse_conv_bn_eval(conv, norm))
         node.replace_all_uses_with(before)
         lean.graph.erase_node(node)
     lean.recompile()
@@ -45,8 +45,3 @@ def lean_tail(tail: fx.GraphModule, dtype: torch.dtype | None = None) -> fx.Grap
 
 def _calls(graph: fx.GraphModule, node: fx.Node) -> int:
     return sum(n.op == "call_module" and n.target == node.target for n in graph.graph.nodes)
-
-
-def _replace(root: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(root.get_submodule(parent), last, module)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-from torch.nn import functional
 
 from viba_lib.bottleneck.information import bits_per_pixel
 from viba_lib.bottleneck.smoothing import smooth
@@ -129,16 +128,7 @@ class Layout:
         (N, H, W), or (N * T, H, W) with clips one after another: bits per pixel, summed over
         channels, (tri)linear, scaled so that the total of each input is that of the grid.
         """
-        grid = self.to_grid(capacity)
-        if len(size) == 2:
-            return bits_per_pixel(grid, (size[0], size[1]))
-        total = grid.sum(1, keepdim=True)
-        total = total if total.dim() == 5 else total[:, :, None]
-        wide = functional.interpolate(total, size=size, mode="trilinear", align_corners=False)
-        # As in space alone: weights at the borders lose or gain a little; bits must not.
-        wanted = total.sum((2, 3, 4), keepdim=True)
-        found = wide.sum((2, 3, 4), keepdim=True).clamp_min(1e-12)
-        return (wide * (wanted / found))[:, 0].flatten(0, 1)
+        return bits_per_pixel(self.to_grid(capacity), size)
 
     def prefix_bits(self, capacity: torch.Tensor) -> torch.Tensor:
         """Bits (N,) of the prefix tokens, which belong to no place and are on no map."""

@@ -72,16 +72,34 @@ class Units:
 
 @dataclass(frozen=True)
 class _Window:
-    """Consecutive frames of a batch that share a pass, with what is the same in each step."""
+    """Frames of a batch that share a pass, with what is the same in each step.
 
-    begin: int
-    end: int
+    rows : the numbers of these frames in the batch
+    source : the frames whose alpha their lambda depends on: the same or, if coupled, neighbours too
+    """
+
+    rows: list[int]
+    source: list[int]
     layout: Layout
     r: torch.Tensor
     target: torch.Tensor
     clean: torch.Tensor
     context: TailContext
     noise: Noise
+
+    def select(self, chosen: list[int]) -> "_Window":
+        """The window with some of its frames, which are not coupled."""
+        if len(chosen) == len(self.rows):
+            return self
+        rows = [self.rows[n] for n in chosen]
+        return replace(
+            self,
+            rows=rows,
+            source=rows,
+            r=self.r[chosen],
+            target=self.target[chosen],
+            context=self.context.select(chosen),
+        )
 
 
 @dataclass
@@ -98,6 +116,7 @@ class _State:
     logits: torch.Tensor
     loss: torch.Tensor
     change: torch.Tensor
+    target: torch.Tensor
 
     def add_gradient(self, rows: list[int], gradient: torch.Tensor) -> None:
         """Add the gradient of some frames to that of the leaves."""
@@ -151,52 +170,43 @@ class Optimiser:
         target : (T,) class indices; None = the predicted class of each frame
         alpha : (T, ...) to start from; None = the initial alpha of the settings
         """
-        windows = self._windows(frames, target)
-        state = self._state(windows, alpha)
+        # A batch is one window; the frames of a coupled clip may be too many for one pass.
+        size = self.passes.frames if self.settings.coupled else len(frames)
+        begins = range(0, len(frames), size)
+        parts = [range(begin, min(begin + size, len(frames))) for begin in begins]
+        windows = [self._window(part, frames, target) for part in parts]
+        layout, state = windows[0].layout, self._state(windows, alpha)
         optimizer = torch.optim.Adam(state.leaves, lr=self.settings.learning_rate, fused=True)
-        active, history = list(range(len(frames))), []
+        clean, history = state.logits.clone(), []
         for step in range(1, self.settings.steps + 1):
             optimizer.zero_grad(set_to_none=True)
             state.loss = torch.full_like(state.loss, math.nan)
             for window in windows:
-                self._step(window, active, state)
+                self._step(window, state)
             optimizer.step()
             history.append(state.losses())
             if self.on_step is not None:
                 self.on_step(step, state.nats / LN2)
-            rows = self._active_rows(state, active)
-            if not rows:
+            windows = self._active(windows, state.change)
+            if not windows:
                 break
-            if len(rows) < len(active):
-                windows = [replace(w, context=w.context.select(rows)) for w in windows]
-                active = [active[row] for row in rows]
-        capacity, layout = state.nats.div_(LN2), windows[0].layout
+        capacity = state.nats.div_(LN2)
         return Attribution(
             capacity=capacity.contiguous().cpu(),
             bits_per_pixel=layout.bits_per_pixel(capacity, tuple(frames.shape[2:])).cpu(),
             logits=state.logits.cpu(),
-            logits_clean=torch.cat([w.clean for w in windows]).cpu(),
-            target=torch.cat([w.target for w in windows]).cpu(),
+            logits_clean=clean.cpu(),
+            target=state.target.cpu(),
             history={name: torch.stack([h[name] for h in history]) for name in history[0]},
             lam=state.lam.contiguous().cpu(),
             prefix_bits=layout.prefix_bits(capacity).cpu(),
         )
 
-    def _windows(self, frames: torch.Tensor, target: torch.Tensor | None) -> list[_Window]:
-        """A batch is one window; the frames of a coupled clip may be too many for one pass."""
-        size = self.passes.frames if self.settings.coupled else len(frames)
-        return [
-            self._window(
-                begin,
-                frames[begin : begin + size],
-                None if target is None else target[begin : begin + size],
-            )
-            for begin in range(0, len(frames), size)
-        ]
-
-    def _window(self, begin: int, frames: torch.Tensor, target: torch.Tensor | None) -> _Window:
+    def _window(self, rows: range, frames: torch.Tensor, target: torch.Tensor | None) -> _Window:
+        """The window of some rows of a batch."""
+        part = slice(rows.start, rows.stop)
         with torch.no_grad():
-            activation, context = self.split.head(frames)
+            activation, context = self.split.head(frames[part])
             r = self.passes.format(activation)
             clean = self.tail(r.clone(), context, 1)
         if not torch.isfinite(clean).all():
@@ -209,19 +219,21 @@ class Optimiser:
             )
         # timm's transformers tell how many tokens precede those of the image.
         prefix = getattr(self.split.model, "num_prefix_tokens", None)
+        around = reach(self.settings.temporal_sigma)
+        beyond = around + (self.settings.temporal_weight > 0)
         return _Window(
-            begin=begin,
-            end=begin + len(frames),
+            rows=list(rows),
+            source=list(range(max(0, rows.start - around), min(len(frames), rows.stop + beyond))),
             layout=Layout.infer(self.layout, r, tuple(frames.shape[2:]), prefix),
             r=r * self.units.active,
-            target=target_classes(target, clean),
+            target=target_classes(None if target is None else target[part], clean),
             clean=clean,
             context=context,
             noise=self.units.noise(self.seed, self.settings.antithetic),
         )
 
     def _state(self, windows: list[_Window], alpha: torch.Tensor | None) -> _State:
-        frames, device = windows[-1].end, self.units.mean.device
+        frames, device = windows[-1].rows[-1] + 1, self.units.mean.device
         shape = (frames, *self.units.mean.shape[1:])
         start = self.passes.format(torch.full(shape, self.settings.initial_alpha, device=device))
         if alpha is not None:
@@ -238,43 +250,33 @@ class Optimiser:
             logits=torch.cat([w.clean for w in windows]),
             loss=torch.full((frames,), math.nan, device=device),
             change=torch.full((frames,), math.inf, device=device),
+            target=torch.cat([w.target for w in windows]),
         )
 
-    def _active_rows(self, state: _State, active: list[int]) -> list[int]:
-        """Rows of the active frames that have not converged; coupled frames stop together."""
+    def _active(self, windows: list[_Window], change: torch.Tensor) -> list[_Window]:
+        """Windows of the frames that have not converged; coupled frames stop together."""
         if self.settings.stop_below <= 0:
-            return list(range(len(active)))
-        moving = state.change[active] >= self.settings.stop_below
+            return windows
+        moving = (change >= self.settings.stop_below).tolist()
         if self.settings.coupled:
-            moving = moving.any().expand(len(active))
-        return [row for row, moves in enumerate(moving.tolist()) if moves]
+            return windows if any(moving) else []
+        (window,) = windows
+        chosen = [n for n, row in enumerate(window.rows) if moving[row]]
+        return [window.select(chosen)] if chosen else []
 
-    def _rows(self, window: _Window, active: list[int], frames: int) -> tuple[list[int], list[int]]:
-        """Frames that a window optimises, and those whose alpha their lambda depends on."""
-        if not self.settings.coupled:
-            return active, active
-        around = reach(self.settings.temporal_sigma)
-        low = max(0, window.begin - around)
-        high = min(frames, window.end + around + (self.settings.temporal_weight > 0))
-        return list(range(window.begin, window.end)), list(range(low, high))
-
-    def _step(self, window: _Window, active: list[int], state: _State) -> None:
+    def _step(self, window: _Window, state: _State) -> None:
         """Gradient at alpha of a window's frames, and the results of its forward pass."""
-        rows, source = self._rows(window, active, len(state.alpha))
-        # Views if all rows are present, copies if some have stopped.
-        complete = self.settings.coupled or len(rows) == len(window.r)
-        block = slice(source[0], source[-1] + 1) if complete else rows
-        r, target = (window.r, window.target) if complete else (window.r[rows], window.target[rows])
+        rows, source = window.rows, window.source
         here = slice(source.index(rows[0]), source.index(rows[-1]) + 1)
-        r = self.passes.format(r)
-        alpha = self.passes.format(state.alpha[block]).detach().requires_grad_()
+        r = self.passes.format(window.r)
+        alpha = self.passes.format(state.alpha[_block(source)]).detach().requires_grad_()
         # 1 - lambda is smoothed instead of lambda: near lambda = 1 it keeps the digits that the
         # slope of the information needs, and 1 minus the smoothed value is lambda, smoothed.
         smoothed = window.layout.smooth(torch.sigmoid(-alpha), self.settings.sigma)
         smoothed = smooth_time(smoothed, self.settings.temporal_sigma)
         one_minus_lam = smoothed.detach()[here]
         lam = (1 - one_minus_lam).requires_grad_()
-        logits, loss = self._noisy(window, r, lam, target)
+        logits, loss = self._noisy(window, r, lam)
         assert lam.grad is not None  # _noisy went backward through the tail
         normal = torch.addcmul(self.units.shift, r, self.units.scale)
         nats = unit_kl(normal, lam.detach(), one_minus_lam) * self.units.active
@@ -308,7 +310,7 @@ class Optimiser:
         return wide
 
     def _noisy(
-        self, window: _Window, r: torch.Tensor, lam: torch.Tensor, target: torch.Tensor
+        self, window: _Window, r: torch.Tensor, lam: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits and model loss (T,), means over noise samples; the gradient goes to `lam`."""
         frames, samples = len(r), self.settings.noise_samples
@@ -328,7 +330,7 @@ class Optimiser:
                 z = self.passes.format(z)
             noisy = self.tail(z, window.context, count)
             each = functional.cross_entropy(
-                noisy, target.repeat_interleave(count), reduction="none"
+                noisy, window.target.repeat_interleave(count), reduction="none"
             ).view(frames, count)
             # Frames are summed, samples averaged: each frame is optimised independently.
             (each.sum() / samples).backward()
@@ -341,10 +343,14 @@ def _put(old: torch.Tensor, rows: list[int], new: torch.Tensor) -> torch.Tensor:
     """`old` with some rows replaced; without a copy if all are."""
     if len(rows) == len(old):
         return new
-    # A slice is copied as a block, a list of rows value by value.
-    block = rows[-1] - rows[0] + 1 == len(rows)
-    old[slice(rows[0], rows[-1] + 1) if block else rows] = new
+    old[_block(rows)] = new
     return old
+
+
+def _block(rows: list[int]) -> slice | list[int]:
+    """Index of rows: a slice, which takes a view, if they are consecutive."""
+    block = rows[-1] - rows[0] + 1 == len(rows)
+    return slice(rows[0], rows[-1] + 1) if block else rows
 
 
 def _change(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:

@@ -276,11 +276,10 @@ class ReadoutBottleneck:
                 lam = self._predict_lam(readouts)
                 logits, nats = self._inject(batch, lam, noise, tail)
                 capacity = nats / LN2
-                size = (int(batch.shape[-2]), int(batch.shape[-1]))
                 parts.append(
                     Attribution(
                         capacity.cpu(),
-                        bits_per_pixel(capacity, size).cpu(),
+                        bits_per_pixel(capacity, tuple(batch.shape[2:])).cpu(),
                         logits.cpu(),
                         clean.cpu(),
                         clean.argmax(1).cpu(),

@@ -15,15 +15,7 @@ from viba_lib.core.errors import VibaError
 
 STEPS = BottleneckSettings().steps
 # The settings that it computes; the others belong to the fast implementation.
-SETTINGS = (
-    "beta",
-    "steps",
-    "learning_rate",
-    "noise_samples",
-    "sigma",
-    "min_std",
-    "initial_alpha",
-)
+SETTINGS = ("beta", "steps", "learning_rate", "noise_samples", "sigma", "min_std", "initial_alpha")
 
 
 @contextmanager

@@ -1,16 +1,23 @@
-"""Coupling of lambda along a clip: an option for videos that the image method does not have."""
+"""Gaussian smoothing of lambda in space, and its coupling along a clip."""
 
 import torch
 from torch.nn import functional
 
 
 def reach(sigma: float) -> int:
-    """Frames on either side that `smooth_time` looks at."""
+    """Frames on either side that `smooth_time` depends on."""
     return max(1, round(2 * sigma)) if sigma > 0 else 0
 
 
+def _kernel(half: int, sigma: float, like: torch.Tensor) -> torch.Tensor:
+    """Gaussian weights (2 half + 1,) that sum to 1."""
+    taps = torch.arange(-half, half + 1, dtype=like.dtype, device=like.device)
+    kernel = torch.exp(-(taps**2) / (2 * sigma**2))
+    return kernel / kernel.sum()
+
+
 def smooth_time(lam: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Gaussian smoothing along frames, so that neighbouring frames get similar maps.
+    """Gaussian smoothing along frames, an option for videos; neighbouring frames share lambda.
 
     Parameters
     ----------
@@ -20,22 +27,21 @@ def smooth_time(lam: torch.Tensor, sigma: float) -> torch.Tensor:
     Returns
     -------
     (T, C, h, w). The weights sum to 1 and the first and last frame are repeated beyond the ends, so
-    lambda stays in [0, 1] and a clip of one frame is left as it is.
+    lambda stays in [0, 1] and a clip of one frame is unchanged.
     """
     if sigma <= 0 or len(lam) == 1:
         return lam
     half = reach(sigma)
-    taps = torch.arange(-half, half + 1, dtype=lam.dtype, device=lam.device)
-    kernel = torch.exp(-(taps**2) / (2 * sigma**2))
-    units = lam.flatten(1).T[:, None]
-    padded = functional.pad(units, (half, half), mode="replicate")
-    return functional.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0].T.view_as(lam)
+    padded = functional.pad(lam.flatten(1).T[:, None], (half, half), mode="replicate")
+    weights = _kernel(half, sigma, lam)[None, None]
+    return functional.conv1d(padded, weights)[:, 0].T.view_as(lam)
 
 
 def roughness(lam: torch.Tensor) -> torch.Tensor:
-    """Change of lambda (T, ...) from frame to frame, squared, mean over units, summed over frames.
+    """Squared change of lambda (T, ...) between frames, mean over units, summed over frames.
 
-    As a penalty it couples the maps of a clip and leaves each free to jump where that pays.
+    As a penalty it couples the maps of a clip and still allows each to change abruptly if that
+    lowers the loss.
     """
     if len(lam) == 1:
         return lam.new_zeros(())
@@ -50,11 +56,8 @@ def smooth(lam: torch.Tensor, sigma: float) -> torch.Tensor:
     """
     if sigma <= 0:
         return lam
-    half = round(2 * sigma)
-    taps = torch.arange(-half, half + 1, dtype=lam.dtype, device=lam.device)
-    kernel = torch.exp(-(taps**2) / (2 * sigma**2))
-    kernel = kernel / kernel.sum()
-    channels = lam.shape[1]
+    half, channels = round(2 * sigma), lam.shape[1]
+    kernel = _kernel(half, sigma, lam)
     mode = "reflect" if min(lam.shape[-2:]) > half else "replicate"
     padded = functional.pad(lam, (half, half, half, half), mode=mode)
     rows = kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1)

@@ -93,7 +93,7 @@ def hooked(module: nn.Module, hook: Callable[..., torch.Tensor | None]) -> Itera
 
 
 class _Tracer(fx.Tracer):
-    """Keeps the layer whole and looks into everything else that is not torch's own."""
+    """Traces into every module except the layer and those of torch."""
 
     def __init__(self, layer: str) -> None:
         super().__init__()
@@ -300,7 +300,7 @@ class SplitModel:
         )
 
     def _copy(self, value: Any, inputs: int) -> torch.Tensor:
-        """The layer's output, detached and copied; an error where it is no map."""
+        """The layer's output, detached and copied; an error if it is not a map."""
         if torch.is_tensor(value) and 3 <= value.dim() <= 5 and len(value) == inputs:
             return value.detach().clone()
         if torch.is_tensor(value):
@@ -329,7 +329,7 @@ def _logits(value: Any) -> torch.Tensor:
 
 
 def _grows(one: Any, two: Any) -> bool | None:
-    """Whether a value grows with the batch, from batches of 1 and 2; None where neither fits."""
+    """Whether a value grows with the batch, from batches of 1 and 2; None if neither fits."""
     if torch.is_tensor(one) and torch.is_tensor(two):
         if one.shape == two.shape:
             return False
@@ -342,20 +342,11 @@ def _grows(one: Any, two: Any) -> bool | None:
     return True if (one, two) == (1, 2) else None  # the size of the batch
 
 
-def _downstream(graph: fx.Graph, start: set[fx.Node]) -> set[fx.Node]:
-    """Nodes that depend on any of `start`, without these."""
-    reached = set(start)
-    for node in graph.nodes:
-        if any(parent in reached for parent in node.all_input_nodes):
-            reached.add(node)
-    return reached - start
-
-
 def _cut_graph(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphModule]:
     """Graphs before and after a layer.
 
     The first gives the layer's output and each further value that crosses the cut; the second
-    takes these in the same order. Raises where the model cannot be traced or cut.
+    takes these in the same order. Raises if the model cannot be traced or cut.
     """
     # Optional arguments keep their defaults: as unknowns, `if mask is not None` would hold.
     names = inspect.signature(model.forward).parameters.values()
@@ -364,46 +355,35 @@ def _cut_graph(model: nn.Module, layer: str) -> tuple[fx.GraphModule, fx.GraphMo
     calls = [n for n in graph.nodes if n.op == "call_module" and n.target == layer]
     if len(calls) != 1:
         raise ValueError(f"the layer is used {len(calls)} times")
-    call = calls[0]
-    after = _downstream(graph, {call})
-    crossing = [
-        node
-        for node in graph.nodes
-        if node not in after
-        and node is not call
-        and node.op != "get_attr"
-        and any(user in after for user in node.users)
-    ]
-    head = _head(model, graph, [call, *crossing])
-    return head, _tail(model, graph, call, crossing, after)
-
-
-def _head(model: nn.Module, graph: fx.Graph, wanted: list[fx.Node]) -> fx.GraphModule:
-    needed, queue = set(wanted), list(wanted)
-    while queue:
-        for parent in queue.pop().all_input_nodes:
-            if parent not in needed:
-                needed.add(parent)
-                queue.append(parent)
-    new = fx.Graph()
-    copies: dict[fx.Node, fx.Node] = {}
+    # Nodes are in the order of execution, so one pass finds what depends on the layer.
+    after: set[fx.Node] = set()
     for node in graph.nodes:
-        if node in needed or node.op == "placeholder":
-            copies[node] = new.node_copy(node, lambda n: copies[n])
-    new.output(tuple(copies[n] for n in wanted))
-    return fx.GraphModule(model, new)
+        if any(parent is calls[0] or parent in after for parent in node.all_input_nodes):
+            after.add(node)
+    outside = [n for n in graph.nodes if n not in after and any(user in after for user in n.users)]
+    constants = {n for n in outside if n.op == "get_attr"}
+    crossing = [n for n in outside if n not in constants and n is not calls[0]]
+    before = {n for n in graph.nodes if n.op == "placeholder"} | {calls[0], *crossing}
+    for node in reversed(graph.nodes):
+        if node in before:
+            before.update(node.all_input_nodes)
+    head = _subgraph(model, graph, before, outputs=[calls[0], *crossing])
+    return head, _subgraph(model, graph, after | constants, inputs=[calls[0], *crossing])
 
 
-def _tail(
-    model: nn.Module, graph: fx.Graph, call: fx.Node, crossing: list[fx.Node], after: set[fx.Node]
+def _subgraph(
+    model: nn.Module,
+    graph: fx.Graph,
+    nodes: set[fx.Node],
+    inputs: Sequence[fx.Node] = (),
+    outputs: Sequence[fx.Node] = (),
 ) -> fx.GraphModule:
+    """Some nodes of a graph; `inputs` become its arguments, `outputs` its result."""
     new = fx.Graph()
-    copies: dict[fx.Node, fx.Node] = {}
-    copies[call] = new.placeholder("z")
-    for number, node in enumerate(crossing):
-        copies[node] = new.placeholder(f"crossing_{number}")
+    copies = {node: new.placeholder(f"value_{number}") for number, node in enumerate(inputs)}
     for node in graph.nodes:
-        constant = node.op == "get_attr" and any(user in after for user in node.users)
-        if node in after or constant:
+        if node in nodes:
             copies[node] = new.node_copy(node, lambda n: copies[n])
+    if outputs:
+        new.output(tuple(copies[n] for n in outputs))
     return fx.GraphModule(model, new)
