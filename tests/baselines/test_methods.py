@@ -62,7 +62,7 @@ def test_grad_cam_leaves_the_model_as_it_was(model):
 
 
 def test_an_unknown_layer_is_named(model):
-    with pytest.raises(VibaError, match="'block4' is not in Sequential"):
+    with pytest.raises(VibaError, match="Sequential has no layer 'block4'"):
         grad_cam(model, "block4", torch.zeros(1, 3, 8, 8))
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from torch import nn
 
+from tests.bottleneck.networks import Skip
 from viba_lib.bottleneck import BottleneckSettings, LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.reference import reference_attribute
 from viba_lib.core.errors import VibaError
@@ -11,27 +11,10 @@ from viba_lib.core.errors import VibaError
 pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
 
 
-class Small(nn.Module):
-    """A network whose layer is followed by an in-place ReLU, as Xception's are."""
-
-    def __init__(self):
-        super().__init__()
-        self.first = nn.Conv2d(3, 6, 3, padding=1, stride=2)
-        self.middle = nn.Conv2d(6, 6, 3, padding=1)
-        self.norm = nn.BatchNorm2d(6)
-        self.relu = nn.ReLU(inplace=True)
-        self.last = nn.Linear(6, 2)
-
-    def forward(self, x):
-        x = self.relu(self.first(x))
-        x = x + self.relu(self.middle(x))
-        return self.last(self.relu(self.norm(x)).mean((2, 3)))
-
-
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return Small().eval()
+    return Skip().eval()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the methods share: layers by name, targets, and the probability of a class."""
+"""What the methods share: targets, and the probability of a class."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,26 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from viba_lib.bottleneck.split import device_of
 from viba_lib.core.errors import VibaError
 
 Target = torch.Tensor | Sequence[int] | int | None
 BATCH = 16  # inputs of a pass
-
-
-def layer_of(model: nn.Module, layer: str) -> nn.Module:
-    """Module by its dotted name."""
-    modules = dict(model.named_modules())
-    if layer not in modules:
-        raise VibaError(
-            f"layer {layer!r} is not in {type(model).__name__}; expected a dotted name such as "
-            f"{', '.join(list(modules)[1:4])}: list them with model.named_modules()"
-        )
-    return modules[layer]
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where a model's weights lie."""
-    return next(model.parameters()).device
 
 
 def classes_of(model: nn.Module, frames: torch.Tensor, target: Target) -> list[int]:

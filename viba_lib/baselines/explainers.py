@@ -11,12 +11,12 @@ from torch import nn
 from viba_lib.baselines import METHODS, attribute
 from viba_lib.baselines.common import Target, classes_of
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck.split import device_of, tail_dtype
 from viba_lib.core.errors import VibaError
 
 VIBA = "VIBA"
 NAMES = (VIBA, *METHODS)
 CONTROLS = tuple(name for name, method in METHODS.items() if method.kind == "control")
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,7 @@ def draw_maps(
 
 def _passes(network: Network, kind: str) -> contextlib.AbstractContextManager[Any]:
     """Forward passes alone may be in half precision; gradients and relevance are not."""
-    half = PRECISIONS[network.precision]
+    half = tail_dtype(network.precision)
     if kind != "perturbation" or half is None:
         return contextlib.nullcontext()
-    device = next(network.model.parameters()).device.type
-    return torch.autocast(device, dtype=half)
+    return torch.autocast(device_of(network.model).type, dtype=half)

@@ -16,12 +16,11 @@ from torchvision.transforms.functional import gaussian_blur
 from viba_lib.baselines.common import (
     Target,
     classes_of,
-    device_of,
-    layer_of,
     one_by_one,
     positive,
     stacked,
 )
+from viba_lib.bottleneck.split import device_of, find_layer
 from viba_lib.core.errors import VibaError
 
 
@@ -46,7 +45,7 @@ def grad_cam(
     VibaError
         A layer that the network does not have.
     """
-    method, found = LayerGradCam(model, layer_of(model, layer)), []
+    method, found = LayerGradCam(model, find_layer(model, layer)), []
     classes = classes_of(model, frames, target)
     for frame, wanted in one_by_one(frames, classes):
         map_ = method.attribute(
@@ -64,7 +63,7 @@ def grad_cam_plus_plus(
 
     Takes and returns what `grad_cam` does; each map is scaled to a maximum of 1 by the library.
     """
-    classes, module = classes_of(model, frames, target), layer_of(model, layer)
+    classes, module = classes_of(model, frames, target), find_layer(model, layer)
     if not classes:
         return stacked([], frames)
     with GradCAMPlusPlus(model=model, target_layers=[module]) as method:

@@ -20,12 +20,12 @@ from viba_lib.baselines.common import (
     BATCH,
     Target,
     classes_of,
-    device_of,
     one_by_one,
     positive,
     probability,
     stacked,
 )
+from viba_lib.bottleneck.split import device_of
 
 SEGMENTS = 50
 One = Callable[[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], np.ndarray]

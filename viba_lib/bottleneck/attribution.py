@@ -10,14 +10,14 @@ from torch.nn import functional
 
 @dataclass
 class Attribution:
-    """What a bottleneck says of a clip.
+    """The result of a bottleneck for a clip.
 
     capacity (T, C, h, w) bits per unit of the layer; bits_per_pixel (T, H, W); logits
     (T, classes) with the bottleneck injected, mean over noise samples; logits_clean (T, classes)
     without it; target (T,); history: per step and frame the model loss and the information loss
     (steps, T), in nats, NaN after a frame has stopped; lam: lambda of the last step, shaped as
-    capacity, where it was asked for, otherwise empty; prefix_bits (T,): bits of tokens that
-    belong to no place, such as a class token.
+    capacity, if it was requested, otherwise empty; prefix_bits (T,): bits of tokens that belong to
+    no location, such as a class token.
     """
 
     capacity: torch.Tensor
@@ -33,9 +33,9 @@ class Attribution:
     def join(parts: Iterable["Attribution"], frames: int) -> "Attribution":
         """Frames of several attributions, one after another, `frames` in all.
 
-        Each part is copied to its place and forgotten as it comes. A list of all of them would
-        hold the capacities twice; even what is small of a part would split the memory that the
-        next part's large tensors could take.
+        Each part is copied to its position and released at once. A list of all parts would hold
+        the capacities twice, and even small tensors that stay alive would fragment the memory that
+        the next part's large tensors need.
         """
         joined: dict[str, torch.Tensor] = {}
         history: dict[str, torch.Tensor] = {}
@@ -46,7 +46,7 @@ class Attribution:
                 return part
             for name in (f.name for f in fields(Attribution) if f.name != "history"):
                 value = getattr(part, name)
-                each = len(value) // count  # several maps for each clip, none where not asked for
+                each = len(value) // count  # several maps for each clip, none if not requested
                 if name not in joined:
                     joined[name] = value.new_empty((frames * each, *value.shape[1:]))
                 joined[name][begin * each : (begin + count) * each] = value

@@ -1,4 +1,4 @@
-"""Where the units of a layer lie: grids of channels, in whatever order a network keeps them."""
+"""The order of a layer's axes: grids of channels in space, in time, or as tokens."""
 
 from dataclasses import dataclass
 from math import prod
@@ -15,15 +15,15 @@ MAX_PREFIX = 8
 
 @dataclass(frozen=True)
 class Layout:
-    """Order of a layer's axes, and its way to a grid and back.
+    """Order of a layer's axes, and the conversion to a grid and back.
 
-    A grid is (N, C, h, w) for pictures and (N, C, t, h, w) for clips. What is said of an
-    activation holds for everything of its shape: lambda, capacity, noise.
+    A grid is (N, C, h, w) for images and (N, C, t, h, w) for clips. Everything that has the shape
+    of the activation is ordered in the same way: lambda, capacity, noise.
 
     order : "channels_first" (N, C, h, w) or (N, C, t, h, w); "channels_last" (N, h, w, C) or
         (N, t, h, w, C); "tokens" (N, prefix + cells, C), cells row by row
     cells : (h, w) or (t, h, w)
-    prefix : tokens before those of the grid that belong to no place: class, registers
+    prefix : number of tokens before those of the grid that belong to no location: class, registers
     """
 
     order: str
@@ -44,10 +44,10 @@ class Layout:
         ----------
         name : "auto", "channels_first", "channels_last", "tokens" or a Layout, which is checked;
             auto takes three axes for tokens and more for channels first
-        activation : what the layer gives, (N, ...)
+        activation : the layer's output (N, ...)
         input_size : (H, W) or (T, H, W) of the inputs
-        prefix : number of tokens that belong to no place; None = the smallest that leaves a grid
-            of square patches. Of several lengths in time the longest is taken.
+        prefix : number of tokens that belong to no location; None = the smallest that leaves a
+            grid of square patches. Of several lengths in time the longest is taken.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class Layout:
         if len(shape) not in (4, 5):
             raise VibaError(
                 f"layout {name!r} expects (N, C, h, w) or (N, C, t, h, w) in some order; the layer "
-                f"gives {shape}: say layout='tokens' for (N, L, C), or choose another layer"
+                f"gives {shape}: set layout='tokens' for (N, L, C), or choose another layer"
             )
         if len(shape) == 5 and len(input_size) != 3:
             raise VibaError(
@@ -77,7 +77,7 @@ class Layout:
         if name == "auto" and not _alike(first, input_size) and _alike(last, input_size):
             raise VibaError(
                 f"the layer gives {shape} for inputs of {input_size}, which looks as if channels "
-                "came last; say layout='channels_last', or 'channels_first' if they do not"
+                "came last; set layout='channels_last', or 'channels_first' if they do not"
             )
         return (
             cls("channels_last", last) if name == "channels_last" else cls("channels_first", first)
@@ -92,7 +92,7 @@ class Layout:
         return units[:, self.prefix :].transpose(1, 2).unflatten(2, self.cells)
 
     def from_grid(self, grid: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        """The way back; `like` (N, ...), in the layer's order, gives the prefix tokens."""
+        """The inverse; `like` (N, ...), in the layer's order, provides the prefix tokens."""
         if self.order == "channels_first":
             return grid
         if self.order == "channels_last":
@@ -100,7 +100,7 @@ class Layout:
         return torch.cat([like[:, : self.prefix], grid.flatten(2).transpose(1, 2)], 1)
 
     def smooth(self, lam: torch.Tensor, sigma: float) -> torch.Tensor:
-        """Gaussian smoothing of lambda (N, ...) in space, at each time; prefix tokens stay.
+        """Gaussian smoothing of lambda (N, ...) in space, at each time; not of prefix tokens.
 
         Parameters
         ----------
@@ -112,8 +112,8 @@ class Layout:
         grid = self.to_grid(lam)
         if grid.dim() == 4:
             return self.from_grid(smooth(grid, sigma), lam)
-        pictures = smooth(grid.transpose(1, 2).flatten(0, 1), sigma)
-        return self.from_grid(pictures.unflatten(0, (len(grid), -1)).transpose(1, 2), lam)
+        images = smooth(grid.transpose(1, 2).flatten(0, 1), sigma)
+        return self.from_grid(images.unflatten(0, (len(grid), -1)).transpose(1, 2), lam)
 
     def bits_per_pixel(self, capacity: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
         """Maps over the inputs from the capacity of a layer.
@@ -131,7 +131,7 @@ class Layout:
         return bits_per_pixel(self.to_grid(capacity), size)
 
     def prefix_bits(self, capacity: torch.Tensor) -> torch.Tensor:
-        """Bits (N,) of the prefix tokens, which belong to no place and are on no map."""
+        """Bits (N,) of the prefix tokens, which belong to no location and are not in the map."""
         if self.order != "tokens":
             return capacity.new_zeros(len(capacity))
         return capacity[:, : self.prefix].sum((1, 2))
@@ -164,8 +164,8 @@ def _of_tokens(length: int, size: tuple[int, ...], prefix: int | None) -> Layout
                 h, w = height // p, width // p
                 if t * h * w == length - skipped:
                     return Layout("tokens", (t, h, w) if clip else (h, w), skipped)
-    said = f"0 to {MAX_PREFIX}" if prefix is None else str(prefix)
+    tried = f"0 to {MAX_PREFIX}" if prefix is None else str(prefix)
     raise VibaError(
-        f"{length} tokens form no grid of square patches over inputs of {size}, with {said} tokens "
-        "before it; say how many there are with prefix=, give a Layout, or choose another layer"
+        f"{length} tokens form no grid of square patches over inputs of {size}, with {tried} tokens"
+        " before it; give their number with prefix=, give a Layout, or choose another layer"
     )

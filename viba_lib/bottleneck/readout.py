@@ -23,7 +23,7 @@ from viba_lib.bottleneck.split import (
     hooked,
     tail_dtype,
 )
-from viba_lib.bottleneck.statistics import LayerStatistics, save_aside
+from viba_lib.bottleneck.statistics import LayerStatistics, save_tensors
 from viba_lib.bottleneck.validate import check_frames, spread_target, target_classes
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
@@ -296,7 +296,7 @@ class ReadoutBottleneck:
         if self.network is None:
             raise VibaError("the readout bottleneck is not trained; call fit before save")
         mean, std = self._scale
-        return save_aside(self.network.state_dict() | {"mean": mean, "std": std}, path)
+        return save_tensors(self.network.state_dict() | {"mean": mean, "std": std}, path)
 
     def load(self, path: str | Path) -> "ReadoutBottleneck":
         """Read what `save` wrote; raises VibaError if it is missing or fits other layers."""

@@ -15,13 +15,13 @@ from viba_lib.bottleneck.split import SplitModel, device_of, frozen
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 
-FEW = 1000
+MIN_INPUTS = 1000
 
 
-def save_aside(
+def save_tensors(
     tensors: dict[str, torch.Tensor], path: str | Path, meta: dict[str, str] | None = None
 ) -> Path:
-    """Write tensors as safetensors, aside first and then renamed, so never half a file."""
+    """Write tensors as safetensors, atomically."""
     with atomic_write(path) as tmp:
         save_file({k: v.contiguous() for k, v in tensors.items()}, tmp, meta)
     return Path(path)
@@ -32,8 +32,8 @@ class LayerStatistics:
     """Statistics of a layer's units over inputs.
 
     mean, std float32 and active bool have the shape of the layer's output for one input, such as
-    (C, h, w); active: units that do not stay at one value; count: number of inputs; layer: its
-    name; input_size (H, W) or (T, H, W) of the inputs.
+    (C, h, w); active: units whose value varies; count: number of inputs; layer: its name;
+    input_size (H, W) or (T, H, W) of the inputs.
     """
 
     layer: str
@@ -56,7 +56,7 @@ class LayerStatistics:
         Parameters
         ----------
         batches : frames (B, 3, H, W) or clips (B, 3, T, H, W), all of one size
-        threshold : least standard deviation of an active unit
+        threshold : smallest standard deviation of an active unit
 
         Raises
         ------
@@ -80,24 +80,23 @@ class LayerStatistics:
                         f"batches of {size} and {tuple(batch.shape[2:])}; need one size"
                     )
                 size = tuple(batch.shape[2:])
-                found = split.head(batch.to(device))[0].double().cpu()
-                new, m = len(found), found.mean(0)
-                s = ((found - m) ** 2).sum(0)
-                delta = m - mean
-                total = count + new
-                squares = squares + s + delta**2 * (count * new / total)
+                values = split.head(batch.to(device))[0].double().cpu()
+                new, batch_mean = len(values), values.mean(0)
+                total, delta = count + new, batch_mean - mean
+                squares = squares + ((values - batch_mean) ** 2).sum(0)
+                squares = squares + delta**2 * (count * new / total)
                 mean = mean + delta * (new / total)
                 count = total
         if not count:
             raise VibaError(f"no batches to estimate layer {layer!r} from; expected at least one")
         if not torch.isfinite(mean).all():
             raise VibaError(f"layer {layer!r} gives values that are not finite; check the weights")
-        if count < FEW:
+        if count < MIN_INPUTS:
             warnings.warn(
-                f"statistics of {layer!r} from {count} inputs; more than {FEW} are advised",
+                f"statistics of {layer!r} from {count} inputs; more than {MIN_INPUTS} are advised",
                 stacklevel=2,
             )
-        # The reference divides by n - 1; one input alone has no spread.
+        # The reference divides by n - 1; one input alone has no variance.
         std = (squares / max(1, count - 1)).sqrt()
         return cls(layer, mean.float(), std.float(), std > threshold, count, size)
 
@@ -105,7 +104,7 @@ class LayerStatistics:
         """Write as safetensors."""
         meta = {"layer": self.layer, "count": self.count, "input_size": list(self.input_size)}
         tensors = {"mean": self.mean, "std": self.std, "active": self.active.to(torch.uint8)}
-        return save_aside(tensors, path, {"viba": json.dumps(meta)})
+        return save_tensors(tensors, path, {"viba": json.dumps(meta)})
 
     @classmethod
     def load(cls, path: str | Path) -> "LayerStatistics":
@@ -114,7 +113,7 @@ class LayerStatistics:
         Raises
         ------
         VibaError
-            The file is missing or is not one of statistics.
+            The file is missing or does not contain statistics.
         """
         try:
             with safe_open(path, "pt") as stored:

@@ -14,9 +14,10 @@ from skimage.metrics import structural_similarity
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from viba_lib.baselines.common import BATCH, classes_of, device_of
+from viba_lib.baselines.common import BATCH, classes_of
 from viba_lib.baselines.explainers import VIBA, Network, draw_maps
 from viba_lib.bottleneck import LayerStatistics
+from viba_lib.bottleneck.split import device_of
 from viba_lib.core.errors import VibaError
 
 STAGES = ("top", "upper half", "all")
