@@ -12,9 +12,9 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from pybtex.database import parse_file
 
+from tests.book.exercises import with_stubs_tried
 from viba_lib.book import chapters as pairs
 from viba_lib.book import execute, parameters
-from viba_lib.book import students as teaching
 from viba_lib.pipeline.study import Study
 
 CHAPTERS = pairs.chapters()
@@ -111,7 +111,7 @@ def run_nbval(source: Path, folder: Path, roots: tuple[Path, Path]) -> subproces
     """Execute a copy of a chapter at the tiny profile, checked by nbval (lax)."""
     values = {"profile": "tiny", "data_root": str(roots[0]), "results_root": str(roots[1])}
     copy = folder / f"{source.stem}.ipynb"
-    nbformat.write(teaching.with_stubs_tried(pairs.as_notebook(source)), copy)
+    nbformat.write(with_stubs_tried(pairs.as_notebook(source)), copy)
     nbformat.write(parameterize_notebook(load_notebook_node(str(copy)), values), copy)
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=300", "-q"]
     command += ["-p", "no:cacheprovider", "--rootdir", str(folder), "-c", "/dev/null", str(copy)]

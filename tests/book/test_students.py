@@ -7,9 +7,9 @@ import nbformat
 import pytest
 from nbformat import v4
 
+from tests.book.exercises import exercises, with_stubs_tried
 from viba_lib.book import chapters as pairs
-from viba_lib.book import students as teaching
-from viba_lib.book.paths import BookError
+from viba_lib.book import students
 
 CHAPTERS = pairs.chapters()
 each = pytest.mark.parametrize("source", CHAPTERS, ids=[c.stem for c in CHAPTERS])
@@ -29,7 +29,7 @@ table
 
 
 def test_a_stub_keeps_heads_and_names_and_nothing_that_tells():
-    made = teaching.stub(SOLUTION)
+    made = students.stub(SOLUTION)
     space: dict = {}
     exec(made, space)
     assert space["a"] is space["b"] is space["table"] is ...
@@ -57,29 +57,29 @@ def run(notebook) -> subprocess.CompletedProcess:
 
 
 def test_a_stub_that_passes_is_caught():
-    good = run(teaching.with_stubs_tried(chapter("assert area(1) > 3")))
+    good = run(with_stubs_tried(chapter("assert area(1) > 3")))
     assert good.returncode == 0, good.stderr
-    bad = run(teaching.with_stubs_tried(chapter("assert True")))
+    bad = run(with_stubs_tried(chapter("assert True")))
     assert bad.returncode and "the stub of this exercise passes its check" in bad.stderr
 
 
 def test_a_wrong_solution_is_caught_by_its_check():
     notebook = chapter("assert area(1) > 3")
     notebook.cells[1].source = SOLUTION.replace("math.pi", "2")
-    assert "AssertionError" in run(teaching.with_stubs_tried(notebook)).stderr
+    assert "AssertionError" in run(with_stubs_tried(notebook)).stderr
 
 
 def test_a_solution_needs_a_check():
     notebook = chapter("assert area(1) > 3")
     del notebook.cells[2]
-    with pytest.raises(BookError, match="without a check"):
-        teaching.exercises(notebook)
+    with pytest.raises(AssertionError, match="without a check"):
+        exercises(notebook)
 
 
 def test_the_student_gets_no_answer(monkeypatch, tmp_path):
     source = tmp_path / "01_one.py"
-    monkeypatch.setattr(teaching, "as_notebook", lambda _: chapter("assert area(1) > 3"))
-    text = nbformat.writes(teaching.student_notebook(source))
+    monkeypatch.setattr(students, "as_notebook", lambda _: chapter("assert area(1) > 3"))
+    text = nbformat.writes(students.student_notebook(source))
     for hidden in ("It is so", "Secret", "math.pi", "solution-start", "solution-end"):
         assert hidden not in text
     for kept in ("Do it.", "## Quiz", "More.", "assert area(1) > 3", "Your turn"):
@@ -89,9 +89,9 @@ def test_the_student_gets_no_answer(monkeypatch, tmp_path):
 @each
 def test_each_chapter_has_two_exercises_and_its_student_notebook_no_solution(source):
     notebook = pairs.as_notebook(source)
-    found = teaching.exercises(notebook)
+    found = exercises(notebook)
     assert len(found) >= 2
-    student = teaching.student_notebook(source)
+    student = students.student_notebook(source)
     nbformat.validate(student)
     text = nbformat.writes(student)
     assert "{solution-" not in text and "{dropdown} Answer" not in text

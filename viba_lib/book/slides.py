@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bs4 import BeautifulSoup
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from mdit_py_plugins.amsmath import amsmath_plugin
@@ -22,45 +22,15 @@ from pybtex.database import parse_file
 
 from viba_lib.book import paths
 from viba_lib.book.paths import BookError
-from viba_lib.book.students import tagged
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}: slides</title>
-<link rel="stylesheet" href="../../revealjs/reset.css">
-<link rel="stylesheet" href="../../revealjs/reveal.css">
-<link rel="stylesheet" href="../../slides.css">
-</head>
-<body>
-<div class="reveal"><main class="slides">
-{% for slide in slides %}<section><h2>{{ slide.title }}</h2>
-{{ slide.body }}</section>
-{% endfor %}</main></div>
-<script src="../../mathjax/tex-chtml.js"></script>
-<script src="../../revealjs/reveal.js"></script>
-<script>
-Reveal.initialize({hash: true, controls: true, progress: true, slideNumber: "c/t", center: false,
-  transition: "none", width: 1200, height: 760});
-</script>
-</body>
-</html>
-"""
+from viba_lib.book.students import tagged, without_solutions
 
 
 @dataclass
 class Slide:
-    """One slide: its title as text, its body as HTML."""
+    """One slide: its title as text, its body as parts of HTML."""
 
     title: str
     parts: list[str] = field(default_factory=list)
-
-    @property
-    def body(self) -> str:
-        """Its HTML."""
-        return "\n".join(self.parts)
 
 
 def revealjs() -> dict[str, Path]:
@@ -75,9 +45,9 @@ def revealjs() -> dict[str, Path]:
 def slides_page(notebook: Any) -> str:
     """The slides of an executed chapter, as an HTML page."""
     made = _slides(notebook)
-    environment = Environment(autoescape=True)
-    shown = [{"title": s.title, "body": Markup(s.body)} for s in made if s.parts]
-    return environment.from_string(_PAGE).render(title=made[0].title, slides=shown)
+    environment = Environment(loader=FileSystemLoader(paths.ROOT / "book/_ext"), autoescape=True)
+    shown = [{"title": s.title, "body": Markup("\n".join(s.parts))} for s in made if s.parts]
+    return environment.get_template("slides.html").render(title=made[0].title, slides=shown)
 
 
 def _slides(notebook: Any) -> list[Slide]:
@@ -85,25 +55,12 @@ def _slides(notebook: Any) -> list[Slide]:
     inside = False
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            text, inside = _without_solutions(cell.source, inside)
+            text, inside = without_solutions(cell.source, inside)
             for block in re.split(r"(?m)^(?=##? )", text):
                 _add_text(slides, block)
         elif not inside and slides and not tagged(cell, "solution"):
             _add_outputs(slides, cell)
     return slides
-
-
-def _without_solutions(text: str, inside: bool) -> tuple[str, bool]:
-    pieces = re.split(r"(```\{solution-(?:start|end)\}[^`]*```)", text)
-    kept = []
-    for piece in pieces:
-        if piece.startswith("```{solution-start}"):
-            inside = True
-        elif piece.startswith("```{solution-end}"):
-            inside = False
-        elif not inside:
-            kept.append(piece)
-    return "".join(kept), inside
 
 
 def _add_text(slides: list[Slide], block: str) -> None:

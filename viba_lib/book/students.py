@@ -1,18 +1,14 @@
-"""Exercises for students: the chapters without their solutions, and proof that stubs fail."""
+"""Exercises for students: the chapters without their solutions."""
 
 import ast
-import copy
 import re
 from pathlib import Path
 from typing import Any
 
-from nbformat import v4
-
 from viba_lib.book.chapters import as_notebook
 from viba_lib.book.paths import BookError
 
-_SOLUTION = re.compile(r"```\{solution-start\} \S+\n(?::\w+:.*\n)*```\n?")
-_END = re.compile(r"```\{solution-end\}\n```\n?")
+_MARK = re.compile(r"(```\{solution-(?:start|end)\}[^`]*```\n?)")
 _ANSWER = re.compile(r"```\{dropdown\} Answer.*?\n```\n?", re.DOTALL)
 
 
@@ -50,7 +46,8 @@ def student_notebook(source: Path) -> Any:
     cells, inside = [], False
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source, inside = _without_solutions(cell.source, inside)
+            text, inside = without_solutions(cell.source, inside)
+            cell.source = _ANSWER.sub("", text)
             if cell.source.strip():
                 cells.append(cell)
         elif tagged(cell, "solution"):
@@ -69,44 +66,17 @@ def student_notebook(source: Path) -> Any:
     return notebook
 
 
-def _without_solutions(text: str, inside: bool) -> tuple[str, bool]:
-    kept: list[str] = []
-    while True:
-        mark = (_END if inside else _SOLUTION).search(text)
-        if mark is None:
-            return _ANSWER.sub("", "".join(kept) + ("" if inside else text)), inside
-        if not inside:
-            kept.append(text[: mark.start()])
-        text, inside = text[mark.end() :], not inside
+def without_solutions(text: str, inside: bool) -> tuple[str, bool]:
+    """The text of a cell outside of solutions, and whether its end is inside of one.
 
-
-def exercises(notebook: Any) -> list[tuple[int, int]]:
-    """Places of the cells of each exercise: its solution and the check that follows it."""
-    solutions = [i for i, cell in enumerate(notebook.cells) if tagged(cell, "solution")]
-    checks = [i for i, cell in enumerate(notebook.cells) if tagged(cell, "check")]
-    found = []
-    for place in solutions:
-        after = [i for i in checks if i > place and not any(place < s < i for s in solutions)]
-        if not after:
-            raise BookError(f"cell {place} is a solution without a check after it")
-        found.append((place, after[0]))
-    return found
-
-
-def with_stubs_tried(notebook: Any) -> Any:
-    """A copy in which each stub is tried first; its cell fails where the stub passes the check."""
-    tried = copy.deepcopy(notebook)
-    for place, check in reversed(exercises(notebook)):
-        code = f"{stub(notebook.cells[place].source)}\n{notebook.cells[check].source}"
-        body = [
-            "try:",
-            f"    exec({code!r}, dict(globals()))",
-            "except Exception:",
-            "    pass",
-            "else:",
-            "    raise SystemError('the stub of this exercise passes its check')",
-        ]
-        cell = v4.new_code_cell("\n".join(body))
-        cell["id"] = f"stub-{place:03d}"
-        tried.cells.insert(place, cell)
-    return tried
+    Parameters
+    ----------
+    inside : whether its beginning is inside of a solution
+    """
+    kept = []
+    for piece in _MARK.split(text):
+        if _MARK.fullmatch(piece):
+            inside = piece.startswith("```{solution-start}")
+        elif not inside:
+            kept.append(piece)
+    return "".join(kept), inside
