@@ -1,7 +1,6 @@
 """The assembled book: sources, executed chapters, and all that is made beside them."""
 
 import base64
-import importlib.util
 import io
 import os
 import re
@@ -21,9 +20,9 @@ from viba_lib.book import paths
 from viba_lib.book.chapters import find_chapter
 from viba_lib.book.execute import STAGES, kernel_environment
 from viba_lib.book.parameters import parameters_page
-from viba_lib.book.paths import BookError, write_changed
+from viba_lib.book.paths import BookError, fill_template, package_folder, write_changed
 from viba_lib.book.slides import revealjs, slides_page
-from viba_lib.book.students import student_notebook
+from viba_lib.book.students import student_notebook, without_solutions
 from viba_lib.core.cache import read_meta
 from viba_lib.core.files import write_text
 from viba_lib.core.progress import format_duration
@@ -45,11 +44,8 @@ def repository() -> tuple[str, str] | None:
 
 
 def mathjax() -> dict[str, Path]:
-    """Files of MathJax by their place, so that formulas are set without a network."""
-    spec = importlib.util.find_spec("sphinx-mathjax-offline")
-    if spec is None or spec.origin is None:
-        raise BookError("sphinx-mathjax-offline is not installed; run `make env`")
-    source = Path(spec.origin).parent / "static" / "mathjax"
+    """Files of MathJax by their path in it, so that formulas are set without a network."""
+    source = package_folder("sphinx-mathjax-offline") / "static" / "mathjax"
     fonts = source / "output" / "chtml" / "fonts" / "woff-v2"
     files = [source / "tex-chtml.js", *fonts.glob("*.woff")]
     return {str(f.relative_to(source)): f for f in files}
@@ -58,8 +54,8 @@ def mathjax() -> dict[str, Path]:
 def reading_minutes(notebook: Any) -> int:
     """Minutes to read the prose of a chapter, without its code and solutions."""
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    text = re.sub(r"```\{solution-start\}[\s\S]*?```\{solution-end\}", "", text)
-    return max(1, round(len(re.findall(r"\w+", text)) / WORDS_PER_MINUTE))
+    words = re.findall(r"\w+", without_solutions(text, False)[0])
+    return max(1, round(len(words) / WORDS_PER_MINUTE))
 
 
 def running_seconds(stem: str, results: Path) -> dict[str, float]:
@@ -77,28 +73,9 @@ def time_line(notebook: Any, seconds: Mapping[str, float]) -> str:
     """What a chapter costs its reader and its machine."""
     runs = [f"{format_duration(seconds[p])} at `{p}`" for p in PROFILES if p in seconds]
     absent = [f"`{p}`" for p in PROFILES if p not in seconds]
-    told = f"Running: {', '.join(runs)}" if runs else "Running: not timed"
-    if absent:
-        told += f"; not timed here: {', '.join(absent)}"
-    return (
-        f"**Time.** Reading: about {reading_minutes(notebook)} minutes. {told} (one core, after "
-        "{ref}`the stages that all chapters share <two-commands>`)."
-    )
-
-
-def links_line(stem: str, films: Sequence[str] = ()) -> str:
-    """What a reader can take along: notebooks, slides, films, and the page of parameters."""
-    number = stem[:2]
-    static = "../_static"
-    items = [
-        f'- <a href="{static}/executed/{stem}.ipynb" download>This chapter as executed</a>',
-        f'- <a href="{static}/teaching/student/{stem}.ipynb" download>Without solutions</a>',
-        f'- <a href="{static}/teaching/slides/{stem}.html">Slides</a>',
-        f"- {{ref}}`Its parameters <parameters-{number}>`",
-    ]
-    items += [f'- <a href="{static}/films/{f}.mp4" download>Film: {f}</a>' for f in films]
-    lines = ["```{admonition} Take it with you", ":class: seealso viba-links", *items, "```"]
-    return "\n".join(lines)
+    running = ", ".join(runs) or "not timed"
+    running += f"; not timed here: {', '.join(absent)}" if absent else ""
+    return fill_template("time.md", reading=reading_minutes(notebook), running=running)
 
 
 def lighter(picture: str, most: int = PICTURE) -> str:
@@ -127,7 +104,7 @@ def decorated(
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = lighter(output.data["image/png"])
-    links = v4.new_markdown_cell(links_line(stem, films))
+    links = v4.new_markdown_cell(fill_template("links.md", stem=stem, videos=films))
     links["id"] = f"{stem[:2]}-links"
     notebook.cells.insert(place, links)
     return notebook
@@ -149,44 +126,17 @@ def chapter_files(executed: Path, results: Path, films: Sequence[str] = ()) -> d
     return files | {f"notebooks/{stem}.ipynb": nbformat.writes(page, indent=1)}
 
 
-def materials_table(executed: Sequence[Path]) -> str:
-    """Student notebook and slides of each chapter, as a table for the teacher's page."""
-    rows = ["| Chapter | Notebook without solutions | Slides |", "|---|---|---|"]
-    for path in executed:
-        student = f"../_static/teaching/student/{path.stem}.ipynb"
-        slides = f"../_static/teaching/slides/{path.stem}.html"
-        rows.append(
-            f"| {{doc}}`/notebooks/{path.stem}` "
-            f'| <a href="{student}" download>{path.stem[:2]}, to fill in</a> '
-            f'| <a href="{slides}">{path.stem[:2]}, slides</a> |'
-        )
-    return "\n".join(rows)
-
-
-def film_html(films: Sequence[str]) -> str:
-    """The film of the front page; the picture that stands for it where none was made."""
-    if FRONT not in films:
-        return ""
-    text = (
-        "A talking face with a planted artefact. Bright colours over the face show where the "
-        "detector's evidence lies, frame by frame; a curve below shows the probability of fake."
-    )
-    place = f"../_static/films/{FRONT}"
-    return (
-        f'<video controls preload="metadata" width="100%" poster="{place}.jpg" '
-        f'aria-label="{text}"><source src="{place}.mp4" type="video/mp4"></video>'
-    )
-
-
 def _filled(path: Path, executed: Sequence[Path], pdf: bool, films: Sequence[str]) -> str | Path:
     """A page of prose with what the build knows put in its markers."""
     if path.suffix != ".md":
         return path
     text = path.read_text(encoding="utf-8")
     link = 'As one file: <a href="../viba.pdf">the book as PDF</a>.' if pdf else ""
-    for marker, made in ((PDF, link), (FILM, film_html(films))):
+    video = fill_template("video.html", video=FRONT) if FRONT in films else ""
+    materials = fill_template("materials.md", stems=[path.stem for path in executed])
+    for marker, made in ((PDF, link), (FILM, video), (MATERIALS, materials)):
         text = text.replace(marker, made)
-    return text.replace(MATERIALS, materials_table(executed))
+    return text
 
 
 def assemble(
@@ -225,24 +175,12 @@ def assemble(
     if executed:
         wanted["book/parameters.md"] = parameters_page()
     wanted |= made or {}
-    _forget_if_other(folder, wanted)
     _lay(folder, wanted)
     return folder
 
 
-def _forget_if_other(folder: Path, wanted: Mapping[str, Path | str]) -> None:
-    """Drop built pages where the table of contents or the settings changed: it is in all of them.
-
-    Sphinx builds again only what changed itself, and would leave old sidebars on the rest.
-    """
-    for place in ("_toc.yml", "_config.yml"):
-        content, old = wanted[place], folder / place
-        text = content if isinstance(content, str) else content.read_text(encoding="utf-8")
-        if old.is_file() and old.read_text(encoding="utf-8") != text:
-            _forget_pages(folder.parent)
-
-
 def _forget_pages(folder: Path) -> None:
+    """Remove built pages: Sphinx builds again only those whose own source changed."""
     for name in (".doctrees", "html", "singlehtml"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
@@ -255,7 +193,11 @@ def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
     for name, content in wanted.items():
         target = folder / name
         data = content if isinstance(content, str) else content.read_bytes()
-        if write_changed(target, data) and target.stat().st_mtime <= latest:
+        if not write_changed(target, data):
+            continue
+        if name in ("_toc.yml", "_config.yml"):
+            _forget_pages(folder.parent)  # every page has the sidebar and the settings
+        if target.stat().st_mtime <= latest:
             # A clock that was put back would make this older than the page it belongs to, and
             # Sphinx goes by that.
             os.utime(target, (latest + 2, latest + 2))

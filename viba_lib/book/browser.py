@@ -1,54 +1,29 @@
 """The built book in a real browser: accessible, quiet, offline, on a phone, searchable, as PDF."""
 
-import functools
-import http.server
 import shutil
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from playwright.sync_api import Browser, Page, TimeoutError, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, Route, TimeoutError, ViewportSize, sync_playwright
 
+from viba_lib.book import paths
 from viba_lib.book.paths import print_progress
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+SITE = "http://book"  # an address that is answered from the folder of the pages
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+FOOTER = """<div style="font-size:8px;width:100%;text-align:center">
+<span class="pageNumber"></span></div>"""
 
 _WIDER = """() => {
   const room = document.documentElement.clientWidth;
   const wide = document.scrollingElement.scrollWidth;
   return wide > room + 1 ? wide : 0;
 }"""
-# A page on paper shows what a click would: folded answers, and a picture in place of a film.
-_FOR_PAPER = """() => {
-  document.querySelectorAll('details:not(.viba-provenance)').forEach(d => { d.open = true; });
-  document.querySelectorAll('.toggle-hidden').forEach(e => e.classList.remove('toggle-hidden'));
-  document.querySelectorAll('video').forEach(v => {
-    const p = document.createElement('p');
-    const i = document.createElement('img');
-    i.src = v.poster; i.alt = v.getAttribute('aria-label') || '';
-    p.append(i, ' (a film in the HTML book)');
-    if (v.poster) { v.replaceWith(p); } else { v.remove(); }
-  });
-  document.querySelectorAll('a[href]').forEach(a => {
-    const h = a.getAttribute('href');
-    if (!h.startsWith('#') && !/^https?:/.test(h)) { a.removeAttribute('href'); }
-  });
-}"""
-_PAPER = """
-.bd-sidebar-primary, .bd-sidebar-secondary, .bd-header, .bd-header-article, .bd-footer, footer,
-.prev-next-area, .skip-link, #pst-skip-link, .pst-back-to-top, button, .headerlink, #viba-viewer,
-dialog, .viba-links, .viba-download { display: none !important; }
-.bd-main .bd-content .bd-article-container { max-width: 100% !important; }
-h1, h2, h3 { break-after: avoid; }
-figure, pre { break-inside: avoid; }
-pre, pre * { white-space: pre-wrap !important; overflow-wrap: anywhere; }
-img { max-height: 22cm; }
-"""
 
 
 def find_browser() -> str | None:
@@ -84,9 +59,9 @@ def violations(page: Page, rule: str | None = None) -> list[str]:
 
     found = []
     for broken in Axe().run(page, options=options).response["violations"]:
-        places = [" ".join(map(str, node["target"])) for node in broken["nodes"]]
-        said = f"{broken['id']} ({broken['impact']}): {broken['help']}"
-        found.append(f"{said}: {'; '.join(places[:3])}")
+        elements = [" ".join(map(str, node["target"])) for node in broken["nodes"][:3]]
+        rule = f"{broken['id']} ({broken['impact']}): {broken['help']}"
+        found.append(f"{rule}: {'; '.join(elements)}")
     return found
 
 
@@ -129,36 +104,25 @@ def page_reports(html: Path, pages: Sequence[Path], browser: str) -> list[str]:
     return found
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Address of a folder on this machine, as a site would serve it."""
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with _Server(("localhost", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://localhost:{server.server_address[1]}"
-        server.shutdown()
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a page that is closed breaks off what it was loading."""
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
 def _search(html: Path, browser: Browser, patience: int = 20_000) -> list[str]:
-    with served(html) as address:
-        page = browser.new_page()
-        page.goto(f"{address}/search.html?q=bottleneck", wait_until="load")
-        try:
-            page.wait_for_selector("#search-results li", timeout=patience)
-        except TimeoutError:
-            return ["search.html: a search for 'bottleneck' finds nothing"]
-        finally:
-            page.close()
+    """Search pages as a site would serve them: from a folder, Sphinx shows no excerpts."""
+
+    def answer(route: Route) -> None:
+        path = html / unquote(urlsplit(route.request.url).path[1:])
+        if path.is_file():
+            route.fulfill(path=path)
+        else:
+            route.fulfill(status=404, body="not found")
+
+    page = browser.new_page()
+    page.route(f"{SITE}/**", answer)
+    page.goto(f"{SITE}/search.html?q=bottleneck", wait_until="load")
+    try:
+        page.wait_for_selector("#search-results li", timeout=patience)
+    except TimeoutError:
+        return ["search.html: a search for 'bottleneck' finds nothing"]
+    finally:
+        page.close()
     return []
 
 
@@ -178,16 +142,11 @@ def write_pdf(folder: Path, target: Path, browser: str) -> Path:
         page.evaluate(
             "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1"
         )
-        page.evaluate(_FOR_PAPER)
-        page.add_style_tag(content=_PAPER)
+        page.evaluate((paths.ROOT / "book" / "_ext" / "print.js").read_text(encoding="utf-8"))
         page.wait_for_timeout(500)
-        aside = target.with_suffix(".part")
-        footer = (
-            '<div style="font-size:8px;width:100%;text-align:center">'
-            '<span class="pageNumber"></span></div>'
-        )
+        tmp = target.with_suffix(".part")
         page.pdf(
-            path=str(aside),
+            path=str(tmp),
             format="A4",
             scale=0.8,
             print_background=True,
@@ -195,9 +154,9 @@ def write_pdf(folder: Path, target: Path, browser: str) -> Path:
             tagged=True,
             display_header_footer=True,
             header_template="<span></span>",
-            footer_template=footer,
+            footer_template=FOOTER,
             margin={"top": "16mm", "bottom": "16mm", "left": "15mm", "right": "15mm"},
         )
-        aside.replace(target)
+        tmp.replace(target)
     print_progress(f"wrote {target.name}: {target.stat().st_size / 1e6:.1f} MB")
     return target

@@ -1,6 +1,5 @@
 """Chapters as pairs: the percent script is the source, the notebook is made from it."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,8 @@ import jupytext
 import nbformat
 
 from viba_lib.book import paths
-from viba_lib.book.paths import BookError, print_progress, write_changed
-from viba_lib.data.source_videos import STANDARD_FILES, SourceVideo
+from viba_lib.book.paths import BookError, fill_template, print_progress, write_changed
+from viba_lib.data.source_videos import STANDARD_FILES
 from viba_lib.models.weights import KERAS_XCEPTION
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -71,15 +70,7 @@ def check_pairs() -> None:
 
 def with_sources(page: str) -> str:
     """The data set's page with the table of sources that `source_videos.yaml` lists."""
-    rows = ["| File | Origin | Split | Licence |", "|---|---|---|---|"]
-    for file in (*STANDARD_FILES, KERAS_XCEPTION):
-        registry = "PyPI" if file.registry == "pip" else "npm"
-        split = file.split if isinstance(file, SourceVideo) else "none"
-        rows.append(
-            f"| `{file.name}` in {file.package} {file.version} ({registry}), SHA-256 "
-            f"`{file.sha256[:12]}…` | {file.origin} | {split} | {file.licence} |"
-        )
     begin, end = "<!-- sources: written by `make notebooks` -->", "<!-- end of sources -->"
-    table = "\n".join([begin, "", *rows, "", end])
-    pattern = re.escape(begin) + ".*?" + re.escape(end)
-    return re.sub(pattern, lambda _: table, page, flags=re.DOTALL)
+    before, _, rest = page.partition(begin)
+    table = fill_template("sources.md", files=(*STANDARD_FILES, KERAS_XCEPTION))
+    return f"{before}{begin}\n\n{table}\n{end}{rest.partition(end)[2]}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 import yaml
 
 from viba_lib.book import paths
@@ -27,7 +28,6 @@ from viba_lib.pipeline.study import OUTPUT
 LONGEST = ("15", "05", "12", "14", "06")  # chapters that compute most, in this order
 WORKERS = 2
 STAGES = "chapters"  # folder of their stages, below the profile's results
-_RUNNING: set[subprocess.Popen[str]] = set()
 
 # Freed memory stays with the process: glibc would give large tensors back to the system each time,
 # and take new pages for the next one, which costs up to a third of a chapter's time.
@@ -48,13 +48,10 @@ def kernel_environment(workers: int = 1) -> dict[str, str]:
     }
 
 
-def empty_outputs(notebook: Any) -> Iterator[str]:
-    """Cells whose output shows nothing."""
-    for number, cell in enumerate(notebook.cells):
-        for output in cell.get("outputs", []):
-            data = output.get("data", {"text/plain": output.get("text", "")})
-            if not any(str(value).strip() for value in data.values()):
-                yield f"cell {number} has an empty output"
+def is_empty(output: Any) -> bool:
+    """Whether an output of a cell shows nothing."""
+    data = output.get("data", {"text/plain": output.get("text", "")})
+    return not any(str(value).strip() for value in data.values())
 
 
 def problems_of(notebook: Any) -> list[str]:
@@ -71,32 +68,14 @@ def problems_of(notebook: Any) -> list[str]:
                 found.append(f"cell {number}: {output.ename}: {output.evalue}")
             elif output.get("name") == "stderr":
                 found.append(f"cell {number} writes to stderr: {output.text.strip()[:200]}")
-    found += empty_outputs(notebook)
+            elif is_empty(output):
+                found.append(f"cell {number} has an empty output")
     return found if outputs else [*found, "no cell has an output"]
 
 
-def run_stoppable(
-    command: Sequence[str], environment: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
-    """Run a command so that `stop_all` can end it, also from another thread."""
-    with subprocess.Popen(
-        command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        _RUNNING.add(process)
-        try:
-            out, err = process.communicate()
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            _RUNNING.discard(process)
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
-
-
 def stop_all() -> None:
-    """End what `run_stoppable` runs: papermill ends its kernel when it is interrupted."""
-    for process in list(_RUNNING):
+    """Interrupt the commands that run: papermill then ends its kernel."""
+    for process in psutil.Process().children():
         process.send_signal(signal.SIGINT)
 
 
@@ -135,7 +114,13 @@ def execute(
     command += ["-y", yaml.safe_dump(dict(parameters))] if parameters else []
     environment = kernel_environment(workers) | ({OUTPUT: str(output)} if output else {})
     try:
-        done = run_stoppable([*command, str(plain), str(executed)], environment)
+        done = subprocess.run(
+            [*command, str(plain), str(executed)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             message = (done.stderr.strip() or done.stdout.strip()).splitlines()[-25:]
             raise BookError(f"chapter {source.stem} failed:\n" + "\n".join(message))

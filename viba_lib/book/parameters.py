@@ -19,7 +19,7 @@ from papermill.translators import PythonTranslator
 from pydantic import AfterValidator, ConfigDict, TypeAdapter
 
 from viba_lib.book.chapters import as_notebook, chapters
-from viba_lib.book.paths import BookError
+from viba_lib.book.paths import BookError, fill_template
 from viba_lib.pipeline.profiles import load_profile, profile_names
 
 # Meaning and rule of the five that every chapter has.
@@ -96,6 +96,10 @@ class Parameter:
             return "a device of PyTorch that is there: cpu, cuda, cuda:0, mps"
         number = isinstance(self.default, int | float) and not self.choices
         return f"{self.type_name}, {self.rule}" if number else self.rule
+
+    def valid_values(self) -> str:
+        """The same for the page of parameters."""
+        return ", ".join(f"`{choice}`" for choice in self.choices) or self.expected()
 
     def value(self, text: str) -> Any:
         """The value that a text gives.
@@ -209,28 +213,13 @@ def pairs_of(options: list[str], rest: list[str]) -> list[tuple[str, str]]:
 
 def parameters_page() -> str:
     """The page of all parameters, in Markdown."""
-    lines = [
-        "# Parameters of the chapters",
-        "",
-        "Every chapter begins with a cell of parameters; this page is made from those cells.",
-        "Run a chapter with others by `viba chapter 05 -p layer block12 -p beta 5`, or with",
-        "papermill: {ref}`parameters`. A wrong name or value is refused with the right ones.",
-        "",
-        "(parameters-common)=",
-        "## In every chapter",
-        "",
-        *_table([p for p in described(chapters()[0]) if p.name in COMMON]),
-    ]
+    pages = []
     for source in chapters():
         own = [p for p in described(source) if p.name not in COMMON]
-        number = source.stem[:2]
-        lines += ["", f"(parameters-{number})=", f"## Chapter {int(number)}: {_title(source)}", ""]
-        link = f"{{doc}}`Chapter {int(number)} </notebooks/{source.stem}>`"
-        if not own:
-            lines += [f"{link} has only those of every chapter."]
-            continue
-        lines += [f"{link} adds:", "", *_table(own), "", "```bash", _example(number, own), "```"]
-    return "\n".join(lines) + "\n"
+        example = _example(own[0]) if own else ""
+        pages.append({"stem": source.stem, "title": _title(source), "own": own, "example": example})
+    common = [p for p in described(chapters()[0]) if p.name in COMMON]
+    return fill_template("parameters.md", common=common, chapters=pages)
 
 
 def _title(source: Path) -> str:
@@ -241,19 +230,10 @@ def _title(source: Path) -> str:
     raise BookError(f"{source.name} has no title")
 
 
-def _table(parameters: list[Parameter]) -> list[str]:
-    rows = ["| Parameter | Type | Default | Meaning | Right values |", "|---|---|---|---|---|"]
-    for p in parameters:
-        right = ", ".join(f"`{c}`" for c in p.choices) or p.expected()
-        shown = f"`{p.default!r}`"
-        rows.append(f"| `{p.name}` | {p.type_name} | {shown} | {p.meaning} | {right} |")
-    return rows
-
-
-def _example(number: str, own: list[Parameter]) -> str:
-    first = own[0]
+def _example(first: Parameter) -> str:
+    """Options of the command line with another value of a parameter."""
     other = next((c for c in first.choices if c != first.default), first.default)
-    if isinstance(first.default, (int, float)) and not isinstance(first.default, bool):
+    if isinstance(first.default, int | float) and not isinstance(first.default, bool):
         other = type(first.default)(first.default + 1)
     value = f'"{other}"' if other == "" or " " in str(other) else other
-    return f"viba chapter {number} -p {first.name} {value}"
+    return f"-p {first.name} {value}"

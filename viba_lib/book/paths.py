@@ -1,7 +1,12 @@
 """Paths of the book's sources, its progress lines and its error."""
 
+import importlib.util
 import time
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
 
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
@@ -9,6 +14,35 @@ from viba_lib.core.files import atomic_write
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 _START = time.perf_counter()
+
+
+@cache
+def _templates() -> Environment:
+    loader = FileSystemLoader(ROOT / "book" / "_ext")
+    found = Environment(
+        loader=loader, autoescape=lambda name: ".html" in str(name), trim_blocks=True
+    )
+    found.filters["repr"] = repr
+    return found
+
+
+def fill_template(name: str, **values: Any) -> str:
+    """Text of a template in `book/_ext` with its values."""
+    return _templates().get_template(f"{name}.jinja").render(values)
+
+
+def package_folder(package: str) -> Path:
+    """Folder of an installed package with files for the pages.
+
+    Raises
+    ------
+    BookError
+        It is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise BookError(f"{package} is not installed; run `make env`")
+    return Path(spec.origin).parent
 
 
 class BookError(VibaError):

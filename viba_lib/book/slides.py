@@ -5,7 +5,6 @@ They are plain HTML on reveal.js, which is staged from a package, so that they w
 
 import base64
 import html
-import importlib.util
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from bs4 import BeautifulSoup
-from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from mdit_py_plugins.amsmath import amsmath_plugin
@@ -21,7 +19,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from pybtex.database import parse_file
 
 from viba_lib.book import paths
-from viba_lib.book.paths import BookError
+from viba_lib.book.paths import fill_template, package_folder
 from viba_lib.book.students import tagged, without_solutions
 
 
@@ -35,19 +33,15 @@ class Slide:
 
 def revealjs() -> dict[str, Path]:
     """Files of reveal.js by their name."""
-    spec = importlib.util.find_spec("sphinx_revealjs")
-    if spec is None or spec.origin is None:
-        raise BookError("sphinx-revealjs is not installed; run `make env`")
-    dist = Path(spec.origin).parent / "_static" / "revealjs" / "dist"
+    dist = package_folder("sphinx_revealjs") / "_static" / "revealjs" / "dist"
     return {name: dist / name for name in ("reset.css", "reveal.css", "reveal.js")}
 
 
 def slides_page(notebook: Any) -> str:
     """The slides of an executed chapter, as an HTML page."""
     made = _slides(notebook)
-    environment = Environment(loader=FileSystemLoader(paths.ROOT / "book/_ext"), autoescape=True)
     shown = [{"title": s.title, "body": Markup("\n".join(s.parts))} for s in made if s.parts]
-    return environment.get_template("slides.html").render(title=made[0].title, slides=shown)
+    return fill_template("slides.html", title=made[0].title, slides=shown)
 
 
 def _slides(notebook: Any) -> list[Slide]:

@@ -1,4 +1,4 @@
-"""Sphinx extension: what the theme and its companions leave for each page to mend."""
+"""Sphinx extension: repairs of what the theme and its companions put on each page."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ BODY = (
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
-    app.connect("html-page-context", mend, priority=900)
+    app.connect("html-page-context", repair, priority=900)
     app.connect("builder-inited", complete)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -32,7 +32,7 @@ def complete(app: Sphinx) -> None:
         writers["singlehtml"] = writers.get("html", {}) | writers.get("singlehtml", {})
 
 
-def mend(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+def repair(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """Take Thebe off the page, which nothing here uses, and follow the reader's light or dark.
 
     Jupyter Book loads Thebe's scripts twice, and the second declaration is an error in every
