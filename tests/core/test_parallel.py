@@ -9,11 +9,12 @@ import time
 from functools import partial
 from pathlib import Path
 
+import dask
 import pytest
 from distributed import LocalCluster
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.parallel import Failed, map_unordered
+from viba_lib.core.parallel import SETTINGS, Failed, map_unordered
 
 
 def square(item: int) -> int:
@@ -35,9 +36,12 @@ def dies(item: int, folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def cluster():
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
-    ) as found:
+    with (
+        dask.config.set(SETTINGS),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
+        ) as found,
+    ):
         yield found.scheduler_address
 
 
@@ -62,7 +66,10 @@ def test_a_worker_that_dies_loses_nothing_and_one_item_cannot_stop_the_rest(
 ):
     items = [0, 1, 2, *range(3, 12)]
     address = cluster if where == "cluster" else ""
-    found = dict(map_unordered(partial(dies, folder=tmp_path), items, 2, address))
+    # As if this machine were too slow for a worker to be back in time.
+    slow = {} if address else {"distributed.deploy.lost-worker-timeout": "1ms"}
+    with dask.config.set(slow):
+        found = dict(map_unordered(partial(dies, folder=tmp_path), items, 2, address))
     assert isinstance(found.pop(2), Failed)
     assert found == {n: n for n in items if n != 2}
     done = [int(line) for line in (tmp_path / "done").read_text().split()]

@@ -68,6 +68,13 @@ class Run:
             self.kill()
 
 
+# Of the scheduler, as `book/cluster.md` has them.
+SCHEDULER = {
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2",
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "1.0",
+}
+
+
 class Cluster:
     """A Dask scheduler and two workers, each a process of its own, as `dask` starts them."""
 
@@ -91,7 +98,7 @@ class Cluster:
                     stdout=out,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    env=environment(),
+                    env=environment(**SCHEDULER),
                 )
             )
 

@@ -46,7 +46,7 @@ def map_checkpointed(
     lines = ProgressLines(progress, what, sum(sizes), done)
     work = partial(_piece, folder, function)
     given = [(n, items[n]) for n in waiting]
-    for at, result in map_unordered(work, given, 1, scheduler, folder, progress):
+    for at, result in map_unordered(work, given, 1, scheduler, progress):
         number = waiting[at]
         found[number] = result if isinstance(result, Failed) else read_checkpoint(folder, number)
         lines.update(sizes[number])

@@ -3,25 +3,33 @@
 import errno
 import importlib.util
 import logging
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 from viba_lib.core.errors import VibaError
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 30
-LOCAL = "127.0.0.1:0"  # any free port, not to be reached from elsewhere
-TRIES = 3  # of an item whose worker dies
-# What no item is to blame for, and every other one would meet as well.
+LOCAL = "127.0.0.1:0"  # any free port, not reachable from other machines
+SETTINGS = {
+    # An item whose worker dies is tried three times.
+    "distributed.scheduler.allowed-failures": 2,
+    # Each worker has one item at a time. An item that waits at a worker which another item kills
+    # would count as if it had killed it.
+    "distributed.scheduler.worker-saturation": 1.0,
+    # After a machine slept, its workers seem silent for hours. The scheduler would close them all
+    # and wait for others forever.
+    "distributed.scheduler.worker-ttl": None,
+    # A worker that is still being restarted after this time would be given up.
+    "distributed.deploy.lost-worker-timeout": "1000 days",
+}
+# Errors that no item causes and that every other item would meet as well.
 SURROUNDINGS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE}
 
 
 class Failed(VibaError):
-    """An item could not be worked on: its worker died each time, or the function raised."""
+    """Why an item has no result: the function raised, or its worker died in each try."""
 
 
 def map_unordered(
@@ -29,7 +37,6 @@ def map_unordered(
     items: Sequence[Any],
     workers: int = 1,
     scheduler: str = "",
-    folder: str | Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[int, Any]]:
     """Results as they come, each with the number of its item.
@@ -38,128 +45,68 @@ def map_unordered(
     ----------
     function : of one item; it and its results travel between processes, and the files that it
         names must be where the workers see them
-    workers : processes on this machine, a Dask cluster of its own; without a meaning where an
-        address is given
+    workers : processes on this machine, in a Dask cluster of their own; ignored with an address
     scheduler : address of a Dask scheduler, such as tcp://10.0.0.1:8786; "" = this machine
-    folder : a folder that the workers see, where tries are counted; left out, one of this machine
-        for its own workers, and none for a cluster's, whose `allowed-failures` then counts alone
-    progress : is told the address of the dashboard, if there is one
+    progress : receives the address of the dashboard, if there is one
 
     Yields
     ------
-    (number, result), with a `Failed` as the result of an item whose function raised. An item whose
-    worker dies is tried on another one, three times in all, and has then failed. One that only
-    waited on such a worker is tried again when all others are done, with nothing beside it. With
-    one worker and no address all is done in this process.
+    (number, result). The result is a `Failed` if the function raised or if the worker of the item
+    died in each try. With one worker and no address, everything is computed in this process.
 
     Raises
     ------
     VibaError
         No scheduler answers at the address.
     OSError
-        The disk is full or may only be read: no fault of an item, so that none is marked failed.
+        The disk is full or read-only: no item is marked as failed.
+
+    Notes
+    -----
+    Dask counts the tries, by the scheduler's `allowed-failures`. An innocent item can be reported
+    as failed if it waits at workers that another item kills: at a scheduler with other settings
+    than `SETTINGS`, or if there are at most two items per worker.
     """
-    if not scheduler and min(workers, len(items)) <= 1:
+    if scheduler:
+        yield from _on_cluster(function, items, scheduler, progress)
+    elif min(workers, len(items)) > 1:
+        with _local_cluster(min(workers, len(items))) as address:
+            yield from _on_cluster(function, items, address, progress)
+    else:
         for number, item in enumerate(items):
-            yield _numbered(function, number, item)
-        return
-    with tempfile.TemporaryDirectory() as own:
-        counted = folder or (None if scheduler else own)
-        work = partial(_numbered, function)
-        if counted is not None:
-            tries = Path(counted).absolute() / f".tries-{uuid.uuid4().hex}"
-            tries.mkdir(parents=True)
-            work = partial(_counted, function, tries)
-        try:
-            if scheduler:
-                yield from _on_cluster(work, items, scheduler, progress)
-            else:
-                yield from _on_this_machine(work, items, workers, progress)
-        finally:
-            if counted is not None:
-                _forget(tries)
+            yield number, _outcome(function, item)
 
 
-def _forget(tries: Path) -> None:
-    for path in [*tries.iterdir(), tries]:
-        try:
-            path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
-        except OSError as error:
-            # A worker that is just being stopped may still count.
-            log.info("%s stays: %s", path, error)
-
-
-def _on_this_machine(
-    work: Callable[[int, Any], tuple[int, Any]],
-    items: Sequence[Any],
-    workers: int,
-    progress: Callable[[str], None],
-) -> Iterator[tuple[int, Any]]:
-    # Imported here: it takes a second, which one process need not wait for.
+@contextmanager
+def _local_cluster(workers: int) -> Iterator[str]:
+    # Imported here because it takes a second, which one process need not wait for.
     import dask
     from distributed import LocalCluster
 
-    # A machine that slept wakes up with workers that were silent for hours. They are as well as
-    # the scheduler, which would close them all and wait for others for ever.
-    with dask.config.set({"distributed.scheduler.worker-ttl": None}):
+    with dask.config.set(SETTINGS):
         cluster = LocalCluster(
-            n_workers=min(workers, len(items)), threads_per_worker=1, dashboard_address=LOCAL,
-            # Files that need much memory are one's own to judge; a limit would kill the worker.
+            n_workers=workers, threads_per_worker=1, dashboard_address=LOCAL,
+            # A large file may need much memory; Dask's limit would kill the worker.
             memory_limit=0, silence_logs=logging.CRITICAL,
         )  # fmt: skip
-    try:
-        yield from _on_cluster(work, items, cluster.scheduler_address, progress)
-    finally:
-        _close(cluster)
-
-
-def _close(cluster: Any) -> None:
-    try:
-        cluster.close()
-    except Exception as error:
-        # Dask cannot join a worker that is just being started again in place of one that died. All
-        # work is done by then, and its processes end with this one.
-        log.info("the local cluster did not close in order: %s", error)
-
-
-def _numbered(function: Callable[[Any], Any], number: int, item: Any) -> tuple[int, Any]:
-    try:
-        return number, function(item)
-    except Exception as error:
-        if getattr(error, "errno", None) in SURROUNDINGS:
-            raise
-        # Whatever else it is: it is one item's, and the others are worth going on.
-        log.info("item %d failed", number, exc_info=error)
-        return number, _failed(error)
-
-
-def _counted(
-    function: Callable[[Any], Any], tries: Path, number: int, item: Any
-) -> tuple[int, Any]:
-    """Count a try before it is made: a worker that dies cannot do so afterwards."""
-    with (tries / str(number)).open("ab") as count:
-        count.write(b".")
-        before = count.tell() - 1
-    if before >= TRIES:
-        return number, Failed(f"the worker died in each of {before} tries")
-    found = _numbered(function, number, item)
-    # Work whose result is lost with its worker is done again, which is no fault of the item.
-    (tries / str(number)).unlink(missing_ok=True)
-    return found
-
-
-def _failed(error: BaseException) -> Failed:
-    reason = str(error).splitlines()[0] if str(error) else "no reason given"
-    return Failed(f"{type(error).__name__}: {reason}")
+        try:
+            yield cluster.scheduler_address
+        finally:
+            try:
+                cluster.close()
+            except Exception as error:
+                # Dask cannot join a worker that is just being restarted. All work is done by then,
+                # and the worker ends with this process.
+                log.info("the local cluster did not close properly: %s", error)
 
 
 def _on_cluster(
-    work: Callable[[int, Any], tuple[int, Any]],
+    function: Callable[[Any], Any],
     items: Sequence[Any],
     scheduler: str,
     progress: Callable[[str], None],
 ) -> Iterator[tuple[int, Any]]:
-    from distributed import Client, as_completed
+    from distributed import Client, KilledWorker, as_completed
 
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
@@ -173,35 +120,28 @@ def _on_cluster(
         # Without bokeh a scheduler has an address for its dashboard and nothing to show there.
         if client.dashboard_link and importlib.util.find_spec("bokeh"):
             progress(f"Dask dashboard: {client.dashboard_link}")
-        futures = client.map(work, range(len(items)), items, pure=False)
+        futures = client.map(_outcome, [function] * len(items), items, pure=False)
         numbers = {future.key: number for number, future in enumerate(futures)}
         waiting = as_completed(futures)
         # This list would keep all results on the workers until the end.
         del futures
-        suspects = []
         for future in waiting:
-            found = _outcome(future)
-            if isinstance(found, Failed):
-                suspects.append(numbers[future.key])
-            else:
-                yield found
+            try:
+                result = future.result()
+            except KilledWorker as error:
+                tries = error.allowed_failures + 1
+                result = Failed(f"the worker died in each of {tries} tries")
+            yield numbers[future.key], result
             future.release()
-        # An item that waited on a worker which another one killed is as suspect to Dask as that
-        # one. Alone, each answers for itself.
-        for number in suspects:
-            found = _outcome(client.submit(work, number, items[number], pure=False))
-            yield (number, found) if isinstance(found, Failed) else found
 
 
-def _outcome(future: Any) -> tuple[int, Any] | Failed:
-    """(number, result), or why there is none.
-
-    A result is lost with its worker until it has been fetched, so that one which was finished may
-    have to be made again, and fail.
-    """
+def _outcome(function: Callable[[Any], Any], item: Any) -> Any:
+    """Result of a function, or why there is none."""
     try:
-        return future.result()
+        return function(item)
     except Exception as error:
         if getattr(error, "errno", None) in SURROUNDINGS:
             raise
-        return _failed(error)
+        log.info("an item failed", exc_info=error)
+        reason = str(error).splitlines()[0] if str(error) else "no reason given"
+        return Failed(f"{type(error).__name__}: {reason}")

@@ -214,7 +214,7 @@ def build_planted(
     work = partial(_build_clip, out_dir=out_dir, **given)
     built: dict[int, Any] = {}
     lines = ProgressLines(progress, "clips made", len(clips))
-    for number, rows in map_unordered(work, clips, workers, scheduler, out_dir, progress):
+    for number, rows in map_unordered(work, clips, workers, scheduler, progress):
         built[number] = rows
         lines.update()
     for number, clip in enumerate(clips):

@@ -266,7 +266,7 @@ def prepare_catalog(
     work = partial(_facts, root=root, out_dir=out_dir, settings=settings, seed=seed)
     results: dict[int, Any] = {}
     lines = ProgressLines(progress, "videos prepared", len(rows))
-    for number, result in map_unordered(work, rows, workers, scheduler, out_dir, progress):
+    for number, result in map_unordered(work, rows, workers, scheduler, progress):
         results[number] = result
         lines.update()
     given = [(row["video_id"], results[number]) for number, row in enumerate(rows)]
