@@ -295,17 +295,21 @@ data_figures.face_steps(after, face.box, points, square, size)
 # bar covers the eyes. Predict in which of the five frames the face will be detected, followed or lost.
 
 # %% mystnb={"image": {"alt": "Five frames of the film. Sharp ones have a solid box around the face. Where the picture is blurred the box is dashed. Where a black bar covers the eyes there is no box."}, "figure": {"caption": "Solid: detected. Dashed: not detected, but followed by the tracker. No box: lost, and reported.", "name": "fig-followed"}}
-import cv2
+from functools import partial
 
-from viba_lib.data.tracking import sightings
+import cv2
 
 worse = list(video.frames(range(60)))
 left, top, right, bottom = FaceTrack().find(worse[0]).box
 worse[15:30] = [cv2.GaussianBlur(f, (0, 0), (right - left) / 12) for f in worse[15:30]]
 for frame in worse[30:50]:
     frame[top : (top + bottom) // 2, left:right] = 0
-numbers = [0, 20, 28, 40, 55]
-data_figures.followed_faces([worse[n] for n in numbers], sightings(worse, numbers))
+track, seen, last = FaceTrack(), {}, 0
+for n in (0, 20, 28, 40, 55):
+    between = worse[last : n + 1]  # the frames since the face was last seen
+    seen[n] = track.find(worse[n], partial(iter, between))
+    last = n if seen[n] else last
+data_figures.followed_faces([worse[n] for n in seen], list(seen.values()))
 
 # %% [markdown]
 # A blurred face still moves as one, and is followed; behind the bar there is nothing to follow. After

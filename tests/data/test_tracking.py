@@ -6,7 +6,7 @@ import pytest
 
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.prepare import PreparationSettings, prepared_rows
-from viba_lib.data.tracking import FaceTrack, follow, overlap, sightings
+from viba_lib.data.tracking import FaceTrack, follow, overlap
 
 BOX = (100, 60, 160, 120)
 OTHER = (220, 60, 300, 140)
@@ -83,12 +83,6 @@ def test_a_face_that_is_not_detected_is_followed_or_lost(film, bridge):
         return
     assert found.tracked and found.faces == 0 and overlap(found.box, shifted(BOX, 18)) > 0.8
     assert track.find(film[16], lambda: film[6:17]) is None
-
-
-def test_a_film_in_memory_is_watched_in_the_same_way(film):
-    track = FaceTrack(Seen([BOX], [], [], [OTHER]))
-    found = sightings(film, [0, 6, 16, 19], track)
-    assert [None if f is None else f.tracked for f in found] == [False, True, None, False]
 
 
 def test_behind_a_cut_the_choice_is_made_anew(film):

@@ -4,7 +4,9 @@ The questions are those of Gebru et al. (2021), "Datasheets for datasets", as fa
 its files can answer them.
 """
 
+import math
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,14 @@ import pandas as pd
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import resolve
 from viba_lib.data.splits import leaks
+
+# What a card says of values that the catalog does not give.
+EMPTY = {
+    "method": {"": "-"},
+    "split": {"": "(none)"},
+    "source": {"": "not stated"},
+    "licence": {"": "not stated"},
+}
 
 
 def data_card(
@@ -37,17 +47,16 @@ def data_card(
     -------
     Markdown. What stands in the catalog is escaped.
     """
-    kinds = catalog.assign(method=catalog.method.where(catalog.method != "", "-"))
-    videos = kinds.groupby(["dataset", "label", "method"]).size().rename("videos").reset_index()
+    named = catalog.replace(EMPTY)
     people = catalog[catalog.identity != ""].drop_duplicates(["dataset", "identity"])
     parts = [
         f"# {_text(title)}",
         f"{len(catalog)} videos of {catalog.dataset.nunique()} data set(s), "
         f"{len(people)} known identities.",
         "## What it holds",
-        _table(videos),
+        _counts(named, ["dataset", "label", "method"]),
         "## Splits",
-        _table(_by_split(catalog)),
+        _table(_splits(named)),
         "What the held-out splits share with the training split, as shares of their videos: the "
         "same person, one who lends or takes a face there, the same original, and any chain of "
         "persons and originals.",
@@ -55,56 +64,52 @@ def data_card(
         "## Files",
         _table(_files(catalog, Path(root))),
         "## Origin and licence",
-        _table(_origins(catalog)),
+        _counts(named, ["dataset", "source", "licence"]),
         "## Known gaps and biases",
-        _list(_biases(catalog)),
+        "\n".join(f"- {line}" for line in _biases(catalog)),
     ]
     if note:
         parts.insert(1, f"Made from {_text(note)}.")
     if counts is not None:
         parts += ["## Preparation", _table(counts)]
     if problems is not None:
-        reasons = problems.groupby(["stage", "reason"]).size().rename("rows").reset_index()
-        parts.append(_table(reasons) if len(reasons) else "Nothing was left out.")
+        reasons = _counts(problems, ["stage", "reason"], "rows")
+        parts.append(reasons if len(problems) else "Nothing was left out.")
     return "\n\n".join(parts) + "\n"
 
 
-def _by_split(catalog: pd.DataFrame) -> pd.DataFrame:
-    named = catalog.assign(split=catalog.split.where(catalog.split != "", "(none)"))
-    found = named.groupby("split").agg(
+def _counts(frame: pd.DataFrame, columns: list[str], name: str = "videos") -> str:
+    """Table of how many rows have each combination of values."""
+    return _table(frame.groupby(columns).size().rename(name).reset_index())
+
+
+def _splits(named: pd.DataFrame) -> pd.DataFrame:
+    table = named.groupby("split").agg(
         videos=("video_id", "size"),
         fake=("label", lambda labels: (labels == "fake").sum()),
         identities=("identity", lambda names: names[names != ""].nunique()),
     )
-    return found.assign(share=(found.videos / len(catalog)).round(3)).reset_index()
+    return table.assign(share=(table.videos / len(named)).round(3)).reset_index()
 
 
 def _files(catalog: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Number, size and kind of the files of each data set; one that is gone is missing."""
-    rows = []
-    for row in catalog.itertuples():
-        try:
-            size = resolve(str(row.path), root).stat().st_size
-        except (OSError, VibaError):
-            size = -1
-        suffix = Path(str(row.path)).suffix.lower()
-        rows.append({"dataset": row.dataset, "suffix": suffix, "size": size})
-    table = pd.DataFrame(rows)
-    found = table.groupby(["dataset", "suffix"]).agg(
-        files=("size", lambda sizes: (sizes >= 0).sum()),
-        missing=("size", lambda sizes: (sizes < 0).sum()),
-        megabytes=("size", lambda sizes: round(sizes[sizes >= 0].sum() / 1e6, 1)),
+    """Number, type and size of the files of each data set; one that does not exist is missing."""
+    suffix = catalog.path.map(lambda path: Path(path).suffix.lower())
+    files = catalog.assign(suffix=suffix, size=catalog.path.map(partial(_size, root=root)))
+    table = files.groupby(["dataset", "suffix"])["size"].agg(
+        files="count",
+        missing=lambda sizes: sizes.isna().sum(),
+        megabytes=lambda sizes: round(sizes.sum() / 1e6, 1),
     )
-    return found.reset_index()
+    return table.astype({"missing": int}).reset_index()
 
 
-def _origins(catalog: pd.DataFrame) -> pd.DataFrame:
-    named = catalog.assign(
-        source=catalog.source.where(catalog.source != "", "not stated"),
-        licence=catalog.licence.where(catalog.licence != "", "not stated"),
-    )
-    found = named.groupby(["dataset", "source", "licence"]).size().rename("videos")
-    return found.reset_index()
+def _size(path: str, root: Path) -> float:
+    """Bytes of a file, NaN if it does not exist."""
+    try:
+        return resolve(path, root).stat().st_size
+    except (OSError, VibaError):
+        return math.nan
 
 
 def _biases(catalog: pd.DataFrame) -> Iterable[str]:
@@ -153,7 +158,3 @@ def _table(frame: pd.DataFrame) -> str:
     rule = "|" + " --- |" * len(frame.columns)
     rows = ["| " + " | ".join(_text(v) for v in row) + " |" for row in frame.to_numpy().tolist()]
     return "\n".join([head, rule, *rows])
-
-
-def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)

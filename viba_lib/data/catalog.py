@@ -57,29 +57,23 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
         unknown |= out[column].isna() & given.notna()
     empty = out[["video_id", "path"]].isna().any(axis=1) | (out.path.astype(str) == "")
     out["video_id"], out["path"] = out.video_id.astype(str), out.path.astype(str)
-    checks = {
-        "video ids or paths are empty": empty,
-        "start or end is no number of seconds": unknown,
-        "start is not before end": out.start >= out.end,
-        "video ids are given twice": out.video_id.duplicated(),
-        "video ids hold characters that a file name cannot": ~out.video_id.str.fullmatch(
-            r"[^/\\\x00]+"
-        )
-        | out.video_id.isin([".", ".."]),
-        f"labels are none of {CLASSES}": ~out.label.isin(CLASSES),
-        f"splits are none of {SPLITS}": ~out.split.isin([*SPLITS, ""]),
-        "paths leave the folder through '..'": out.path.str.split(r"[/\\]").map(
-            lambda parts: ".." in parts
-        ),
-    }
-    for problem, bad in checks.items():
+    no_file_name = ~out.video_id.str.fullmatch(r"[^/\\\x00]+") | out.video_id.isin([".", ".."])
+    leaves = out.path.str.split(r"[/\\]").map(lambda parts: ".." in parts)
+    checks = [
+        ("video ids or paths are empty", "video_id", empty),
+        ("start or end is no number of seconds", "video_id", unknown),
+        ("start is not before end", "video_id", out.start >= out.end),
+        ("video ids are given twice", "video_id", out.video_id.duplicated()),
+        ("video ids contain characters that a file name cannot", "video_id", no_file_name),
+        (f"labels are none of {CLASSES}", "label", ~out.label.isin(CLASSES)),
+        (f"splits are none of {SPLITS}", "split", ~out.split.isin([*SPLITS, ""])),
+        ("paths leave the folder through '..'", "video_id", leaves),
+    ]
+    for problem, column, bad in checks:
         if bad.any():
-            column = (
-                "label" if "label" in problem else "split" if "split" in problem else "video_id"
-            )
             raise CatalogError(
                 f"the catalog is wrong in {int(bad.sum())} of {len(out)} rows: {problem} "
-                f"({_examples(out.loc[bad, column])}); mend these rows and read it again"
+                f"({_examples(out.loc[bad, column])}); correct these rows and read it again"
             )
     rest = [c for c in out if c not in COLUMNS]
     return out[[*COLUMNS, *rest]].reset_index(drop=True)

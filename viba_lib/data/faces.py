@@ -46,14 +46,6 @@ def _dlib_predictor() -> Any:
 class FaceDetector:
     """dlib's frontal detector and its 68-point landmarks."""
 
-    @property
-    def _detector(self) -> Any:
-        return _dlib_detector()
-
-    @property
-    def _predictor(self) -> Any:
-        return _dlib_predictor()
-
     def boxes(self, frame: np.ndarray) -> list[Box]:
         """Boxes (left, top, right, bottom) in pixels of faces in a frame (H, W, 3), largest first.
 
@@ -61,21 +53,18 @@ class FaceDetector:
         80 pixels on, and its cost grows with the frame. A large frame in which nothing is found
         is searched again at a larger size, for faces that are small in it.
         """
-        # A tall picture counts as half as wide as it is high, or it would be enlarged to too much.
+        # A tall image counts as half as wide as it is high, or it would be enlarged too much.
         width = max(frame.shape[0] / 2, frame.shape[1])
-        found: list[Box] = []
-        for target in DETECTION_WIDTHS:
-            if found or (target > DETECTION_WIDTHS[0] and target > 2 * width):
-                break
-            found = self._search(frame, target / width)
-        return found
+        small, large = DETECTION_WIDTHS
+        found = self._search(frame, small / width)
+        return found if found or large > 2 * width else self._search(frame, large / width)
 
     def _search(self, frame: np.ndarray, factor: float) -> list[Box]:
-        kind = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        # A very flat picture would be reduced to no rows at all.
+        method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+        # A very flat image would be reduced to no rows at all.
         size = [max(1, round(side * factor)) for side in (frame.shape[1], frame.shape[0])]
-        small = cv2.resize(frame, size, interpolation=kind)
-        found = self._detector(np.ascontiguousarray(small), 0)
+        small = cv2.resize(frame, size, interpolation=method)
+        found = _dlib_detector()(np.ascontiguousarray(small), 0)
         boxes = [(r.left(), r.top(), r.right(), r.bottom()) for r in found]
         scaled = [tuple(round(v / factor) for v in box) for box in boxes]
         return sorted(scaled, key=lambda b: (b[0] - b[2]) * (b[3] - b[1]))
@@ -87,7 +76,7 @@ class FaceDetector:
 
     def landmarks(self, frame: np.ndarray, box: Box) -> np.ndarray:
         """Landmarks (68, 2) float32 in pixels (x, y) of the face in a box."""
-        shape = self._predictor(np.ascontiguousarray(frame), dlib.rectangle(*box))
+        shape = _dlib_predictor()(np.ascontiguousarray(frame), dlib.rectangle(*box))
         return np.array([(p.x, p.y) for p in shape.parts()], np.float32)
 
 
@@ -108,8 +97,8 @@ def crop(frame: np.ndarray, square: Square, size: int) -> np.ndarray:
     if zoom < 0.67:
         # warpAffine samples points: blur first, or fine texture turns into aliasing.
         frame = cv2.GaussianBlur(frame, (0, 0), 0.5 / zoom)
-    kind = cv2.INTER_LINEAR
-    return cv2.warpAffine(frame, matrix, (size, size), flags=kind, borderMode=cv2.BORDER_REPLICATE)
+    border = cv2.BORDER_REPLICATE
+    return cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
 
 
 def to_crop(points: np.ndarray, square: Square) -> np.ndarray:

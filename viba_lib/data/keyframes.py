@@ -1,7 +1,7 @@
 """Key frames: peaks of blurred frame differences, as the paper's detector finds them.
 
-After Ibaceta (2023), video-keyframe-detector: differences of consecutive grey, blurred frames,
-baseline removed, peaks over a threshold.
+After Ibaceta (2023), video-keyframe-detector: differences of consecutive blurred greyscale frames,
+without their baseline, and peaks over a threshold.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from skimage.restoration import rolling_ball
 
 
 def blurred(frame: np.ndarray, blur: int = 11) -> np.ndarray:
-    """A frame as the differences are taken of it: grey and blurred, (H, W) float32."""
+    """Greyscale, blurred version (H, W) float32 of a frame, of which differences are taken."""
     grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     return cv2.GaussianBlur(grey, (blur, blur), 0).astype(np.float32)
 
@@ -35,7 +35,7 @@ def frame_differences(frames: Iterable[np.ndarray], blur: int = 11) -> np.ndarra
 
 
 def baseline(differences: np.ndarray) -> np.ndarray:
-    """The slow part of differences (T,), which a large ball rolled under the curve touches."""
+    """Slow part of differences (T,): the curve that a large ball rolled under them touches."""
     top = differences.max()
     return rolling_ball(differences / top, radius=max(3, len(differences) // 4)) * top
 
@@ -59,9 +59,9 @@ def key_frames(
     Parameters
     ----------
     frames : frames, or their differences (T,)
-    threshold : least height of a peak, as a share of the highest
-    minimum : filled up with evenly spaced frames where there are fewer peaks
-    maximum : the highest peaks are kept where there are more
+    threshold : minimum height of a peak, as a share of the highest
+    minimum : if there are fewer peaks, evenly spaced frames are added
+    maximum : if there are more peaks, the highest are kept
     """
     given = isinstance(frames, np.ndarray) and frames.ndim == 1
     differences = frames if given else frame_differences(frames)
@@ -74,11 +74,8 @@ def key_frames(
         peaks = peaks[np.argsort(signal[peaks])[::-1][:maximum]]
     chosen = set(peaks.tolist())
     wanted = min(minimum, last)
-    for index in np.linspace(0, last - 1, 2 * wanted + 1).round().astype(int)[1::2]:
-        if len(chosen) >= wanted:
-            break
-        chosen.add(int(index))
-    for index in range(last):
+    even = np.linspace(0, last - 1, 2 * wanted + 1).round().astype(int)[1::2].tolist()
+    for index in [*even, *range(last)]:
         if len(chosen) >= wanted:
             break
         chosen.add(index)

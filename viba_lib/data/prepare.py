@@ -17,7 +17,7 @@ from viba_lib.core.parallel import map_unordered
 from viba_lib.core.progress import ProgressLines
 from viba_lib.data.catalog import resolve, segment
 from viba_lib.data.clip_store import SUFFIX, PreparedClip, read_facts, save_clip
-from viba_lib.data.faces import FaceDetector, NoFaceError, crop, square_box, to_crop
+from viba_lib.data.faces import NoFaceError, crop, square_box, to_crop
 from viba_lib.data.flow import farneback
 from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.data.tracking import FaceTrack, Sighting
@@ -70,45 +70,33 @@ def prepared_rows(
     ------
     The fields of `PreparedClip` for one frame.
     """
+    size, flow_size = settings.spatial_size, settings.flow_size
     track = FaceTrack(prefer=settings.face, bridge=settings.lost == "track")
+    landmarks, no_mask = track.detector.landmarks, np.zeros((size, size), np.uint8)
     wanted, last = set(map(int, indices)), 0
     before: tuple[int, np.ndarray, Sighting] | None = None
     for index, frame in frames:
         if before is not None and index == before[0] + 1:
-            mask = None if masks is None else masks.get(before[0])
-            yield _prepared_row(*before, frame, mask, settings, track.detector)
+            key, first, face = before
+            square = square_box(face.box, settings.face_scale)
+            pair = np.stack([crop(first, square, flow_size), crop(frame, square, flow_size)])
+            mask = None if masks is None else masks.get(key)
+            yield {
+                "frame": key,
+                "faces": crop(first, square, size),
+                "pairs": pair,
+                "flow": farneback(pair[0], pair[1]).transpose(2, 0, 1).astype(np.float16),
+                "landmarks": to_crop(landmarks(first, face.box), square),
+                "next_landmarks": to_crop(landmarks(frame, face.box), square),
+                "masks": no_mask if mask is None else crop(mask, square, size),
+                "squares": np.array(square, np.float32),
+                "tracked": np.uint8(face.tracked),
+            }
         before = None
         if index in wanted:
-            face = track.find(frame, partial(between, last, index))
-            if face is not None:
-                before, last = (index, frame, face), index
-
-
-def _prepared_row(
-    index: int,
-    first: np.ndarray,
-    face: Sighting,
-    second: np.ndarray,
-    mask: np.ndarray | None,
-    settings: PreparationSettings,
-    detector: FaceDetector,
-) -> dict[str, Any]:
-    """One frame of a prepared clip, from a key frame and its successor."""
-    size, flow_size = settings.spatial_size, settings.flow_size
-    square = square_box(face.box, settings.face_scale)
-    pair = np.stack([crop(first, square, flow_size), crop(second, square, flow_size)])
-    empty = np.zeros((size, size), np.uint8)
-    return {
-        "frame": index,
-        "faces": crop(first, square, size),
-        "pairs": pair,
-        "flow": farneback(pair[0], pair[1]).transpose(2, 0, 1).astype(np.float16),
-        "landmarks": to_crop(detector.landmarks(first, face.box), square),
-        "next_landmarks": to_crop(detector.landmarks(second, face.box), square),
-        "masks": empty if mask is None else crop(mask, square, size),
-        "squares": np.array(square, np.float32),
-        "tracked": np.uint8(face.tracked),
-    }
+            found = track.find(frame, partial(between, last, index))
+            if found is not None:
+                before, last = (index, frame, found), index
 
 
 def prepare_key_frames(

@@ -1,8 +1,7 @@
-"""One face along a film: detected in key frames, followed between them where it is lost."""
+"""One face along a video: detected in key frames, and tracked between them if it is missed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import dlib
@@ -10,11 +9,10 @@ import numpy as np
 
 from viba_lib.data.faces import Box, FaceDetector
 
-# dlib's tracker tells how far its peak stands out. On films in which a face leaves the picture it
-# falls from 12 and more to below 6.
+# Peak-to-sidelobe ratio of dlib's tracker. When a face leaves the image, the ratio falls from 12
+# and more to below 6.
 CONFIDENCE = 7.0
 OVERLAP = 0.3
-PREFERENCES = ("largest", "central")
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,15 @@ def overlap(one: Box, other: Box) -> float:
 
 
 def follow(box: Box, frames: Iterable[np.ndarray]) -> Box | None:
-    """Where the face in a box of the first frame is in the last one.
+    """Track the face in a box of the first frame with dlib (Danelljan et al. 2014).
 
-    dlib's correlation tracker (Danelljan et al. 2014); frames are RGB or grey.
+    Parameters
+    ----------
+    frames : RGB or greyscale, one after another
 
     Returns
     -------
-    The box, or None where the tracker lost it on the way.
+    The box in the last frame, or None if the tracker lost the face.
     """
     tracker = None
     for frame in frames:
@@ -51,23 +51,22 @@ def follow(box: Box, frames: Iterable[np.ndarray]) -> Box | None:
         if tracker is None:
             tracker = dlib.correlation_tracker()
             tracker.start_track(grey, dlib.rectangle(*box))
-        # Not a number where the picture is flat.
+        # The ratio is not a number if the image is uniform.
         elif not tracker.update(grey) >= CONFIDENCE:
             return None
     if tracker is None:
         return None
-    place = tracker.get_position()
-    left, top, right, bottom = place.left(), place.top(), place.right(), place.bottom()
-    return round(left), round(top), round(right), round(bottom)
+    last = tracker.get_position()
+    return round(last.left()), round(last.top()), round(last.right()), round(last.bottom())
 
 
 class FaceTrack:
-    """Finds the same face in one key frame after another.
+    """Find the same face in one key frame after another.
 
     Parameters
     ----------
-    prefer : which face is taken first where there are several, "largest" or "central"
-    bridge : follow a face that the detector does not see; False = it is lost
+    prefer : the first face if there are several, "largest" or "central"
+    bridge : track a face that the detector misses; False = the face is lost
     """
 
     def __init__(
@@ -82,13 +81,13 @@ class FaceTrack:
     ) -> Sighting | None:
         """The face in a key frame (H, W, 3), or None.
 
-        The detected face that overlaps the one before is the same. Where there is none such, the
-        tracker goes through the frames between; where it loses the face, too, as behind a cut, the
-        choice is made anew.
+        The detected face that overlaps the last one is the same. If there is none, the tracker
+        runs over the frames between. If the tracker loses the face too, for example at a cut, a
+        face is chosen again.
 
         Parameters
         ----------
-        between : gives the frames from the last one with a face to this one, both included
+        between : frames from the last one with a face to this one, both included
         """
         boxes = self.detector.boxes(frame)
         chosen, tracked = self._same(boxes, self.last), False
@@ -103,25 +102,15 @@ class FaceTrack:
         return None if chosen is None else Sighting(chosen, len(boxes), tracked)
 
     def _same(self, boxes: list[Box], last: Box | None) -> Box | None:
-        near = [box for box in boxes if last is not None and overlap(box, last) >= OVERLAP]
-        return max(near, key=lambda box: overlap(box, last)) if last and near else None
+        if last is None:
+            return None
+        near = [box for box in boxes if overlap(box, last) >= OVERLAP]
+        return max(near, key=lambda box: overlap(box, last), default=None)
 
     def _preferred(self, boxes: list[Box], frame: np.ndarray) -> Box | None:
         if not boxes or self.prefer == "largest":
             return boxes[0] if boxes else None
-        middle = np.array([frame.shape[1], frame.shape[0]]) / 2
-        centres = [np.array([box[0] + box[2], box[1] + box[3]]) / 2 for box in boxes]
-        return boxes[int(np.argmin([np.linalg.norm(c - middle) for c in centres]))]
-
-
-def sightings(
-    frames: Sequence[np.ndarray], numbers: Iterable[int], track: FaceTrack | None = None
-) -> list[Sighting | None]:
-    """The face in some frames of a film that is in memory, ascending; see `FaceTrack.find`."""
-    track = track or FaceTrack()
-    found, last = [], 0
-    for number in numbers:
-        between = [*frames[last:number], frames[number]]
-        found.append(track.find(frames[number], partial(list, between)))
-        last = number if found[-1] else last
-    return found
+        height, width = frame.shape[:2]
+        return min(
+            boxes, key=lambda box: np.hypot(box[0] + box[2] - width, box[1] + box[3] - height)
+        )

@@ -6,35 +6,37 @@ from typing import Any
 import pandas as pd
 
 from viba_lib.data.catalog import CatalogError
-from viba_lib.data.readers.layout import all_video_files, checked, name_key, read_json, row
+from viba_lib.data.readers.layout import Rows, all_video_files, name_key, read_json
 
 SPLITS = ("train", "val")
-FAKE_PICTURE = ("both_modified", "visual_modified")
+FAKE_IMAGES = ("both_modified", "visual_modified")
+FAKE_AUDIO = ("both_modified", "audio_modified")
 
 
 def catalog(root: Path) -> pd.DataFrame:
-    """One row for each visually fake piece of a video, and one for each video with real pictures.
+    """One row for each visually fake part of a video, and one for each video with real images.
 
-    Only frames inside `visual_fake_segments` are fake, so a fake video comes as those pieces, with
-    start and end in seconds. Changed sound alone is real to a detector of pictures. Metadata are
-    read from `<split>_metadata.json`, from `<split>_metadata/`, or from beside each video.
+    Only frames inside `visual_fake_segments` are fake, so a fake video is listed as these parts,
+    with start and end in seconds. A video with fake audio alone is real to a detector that only
+    sees images. Metadata are read from `<split>_metadata.json`, from `<split>_metadata/`, or from
+    a file beside each video.
 
     Raises
     ------
     CatalogError
-        No video that the metadata name, or metadata that are none.
+        No video that the metadata name, or metadata of another form.
     """
-    rows: list[dict[str, Any]] = []
+    rows = Rows("avdeepfake1m", root)
     for split in SPLITS:
         folder = (root / split).resolve()
         videos = all_video_files(root / split, root)
         there = {name_key(path.relative_to(folder).as_posix()): path for path in videos}
         for facts in _facts(root, split) if there else []:
             name = name_key(str(facts.get("file", "")))
-            # Names of what is not on disk, or not in the folder, are passed over.
+            # Names of files that do not exist, or are not in the folder, are left out.
             if name in there:
-                rows += _rows(there[name], Path(name), split, facts)
-    return checked(rows, root, "train_metadata.json and train/<file>.mp4")
+                _add(rows, there[name], Path(name), split, facts)
+    return rows.catalog("train_metadata.json and train/<file>.mp4")
 
 
 def _facts(root: Path, split: str) -> list[dict[str, Any]]:
@@ -44,51 +46,42 @@ def _facts(root: Path, split: str) -> list[dict[str, Any]]:
         found = read_json(whole, list, said)
     else:
         folder = root / f"{split}_metadata"
-        place = folder if folder.is_dir() else root / split
-        files = sorted(p for p in place.rglob("*.json") if not p.name.startswith("."))
-        found = [_named(read_json(p, dict, said), p, place) for p in files]
+        folder = folder if folder.is_dir() else root / split
+        files = sorted(p for p in folder.rglob("*.json") if not p.name.startswith("."))
+        # A file of its own is named like its video.
+        found = [
+            {"file": path.relative_to(folder).with_suffix(".mp4").as_posix()}
+            | read_json(path, dict, said)
+            for path in files
+        ]
     if not all(isinstance(facts, dict) for facts in found):
         raise CatalogError(f"{whole} holds entries that are no objects; expected {said}")
     return found
 
 
-def _named(facts: dict[str, Any], path: Path, place: Path) -> dict[str, Any]:
-    """Facts of a file of their own, which is named as its video."""
-    return {"file": path.relative_to(place).with_suffix(".mp4").as_posix()} | facts
-
-
-def _rows(path: Path, name: Path, split: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
-    # Spelled with a hyphen and with an underscore.
-    kind = str(facts.get("modify_type", "real")).replace("-", "_")
-    video_id = _id(name)
+def _add(rows: Rows, path: Path, name: Path, split: str, facts: dict[str, Any]) -> None:
+    # The type is spelled with a hyphen and with an underscore.
+    modified = str(facts.get("modify_type", "real")).replace("-", "_")
+    fake_audio = modified in FAKE_AUDIO or bool(facts.get("audio_fake_segments"))
     original = name_key(str(facts.get("original") or ""))
-    # <speaker>/<film>/<piece>/<version>.mp4
-    speaker = name.parts[0] if len(name.parts) > 1 else ""
     common: dict[str, Any] = {
-        "split": split, "identity": speaker, "audio": "fake" if _heard(facts, kind) else "real",
-        "original": _id(Path(original)) if original else "",
-    }  # fmt: skip
-    if kind not in FAKE_PICTURE:
-        return [row("avdeepfake1m", path, "real", video_id=video_id, **common)]
-    pieces = facts.get("visual_fake_segments", facts.get("fake_segments")) or []
+        "split": split,
+        # <speaker>/<video>/<clip>/<version>.mp4
+        "identity": name.parts[0] if len(name.parts) > 1 else "",
+        "audio": "fake" if fake_audio else "real",
+        "original": rows.id_of(original) if original else "",
+    }
+    if modified not in FAKE_IMAGES:
+        rows.add(path, "real", video_id=rows.id_of(name), **common)
+        return
+    segments = facts.get("visual_fake_segments", facts.get("fake_segments")) or []
     try:
-        times = [(float(start), float(end)) for start, end in pieces]
+        times = [(float(start), float(end)) for start, end in segments]
     except (TypeError, ValueError) as error:
         raise CatalogError(
-            f"the metadata of {path.name} give the segments {pieces!r}; expected pairs of seconds"
+            f"the metadata of {path.name} give the segments {segments!r}; expected pairs of seconds"
         ) from error
-    return [
-        row(
-            "avdeepfake1m", path, "fake", video_id=f"{video_id}@{start:g}", method=kind,
-            start=start, end=end, **common,
-        )
-        for start, end in times if end > start
-    ]  # fmt: skip
-
-
-def _id(name: Path) -> str:
-    return "avdeepfake1m-" + "-".join(name.with_suffix("").parts)
-
-
-def _heard(facts: dict[str, Any], kind: str) -> bool:
-    return kind in ("both_modified", "audio_modified") or bool(facts.get("audio_fake_segments"))
+    for start, end in times:
+        if end > start:
+            part = {"video_id": f"{rows.id_of(name)}@{start:g}", "start": start, "end": end}
+            rows.add(path, "fake", method=modified, **part, **common)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from viba_lib.data.readers.layout import checked, name_key, row, video_files
+from viba_lib.data.readers.layout import Rows, name_key, video_files
 
 FOLDERS = {"Celeb-real": "real", "YouTube-real": "real", "Celeb-synthesis": "fake"}
 TEST_LIST = "List_of_testing_videos.txt"
@@ -15,29 +15,26 @@ TEST_LIST = "List_of_testing_videos.txt"
 def catalog(root: Path) -> pd.DataFrame:
     """Catalog of Celeb-DF; labels come from the folders, not from the test list.
 
-    The official test videos get the split "test"; the others none.
+    The official test videos have the split "test", the others none.
 
     Raises
     ------
     CatalogError
-        None of the three folders holds an MP4 file.
+        None of the three folders contains an MP4 file.
     """
-    test = _listed(root / TEST_LIST)
-    rows = []
+    rows, test = Rows("celebdf", root), _test_names(root / TEST_LIST)
     for folder, label in FOLDERS.items():
         for path in video_files(root / folder, root):
-            split = "test" if _key(f"{folder}/{path.name}") in test else ""
-            rows.append(
-                row(
-                    "celebdf", path, label, video_id=f"{folder}-{path.stem}", split=split,
-                    method=folder if label == "fake" else "", **_people(folder, path.stem),
-                )
+            rows.add(
+                path, label, video_id=f"{folder}-{path.stem}",
+                split="test" if _key(f"{folder}/{path.name}") in test else "",
+                method=folder if label == "fake" else "", **_people(folder, path.stem),
             )  # fmt: skip
-    return checked(rows, root, f"{', '.join(FOLDERS)} with .mp4 files")
+    return rows.catalog(f"{', '.join(FOLDERS)} with .mp4 files")
 
 
 def _people(folder: str, name: str) -> dict[str, Any]:
-    """Who is seen, and of a fake `<target>_<source>_<number>` also whose face and which original.
+    """Identity, and for a fake `<target>_<source>_<number>` also the donor and the original.
 
     The people of YouTube-real have no names: each video counts as another person.
     """
@@ -50,7 +47,7 @@ def _people(folder: str, name: str) -> dict[str, Any]:
     return {"identity": target, "donor": source, "original": f"Celeb-real-{target}_{number}"}
 
 
-def _listed(path: Path) -> set[str]:
+def _test_names(path: Path) -> set[str]:
     """Names in the test list, without the number before each, which some copies lack.
 
     A header row is a name that no video has.

@@ -6,36 +6,33 @@ from pathlib import Path
 import pandas as pd
 
 from viba_lib.data.readers import faceforensics
-from viba_lib.data.readers.layout import checked, row, video_files
+from viba_lib.data.readers.layout import Rows, video_files
 
 
 def catalog(root: Path) -> pd.DataFrame:
-    """Fakes `<target>_<source actor>.mp4` of every kind, with the official splits.
+    """Fakes `<target>_<source actor>.mp4` of all methods, with the official splits.
 
-    The set's source videos are not its real ones: those are the films of FaceForensics++ that the
-    fakes were made from, told by the target. They are listed where FaceForensics++'s
-    `original_sequences` lie in the folder or beside it, with their ids there, so that a fake and
-    its original stay together when both sets are joined.
+    The real videos are not the set's source videos but the videos of FaceForensics++ that the fakes
+    were made from, known by the target. They are listed if FaceForensics++'s `original_sequences`
+    are in the folder or beside it. They keep their ids, so that a fake and its original stay
+    together when both sets are joined.
 
     Raises
     ------
     CatalogError
-        No fake is there.
+        There are no fakes.
     """
-    splits = _splits(root)
-    rows = []
+    rows, splits = Rows("deeperforensics", root), _splits(root)
     folder = root / "manipulated_videos"
-    for kind in sorted(folder.iterdir()) if folder.is_dir() else []:
-        for path in video_files(kind, root):
+    for method in sorted(folder.iterdir()) if folder.is_dir() else []:
+        for path in video_files(method, root):
             target, _, actor = path.stem.partition("_")
-            rows.append(
-                row(
-                    "deeperforensics", path, "fake", method=kind.name, identity=target, donor=actor,
-                    video_id=f"deeperforensics-{kind.name}-{path.stem}", compression="",
-                    original=f"faceforensics-real-{target}", split=splits.get(path.stem, ""),
-                )
+            rows.add(
+                path, "fake", method=method.name, identity=target, donor=actor, compression="",
+                video_id=rows.id_of(f"{method.name}/{path.name}"),
+                original=f"faceforensics-real-{target}", split=splits.get(path.stem, ""),
             )  # fmt: skip
-    fakes = checked(rows, root, "manipulated_videos/end_to_end/000_M101.mp4")
+    fakes = rows.catalog("manipulated_videos/end_to_end/000_M101.mp4")
     return pd.concat([fakes, *_originals(root, fakes)], ignore_index=True)
 
 
@@ -50,15 +47,15 @@ def _splits(root: Path) -> dict[str, str]:
 
 
 def _originals(root: Path, fakes: pd.DataFrame) -> list[pd.DataFrame]:
-    """Films of FaceForensics++ that the fakes were made from, with the splits of the fakes."""
+    """Videos of FaceForensics++ that the fakes were made from, with the splits of the fakes."""
     # Not root.parent, which of "." is "." again.
     above = Path(os.path.abspath(root)).parent
-    for place in (root, above, above / "FaceForensics++"):
-        if faceforensics.has_originals(place):
-            # A target may also have fakes that no list names: its split is the one that is given.
+    for folder in (root, above, above / "FaceForensics++"):
+        if faceforensics.has_originals(folder):
+            # A target may also have fakes that are in no list: the split of the others counts.
             given = fakes.sort_values("split").drop_duplicates("identity", keep="last")
             by_target = dict(zip(given.identity, given.split, strict=True))
-            real = faceforensics.catalog(place).query("label == 'real'")
+            real = faceforensics.catalog(folder).query("label == 'real'")
             real = real[real.identity.isin(by_target)]
             split = real.split.where(real.split != "", real.identity.map(by_target))
             return [real.assign(dataset="deeperforensics", split=split)]

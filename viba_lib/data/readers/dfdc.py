@@ -7,12 +7,11 @@ import pandas as pd
 
 from viba_lib.data.catalog import CatalogError
 from viba_lib.data.readers.layout import (
+    Rows,
     all_video_files,
-    checked,
     name_key,
     read_csv,
     read_json,
-    row,
     video_files,
 )
 
@@ -21,29 +20,30 @@ EXPECTED = (
     "the preview"
 )
 LABELS = {"REAL": "real", "FAKE": "fake", "0": "real", "1": "fake"}
+METHODS = {"real": "", "fake": "dfdc"}
 
 
 def catalog(root: Path) -> pd.DataFrame:
-    """Videos of the training parts, of the test set and of the preview, as far as they are there.
+    """Videos of the training parts, of the test set and of the preview, as far as they exist.
 
-    Parts are read under train/ and directly under the folder. A fake has no method of its own in
-    this set; that of the preview is its folder. The person is not given either: the original
-    stands for it, so that fakes of one film stay together.
+    Parts are read under train/ and directly under the folder. The set does not name the methods of
+    its fakes, except for the folders of the preview. It does not name the people either: the
+    original counts as the identity, so that fakes of one video stay together.
 
     Raises
     ------
     CatalogError
-        No video that the metadata names, or metadata that are none.
+        No video that the metadata name, or metadata of another form.
     """
-    rows: list[dict[str, Any]] = []
+    rows = Rows("dfdc", root)
     for meta in sorted({*root.glob("metadata.json"), *root.glob("*/metadata.json"),
                         *root.glob("train/*/metadata.json")}):  # fmt: skip
-        rows += _part(meta, root)
+        _add_part(rows, meta)
     if (root / "test" / "labels.csv").is_file():
-        rows += _test(root / "test", root)
+        _add_test(rows, root / "test")
     if (root / "dataset.json").is_file():
-        rows += _preview(root)
-    return checked(rows, root, EXPECTED)
+        _add_preview(rows)
+    return rows.catalog(EXPECTED)
 
 
 def _label(value: Any, where: Path) -> str:
@@ -53,70 +53,57 @@ def _label(value: Any, where: Path) -> str:
     return label
 
 
-def _part(meta: Path, root: Path) -> list[dict[str, Any]]:
-    videos = video_files(meta.parent, root)
+def _add_part(rows: Rows, meta: Path) -> None:
+    videos = video_files(meta.parent, rows.root)
     if not videos:
-        return []  # nor are the metadata of a folder read that is a link out
-    said = 'entries such as {"x.mp4": {"label": "FAKE", "original": "y.mp4"}}'
-    content = {name_key(name): facts for name, facts in read_json(meta, dict, said).items()}
-    rows = []
+        return  # the metadata of a folder that is a link out are not read either
+    expected = 'entries such as {"x.mp4": {"label": "FAKE", "original": "y.mp4"}}'
+    content = {name_key(name): facts for name, facts in read_json(meta, dict, expected).items()}
     for path in videos:
         name = name_key(path.name)
         facts = content.get(name)
         if not isinstance(facts, dict) or "label" not in facts:
             continue  # a video without metadata has no label
+        label = _label(facts["label"], meta)
         # The original may be absent or null, and a named one need not be on disk.
         original = Path(name_key(str(facts.get("original") or ""))).stem
-        label = _label(facts["label"], meta)
-        rows.append(
-            row(
-                "dfdc", path, label, video_id=f"dfdc-{Path(name).stem}",
-                method="dfdc" if label == "fake" else "",
-                original=f"dfdc-{original}" if original else "",
-                identity=original or Path(name).stem,
-                split="train" if facts.get("split", "train") == "train" else "",
-            )
+        rows.add(
+            path, label, video_id=rows.id_of(name), method=METHODS[label],
+            original=original and rows.id_of(original), identity=original or Path(name).stem,
+            split="train" if facts.get("split", "train") == "train" else "",
         )  # fmt: skip
-    return rows
 
 
-def _test(folder: Path, root: Path) -> list[dict[str, Any]]:
+def _add_test(rows: Rows, folder: Path) -> None:
     listed = folder / "labels.csv"
     table = read_csv(listed, ("filename", "label"))
     labels = dict(zip(table.filename.map(name_key), table.label, strict=True))
-    rows = []
-    for path in video_files(folder, root):
+    for path in video_files(folder, rows.root):
         if name_key(path.name) in labels:
             label = _label(labels[name_key(path.name)], listed)
-            method = "dfdc" if label == "fake" else ""
-            rows.append(row("dfdc", path, label, method=method, identity=path.stem, split="test"))
-    return rows
+            rows.add(path, label, method=METHODS[label], identity=path.stem, split="test")
 
 
-def _preview(root: Path) -> list[dict[str, Any]]:
-    listed = root / "dataset.json"
+def _add_preview(rows: Rows) -> None:
+    """Videos method_A/<target>/<target>_<source>_... and original_videos/<person>/..."""
+    listed = rows.root / "dataset.json"
     content = read_json(listed, dict, "entries with label and set, keyed by path")
     facts_of = {name_key(name): facts for name, facts in content.items()}
-    rows = []
-    for path in all_video_files(root):
-        name = name_key(path.relative_to(root.resolve()).as_posix())
-        if name in facts_of:
-            rows.append(_preview_row(path, Path(name), facts_of[name], listed))
-    return rows
-
-
-def _preview_row(path: Path, name: Path, facts: Any, listed: Path) -> dict[str, Any]:
-    """Row of method_A/<target>/<target>_<source>_... or original_videos/<person>/..."""
-    if not isinstance(facts, dict):
-        raise CatalogError(f"{listed} says {facts!r} of {name}; expected an object with label")
-    label = _label(facts.get("label"), listed)
-    identity = name.parts[1] if len(name.parts) > 2 else name.stem
-    return row(
-        "dfdc", path, label, video_id="dfdc-" + "-".join(name.with_suffix("").parts),
-        method=name.parts[0] if label == "fake" else "", identity=identity,
-        donor=_donor(name.stem, identity) if label == "fake" else "",
-        split=facts["set"] if facts.get("set") in ("train", "test") else "",
-    )  # fmt: skip
+    for path in all_video_files(rows.root):
+        name = Path(name_key(path.relative_to(rows.root.resolve()).as_posix()))
+        if name.as_posix() not in facts_of:
+            continue
+        facts = facts_of[name.as_posix()]
+        if not isinstance(facts, dict):
+            raise CatalogError(f"{listed} says {facts!r} of {name}; expected an object with label")
+        label = _label(facts.get("label"), listed)
+        identity = name.parts[1] if len(name.parts) > 2 else name.stem
+        made_from = {"method": name.parts[0], "donor": _donor(name.stem, identity)}
+        rows.add(
+            path, label, video_id=rows.id_of(name), identity=identity,
+            split=facts["set"] if facts.get("set") in ("train", "test") else "",
+            **(made_from if label == "fake" else {}),
+        )  # fmt: skip
 
 
 def _donor(name: str, target: str) -> str:

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from viba_lib.data.catalog import CatalogError
-from viba_lib.data.readers.layout import checked, row, video_files
+from viba_lib.data.readers.layout import Rows, video_files
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 DFD_METHODS = ("DeepFakeDetection",)
@@ -16,11 +16,11 @@ COMPRESSIONS = ("c23", "raw", "c40", "c0")
 ALL = "all"
 
 
-class _Film(NamedTuple):
+class _File(NamedTuple):
     path: Path
     method: str  # "" = an original
     compression: str
-    ending: str  # of the ids, where one film is there in several compressions
+    ending: str  # of the ids, if one video is listed in several compressions
 
 
 def catalog(root: Path, compression: str = "") -> pd.DataFrame:
@@ -28,26 +28,23 @@ def catalog(root: Path, compression: str = "") -> pd.DataFrame:
 
     Parameters
     ----------
-    compression : "c23", "raw", "c40" or "c0"; "all" = each that is there, with ids and originals
-        that end in it; "" = one, so that compression cannot tell real from fake: the one that most
-        folders have, of those with both originals and fakes
+    compression : "c23", "raw", "c40" or "c0"; "all" = all that exist, with ids and originals that
+        end in the compression; "" = a single one, so that compression does not give the label
+        away: the one that most folders have, of those with both originals and fakes
 
     Raises
     ------
     CatalogError
-        No videos, none with this compression, or official splits that are none.
+        No videos, none with this compression, or official splits of another form.
     """
-    splits, masks = _splits(root), _masks(root, METHODS)
-    rows = []
-    for film in _films(root, "youtube", METHODS, compression):
-        target, _, source = film.path.stem.partition("_")
-        made_from = {
-            "original": f"faceforensics-real-{target}{film.ending}", "donor": source,
-            "mask_path": _mask(film, masks),
-        } if film.method else {}  # fmt: skip
-        rows.append(_row("faceforensics", film, target, split=splits.get(target, ""), **made_from))
-    return checked(rows, root, "original_sequences/youtube/c23/videos/000.mp4 and "
-                    "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4")  # fmt: skip
+    splits = _splits(root)
+    rows = _rows("faceforensics", root, "youtube", METHODS, compression)
+    for row in rows.rows:
+        row["split"] = splits.get(row["identity"], "")
+    return rows.catalog(
+        "original_sequences/youtube/c23/videos/000.mp4 and "
+        "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4"
+    )
 
 
 def dfd(root: Path, compression: str = "") -> pd.DataFrame:
@@ -55,35 +52,39 @@ def dfd(root: Path, compression: str = "") -> pd.DataFrame:
 
     See `catalog` for the compression and errors; there are no official splits.
     """
-    masks = _masks(root, DFD_METHODS)
-    rows = []
-    for film in _films(root, "actors", DFD_METHODS, compression):
-        people, *rest = film.path.stem.split("__")
-        target, _, source = people.partition("_")
-        made_from = {
-            "original": f"dfd-real-{target}__{rest[0]}{film.ending}" if rest else "",
-            "donor": source, "mask_path": _mask(film, masks),
-        } if film.method else {}  # fmt: skip
-        rows.append(_row("dfd", film, target, **made_from))
-    return checked(rows, root, "original_sequences/actors/c23/videos/01__talking.mp4")
+    rows = _rows("dfd", root, "actors", DFD_METHODS, compression)
+    return rows.catalog("original_sequences/actors/c23/videos/01__talking.mp4")
 
 
 def has_originals(root: Path) -> bool:
-    """Whether the originals of FaceForensics++ are there, in any compression."""
-    return bool(_films(root, "youtube", (), ""))
+    """Whether the originals of FaceForensics++ exist, in any compression."""
+    return bool(_files(root, "youtube", (), ""))
 
 
-def _row(dataset: str, film: _Film, identity: str, **more: str) -> dict[str, Any]:
-    name = f"{dataset}-{film.method or 'real'}-{film.path.stem}{film.ending}"
-    label = "fake" if film.method else "real"
-    return row(
-        dataset, film.path, label, video_id=name, method=film.method, identity=identity,
-        compression=film.compression, **more,
-    )  # fmt: skip
+def _rows(
+    dataset: str, root: Path, originals: str, methods: Sequence[str], compression: str
+) -> Rows:
+    """Rows of all videos, whose names are `<target>_<source>`, with `__<scene>` in DFD."""
+    rows, masks = Rows(dataset, root), _masks(root, methods)
+    for file in _files(root, originals, methods, compression):
+        people, *scene = file.path.stem.split("__")
+        target, _, source = people.partition("_")
+        original = "__".join([target, *scene[:1]])
+        made_from = {
+            "original": f"{dataset}-real-{original}{file.ending}",
+            "donor": source,
+            "mask_path": _mask(file, masks),
+        }
+        rows.add(
+            file.path, "fake" if file.method else "real", method=file.method, identity=target,
+            video_id=f"{dataset}-{file.method or 'real'}-{file.path.stem}{file.ending}",
+            compression=file.compression, **(made_from if file.method else {}),
+        )  # fmt: skip
+    return rows
 
 
-def _films(root: Path, originals: str, methods: Sequence[str], compression: str) -> list[_Film]:
-    """Videos with the compression that is wanted: originals, then method by method."""
+def _files(root: Path, originals: str, methods: Sequence[str], compression: str) -> list[_File]:
+    """Videos with the wanted compression: originals, then method by method."""
     folders = {"": f"original_sequences/{originals}"}
     folders |= {method: f"manipulated_sequences/{method}" for method in methods}
     there = {
@@ -91,10 +92,10 @@ def _films(root: Path, originals: str, methods: Sequence[str], compression: str)
         for c in COMPRESSIONS
     }
     filled = {c: [m for m, paths in found.items() if paths] for c, found in there.items()}
-    # Whether reals can be told from fakes at all comes before how many kinds of fakes there are.
+    # Both originals and fakes count more than the number of methods.
     worth = {c: (len(names) > 1 and "" in names, len(names)) for c, names in filled.items()}
     return [
-        _Film(path, method, c, f"-{c}" if compression == ALL else "")
+        _File(path, method, c, f"-{c}" if compression == ALL else "")
         for method in folders
         for c in _chosen(compression, worth, root)
         for path in there[c][method]
@@ -120,7 +121,7 @@ def _chosen(compression: str, worth: dict[str, tuple[bool, int]], root: Path) ->
 
 
 def _splits(root: Path) -> dict[str, str]:
-    """Official split of each video id, from train.json, val.json and test.json where they are."""
+    """Official split of each video id, from train.json, val.json and test.json if they exist."""
     found = {}
     for split in ("train", "val", "test"):
         for path in (root / f"{split}.json", root / "splits" / f"{split}.json"):
@@ -137,7 +138,7 @@ def _splits(root: Path) -> dict[str, str]:
 
 
 def _masks(root: Path, methods: Sequence[str]) -> dict[tuple[str, str, str], str]:
-    """Mask videos by method, compression ("" = for all) and name, where they were fetched."""
+    """Mask videos by method, compression ("" = for all) and name, if they were downloaded."""
     return {
         (method, c, path.stem): str(path)
         for method in methods
@@ -148,6 +149,6 @@ def _masks(root: Path, methods: Sequence[str]) -> dict[tuple[str, str, str], str
     }
 
 
-def _mask(film: _Film, masks: dict[tuple[str, str, str], str]) -> str:
-    places = ((film.method, c, film.path.stem) for c in ("", film.compression))
-    return next((masks[place] for place in places if place in masks), "")
+def _mask(file: _File, masks: dict[tuple[str, str, str], str]) -> str:
+    keys = [(file.method, c, file.path.stem) for c in ("", file.compression)]
+    return next((masks[key] for key in keys if key in masks), "")

@@ -1,4 +1,4 @@
-"""What the readers of data sets share: files, metadata, rows and errors."""
+"""Files, metadata, rows and errors that the readers of data sets share."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def video_files(folder: Path, root: Path | None = None) -> list[Path]:
 
     Returns
     -------
-    Paths; none where the folder is not there, or is itself a link out.
+    Paths; none if the folder does not exist or is itself a link out.
     """
     if not folder.is_dir():
         return []
@@ -36,25 +36,25 @@ def video_files(folder: Path, root: Path | None = None) -> list[Path]:
 
 
 def _is_video(entry: "os.DirEntry[str]", inside: Path) -> bool:
-    # macOS puts a hidden `._x.mp4`, which is no video, beside each x.mp4.
+    # macOS puts a hidden `._x.mp4`, which is not a video, beside each x.mp4.
     if entry.name.startswith(".") or not entry.name.lower().endswith(".mp4"):
         return False
     if not entry.is_symlink():
-        return entry.is_file()  # the folder told: looking at each of 100,000 files takes minutes
+        return entry.is_file()  # known from the folder: opening 100,000 files takes minutes
     return Path(os.path.realpath(entry)).is_relative_to(inside) and os.path.isfile(entry)
 
 
 def all_video_files(folder: Path, root: Path | None = None) -> Iterator[Path]:
-    """MP4 files of a folder and those in it, see `video_files`; links to folders are left."""
-    for place, names, _ in os.walk(folder):
+    """MP4 files of a folder and its subfolders, see `video_files`; not of links to folders."""
+    for subfolder, names, _ in os.walk(folder):
         names[:] = sorted(name for name in names if not name.startswith("."))
-        yield from video_files(Path(place), root or folder)
+        yield from video_files(Path(subfolder), root or folder)
 
 
 def name_key(name: str) -> str:
-    """What a name in metadata and one on disk are compared by.
+    """Form in which a name in metadata and a name on disk are compared.
 
-    Copies may have the suffix in capitals, macOS writes an accent as a character of its own, and
+    Copies may have the suffix in capitals, macOS writes an accent as a separate character, and
     Windows writes backslashes.
     """
     stem, dot, suffix = name.replace("\\", "/").rpartition(".")
@@ -84,7 +84,7 @@ def read_json(path: Path, expected: type, said: str) -> Any:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Table of text; what is left out is "".
+    """Table of text; missing values are "".
 
     Raises
     ------
@@ -101,19 +101,44 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def row(dataset: str, path: Path, label: str, **more: Any) -> dict[str, Any]:
-    """One row of a catalog; the id is the data set and the file's name unless given."""
-    name = {"video_id": f"{dataset}-{path.stem}"}
-    origin = {"source": dataset, "licence": LICENCE}
-    return {"dataset": dataset, "path": str(path), "label": label} | origin | name | more
+class Rows:
+    """Rows of the catalog of a data set in a folder.
 
+    Parameters
+    ----------
+    dataset : name of the data set, with which all ids begin
+    root : its folder
+    """
 
-def checked(rows: list[dict[str, Any]], root: Path, expected: str) -> pd.DataFrame:
-    """Catalog of rows; raises CatalogError where there are none."""
-    if not rows:
-        there = sorted(p.name for p in root.iterdir())[:8] if root.is_dir() else [root.name]
-        raise CatalogError(
-            f"{root} holds no videos of this layout, but {', '.join(there) or 'nothing'}; "
-            f"expected {expected} (links out of the folder are not followed)"
+    def __init__(self, dataset: str, root: Path) -> None:
+        self.dataset, self.root = dataset, root
+        self.rows: list[dict[str, Any]] = []
+
+    def id_of(self, name: str | Path) -> str:
+        """Id of a video by its name, with folders but without suffix."""
+        return "-".join([self.dataset, *Path(name).with_suffix("").parts])
+
+    def add(self, path: Path, label: str, **fields: Any) -> None:
+        """Add a video; without `video_id`, its id is that of the file's name."""
+        self.rows.append(
+            {"dataset": self.dataset, "source": self.dataset, "licence": LICENCE}
+            | {"video_id": f"{self.dataset}-{path.stem}", "path": str(path), "label": label}
+            | fields
         )
-    return validate_catalog(pd.DataFrame(rows))
+
+    def catalog(self, expected: str) -> pd.DataFrame:
+        """Catalog of the rows.
+
+        Raises
+        ------
+        CatalogError
+            There are no rows; `expected` is the layout that the error names.
+        """
+        root = self.root
+        if not self.rows:
+            there = sorted(p.name for p in root.iterdir())[:8] if root.is_dir() else [root.name]
+            raise CatalogError(
+                f"{root} holds no videos of this layout, but {', '.join(there) or 'nothing'}; "
+                f"expected {expected} (links out of the folder are not followed)"
+            )
+        return validate_catalog(pd.DataFrame(self.rows))
