@@ -12,7 +12,7 @@ from viba_lib.data.source_videos import (
     default_files,
     read_source_videos,
 )
-from viba_lib.models.weights import KERAS_XCEPTION
+from viba_lib.models.keras_xception import KERAS_XCEPTION
 
 ENTRY = {
     "name": "a.mp4", "package": "x", "member": "x/a.mp4", "sha256": "0" * 64, "identity": "p",

@@ -184,18 +184,18 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_not_resumed(started, damage):
     path, lines = started / "checkpoint.pt", []
-    assert _Run(small(), settings(), started, lines.append).step == 4
+    assert _Run(small(), settings(), started, "cpu", lines.append).step == 4
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    assert _Run(small(), settings(), started, lines.append).step == 0
+    assert _Run(small(), settings(), started, "cpu", lines.append).step == 0
     assert lines[0] == "resumed at step 4" and "checkpoint cannot be read" in lines[1]
 
 
 def test_a_checkpoint_without_the_best_weights_is_not_resumed(started):
     (started / "best.pt").unlink()
     lines = []
-    assert _Run(small(), settings(), started, lines.append).step == 0
+    assert _Run(small(), settings(), started, "cpu", lines.append).step == 0
     assert "checkpoint cannot be read (WeightsError)" in lines[0]
-    assert _Run(small(), settings(restore="last"), started, lines.append).step == 4
+    assert _Run(small(), settings(restore="last"), started, "cpu", lines.append).step == 4
 
 
 def test_another_error_is_no_damaged_checkpoint(started, monkeypatch):
@@ -204,7 +204,7 @@ def test_another_error_is_no_damaged_checkpoint(started, monkeypatch):
 
     monkeypatch.setattr(torch, "load", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        _Run(small(), settings(), started, print)
+        _Run(small(), settings(), started, "cpu", print)
 
 
 def test_the_paper_profile_trains_as_appendix_a_says():

@@ -2,13 +2,16 @@
 
 import pickle
 import random
+import zipfile
 
+import h5py
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
 from viba_lib.models import flow_vgg11, save_weights, xception
+from viba_lib.models.keras_xception import keras_xception_state
 from viba_lib.models.weights import WeightsError, read_state
 
 
@@ -187,3 +190,44 @@ def test_another_error_is_no_damaged_file(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "load", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         read_state(path)
+
+
+def keras_layers():
+    """Names of timm's layers in the order in which Keras runs and numbers those of a type."""
+    places = {1: (0, 3), 2: (1, 4), 3: (1, 4), 12: (1, 4)}
+    blocks = {f"block{n}": places.get(n, (1, 4, 7)) for n in range(1, 13)}
+    norms = ["bn1", "bn2"]
+    for name, at in blocks.items():
+        norms += [f"{name}.rep.{i + 1}" for i in at]
+        norms += [f"{name}.skipbn"] * (int(name[5:]) in places)
+    return {
+        "conv2d": ["conv1", "conv2", *(f"block{n}.skip" for n in places)],
+        "separable_conv2d": [f"{b}.rep.{i}" for b, at in blocks.items() for i in at]
+        + ["conv3", "conv4"],
+        "batch_normalization": [*norms, "bn3", "bn4"],
+    }
+
+
+def test_keras_weights_are_translated(face, tmp_path):
+    state = face.state_dict()
+    parts = {
+        "conv2d": {"weight": (2, 3, 1, 0)},
+        "separable_conv2d": {"conv1.weight": (2, 3, 0, 1), "pointwise.weight": (2, 3, 1, 0)},
+        "batch_normalization": {k: (0,) for k in ("weight", "bias", "running_mean", "running_var")},
+    }
+    with h5py.File(tmp_path / "model.weights.h5", "w") as file:
+        for kind, names in keras_layers().items():
+            for number, name in enumerate(names):
+                stored = f"layers/functional/layers/{kind}{f'_{number}' if number else ''}/vars"
+                for i, (part, order) in enumerate(parts[kind].items()):
+                    value = state[f"{name}.{part}"].permute(order)
+                    # Keras adds a larger epsilon to the variance.
+                    file[f"{stored}/{i}"] = value - (1e-3 - 1e-5) * (part == "running_var")
+    with zipfile.ZipFile(tmp_path / "x.keras", "w") as archive:
+        archive.write(tmp_path / "model.weights.h5", "model.weights.h5")
+    fresh = xception()
+    found = keras_xception_state(tmp_path / "x.keras", fresh)
+    assert list(found) == list(state)
+    for name, value in found.items():
+        wanted = fresh.state_dict() if name.startswith("fc.") else state
+        torch.testing.assert_close(value, wanted[name], msg=name)

@@ -9,7 +9,7 @@ import nbformat
 from viba_lib.book import paths
 from viba_lib.book.paths import BookError, fill_template, print_progress, write_changed
 from viba_lib.data.source_videos import STANDARD_FILES
-from viba_lib.models.weights import KERAS_XCEPTION
+from viba_lib.models.keras_xception import KERAS_XCEPTION
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 

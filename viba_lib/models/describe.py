@@ -9,17 +9,51 @@ from torch import nn
 Row = tuple[str, str, str, dict[str, object]]
 
 
+# What a table prints of a module, by its type: the name in the table and the attribute.
+FACTS = {
+    nn.Conv2d: {"in": "in_channels", "out": "out_channels", "groups": "groups",
+                "kernel": "kernel_size", "stride": "stride", "bias": "bias"},
+    nn.BatchNorm2d: {"in": "num_features", "out": "num_features", "eps": "eps",
+                     "momentum": "momentum"},
+    nn.ReLU: {"inplace": "inplace"},
+    nn.MaxPool2d: {"kernel": "kernel_size", "stride": "stride", "padding": "padding"},
+}  # fmt: skip
+DETAILS = ("kernel", "stride", "bias", "eps", "momentum", "inplace")  # of `layer_table`
+
+
+def _fact(module: nn.Module, attribute: str) -> object:
+    value = getattr(module, attribute)
+    if attribute == "bias":
+        return value is not None
+    return value[0] if isinstance(value, tuple) else value
+
+
+def facts_of(module: nn.Module) -> dict[str, object]:
+    """What a table of layers prints of a module, by name."""
+    if type(module).__name__ == "SeparableConv2d":
+        out = facts_of(module.get_submodule("pointwise"))["out"]
+        return facts_of(module.get_submodule("conv1")) | {"out": out}
+    if names := FACTS.get(type(module)):
+        return {name: _fact(module, attribute) for name, attribute in names.items()}
+    known = {nn.Linear: "fully connected", nn.Dropout: "dropout"}
+    parts = [known[type(part)] for part in module.modules() if type(part) in known]
+    return {"parts": ", ".join(sorted(parts, reverse=True))} if parts else {}
+
+
 def _detail(module: nn.Module) -> str:
-    if isinstance(module, nn.Conv2d):
-        kernel, stride = module.kernel_size[0], module.stride[0]
-        return f"kernel {kernel}, stride {stride}, bias {module.bias is not None}"
-    if isinstance(module, nn.BatchNorm2d):
-        return f"eps {module.eps:g}, momentum {module.momentum}"
-    if isinstance(module, nn.ReLU):
-        return f"inplace {module.inplace}"
     if isinstance(module, nn.Linear):
         return f"{module.in_features} to {module.out_features}"
-    return ""
+    known = isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.ReLU)
+    return _text({k: v for k, v in facts_of(module).items() if known and k in DETAILS})
+
+
+def _text(facts: Mapping[str, object]) -> str:
+    """Facts such as "eps 1e-05, momentum 0.1"; those without a value are left out."""
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in facts.items()
+        if value is not None
+    )
 
 
 def layer_table(model: nn.Module, size: int, inside: str = "") -> pd.DataFrame:
@@ -56,27 +90,6 @@ def layer_table(model: nn.Module, size: int, inside: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def facts_of(module: nn.Module) -> dict[str, object]:
-    """What a table of layers prints of a module, by name."""
-    if isinstance(module, nn.Conv2d):
-        return {"in": module.in_channels, "out": module.out_channels, "groups": module.groups,
-                "stride": module.stride[0], "bias": module.bias is not None}  # fmt: skip
-    if isinstance(module, nn.BatchNorm2d):
-        channels = {"in": module.num_features, "out": module.num_features}
-        return channels | {"eps": module.eps, "momentum": module.momentum}
-    if isinstance(module, nn.ReLU):
-        return {"inplace": module.inplace}
-    if isinstance(module, nn.MaxPool2d):
-        return {"kernel": module.kernel_size, "stride": module.stride, "padding": module.padding}
-    if type(module).__name__ == "SeparableConv2d":
-        return facts_of(module.get_submodule("conv1")) | {
-            "out": facts_of(module.get_submodule("pointwise"))["out"]
-        }
-    names = {nn.Linear: "fully connected", nn.Dropout: "dropout"}
-    parts = [names[type(part)] for part in module.modules() if type(part) in names]
-    return {"parts": ", ".join(sorted(parts, reverse=True))} if parts else {}
-
-
 def beside_paper(model: nn.Module, rows: Sequence[Row], inside: str = "") -> pd.DataFrame:
     """A table of layers of the paper beside the live network.
 
@@ -92,17 +105,11 @@ def beside_paper(model: nn.Module, rows: Sequence[Row], inside: str = "") -> pd.
     """
     part = model.get_submodule(inside)
     found = []
-    for layer, name, kind, printed in rows:
+    for layer, name, category, printed in rows:
         module = part.get_submodule(name)
         facts = facts_of(module)
-        here = {key: facts.get(key) for key in printed}
-        paper = _said(kind, printed)
-        live = _said(type(module).__name__, here)
-        found.append({"layer": layer, "paper": paper, "here": live, "agrees": paper == live})
+        paper = ", ".join(filter(None, [category, _text(printed)]))
+        live = _text({key: facts.get(key) for key in printed})
+        here = ", ".join(filter(None, [type(module).__name__, live]))
+        found.append({"layer": layer, "paper": paper, "here": here, "agrees": paper == here})
     return pd.DataFrame(found)
-
-
-def _said(kind: str, facts: Mapping[str, object]) -> str:
-    said = [f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in facts.items() if value is not None]  # fmt: skip
-    return ", ".join([kind, *said])

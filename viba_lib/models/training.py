@@ -124,20 +124,18 @@ def train(
         The training diverged: a loss is not finite.
     """
     torch.manual_seed(seed)
-    model.to(device).to(memory_format=torch.channels_last)
-    run = _Run(model, settings, folder, progress)
+    run = _Run(model, settings, folder, device, progress)
     total = len(batches)  # type: ignore[arg-type]
     every = getattr(batches, "per_epoch", None) or settings.validate_every
     left, losses = TimeLeft(total, run.step), list[float]()
     for step, (inputs, labels) in _remaining(batches, run.step, run.step if run.ended else total):
         torch.manual_seed(seed * 1_000_003 + step)  # dropout is a function of the step as well
         rate, done = learning_rate(step, total, settings), step + 1
-        losses.append(_step(model, run.optimizer, inputs, labels, rate, settings, device))
+        losses.append(run.update(inputs, labels, rate))
         _check_finite(losses[-1], done)
         if done % every and done < total:
             continue
-        row = {"step": done, "loss": float(np.mean(losses))}
-        row |= validate(model, *validation, device=device, precision=settings.precision)
+        row = {"step": done, "loss": float(np.mean(losses))} | run.validated(*validation)
         _check_finite(row["val_loss"], done)
         losses = []
         progress(
@@ -163,9 +161,15 @@ class _Run:
     """The state of a training, with a checkpoint of it in a folder."""
 
     def __init__(
-        self, model: nn.Module, settings: TrainingSettings, folder: Path, progress: Progress
+        self,
+        model: nn.Module,
+        settings: TrainingSettings,
+        folder: Path,
+        device: str,
+        progress: Progress,
     ) -> None:
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.device = model, settings, device
+        model.to(device).to(memory_format=torch.channels_last)
         kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
         self.optimizer: torch.optim.Optimizer = kinds[settings.optimizer](
             model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
@@ -199,6 +203,37 @@ class _Run:
             progress(f"the checkpoint cannot be read ({name}); training starts from the beginning")
             return None
         return dict(saved)
+
+    def update(self, inputs: torch.Tensor, labels: torch.Tensor, rate: float) -> float:
+        """Update the weights with one batch; its loss before the update."""
+        self.model.train()
+        if self.settings.freeze_batchnorm:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(self.device, self.settings.precision):
+            logits = self.model(inputs.to(self.device, memory_format=torch.channels_last))
+        smoothing = self.settings.label_smoothing
+        loss = nn.functional.cross_entropy(
+            logits.float(), labels.to(self.device), label_smoothing=smoothing
+        )
+        loss.backward()
+        if self.settings.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def validated(self, inputs: torch.Tensor, labels: np.ndarray) -> dict[str, float]:
+        """Validation loss, AUC (NaN for one class, or a loss that is not finite) and accuracy."""
+        found = predict(self.model, inputs, self.device, self.settings.precision).astype(float)
+        loss = float(-np.log(np.clip(found[np.arange(len(labels)), labels], 1e-7, 1)).mean())
+        defined = len(np.unique(labels)) == 2 and math.isfinite(loss)
+        auc = float(roc_auc_score(labels, found[:, 1])) if defined else float("nan")
+        accuracy = float((found.argmax(1) == labels).mean())
+        return {"val_loss": loss, "val_auc": auc, "val_accuracy": accuracy}
 
     def record(self, row: dict[str, float]) -> None:
         """Add a validation to the history, and write the checkpoint."""
@@ -236,52 +271,3 @@ def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
     if settings.schedule == "cosine":
         rate *= 0.5 * (1 + math.cos(math.pi * step / total))
     return rate
-
-
-def _step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    inputs: torch.Tensor,
-    labels: torch.Tensor,
-    rate: float,
-    settings: TrainingSettings,
-    device: str,
-) -> float:
-    model.train()
-    if settings.freeze_batchnorm:
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    inputs = inputs.to(device, memory_format=torch.channels_last)
-    with autocast(device, settings.precision):
-        logits = model(inputs)
-    loss = nn.functional.cross_entropy(
-        logits.float(), labels.to(device), label_smoothing=settings.label_smoothing
-    )
-    loss.backward()
-    if settings.clip is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-    optimizer.step()
-    return float(loss.detach())
-
-
-def validate(
-    model: nn.Module,
-    inputs: torch.Tensor,
-    labels: np.ndarray,
-    device: str = "cpu",
-    precision: str = "float32",
-) -> dict[str, float]:
-    """Validation loss, AUC (NaN for one class, or a loss that is not finite) and accuracy."""
-    probabilities = predict(model, inputs, device, precision).astype(np.float64)
-    chosen = np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1)
-    loss = float(-np.log(chosen).mean())
-    defined = len(np.unique(labels)) == 2 and math.isfinite(loss)
-    return {
-        "val_loss": loss,
-        "val_auc": float(roc_auc_score(labels, probabilities[:, 1])) if defined else float("nan"),
-        "val_accuracy": float((probabilities.argmax(1) == labels).mean()),
-    }

