@@ -344,7 +344,7 @@ def test_progress_tells_the_time_left(monkeypatch):
     for _ in range(4):
         now[0] += 30
         shown.update(10)
-    assert lines[0] == "frames: goes on at 20/100"
+    assert lines[0] == "frames: resumed at 20/100"
     assert lines[1] == "frames: 30/100, about 4 min left"
     assert lines[-1] == "frames: 60/100, about 2 min left"
     assert [format_duration(x) for x in (40, 200, 9000)] == ["40 s", "3 min", "2.5 h"]

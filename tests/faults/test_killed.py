@@ -130,7 +130,7 @@ def test_an_explanation_that_is_interrupted_goes_on(project, shared, start):
     assert not (project / "resumed").exists(), "nothing half-written"
     last = start(*command, "--out", "resumed")
     assert last.end() == 0, last.said()
-    assert "goes on at 16/40" in last.said() or "goes on at 32/40" in last.said()
+    assert "resumed at 16/40" in last.said() or "resumed at 32/40" in last.said()
     names = ("overlay.mp4", "poster.png", "summary.json")
     for name in names:
         assert (project / "resumed" / name).read_bytes() == (project / "whole" / name).read_bytes()

@@ -1,4 +1,4 @@
-"""A map over items whose finished results are kept as files, so that a stopped run resumes."""
+"""A map over items that keeps finished results as files, so that a stopped run resumes."""
 
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -24,14 +24,14 @@ def map_checkpointed(
     what: str = "",
     scheduler: str = "",
 ) -> list[Arrays | Failed]:
-    """Arrays that a function makes of each item, in the order of the items.
+    """Arrays that a function computes of each item, in the order of the items.
 
     Parameters
     ----------
-    folder : receives a file for each finished item; what is there already is not made again
-    function : of one item; it travels to other machines where a scheduler is given
+    folder : receives a file for each finished item; files of an earlier run are not computed again
+    function : of one item; it travels to other machines if there is a scheduler
     sizes : units of work in each item, such as frames, for progress
-    what : begins each line of progress
+    what : begins each progress line
     scheduler : see `viba_lib.core.parallel.map_unordered`
 
     Returns
@@ -40,41 +40,41 @@ def map_checkpointed(
     """
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    found: dict[int, Any] = {n: read_checkpoint(folder, n) for n in range(len(items))}
-    waiting = [n for n, piece in found.items() if piece is None]
-    done = sum(size for n, size in enumerate(sizes) if found[n] is not None)
+    results: list[Any] = [read_checkpoint(folder, number) for number in range(len(items))]
+    missing = [number for number, result in enumerate(results) if result is None]
+    done = sum(sizes) - sum(sizes[number] for number in missing)
     lines = ProgressLines(progress, what, sum(sizes), done)
-    work = partial(_piece, folder, function)
-    given = [(n, items[n]) for n in waiting]
-    for at, result in map_unordered(work, given, 1, scheduler, progress):
-        number = waiting[at]
-        found[number] = result if isinstance(result, Failed) else read_checkpoint(folder, number)
+    work = partial(_compute, folder, function)
+    given = [(number, items[number]) for number in missing]
+    for at, failed in map_unordered(work, given, 1, scheduler, progress):
+        number = missing[at]
+        results[number] = failed or read_checkpoint(folder, number)
         lines.update(sizes[number])
-    return [found[n] for n in range(len(items))]
+    return results
 
 
-def arrays_of(found: Arrays | Failed) -> Arrays:
-    """The arrays of a piece; raises where there are none."""
-    if isinstance(found, Failed):
-        raise found
-    return found
-
-
-def _piece(
+def _compute(
     folder: Path, function: Callable[[Any], Mapping[str, np.ndarray]], numbered: tuple[int, Any]
 ) -> None:
     number, item = numbered
     write_checkpoint(folder, number, function(item))
 
 
+def arrays_of(result: Arrays | Failed) -> Arrays:
+    """The arrays of a result; raises its error if there are none."""
+    if isinstance(result, Failed):
+        raise result
+    return result
+
+
 def write_checkpoint(folder: Path, number: int, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a finished piece, whole or not at all."""
+    """Write a finished result, completely or not at all."""
     with atomic_write(folder / f"{number:06d}.npz") as tmp, tmp.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
 
 
 def read_checkpoint(folder: Path, number: int) -> Arrays | None:
-    """A finished piece; None where it is not there, or not whole (its CRC-32 tells)."""
+    """A finished result; None if it is missing or damaged, which its CRC-32 shows."""
     try:
         with np.load(folder / f"{number:06d}.npz", allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, their hashes, and what to do when a disk refuses."""
+"""Atomic writes, SHA-256 of files, and advice for errors of the disk."""
 
 import errno
 import hashlib
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """A path aside, in the same folder, that is renamed to `path` at the end; folders are made.
+    """A temporary path in the same folder that is renamed to `path` at the end.
 
-    An error before the end leaves `path` as it was. The name aside is nobody else's, so that two
-    runs that write the same file do not meet.
+    Folders are created. An error before the end leaves `path` as it was. The temporary name is
+    unique, so that two runs that write the same file do not disturb each other.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write text aside, in the same folder, and rename it; folders are made."""
+    """Write a text file atomically; folders are created."""
     with atomic_write(path) as tmp:
         tmp.write_text(text, encoding="utf-8")
     return Path(path)
@@ -45,7 +45,7 @@ def file_sha256(path: str | Path) -> str:
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space, or name other folders with --results-root, "
     "--data-root and --out",
-    errno.EDQUOT: "your share of the disk is used up; free some space, or name other folders",
+    errno.EDQUOT: "your disk quota is used up; free some space, or name other folders",
     errno.EFBIG: "the file would be larger than is allowed here (see `ulimit -f`)",
     errno.EROFS: "the file system may only be read; name folders elsewhere with --results-root, "
     "--data-root and --out",
@@ -54,13 +54,12 @@ REMEDIES = {
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.EMFILE: "too many files are open; raise the limit with `ulimit -n`",
     errno.ENOTDIR: "a file lies where a folder is expected; name another folder",
-    errno.EIO: "the disk gave an error; look after it before you go on",
+    errno.EIO: "the disk reported an error; check it before you continue",
 }
 
 
 def disk_message(error: OSError) -> str:
-    """What a disk refused, for which file, and what to do next."""
+    """What went wrong with which file, and what to do next."""
     where = f" ({error.filename})" if error.filename else ""
-    remedy = REMEDIES.get(error.errno or 0)
-    said = remedy or error.strerror or str(error)
-    return f"{said}{where}; finished work is kept, and the same command goes on from it"
+    message = REMEDIES.get(error.errno or 0) or error.strerror or str(error)
+    return f"{message}{where}; finished work is kept, and the same command resumes it"

@@ -11,18 +11,19 @@ Result = TypeVar("Result")
 
 
 def resident_memory(peak: bool = False) -> float:
-    """Resident memory in MiB, now or at its most; NaN where the system does not tell (not Linux).
+    """Resident memory in MiB, now or at its peak; NaN on systems other than Linux.
 
-    Not `getrusage`: its maximum outlives an exec, so that a child begins with its parent's.
+    `getrusage` is not used because its maximum outlives an exec: a child begins with the maximum
+    of its parent.
     """
     status = Path("/proc/self/status")
-    field = "VmHWM:" if peak else "VmRSS:"
-    lines = status.read_text().splitlines() if status.is_file() else []
-    found = [line.split()[1] for line in lines if line.startswith(field)]
-    return int(found[0]) / 1024 if found else math.nan
+    if not status.is_file():
+        return math.nan
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(fields["VmHWM" if peak else "VmRSS"].split()[0]) / 1024
 
 
 def run_in_new_process(function: Callable[..., Result], *arguments: object) -> Result:
-    """Result of a function that runs in a fresh process, whose memory nothing else has touched."""
+    """Result of a function that runs in a new process, whose memory nothing else has used."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
