@@ -115,8 +115,8 @@ pd.Series(
 # %%
 from viba_lib.bottleneck import gaussian_kl
 from viba_lib.bottleneck.information import LN2
-from viba_lib.visual import data_figures, map_figures, result_figures, style
-from viba_lib.visual.slider import Play
+from viba_lib.visual import data_figures, map_figures, overlay, result_figures
+from viba_lib.visual.slider import SliderFigure
 
 
 def divergence(share, activation):
@@ -138,7 +138,7 @@ def say_channel(share_of_signal, activation):
     )
 
 
-channel = Play(
+channel = SliderFigure(
     "fig-play-channel",
     draw_channel,
     {"share_of_signal": [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9], "activation": [0.0, 1.0, 2.0, 3.0]},
@@ -304,7 +304,7 @@ def library_map(beta, sigma=1.0):
 attribution = library_map(beta=10.0)
 
 # %% mystnb={"image": {"alt": "Four noisy pictures with a bright bar above, and below the same pictures with a heat map that is bright on the bar and dark elsewhere; the bar is outlined."}, "figure": {"caption": "Pictures with a bar (above) and what the bottleneck kept (below), in bits per pixel. The bar, outlined in cyan, is the only relevant region by construction.", "name": "fig-toy-maps"}}
-images = np.stack([data_figures.grey_picture(p[0].numpy()) for p in pictures[shown]])
+images = np.stack([data_figures.grey_image(p[0].numpy()) for p in pictures[shown]])
 maps = attribution.bits_per_pixel.numpy()
 map_figures.relevance_grid(
     images, maps, truth[shown].numpy(), [f"{m.sum():.0f} bits" for m in maps]
@@ -333,7 +333,7 @@ HTML(
 # %% tags=["remove-input"]
 betas = [0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 30.0, 50.0, 100.0]
 found = {beta: library_map(beta) for beta in betas}
-top = style.top_of(found[10.0].bits_per_pixel.numpy())
+top = overlay.scale_maximum(found[10.0].bits_per_pixel.numpy())
 
 
 def draw_beta(beta):
@@ -353,7 +353,7 @@ def say_beta(beta):
     )
 
 
-price = Play(
+price = SliderFigure(
     "fig-play-beta",
     draw_beta,
     {"beta": betas},

@@ -237,7 +237,7 @@ video = VideoReader(first or study.catalog_root() / catalog.path.iloc[0])
 differences = frame_differences(video.frames(format="gray"))
 peak = int(differences.argmax())
 before, after = video.frames([peak - 1, peak])
-change = data_figures.grey_picture(abs(blurred(after) - blurred(before)))
+change = data_figures.grey_image(abs(blurred(after) - blurred(before)))
 map_figures.frames_grid([before, after, change], ["before", "after", "difference"], columns=3)
 
 # %% [markdown]
@@ -328,7 +328,7 @@ from viba_lib.data.flow import flow_to_rgb
 row = moving.sort_values("inside").iloc[len(moving) // 2]
 clip, at = study.clip(row.video_id), row.position
 flow = clip.flow[at].astype("float32").transpose(1, 2, 0)
-speed = data_figures.grey_picture((flow**2).sum(2) ** 0.5)
+speed = data_figures.grey_image((flow**2).sum(2) ** 0.5)
 steps = [clip.pairs[at, 0], clip.pairs[at, 1], flow_to_rgb(flow), speed]
 map_figures.frames_grid(steps, ["key frame", "successor", "flow", "speed"])
 

@@ -107,7 +107,7 @@ HTML(videos["flow-vgg11 real"])
 # %% mystnb={"image": {"alt": "Dots for the explained frames of both detectors: total bits of the map over the probability of fake, real and fake frames in two colours."}, "figure": {"caption": "Total bits of each explained frame over its probability of fake.", "name": "fig-bits"}}
 from viba_lib.experiments.common import explained_frames
 from viba_lib.models.detectors import DETECTORS
-from viba_lib.visual import result_figures
+from viba_lib.visual import overlay, result_figures
 
 frames = {name: explained_frames(study, name) for name in DETECTORS}
 result_figures.bits_plot(frames)
@@ -142,11 +142,9 @@ HTML(
 # ```
 
 # %% tags=["solution"]
-import numpy as np
-
 frame, maps = frames["xception"], study.explanations("xception")
 by_label = {label: maps.relevance.values[(frame.label == label).to_numpy()] for label in (0, 1)}
-tops = {label: float(np.quantile(m, 0.995)) for label, m in by_label.items()}
+tops = {label: overlay.scale_maximum(m) for label, m in by_label.items()}
 stretch = tops[1] / max(tops[0], 1e-12)
 print(f"real {tops[0]:.2f}, fake {tops[1]:.2f} bits per pixel: a factor of {stretch:.2f}")
 

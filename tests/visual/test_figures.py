@@ -13,7 +13,7 @@ from skimage.color import rgb2lab
 from viba_lib.data.tracking import Sighting
 from viba_lib.evaluation.agreement import REGIONS
 from viba_lib.evaluation.robustness import levels
-from viba_lib.visual import data_figures, map_figures, result_figures, style
+from viba_lib.visual import data_figures, map_figures, overlay, result_figures, style
 
 rng = np.random.default_rng(0)
 images = rng.integers(0, 255, (3, 24, 24, 3), dtype=np.uint8)
@@ -116,8 +116,8 @@ def test_maps_that_carry_bits_have_a_bar_that_says_so():
 
 
 def test_the_scale_ends_at_the_strongest_pixels():
-    assert style.top_of(np.arange(1000) / 999) == pytest.approx(0.995)
-    assert style.top_of(np.zeros((2, 2))) > 0
+    assert overlay.scale_maximum(np.arange(1000) / 999) == pytest.approx(0.995)
+    assert overlay.scale_maximum(np.zeros((2, 2))) > 0
 
 
 def test_figures_show_what_they_are_given():

@@ -27,7 +27,7 @@ from viba_lib.experiments.benchmark.maps import maps_of
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.explain_video import check_folder
 from viba_lib.pipeline.study import Study
-from viba_lib.visual.overlay import colours
+from viba_lib.visual.overlay import colours, scale_maximum
 
 DATA = "viewer-data.js"
 GLOBAL = "VIBA_VIEWER"
@@ -282,7 +282,7 @@ def _series_entry(
 ) -> dict[str, Any]:  # fmt: skip
     """One method at one layer on one clip: its pictures, its scale and its numbers."""
     method, layer = series
-    top = max(float(np.quantile(maps, 0.995)), 1e-9)
+    top = scale_maximum(maps)
     stem = f"{name}-{METHODS[method]['id']}-{_id(layer)}"
     drawn = (colours(_sized(i), m, top) for i, m in zip(images, maps, strict=True))
     inside = [

@@ -13,8 +13,7 @@ from viba_lib.data.video import VideoReader, read_video, write_video
 from viba_lib.experiments.common import ExplainedVideo, explained_videos
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
-from viba_lib.visual.overlay import overlay_video, paste_back, video_html
-from viba_lib.visual.style import top_of
+from viba_lib.visual.overlay import overlay_video, paste_back, scale_maximum, video_html
 
 MAX_SIDE = 640  # pixels of an embedded video, for pages that load on a phone
 RATE = 2.0  # frames per second
@@ -72,7 +71,7 @@ def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
             )
             # One colour scale for both videos: with its own, a map of few bits would look like one
             # of many.
-            top = top or top_of(pasted)
+            top = top or scale_maximum(pasted)
             frames = video.frames.head(max_frames)
             path = study.output / "videos" / f"{detector}-{label}.mp4"
             overlay_video(path, shown, pasted, RATE, frames.p_fake.to_numpy(), top)

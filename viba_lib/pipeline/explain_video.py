@@ -36,7 +36,7 @@ from viba_lib.models.weights import load_weights
 from viba_lib.pipeline import compute
 from viba_lib.pipeline.explain import ExplainJob, explain_inputs
 from viba_lib.pipeline.study import Study
-from viba_lib.visual.overlay import colours, painted, paste_back, poster, with_scale
+from viba_lib.visual.overlay import colours, painted, paste_back, poster, scale_maximum, with_scale
 
 SAMPLED = 4_000_000  # pixels that the scale of a video's colours is found from
 FILES = ("overlay.mp4", "relevance.zarr", "summary.json", "poster.png")
@@ -219,7 +219,7 @@ class _Maps:
         total = sum(maps.size for maps in self)
         step = -(-total // SAMPLED)
         values = np.concatenate([maps.ravel()[::step] for maps in self])
-        return max(float(np.quantile(values, 0.995)), 1e-9)
+        return scale_maximum(values)
 
 
 def _explain_chunks(

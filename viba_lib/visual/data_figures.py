@@ -5,7 +5,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,13 +12,15 @@ from viba_lib.data.faces import crop, to_crop
 from viba_lib.data.flow import flow_to_rgb
 from viba_lib.data.keyframes import baseline, without_baseline
 from viba_lib.data.tracking import Sighting
+from viba_lib.visual import style
 from viba_lib.visual.map_figures import frames_grid
-from viba_lib.visual.style import FAKE, FIRST, INK, OTHERS, SECOND, _figure, _picture
+from viba_lib.visual.style import FAKE, FIRST, INK, OTHERS, SECOND
 
 
+@style.figure_style()
 def key_frame_plot(differences: np.ndarray, indices: np.ndarray, threshold: float) -> Figure:
     """Frame differences (T,) with their baseline, and without it the key frames found in them."""
-    figure, axes = _figure(7, 4.6, rows=2)
+    figure, axes = style.new_figure(7, 4.6, rows=2)
     (above,), (below,) = axes
     above.plot(differences, color=FIRST, label="difference of blurred frames")
     if np.ptp(differences) > 0 and len(differences) > 2:
@@ -31,8 +32,6 @@ def key_frame_plot(differences: np.ndarray, indices: np.ndarray, threshold: floa
     below.plot(indices, rest[indices], "o", color=SECOND, ms=8)
     below.axhline(threshold, color=INK, ls=":", lw=1)
     below.set(xlabel="frame", ylabel="share of the highest")
-    for axis in (above, below):
-        sns.despine(ax=axis)
     return figure
 
 
@@ -42,6 +41,7 @@ def _box(axis: Axes, box: Sequence[float], **style: Any) -> None:
     axis.add_patch(mpl.patches.Rectangle((left, top), *size, fill=False, lw=2, **style))
 
 
+@style.figure_style()
 def face_steps(
     frame: np.ndarray, box: Sequence[float], points: np.ndarray, square: Sequence[float], size: int
 ) -> Figure:
@@ -55,19 +55,20 @@ def face_steps(
     square : centre x, centre y, side of the crop in pixels
     size : side of the crop in pixels of the detector's input
     """
-    figure, axes = _figure(8.6, 3.6, columns=2)
+    figure, axes = style.new_figure(8.6, 3.6, columns=2)
     whole, cut = axes[0]
-    _picture(whole, frame, "detected face, landmarks, crop")
+    style.show_image(whole, frame, "detected face, landmarks, crop")
     x, y, side = square
     _box(whole, box, color=OTHERS[3])
     _box(whole, (x - side / 2, y - side / 2, x + side / 2, y + side / 2), color=FAKE, ls="--")
     whole.plot(*points.T, ".", color=OTHERS[3], ms=3)
-    _picture(cut, crop(frame, (x, y, side), size), f"the crop at {size} px")
+    style.show_image(cut, crop(frame, (x, y, side), size), f"the crop at {size} px")
     scaled = to_crop(points, (x, y, side)) * size
     cut.plot(*scaled.T, ".", color=OTHERS[3], ms=4)
     return figure
 
 
+@style.figure_style()
 def followed_faces(frames: Sequence[np.ndarray], faces: Sequence[Sighting | None]) -> Figure:
     """Frames with the face in them: detected (solid box), followed (dashed), or lost (no box)."""
     figure = frames_grid(frames, [_state(face) for face in faces], columns=len(frames))
@@ -82,30 +83,32 @@ def _state(face: Sighting | None) -> str:
     return "lost" if face is None else "followed" if face.tracked else "detected"
 
 
+@style.figure_style()
 def flow_vectors(image: np.ndarray, flow: np.ndarray, step: int = 14) -> Figure:
     """Flow (H, W, 2) as arrows over the crop (H, W, 3), as colours, and the key to the colours."""
-    figure, axes = _figure(9, 3.4, columns=3)
+    figure, axes = style.new_figure(9, 3.4, columns=3)
     arrows, coloured, key = axes[0]
-    _picture(arrows, image, "vectors")
+    style.show_image(arrows, image, "vectors")
     y, x = np.mgrid[step // 2 : flow.shape[0] : step, step // 2 : flow.shape[1] : step]
     at = flow[y, x]
     longest = max(float(np.linalg.norm(at, axis=-1).max()), 1e-6)
     arrows.quiver(x, y, at[..., 0], at[..., 1], angles="xy", scale_units="xy",
                   scale=longest / (1.6 * step), color="#00e5ff", width=0.004)  # fmt: skip
-    _picture(coloured, flow_to_rgb(flow), "colours")
+    style.show_image(coloured, flow_to_rgb(flow), "colours")
     grid = np.linspace(-1, 1, flow.shape[0], dtype=np.float32)
     wheel = np.stack(np.meshgrid(grid, grid), axis=-1)
     wheel[np.linalg.norm(wheel, axis=-1) > 1] = 0
-    _picture(key, flow_to_rgb(wheel, 1.0), "key to the colours")
+    style.show_image(key, flow_to_rgb(wheel, 1.0), "key to the colours")
     return figure
 
 
-def grey_picture(values: np.ndarray) -> np.ndarray:
+def grey_image(values: np.ndarray) -> np.ndarray:
     """Scalar field (H, W) as a grey picture (H, W, 3) uint8, scaled to its range."""
     level = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
     return np.repeat((level * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
+@style.figure_style()
 def gaussian_pair(mean: float, std: float, limit: float = 4.5) -> Figure:
     """Density of what passes, N(mean, std^2), over that of pure noise, N(0, 1).
 
@@ -117,8 +120,7 @@ def gaussian_pair(mean: float, std: float, limit: float = 4.5) -> Figure:
     noise = np.exp(-0.5 * at**2) / np.sqrt(2 * np.pi)
     ratio = -0.5 * ((at - mean) / std) ** 2 - np.log(std) + 0.5 * at**2
     part = passed * ratio / np.log(2)
-    figure, axes = _figure(6.4, 3.6)
-    axis = axes[0, 0]
+    figure, axis = style.new_plot(6.4, 3.6)
     axis.plot(at, noise, color=INK, linestyle="--", label="pure noise")
     axis.plot(at, passed, color=FIRST, label="what passes")
     axis.fill_between(at, part, where=part > 0, color=OTHERS[3], alpha=0.5, lw=0, label="for")
@@ -126,5 +128,4 @@ def gaussian_pair(mean: float, std: float, limit: float = 4.5) -> Figure:
     axis.set(xlabel="value of z", ylabel="density, and bits", xlim=(-limit, limit))
     axis.set_ylim(-0.6, max(1.6, 1.1 * float(max(passed.max(), part.max()))))
     axis.legend(loc="upper left", fontsize=10)
-    sns.despine(ax=axis)
     return figure

@@ -14,6 +14,11 @@ from viba_lib.core.files import atomic_write
 from viba_lib.data.video import write_video
 
 
+def scale_maximum(relevance: np.ndarray) -> float:
+    """Relevance at full colour: the 99.5th percentile of maps, and more than 0."""
+    return max(float(np.quantile(relevance, 0.995)), 1e-9)
+
+
 def colours(
     image: np.ndarray, relevance: np.ndarray, maximum: float, alpha: float = 0.65
 ) -> np.ndarray:
@@ -36,7 +41,7 @@ def overlay(
 
     Parameters
     ----------
-    maximum : relevance at full colour; None = the 99.5th percentile of the clip
+    maximum : relevance at full colour; None = `scale_maximum` of the clip
 
     Returns
     -------
@@ -44,7 +49,7 @@ def overlay(
     """
     if len(frames) != len(relevance):
         raise VibaError(f"{len(frames)} frames and {len(relevance)} maps; expected as many")
-    top = float(np.quantile(relevance, 0.995)) if maximum is None else maximum
+    top = scale_maximum(relevance) if maximum is None else maximum
     return np.stack([colours(f, r, top, alpha) for f, r in zip(frames, relevance, strict=True)])
 
 
@@ -118,7 +123,7 @@ def overlay_video(
     """
     if len(frames) != len(relevance):
         raise VibaError(f"{len(frames)} frames and {len(relevance)} maps; expected as many")
-    top = float(np.quantile(relevance, 0.995)) if maximum is None else maximum
+    top = scale_maximum(relevance) if maximum is None else maximum
     return write_video(path, painted(frames, relevance, top, p_fake), rate, crf=23)
 
 

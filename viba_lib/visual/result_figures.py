@@ -10,14 +10,15 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from viba_lib.evaluation.robustness import CORRUPTIONS, UNCHANGED
-from viba_lib.visual.style import FAKE, FIRST, INK, OTHERS, REAL, SECOND, _figure
+from viba_lib.visual import style
+from viba_lib.visual.style import FAKE, FIRST, INK, OTHERS, REAL, SECOND
 
 
+@style.figure_style()
 def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """Training and validation loss, and validation AUC, over steps; a row of two per detector."""
-    figure, axes = _figure(8, 3 * len(histories), len(histories), 2)
-    for row, (name, history) in enumerate(histories.items()):
-        loss, auc = axes[row]
+    figure, axes = style.new_figure(8, 3 * len(histories), len(histories), 2)
+    for (loss, auc), (name, history) in zip(axes, histories.items(), strict=True):
         loss.plot(history.step, history.loss, color=FIRST, marker="o", label="training")
         loss.plot(
             history.step, history.val_loss, color=SECOND, marker="s", ls="--", label="validation"
@@ -27,15 +28,14 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
         auc.plot(history.step, history.val_auc, color=SECOND, marker="s", ls="--")
         auc.axhline(0.5, color=INK, ls=":", lw=1)
         auc.set(xlabel="step", ylabel="validation AUC", ylim=(0, 1.02))
-        sns.despine(fig=figure)
     return figure
 
 
+@style.figure_style()
 def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure:
     """Probability of fake per method, one row per detector; every dot is a frame."""
-    figure, axes = _figure(8, 3.6 * len(predictions), len(predictions), 1)
-    for row, (name, frame) in enumerate(predictions.items()):
-        axis = axes[row, 0]
+    figure, axes = style.new_panels(len(predictions), 8, 3.6)
+    for axis, (name, frame) in zip(axes, predictions.items(), strict=True):
         shown = frame.assign(method=frame.method.where(frame.label == 1, "real"))
         order = ["real", *sorted(set(shown.method) - {"real"})]
         shown = shown.assign(kind=np.where(shown.label == 1, "fake", "real"))
@@ -45,10 +45,10 @@ def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure:
         )  # fmt: skip
         axis.axvline(0.5, color=INK, ls=":", lw=1)
         axis.set(xlabel=f"{name}: probability of fake", ylabel="", xlim=(-0.02, 1.02))
-        sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def robustness(table: pd.DataFrame, measure: str = "auc") -> Figure:
     """A measure over the levels of each corruption, one panel each, with its interval.
 
@@ -57,8 +57,9 @@ def robustness(table: pd.DataFrame, measure: str = "auc") -> Figure:
     table : see `tables.robustness_table`; the unchanged pictures are the dotted lines
     """
     kinds = [kind for kind in table.corruption.unique() if kind != UNCHANGED]
-    figure, axes = _figure(9.5, 5.6, rows=-(-len(kinds) // 2), columns=2)
-    for axis, kind in zip(axes.flat, kinds, strict=False):
+    rows = -(-len(kinds) // 2)
+    figure, axes = style.new_panels(len(kinds), 4.75, 5.6 / rows, 2)
+    for axis, kind in zip(axes, kinds, strict=True):
         for colour, (name, part) in zip(
             OTHERS, table.groupby("detector", sort=False), strict=False
         ):
@@ -71,11 +72,11 @@ def robustness(table: pd.DataFrame, measure: str = "auc") -> Figure:
                 axis.axhline(value, color=colour, ls=":", lw=1)
         axis.set_xticks(places, [f"{level:g}" for level in of_kind.level])
         axis.set(xlabel=f"{kind}: {CORRUPTIONS[kind][2]}", ylim=(0, 1.03), ylabel=measure.upper())
-        sns.despine(ax=axis)
-    axes.flat[0].legend(loc="lower left", fontsize=10)
+    axes[0].legend(loc="lower left", fontsize=10)
     return figure
 
 
+@style.figure_style()
 def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], bins: int = 15) -> Figure:
     """Reliability diagram: share right over confidence, in the bins (lo, hi] of the ECE.
 
@@ -83,8 +84,7 @@ def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], bins: int =
     ----------
     groups : name -> p_fake (N,), labels (N,)
     """
-    figure, axes = _figure(5, 4.2)
-    axis = axes[0, 0]
+    figure, axis = style.new_plot(5, 4.2)
     axis.plot([0.5, 1], [0.5, 1], color=INK, ls=":", lw=1)
     for (name, (p_fake, labels)), marker in zip(groups.items(), "osd^", strict=False):
         confidence, right = np.maximum(p_fake, 1 - p_fake), (p_fake > 0.5) == labels
@@ -94,33 +94,30 @@ def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], bins: int =
             axis.plot(*zip(*points, strict=True), marker=marker, label=name)
     axis.set(xlabel="confidence", ylabel="share right", xlim=(0.48, 1.02), ylim=(-0.02, 1.05))
     axis.legend()
-    sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
     """Measures over the threshold of the mask; one panel per measure, one line per group."""
-    rows = -(-len(measures) // 2)
-    figure, axes = _figure(7.6, 3 * rows, rows, 2)
-    for unused in axes.flat[len(measures) :]:
-        unused.set_visible(False)
-    for number, (axis, measure) in enumerate(zip(axes.flat, measures, strict=False)):
+    figure, axes = style.new_panels(len(measures), 3.8, 3, 2)
+    for number, (axis, measure) in enumerate(zip(axes, measures, strict=True)):
         sns.lineplot(
             frame, x="threshold", y=measure, hue="label", style="detector", ax=axis, errorbar=None,
             palette={"real": REAL, "fake": FAKE}, legend=number == 1,
         )  # fmt: skip
         axis.set(xlabel="threshold", ylabel=measure)
-        sns.despine(ax=axis)
-    legend = axes.flat[min(1, len(measures) - 1)]
+    legend = axes[min(1, len(measures) - 1)]
     if legend.get_legend() is not None:
         sns.move_legend(legend, "upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
+@style.figure_style()
 def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
     """Measures over the number of regions, one line per rule; a row of panels per detector."""
-    names = list(dict.fromkeys(frame.detector))
-    figure, axes = _figure(2.7 * len(measures), 2.7 * len(names), len(names), len(measures))
+    names, columns = list(dict.fromkeys(frame.detector)), len(measures)
+    figure, axes = style.new_figure(2.7 * columns, 2.7 * len(names), len(names), columns)
     for row, name in zip(axes, names, strict=True):
         part = frame[frame.detector == name]
         for axis, measure in zip(row, measures, strict=True):
@@ -128,49 +125,46 @@ def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
                          palette=list(OTHERS), ax=axis, legend=axis is axes[0, -1])  # fmt: skip
             axis.set(xlabel=f"regions, {name}", ylabel=measure, ylim=(0, 1.02))
             axis.set_xticks(sorted(part.top.unique()))
-            sns.despine(ax=axis)
     if axes[0, -1].get_legend() is not None:
         sns.move_legend(axes[0, -1], "upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
+@style.figure_style()
 def region_frequencies(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
     """Frequency of each region (columns region, who, share); after the paper's Figure 2."""
-    figure, axes = _figure(8, 3.6)
-    axis = axes[0, 0]
+    figure, axis = style.new_plot(8, 3.6)
     sns.barplot(frame, x="region", y="share", hue="who", order=list(order), ax=axis,
                 palette=list(OTHERS[: frame.who.nunique()]))  # fmt: skip
     axis.set(xlabel="region", ylabel="share of fake videos", ylim=(0, 1))
     axis.legend(title="", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def lines(frame: pd.DataFrame, x: str, y: Sequence[str], xlabel: str, ylabel: str) -> Figure:
     """Lines of columns `y` over a column `x`."""
-    figure, axes = _figure(6.5, 3.2)
-    axis = axes[0, 0]
-    for name, marker, style in zip(y, "osd^", ("-", "--", ":", "-."), strict=False):
-        axis.plot(frame[x], frame[name], marker=marker, ls=style, label=name, ms=4)
+    figure, axis = style.new_plot(6.5, 3.2)
+    for name, marker, dashes in zip(y, "osd^", ("-", "--", ":", "-."), strict=False):
+        axis.plot(frame[x], frame[name], marker=marker, ls=dashes, label=name, ms=4)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.legend()
-    sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def draws(frame: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str) -> Figure:
     """Dots of single draws of `y` over `x`, and the line of their mean."""
-    figure, axes = _figure(6.5, 3.2)
-    axis = axes[0, 0]
+    figure, axis = style.new_plot(6.5, 3.2)
     axis.plot(frame[x], frame[y], "o", color=INK, ms=4, alpha=0.6, label="one draw of noise")
     mean = frame.groupby(x)[y].mean()
     axis.plot(mean.index, mean, color=FIRST, label="mean")
     axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(-0.03, 1.03))
     axis.legend()
-    sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def intervals(
     frame: pd.DataFrame,
     measures: Sequence[str],
@@ -185,13 +179,10 @@ def intervals(
     """
     # Never more than three side by side: on a phone the text of more would be too small to read.
     wide = 2 if len(measures) == 4 else min(3, len(measures))
-    rows = -(-len(measures) // wide)
-    height = rows * (0.45 * len(frame) + 1.3)
-    figure, axes = _figure(2 + 2.4 * wide, height, rows, wide)
-    for unused in axes.flat[len(measures) :]:
-        unused.set_visible(False)
+    height = 0.45 * len(frame) + 1.3
+    figure, axes = style.new_panels(len(measures), 2 / wide + 2.4, height, wide)
     at = np.arange(len(frame))[::-1]
-    for number, (axis, measure) in enumerate(zip(axes.flat, measures, strict=False)):
+    for number, (axis, measure) in enumerate(zip(axes, measures, strict=True)):
         low, high = frame.get(f"{measure}_low"), frame.get(f"{measure}_high")
         if low is not None and high is not None:
             axis.hlines(at, low, high, color=INK)
@@ -201,43 +192,43 @@ def intervals(
         if chance and measure in chance:
             axis.axvline(chance[measure], color=INK, ls=":", lw=1)
         axis.set_ylim(-0.6, len(frame) - 0.4)
-        sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure:
     """Total bits of each explained frame over its probability of fake, one panel per detector."""
-    figure, axes = _figure(4 * len(groups), 3.2, 1, len(groups))
-    for axis, (name, frame) in zip(axes[0], groups.items(), strict=True):
+    figure, axes = style.new_panels(len(groups), 4, 3.2, len(groups))
+    for axis, (name, frame) in zip(axes, groups.items(), strict=True):
         for label, colour, marker in ((0, REAL, "o"), (1, FAKE, "^")):
             part = frame[frame.label == label]
             kind = "fake" if label else "real"
             axis.plot(part.p_fake, part.total_bits, marker, color=colour, alpha=0.7, label=kind)
         axis.set(xlabel=f"{name}: probability of fake", ylabel="bits per frame", xlim=(-0.02, 1.02))
         axis.legend()
-        sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def paper_plot(table: pd.DataFrame) -> Figure:
     """The paper's values beside this run's with intervals (columns row, paper, run, low, high)."""
-    figure, axes = _figure(7, 0.6 * len(table) + 1.4)
-    axis, at = axes[0, 0], np.arange(len(table))[::-1]
+    figure, axis = style.new_plot(7, 0.6 * len(table) + 1.4)
+    at = np.arange(len(table))[::-1]
     axis.hlines(at, table.low, table.high, color=INK)
     axis.plot(table.run, at, "o", color=FIRST, ms=9, label="this run")
     axis.plot(table.paper, at, "D", color=SECOND, ms=8, label="the paper")
     axis.set_yticks(at, table.row)
     axis.set_xlabel(str(table.measure.iloc[0]))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def sensitivity(frame: pd.DataFrame) -> Figure:
     """Change of a result in per cent (column relative) under each alternative, a row per choice."""
     choices = list(dict.fromkeys(frame.choice))
-    figure, axes = _figure(7.5, 0.42 * len(choices) + 1.2)
-    axis, at = axes[0, 0], {name: len(choices) - i for i, name in enumerate(choices)}
+    figure, axis = style.new_plot(7.5, 0.42 * len(choices) + 1.2)
+    at = {name: len(choices) - i for i, name in enumerate(choices)}
     axis.axvline(0, color=INK, ls=":", lw=1)
     for (name, part), colour, marker in zip(
         frame.groupby("detector", sort=False), OTHERS, "os^D", strict=False
@@ -250,10 +241,10 @@ def sensitivity(frame: pd.DataFrame) -> Figure:
     axis.set_xlabel("change, % (linear up to 10)")
     axis.grid(axis="y", alpha=0.3)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure:
     """Share of right decisions per method, without and with the bottleneck; a panel per detector.
 
@@ -262,39 +253,40 @@ def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure:
     groups : name -> columns method, frames, without, with_bottleneck
     """
     height = 0.5 * max(map(len, groups.values())) + 1.8
-    figure, axes = _figure(4.6 * len(groups), height, 1, len(groups))
-    for axis, (name, frame) in zip(axes[0], groups.items(), strict=True):
+    figure, axes = style.new_panels(len(groups), 4.6, height, len(groups))
+    for axis, (name, frame) in zip(axes, groups.items(), strict=True):
         at = np.arange(len(frame))[::-1]
         axis.hlines(at, frame.without, frame.with_bottleneck, color=INK, lw=1.5)
         axis.plot(frame.without, at, "o", color=FIRST, ms=9, label="without")
         axis.plot(frame.with_bottleneck, at, "D", color=SECOND, ms=6, label="with bottleneck")
         axis.set_yticks(at, [f"{m} ({n})" for m, n in zip(frame.method, frame.frames, strict=True)])
         axis.set(xlabel=f"{name}: share right", xlim=(-0.04, 1.04), ylim=(-0.6, len(frame) - 0.4))
-        sns.despine(ax=axis)
-    axes[0, 0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
 
+@style.figure_style()
 def cost_shares(table: pd.DataFrame) -> Figure:
     """Share of a pass before and behind each layer (columns detector, layer, share of behind)."""
-    figure, axes = _figure(7, 0.42 * len(table) + 1.4)
-    axis, at = axes[0, 0], np.arange(len(table))[::-1]
+    figure, axis = style.new_plot(7, 0.42 * len(table) + 1.4)
+    at = np.arange(len(table))[::-1]
     axis.barh(at, table.share, color=FIRST, label="behind: run in every step")
     axis.barh(at, 1 - table.share, left=table.share, color=SECOND, label="before: run once")
     axis.set_yticks(at, [f"{r.detector}, {r.layer}" for r in table.itertuples()])
     axis.set(xlabel="share of multiply-accumulates", xlim=(0, 1))
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def seconds_bars(table: pd.DataFrame) -> Figure:
     """Seconds per frame of each setting on a log axis (columns detector, layer, settings, seconds).
 
     One panel per detector and layer, one below the other.
     """
     groups = list(table.groupby(["detector", "layer"], sort=False))
-    figure, axes = _figure(7, sum(0.4 * len(part) + 1 for _, part in groups), len(groups), 1)
+    height = sum(0.4 * len(part) + 1 for _, part in groups)
+    figure, axes = style.new_figure(7, height, len(groups))
     low = 10 ** np.floor(np.log10(table.seconds.min()))
     for axis, ((detector, layer), part) in zip(axes[:, 0], groups, strict=True):
         at = np.arange(len(part))[::-1]
@@ -305,10 +297,10 @@ def seconds_bars(table: pd.DataFrame) -> Figure:
         axis.set_yticks(at, part.settings)
         axis.set(xscale="log", xlim=(low, table.seconds.max() * 2.5))
         axis.set_xlabel(f"{detector} at {layer}: seconds per frame")
-        sns.despine(ax=axis)
     return figure
 
 
+@style.figure_style()
 def over_steps(
     panels: Mapping[str, pd.DataFrame],
     measure: str,
@@ -324,28 +316,28 @@ def over_steps(
     chance : value that chance gives, drawn as a dotted line
     log : whether the measure has a log axis too
     """
-    figure, axes = _figure(4.4 * len(panels), 3.6, 1, len(panels))
+    figure, axes = style.new_panels(len(panels), 4.4, 3.6, len(panels))
     steps = sorted({s for frame in panels.values() for s in frame.steps})
-    for axis, (name, frame) in zip(axes[0], panels.items(), strict=True):
+    for axis, (name, frame) in zip(axes, panels.items(), strict=True):
         styles = zip("osd^", ("-", "--", ":", "-."), strict=True)
-        for (line, part), (marker, style) in zip(
+        for (line, part), (marker, dashes) in zip(
             frame.groupby("line", sort=False), styles, strict=False
         ):
-            axis.plot(part.steps, part[measure], marker=marker, ls=style, label=line)
+            axis.plot(part.steps, part[measure], marker=marker, ls=dashes, label=line)
         if chance is not None:
             axis.axhline(chance, color=INK, ls=":", lw=1)
         axis.set(xscale="log", yscale="log" if log else "linear", xlabel="steps", ylabel=ylabel)
         axis.set_xticks(steps, [str(s) for s in steps])
         axis.minorticks_off()
         axis.legend(title=name)
-        sns.despine(ax=axis)
     # One scale, so that panels can be compared.
-    ends = np.array([axis.get_ylim() for axis in axes[0]])
-    for axis in axes[0]:
+    ends = np.array([axis.get_ylim() for axis in axes])
+    for axis in axes:
         axis.set_ylim(ends.min(), ends.max())
     return figure
 
 
+@style.figure_style()
 def heat(table: pd.DataFrame, label: str, middle: float, decimals: int = 1) -> Figure:
     """Numbers as colours, written into their cells: index down, columns across.
 
@@ -354,8 +346,7 @@ def heat(table: pd.DataFrame, label: str, middle: float, decimals: int = 1) -> F
     label : what the numbers are
     middle : value in the middle of the colours, such as what chance gives
     """
-    figure, axes = _figure(2.5 + 1.05 * table.shape[1], 1.4 + 0.45 * len(table))
-    axis = axes.flat[0]
+    figure, axis = style.new_plot(2.5 + 1.05 * table.shape[1], 1.4 + 0.45 * len(table))
     values = table.to_numpy(float)
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if known.size else (middle, middle)
@@ -370,6 +361,7 @@ def heat(table: pd.DataFrame, label: str, middle: float, decimals: int = 1) -> F
     return figure
 
 
+@style.figure_style()
 def worth_and_cost(
     groups: Mapping[str, pd.DataFrame], cost: str, worth: str, xlabel: str, ylabel: str,
     chance: float | None = None,
@@ -382,8 +374,8 @@ def worth_and_cost(
         columns `cost` and `worth`; those on the front are filled and joined by a line, controls
         are crosses
     """
-    figure, axes = _figure(8.0, 4.6 * len(groups), len(groups), 1)
-    for axis, (title, table) in zip(axes.flat, groups.items(), strict=True):
+    figure, axes = style.new_panels(len(groups), 8.0, 4.6)
+    for axis, (title, table) in zip(axes, groups.items(), strict=True):
         front = table[table.front].sort_values(cost)
         rest, control = table[~table.front & ~table.control], table[table.control]
         axis.plot(front[cost], front[worth], "o-", color=FIRST, ms=8, lw=1.5)
@@ -400,5 +392,4 @@ def worth_and_cost(
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter("")
         axis.margins(x=0.2, y=0.1)
-        sns.despine(ax=axis)
     return figure

@@ -1,6 +1,8 @@
-"""One figure style for the whole book."""
+"""One figure style for the whole book; importing it changes nothing of a user's matplotlib."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
@@ -10,44 +12,47 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 REAL, FAKE = "#0173b2", "#de8f05"  # seaborn's colour-blind palette
-
-
-# Whatever is neither real nor fake takes the rest of that palette, so that two colours keep one
-# meaning throughout the book.
+# Data that are neither real nor fake take other colours of that palette, so that two colours keep
+# one meaning throughout the book.
 OTHERS = ("#029e73", "#cc78bc", "#ca9161", "#56b4e9")
-
-
 FIRST, SECOND = OTHERS[:2]
-
-
 # One grey is readable on white and on black pages alike, since backgrounds are transparent.
 INK = "#7f7f7f"
+PARAMETERS = {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "savefig.transparent": True,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "font.size": 12,
+    "lines.linewidth": 2,
+    "legend.frameon": False,
+    "figure.dpi": 110,
+}
 
 
-sns.set_theme(style="ticks", context="notebook", palette=list(OTHERS))
-
-
-mpl.rcParams.update(
-    {
-        "figure.facecolor": "none",
-        "axes.facecolor": "none",
-        "savefig.facecolor": "none",
-        "savefig.transparent": True,
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "font.size": 12,
-        "lines.linewidth": 2,
-        "legend.frameon": False,
-        "figure.dpi": 110,
-    }
-)
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Style of the book, within the context or in a function decorated with `@figure_style()`."""
+    with mpl.rc_context():
+        sns.set_theme(style="ticks", context="notebook", palette=list(OTHERS))
+        mpl.rcParams.update(PARAMETERS)
+        yield
 
 
 class NotebookFigure(Figure):
-    """A figure that a notebook shows as a picture without pyplot's help."""
+    """A figure in the style of the book, which a notebook shows without pyplot."""
+
+    @figure_style()
+    def savefig(self, *arguments: Any, **options: Any) -> None:
+        """Save as `Figure.savefig`; some parts of a figure are created only now."""
+        super().savefig(*arguments, **options)
 
     def _repr_png_(self) -> bytes:
         data = io.BytesIO()
@@ -55,30 +60,42 @@ class NotebookFigure(Figure):
         return data.getvalue()
 
 
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+    """Figure of a size in inches and its axes, an array (rows, columns)."""
     figure = NotebookFigure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _picture(axis: Axes, image: np.ndarray, label: str = "") -> None:
+def new_panels(count: int, width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
+    """Figure of panels of a size in inches, in rows of `columns`, and the axes of the panels."""
+    rows = -(-count // columns)
+    figure, axes = new_figure(width * columns, height * rows, rows, columns)
+    for unused in axes.flat[count:]:
+        unused.set_visible(False)
+    return figure, axes.flat[:count]
+
+
+def new_plot(width: float, height: float) -> tuple[Figure, Axes]:
+    """Figure of a size in inches and its only axes."""
+    figure, axes = new_figure(width, height)
+    return figure, axes[0, 0]
+
+
+def show_image(axis: Axes, image: np.ndarray, label: str = "") -> None:
+    """Show an image (H, W, 3) without ticks, with a label under it."""
     axis.imshow(image)
-    axis.set_xticks([])
-    axis.set_yticks([])
-    sns.despine(ax=axis, left=True, bottom=True)
-    if label:
-        axis.set_xlabel(label, fontsize=11)
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+    axis.set_xlabel(label, fontsize=11)
 
 
-def _outline(axis: Axes, mask: np.ndarray) -> None:
+def outline_mask(axis: Axes, mask: np.ndarray) -> None:
+    """Outline a mask (H, W) in cyan at half of its maximum."""
     if mask.max() > 0:
         axis.contour(mask, levels=[0.5 * mask.max()], colors=["#00e5ff"], linewidths=1.4)
 
 
-def _bar(figure: Figure, axes: Any, top: float) -> None:
-    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, top), cmap="inferno")
+def relevance_bar(figure: Figure, axes: Any, maximum: float) -> None:
+    """Add the colour bar of relevance maps, from 0 to `maximum` bits per pixel."""
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, maximum), cmap="inferno")
     figure.colorbar(scale, ax=axes, label="bits per pixel", shrink=0.8, fraction=0.04)
-
-
-def top_of(relevance: np.ndarray) -> float:
-    """Upper end of the colour scale of maps: their 99.5th percentile."""
-    return max(float(np.quantile(relevance, 0.995)), 1e-9)
