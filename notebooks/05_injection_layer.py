@@ -22,7 +22,7 @@
 # - to explain the same real and fake inputs at each of the paper's injection layers (Figures 4 to 11)
 # - why maps grow coarser with depth
 # - to put numbers beside the pictures, with intervals: bits, spread, relevance on the planted artefact, deletion
-# - to say when these numbers cannot tell two layers apart
+# - to recognise differences between two layers that are inconclusive
 # ```
 #
 # ```{admonition} What you need first
@@ -50,10 +50,12 @@ layer = "all"
 beta = 10.0  # price of a bit; above 0
 frames = 2  # real and fake inputs each that are shown; at least 1
 measured = 6  # real and fake test videos each that are measured; at least 1
+detector = ""  # a further detector to explain at its layers, as module:function; any text
 
 # %% tags=["remove-input"]
-from IPython.display import HTML
+from IPython.display import HTML, display
 
+from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
 study = Study(profile, data_root, results_root, device, seed)
@@ -65,7 +67,8 @@ import pandas as pd
 from viba_lib.experiments.injection_layer import injection_maps
 from viba_lib.visual import map_figures, result_figures
 
-chosen = injection_maps(study, layer, beta, frames)
+detectors = [*DETECTORS, detector] if detector else [*DETECTORS]
+chosen = injection_maps(study, layer, beta, frames, detectors)
 
 # %% [markdown]
 # ## Xception
@@ -93,6 +96,15 @@ one = chosen["flow-vgg11"]
 map_figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 
 # %% [markdown]
+# The parameter `detector` adds a detector of your own to this chapter, see {doc}`/book/own_model`. Its maps are shown
+# here, and its layers are part of the tables below.
+
+# %%
+if detector:
+    one = chosen[detector]
+    display(map_figures.layers_grid(one.images, one.maps, one.masks, one.labels))
+
+# %% [markdown]
 # ## By number
 #
 # Clarity is a matter of taste until it is measured. A map $B$ over $n$ pixels is read as shares $p_i = B_i / \sum_j B_j$,
@@ -112,10 +124,11 @@ map_figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 #   random.
 
 # %%
-from viba_lib.experiments.injection_layer import against_the_papers, layer_measures, layer_table
+from viba_lib.experiments.common import Bootstrap
+from viba_lib.experiments.injection_layer import layer_differences, layer_measures, layer_table
 
-measures = layer_measures(study, layer, beta, measured)
-table = layer_table(measures, study)
+measures = layer_measures(study, layer, beta, measured, detectors)
+table = layer_table(measures, Bootstrap.of(study))
 columns = ["name", "frames", "bits", "entropy", "ratio", "deletion", "over_random"]
 study.save_table("injection_layer", table, table[columns].round(2))
 
@@ -125,29 +138,30 @@ result_figures.intervals(
 )
 
 # %% [markdown]
-# Was the choice by eye right? The same frames at each other layer, less those at the layer that the paper
-# chose. Where an interval holds 0, these frames cannot tell the two apart.
+# Is the paper's choice by eye confirmed? The figure shows the measures at each other layer minus those at the paper's
+# layer, on the same frames. If an interval contains 0, the test is inconclusive.
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals of the difference of each other layer to the paper's layer, in relevance on the artefact and in deletion over random, with a line at zero."}, "figure": {"caption": "Each other layer less the paper's, on the same frames, with 95 % intervals over videos.", "name": "fig-layers-against"}}
-differences = against_the_papers(measures, study)
+# %% mystnb={"image": {"alt": "Points with horizontal intervals of the difference of each other layer to the paper's layer, in relevance on the artefact and in deletion over random, with a line at zero."}, "figure": {"caption": "Each other layer minus the paper's, on the same frames, with 95 % intervals over videos.", "name": "fig-layers-against"}}
+defaults = {name: study.layer(name) for name in detectors}
+differences = layer_differences(measures, defaults, Bootstrap.of(study))
 study.save_table("injection_layer_differences", differences)
 zero = {"ratio": 0, "over_random": 0}
 result_figures.intervals(differences, list(zero), chance=zero) if len(differences) else None
 
 # %% tags=["remove-input"]
 best = table.sort_values("ratio", ascending=False).groupby("detector", sort=False).first()
-said = "; ".join(
+message = "; ".join(
     f"{name} at {row.layer} ({row.ratio:.1f} times chance, {row.ratio_low:.1f} to {row.ratio_high:.1f})"
     for name, row in best.iterrows()
 )
-told = (
+conclusive = (
     0
     if differences.empty
     else int(((differences.ratio_low > 0) | (differences.ratio_high < 0)).sum())
 )
 HTML(
-    f"<p>Most relevance on the artefact: {said}. Of {len(differences)} other layers, {told} differ from the "
-    "paper's in this measure by more than these frames leave open.</p>"
+    f"<p>Highest relevance on the artefact: {message}. For {conclusive} of {len(differences)} other layers "
+    "the interval of the difference to the default layer does not contain 0 in this measure.</p>"
 )
 
 # %% [markdown]
@@ -281,10 +295,10 @@ assert receptive_field([(3, 2)] * 3) == 15 and receptive_field([(1, 2), (3, 1)])
 # **b.** Deletion asks the detector. The artefact is asked by `ratio`. The two may disagree.
 # ```
 #
-# **3. The interval of a difference to the paper's layer holds 0. What do you report?**
+# **3. The interval of a difference to the paper's layer contains 0. What do you report?**
 #
 # - a) the layers are equally good
-# - b) these frames cannot tell them apart, and how wide the interval is
+# - b) the comparison is inconclusive, and how wide the interval is
 # - c) nothing
 #
 # ```{dropdown} Answer to question 3
@@ -312,4 +326,4 @@ assert receptive_field([(3, 2)] * 3) == 15 and receptive_field([(1, 2), (3, 1)])
 # - {cite:t}`schulz2020`: the choice of a layer for pictures.
 
 # %% tags=["remove-input"]
-HTML(study.provenance_html())
+HTML(study.provenance_html(detectors))

@@ -1,39 +1,33 @@
-"""Layers compared by number: which are meant, and differences on the same frames."""
-
-from types import SimpleNamespace
+"""Layers compared: the selected layers, and differences on the same frames."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from viba_lib.core.errors import VibaError
+from viba_lib.experiments.common import Bootstrap
 from viba_lib.experiments.injection_layer import (
-    MEASURES,
-    against_the_papers,
+    LAYER_MEASURES,
+    layer_differences,
     layer_table,
     layers_of,
 )
 
 LAYERS = {"xception": ("block4", "bn4"), "flow-vgg11": ("features.9", "features.12")}
-STUDY = SimpleNamespace(
-    layers=lambda detector: LAYERS[detector],
-    layer=lambda detector: LAYERS[detector][0],
-    profile=SimpleNamespace(evaluation=SimpleNamespace(draws=200)),
-    seed=0,
-)
+BOOTSTRAP = Bootstrap(200)
 
 
 @pytest.mark.parametrize(
-    ("layer", "meant"),
+    ("layer", "selected"),
     [("all", ["block4", "bn4"]), ("bn4", ["bn4"]), ("features.12", ["block4"])],
 )
-def test_a_name_means_its_layer_and_the_papers_for_the_other_detector(layer, meant):
-    assert layers_of(STUDY, "xception", layer) == meant
+def test_a_name_selects_its_layer_and_the_default_of_other_detectors(layer, selected):
+    assert layers_of(LAYERS, "xception", layer) == selected
 
 
-def test_layers_that_the_paper_does_not_have_are_refused():
+def test_layers_that_no_detector_has_are_refused():
     with pytest.raises(VibaError, match=r"'block5' is not known.*'bn4', 'features\.9'"):
-        layers_of(STUDY, "xception", "block5")
+        layers_of(LAYERS, "xception", "block5")
 
 
 @pytest.fixture
@@ -41,14 +35,14 @@ def measures():
     """Frames that differ much from one another, and layers that differ by one in each frame."""
     rng = np.random.default_rng(0)
     frames = pd.DataFrame({"video_id": [f"v{i}" for i in range(12)], "label": [0, 1] * 6})
-    base = frames.assign(detector="xception", **{m: rng.normal(0, 5, 12) for m in MEASURES})
+    base = frames.assign(detector="xception", **{m: rng.normal(0, 5, 12) for m in LAYER_MEASURES})
     base.loc[base.label == 0, "ratio"] = np.nan
-    other = base.assign(layer="bn4", **{m: base[m] + 1 for m in MEASURES})
+    other = base.assign(layer="bn4", **{m: base[m] + 1 for m in LAYER_MEASURES})
     return pd.concat([base.assign(layer="block4"), other])
 
 
 def test_the_table_holds_means_and_intervals(measures):
-    table = layer_table(measures, STUDY).set_index("layer")
+    table = layer_table(measures, BOOTSTRAP).set_index("layer")
     assert table.frames.tolist() == [12, 12]
     assert table.bits["bn4"] == pytest.approx(table.bits["block4"] + 1)
     assert (table.ratio_low < table.ratio).all() and (table.ratio < table.ratio_high).all()
@@ -56,12 +50,13 @@ def test_the_table_holds_means_and_intervals(measures):
     assert table.bits_high["block4"] - table.bits_low["block4"] > 2
 
 
-def test_on_the_same_frames_small_differences_are_told(measures):
+def test_small_differences_are_found_on_the_same_frames(measures):
     # ... which is the same in each frame, and so has an interval of no width.
-    found = against_the_papers(measures, STUDY)
-    assert found.name.tolist() == ["bn4 less block4"]
-    for measure in MEASURES:
+    found = layer_differences(measures, {"xception": "block4"}, BOOTSTRAP)
+    assert found.name.tolist() == ["bn4 - block4"]
+    for measure in LAYER_MEASURES:
         np.testing.assert_allclose(
             found[[measure, f"{measure}_low", f"{measure}_high"]], 1, atol=1e-9
         )
-    assert against_the_papers(measures[measures.layer == "bn4"], STUDY).empty
+    only = measures[measures.layer == "bn4"]
+    assert layer_differences(only, {"xception": "block4"}, BOOTSTRAP).empty

@@ -1,6 +1,7 @@
-"""The paper's injection layers compared, by picture and by number (chapter 05)."""
+"""Injection layers compared on the same frames (chapter 05)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,84 +10,102 @@ import torch
 from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import deletion_areas, entropy, mass_ratio
-from viba_lib.experiments.common import Bootstrap, Explained, choose_rows, with_intervals
+from viba_lib.experiments.common import (
+    Bootstrap,
+    Explained,
+    choose_rows,
+    means_of,
+    with_intervals,
+)
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.models.training import predict
 from viba_lib.pipeline.study import Study
 
-MEASURES = ("bits", "entropy", "ratio", "deletion", "over_random")
+LAYER_MEASURES = ("bits", "entropy", "ratio", "deletion", "over_random")
 
 
-def layers_of(study: Study, detector: str, layer: str) -> list[str]:
-    """Layers of a detector that are meant by a name, or by "all"; else the one the paper chose.
-
-    Raises
-    ------
-    VibaError
-        A layer that is none of the paper's, of either detector.
-    """
-    known = [name for each in DETECTORS for name in study.layers(each)]
-    if layer != "all" and layer not in known:
-        raise VibaError(f"layer {layer!r} is not known here; choose 'all' or one of {known}")
-    meant = [name for name in study.layers(detector) if layer in ("all", name)]
-    return meant or [study.layer(detector)]
-
-
-def injection_maps(study: Study, layer: str, beta: float, count: int) -> dict[str, Explained]:
-    """The same real and fake inputs, `count` each, explained at the injection layers.
-
-    Raises
-    ------
-    VibaError
-        A layer that is none of the paper's.
-    """
-    out = {}
-    for detector in DETECTORS:
-        rows = choose_rows(study, detector, count)
-        maps = {
-            name: study.explain(detector, rows, name, beta=beta).relevance.values
-            for name in layers_of(study, detector, layer)
-        }
-        labels = [f"{r.method or 'real'}, {r.p_fake:.2f}" for r in rows.itertuples()]
-        images, masks = study.images(detector, rows), study.masks(detector, rows)
-        out[detector] = Explained(images, masks, labels, maps, rows)
-    return out
-
-
-def layer_measures(
-    study: Study, layer: str, beta: float, count: int, steps: int = 10
-) -> pd.DataFrame:
-    """What can be measured of maps at each layer, frame by frame.
+def layers_of(layers: Mapping[str, Sequence[str]], detector: str, layer: str) -> list[str]:
+    """Layers of a detector that a name selects, or its default layer if there is none.
 
     Parameters
     ----------
-    count : real and fake test videos each, one frame of each
+    layers : injection layers of each detector, the default one first
+    layer : a layer of one of the detectors, or "all"
+
+    Raises
+    ------
+    VibaError
+        A layer of none of the detectors.
+    """
+    known = [name for names in layers.values() for name in names]
+    if layer != "all" and layer not in known:
+        raise VibaError(f"layer {layer!r} is not known here; choose 'all' or one of {known}")
+    selected = [name for name in layers[detector] if layer in ("all", name)]
+    return selected or [layers[detector][0]]
+
+
+def injection_maps(
+    study: Study, layer: str, beta: float, count: int, detectors: Iterable[str] = DETECTORS
+) -> dict[str, Explained]:
+    """The same real and fake inputs, `count` of each class, explained at the injection layers.
+
+    Raises
+    ------
+    VibaError
+        A layer of none of the detectors.
+    """
+    layers, explained = {name: study.layers(name) for name in detectors}, {}
+    for detector in layers:
+        rows = choose_rows(study, detector, count)
+        maps = {
+            name: study.explain(detector, rows, name, beta=beta).relevance.values
+            for name in layers_of(layers, detector, layer)
+        }
+        labels = [f"{r.method or 'real'}, {r.p_fake:.2f}" for r in rows.itertuples()]
+        images, masks = study.images(detector, rows), study.masks(detector, rows)
+        explained[detector] = Explained(images, masks, labels, maps, rows)
+    return explained
+
+
+def layer_measures(
+    study: Study,
+    layer: str,
+    beta: float,
+    count: int,
+    detectors: Iterable[str] = DETECTORS,
+    steps: int = 10,
+) -> pd.DataFrame:
+    """Measures of the maps at each layer, frame by frame.
+
+    Parameters
+    ----------
+    count : number of real and of fake test videos, one frame of each
     steps : of deletion, see `evaluation.faithfulness.deletion_areas`
 
     Returns
     -------
-    detector, layer, video_id, label, and per frame: bits (in all), entropy (of the map over pixels,
+    detector, layer, video_id, label, and per frame: bits (total), entropy (of the map over pixels,
     in bits), ratio (relevance inside the planted mask over chance; fakes only), deletion (area
-    under the probability of the predicted class as the most relevant pixels go first), random (the
-    same with pixels in random order), over_random (random less deletion).
+    under the probability of the predicted class as the most relevant pixels are removed first),
+    random (the same with pixels in random order), over_random (random minus deletion).
     """
     parts = []
-    for detector, inputs in injection_maps(study, layer, beta, count).items():
-        rows = inputs.table
-        random = np.random.default_rng(study.seed).random(inputs.masks.shape)
-        plain = deletion_of(study, detector, rows, random, steps)
-        for name, maps in inputs.maps.items():
+    for detector, explained in injection_maps(study, layer, beta, count, detectors).items():
+        rows, masks = explained.table, explained.masks
+        order = np.random.default_rng(study.seed).random(masks.shape)
+        random = deletion_of(study, detector, rows, order, steps)
+        for name, maps in explained.maps.items():
             deletion = deletion_of(study, detector, rows, maps, steps)
-            found = {
+            measures = {
                 "bits": maps.sum((1, 2)),
                 "entropy": [entropy(r) for r in maps],
-                "ratio": [mass_ratio(r, m) for r, m in zip(maps, inputs.masks, strict=True)],
+                "ratio": [mass_ratio(r, m) for r, m in zip(maps, masks, strict=True)],
                 "deletion": deletion,
-                "random": plain,
-                "over_random": plain - deletion,
+                "random": random,
+                "over_random": random - deletion,
             }
             facts = rows[["video_id", "label"]].assign(detector=detector, layer=name)
-            parts.append(facts.assign(**found))
+            parts.append(facts.assign(**measures))
             study.progress(f"{detector} at {name}: {len(rows)} maps measured")
     return pd.concat(parts, ignore_index=True)
 
@@ -94,63 +113,57 @@ def layer_measures(
 def deletion_of(
     study: Study, detector: str, rows: pd.DataFrame, maps: np.ndarray, steps: int
 ) -> np.ndarray:
-    """Deletion area (T,) of maps (T, S, S) of rows of `frames()`, see `deletion_areas`."""
+    """Deletion area (T,) of maps (T, S, S) of rows of `Study.frames`, see `deletion_areas`."""
     model, precision = study.detector(detector), study.settings(detector).training.precision
-
-    def probabilities(batch: torch.Tensor) -> np.ndarray:
-        return predict(model, batch, study.device, precision)
-
+    probabilities = partial(predict, model, device=study.device, precision=precision)
     return deletion_areas(probabilities, study.inputs(detector, rows), maps, steps)
 
 
-def layer_table(measures: pd.DataFrame, study: Study) -> pd.DataFrame:
+def layer_table(measures: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     """Means of `layer_measures` by layer, with 95 % intervals over videos.
 
     Returns
     -------
-    name, detector, layer, frames, and each of MEASURES with _low and _high.
+    name, detector, layer, frames, and each of LAYER_MEASURES with _low and _high.
     """
-
-    def means(part: pd.DataFrame) -> Mapping[str, float]:
-        return part[list(MEASURES)].mean().to_dict()
-
     rows = []
     for (detector, layer), part in measures.groupby(["detector", "layer"], sort=False):
         facts = {"name": f"{detector}, {layer}", "detector": detector, "layer": layer}
-        rows.append(
-            facts | {"frames": len(part)} | with_intervals(part, means, Bootstrap.of(study))
-        )
+        means = with_intervals(part, means_of(LAYER_MEASURES), bootstrap)
+        rows.append(facts | {"frames": len(part)} | means)
     return pd.DataFrame(rows)
 
 
-def against_the_papers(measures: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Each layer's measures less those of the layer that the paper chose, on the same frames.
+def layer_differences(
+    measures: pd.DataFrame, defaults: Mapping[str, str], bootstrap: Bootstrap
+) -> pd.DataFrame:
+    """Measures of each layer minus those of the default layer, on the same frames.
+
+    Parameters
+    ----------
+    defaults : default layer of each detector; the paper's choice for its two
 
     Returns
     -------
-    name, detector, layer, and each of MEASURES with _low and _high: an interval that holds 0 tells
-    nothing apart. Layers that the paper chose are left out.
+    name, detector, layer, and each of LAYER_MEASURES with _low and _high. The test of a difference
+    is inconclusive if its interval contains 0. Default layers are left out.
     """
-
-    def means(part: pd.DataFrame) -> Mapping[str, float]:
-        return part[list(MEASURES)].mean().to_dict()
-
-    rows = []
-    for detector, of_detector in measures.groupby("detector", sort=False):
-        parts = {name: part.set_index("video_id") for name, part in of_detector.groupby("layer")}
-        chosen = study.layer(str(detector))
-        for layer in of_detector.layer.unique():
-            if layer != chosen and chosen in parts:
-                less = parts[layer][list(MEASURES)] - parts[chosen][list(MEASURES)]
-                facts = {"name": f"{layer} less {chosen}", "detector": detector, "layer": layer}
-                rows.append(facts | with_intervals(less.reset_index(), means, Bootstrap.of(study)))
+    rows, columns = [], list(LAYER_MEASURES)
+    for detector, group in measures.groupby("detector", sort=False):
+        parts = {name: part.set_index("video_id") for name, part in group.groupby("layer")}
+        default = defaults[str(detector)]
+        for layer in group.layer.unique():
+            if layer != default and default in parts:
+                difference = (parts[layer][columns] - parts[default][columns]).reset_index()
+                facts = {"name": f"{layer} - {default}", "detector": detector, "layer": layer}
+                rows.append(facts | with_intervals(difference, means_of(columns), bootstrap))
     return pd.DataFrame(rows)
 
 
 def noise_response(
     study: Study, detector: str, row: pd.DataFrame, points: int = 11, draws: int = 8
 ) -> pd.DataFrame:
-    """Probability of fake when the whole layer is mixed with noise at one lambda (chapter 04).
+    """Probability of fake if the whole layer is mixed with noise at one lambda (chapter 04).
 
     Returns
     -------
