@@ -217,13 +217,14 @@ study.save_table("regions_by_video", videos, videos.head(12))
 
 # %%
 from viba_lib.baselines.explainers import VIBA
-from viba_lib.experiments.benchmark.maps import Contest
-from viba_lib.experiments.benchmark.scores import localisation_scores, standings
+from viba_lib.experiments.benchmark.maps import Benchmark
+from viba_lib.experiments.benchmark.scores import localisation_scores, score_table
 
 methods, parts = (VIBA, "Grad-CAM", "Centred blob", "Random"), []
 for name in DETECTORS:
-    scores = localisation_scores(Contest(study, name, names=methods))
-    parts.append(standings(scores, ["ratio", "hit", "area"], study).assign(detector=name))
+    scores = localisation_scores(Benchmark(study, name, names=methods))
+    table = score_table(scores, ["ratio", "hit", "area"], Bootstrap.of(study))
+    parts.append(table.assign(detector=name))
 compared = pd.concat(parts, ignore_index=True)
 compared["name"] = compared.detector + ", " + compared.method
 study.save_table(

@@ -226,8 +226,9 @@ HTML(
 
 # %%
 from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
+from viba_lib.experiments.common import Bootstrap
 
-coupled = joint_table(joint_scores(study, "xception"), study)
+coupled = joint_table(joint_scores(study, "xception"), Bootstrap.of(study))
 columns = ["name", "videos", "iou", "ratio", "insertion", "bits"]
 study.save_table("coupling", coupled, coupled[columns].round(3))
 

@@ -12,19 +12,19 @@
 # ---
 
 # %% [markdown]
-# # Is it true? The bottleneck against the others
+# # Comparison with other attribution methods
 #
-# The paper argues that the bottleneck suits deepfake detectors better than Grad-CAM and others, and shows pictures.
-# Here the artefacts are planted and the truth is known to the pixel, so the question can be measured, also where the
-# answer is unflattering.
+# The paper argues that the bottleneck suits deepfake detectors better than Grad-CAM and other methods, and illustrates
+# this with examples. In this chapter the artefacts are planted and their masks are known to the pixel. Therefore the
+# claim can be measured, including the cases in which the bottleneck is not the best method.
 #
 # ```{admonition} What you will learn
 # :class: tip
 # - to compare every method that the paper names on the same frames with the same budget
-# - who finds the planted artefact, in space and in time
-# - who marks what the detector needs, and what an attack on the marked places does
-# - which maps would look the same for a network that knows nothing
-# - what each costs, where the bottleneck fails, and who wins where
+# - to measure how well a map localises the planted artefact, in space and in time
+# - to measure faithfulness, and the effect of an attack on the marked regions
+# - to recognise maps that do not depend on the weights of the network
+# - to weigh localisation against cost, and to find the frames on which the bottleneck fails
 # ```
 #
 # ```{admonition} What you need first
@@ -32,8 +32,8 @@
 # | Concept | Why | Where |
 # |---|---|---|
 # | The per-sample bottleneck | one of the methods | {doc}`/notebooks/04_viba_step_by_step` |
-# | Chance and controls | every measure is held against them | {doc}`/notebooks/10_human_agreement` |
-# | Tests on paired videos | how methods are told apart | {doc}`/notebooks/08_detection_performance` |
+# | Chance and controls | every measure is compared with them | {doc}`/notebooks/10_human_agreement` |
+# | Tests on paired videos | the test that compares two methods | {doc}`/notebooks/08_detection_performance` |
 # ```
 #
 # <!-- time -->
@@ -44,13 +44,14 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-frames = 0  # held-out fakes that every method explains, 0 for the profile's; at least 0
-passes = 0  # forward passes that each method may use for a frame, 0 for the profile's; at least 0
-# each method as it comes, or with the setting best on the validation split; one of default, tuned
+frames = 0  # test fakes that every method explains, 0 for the profile's; at least 0
+passes = 0  # forward passes of each method for a frame, 0 for the profile's; at least 0
+# each method with its default, or with the setting that is best on the validation split; one of default, tuned
 settings = "default"
+detector = ""  # a further detector to compare, as module:function; any text
 
 # %% tags=["remove-input"]
-from IPython.display import HTML
+from IPython.display import HTML, display
 
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
@@ -62,98 +63,107 @@ HTML(study.banner())
 import pandas as pd
 
 from viba_lib.baselines.explainers import NAMES, VIBA
-from viba_lib.experiments.benchmark.maps import Contest, resized
+from viba_lib.experiments.benchmark.maps import Benchmark, with_comparison
+from viba_lib.experiments.common import Bootstrap
 from viba_lib.visual import map_figures, result_figures
 
-study = resized(study, frames=frames, passes=passes)
-contests = {name: Contest(study, name, settings) for name in DETECTORS}
+study = with_comparison(study, frames=frames, passes=passes)
+detectors = [*DETECTORS, detector] if detector else [*DETECTORS]
+benchmarks = {name: Benchmark(study, name, settings) for name in detectors}
+bootstrap = Bootstrap.of(study)
 
 # %% [markdown]
 # ## The protocol
 #
-# Frames are fakes of held-out people, one of a video, drawn by the seed; those that the detector gets
-# right come first, since a map explains a decision. Every method explains the predicted class. Methods
-# that ask the network again and again have the same number of forward passes for a frame; gradients go
-# backward once or in steps; the {term}`bottleneck <Per-sample bottleneck>` has the paper's ten steps. All but the bottleneck come from
-# well-kept libraries (captum, pytorch-grad-cam, scikit-image, SciPy).
+# The frames are fakes of unseen identities, one frame of each video, sampled with the seed. Frames that the detector
+# classifies correctly come first, because a map explains a decision and the mask is the ground truth of a correct
+# decision only. Every method explains the predicted class. Methods that sample have the same number of forward passes
+# for each frame. Gradient methods have one or several backward passes. The {term}`bottleneck <Per-sample bottleneck>`
+# has the ten steps of the paper. The bottleneck and RISE are implementations of this project, and the other methods
+# come from maintained libraries (captum, pytorch-grad-cam, scikit-image, SciPy).
 #
-# A {term}`method <Attribution>` could win by being tuned. So each has exactly one setting with a default and some
-# alternatives, which is looked at further down. Three controls know nothing of the network: noise, a blob
-# in the middle of the frame, where the face is, and the edges of the picture.
+# A {term}`method <Attribution>` could be better only because it is tuned. Therefore each method has exactly one setting with a
+# default and a few alternatives, which a later section tunes. Three controls do not depend on the network: random
+# maps, a centred blob at the position of the face, and the edges of the image.
 
 # %% tags=["remove-input"]
-right = {name: int((contest.rows.p_fake > 0.5).sum()) for name, contest in contests.items()}
+counts = [
+    f"{name} {len(b.rows)}, of which {int((b.rows.p_fake > 0.5).sum())} are classified correctly"
+    for name, b in benchmarks.items()
+]
 HTML(
-    "<p>Frames that are explained, each of another video: "
-    + "; ".join(
-        f"{name} {len(contest.rows)}, of which it gets {right[name]} right"
-        for name, contest in contests.items()
-    )
-    + f". Passes for a frame: {study.profile.comparison.passes}.</p>"
+    f"<p>Number of explained frames, each from another video: {'; '.join(counts)}. Forward passes "
+    f"for a frame: {study.profile.comparison.passes}.</p>"
 )
 
 # %% [markdown]
-# ## The same frame, by every method
+# ## Maps of one frame
 #
-# Before any number, look. The planted region is outlined. Colours go from nothing to each map's own
-# maximum, since units differ: only the bottleneck's have one, bits.
+# The planted region is outlined. Each map has its own colour scale from zero to its maximum, because the units
+# differ: only the maps of the bottleneck have a unit, bits.
 
 # %% mystnb={"image": {"alt": "A fake face with its planted region outlined, and a tile for each method with its relevance map over the face; some maps fill the region, others lie beside it or everywhere."}, "figure": {"caption": "One fake face explained by every method; the planted region is outlined.", "name": "fig-methods-face"}}
-map_figures.method_grid(*contests["xception"].picture(0))
+map_figures.method_grid(*benchmarks["xception"].example(0))
 
 # %% mystnb={"image": {"alt": "A flow map of a fake clip with its disturbed region outlined, and a tile for each method with its relevance map."}, "figure": {"caption": "One flow map of a fake clip explained by every method; the disturbed region is outlined.", "name": "fig-methods-flow"}}
-map_figures.method_grid(*contests["flow-vgg11"].picture(0))
+map_figures.method_grid(*benchmarks["flow-vgg11"].example(0))
 
 # %% [markdown]
-# ## Who finds the artefact
+# ## Localisation of the artefact
 #
-# Four measures, each with the mask of the {term}`Planted artefact` as the truth: `ratio` is the relevance inside the mask over the mask's
-# share of the frame, so that chance is 1; `rank` is the share of the strongest pixels, as many as the mask
-# has, that lie inside {cite}`arras2022clevr`; `hit` says whether the strongest pixel does (the {term}`Pointing game`);
-# `precision_recall` is the area under that curve over all pixels.
-# Expect the controls to do better than chance: faces are in the middle.
+# Four measures use the mask of the {term}`Planted artefact` as the ground truth:
+#
+# - `ratio` is the share of relevance inside the mask over the mask's share of the frame; chance is 1;
+# - `rank` is the relevance rank accuracy: the share of the n strongest pixels that lie inside the mask, where n is the
+#   number of pixels of the mask {cite}`arras2022clevr`;
+# - `hit` is the {term}`Pointing game`: whether the strongest pixel lies inside the mask;
+# - `precision_recall` is the area under the precision-recall curve of all pixels.
+#
+# Expect the controls to be better than chance, because faces lie in the middle of the crop.
 
 # %%
-from viba_lib.experiments.benchmark.scores import LOCALISATION, localisation_scores, standings
+from viba_lib.experiments.benchmark.scores import LOCALISATION, localisation_scores, score_table
 
-found = {name: localisation_scores(contest) for name, contest in contests.items()}
-tables = {name: standings(scores, LOCALISATION, study) for name, scores in found.items()}
+localised = {name: localisation_scores(benchmark) for name, benchmark in benchmarks.items()}
+tables = {name: score_table(s, LOCALISATION, bootstrap) for name, s in localised.items()}
 study.save_table(
     "comparison_localisation",
     pd.concat([table.assign(detector=name) for name, table in tables.items()]),
     tables["xception"][["method", "frames", *LOCALISATION]].round(2),
 )
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on Xception, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on Xception, best first, with 95 % intervals over videos; dotted is chance.", "name": "fig-contest-xception"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on Xception, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on Xception, best first, with 95 % intervals over videos; dotted is chance.", "name": "fig-benchmark-xception"}}
 result_figures.intervals(tables["xception"], ["ratio", "rank", "hit"], chance={"ratio": 1})
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on the detector of motion, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on the detector of motion, best first, with 95 % intervals over videos; dotted is chance.", "name": "fig-contest-flow"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on the motion detector, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on the motion detector, best first, with 95 % intervals over videos; dotted is chance.", "name": "fig-benchmark-flow"}}
 result_figures.intervals(tables["flow-vgg11"], ["ratio", "rank", "hit"], chance={"ratio": 1})
 
 # %% [markdown]
-# Intervals that overlap do not mean that nothing differs: all methods saw the same videos. So each rival is
-# compared with the bottleneck video by video, by flipping signs of the differences, and the p-values are
-# corrected for the number of methods (Holm). `difference` is positive where the bottleneck is better.
+# Intervals that overlap do not mean that the methods are equal, because all methods explain the same videos. Each
+# method is therefore compared with the bottleneck video by video. The test flips the signs of the differences, and
+# its p-values are corrected for the number of methods (Holm). `difference` is positive if the bottleneck is better.
 
 # %%
-from viba_lib.experiments.benchmark.scores import paired_tests, place, told
+from viba_lib.experiments.benchmark.ranking import paired_tests, rank_message, rank_of
 
 tests = pd.concat(
-    [paired_tests(scores, "ratio", seed=seed).assign(detector=d) for d, scores in found.items()]
+    [paired_tests(s, "ratio", seed=seed).assign(detector=name) for name, s in localised.items()]
 )
 study.save_table("comparison_tests", tests, tests.round(3))
 
 # %% tags=["remove-input"]
-HTML(
-    "".join(f"<p>{d}: {told(place(scores, 'ratio', seed=seed))}</p>" for d, scores in found.items())
-)
+messages = [
+    f"<p>{name}: {rank_message(rank_of(scores, 'ratio', seed=seed))}</p>"
+    for name, scores in localised.items()
+]
+HTML("".join(messages))
 
 # %% [markdown]
-# Methods differ by what was planted. A whole face is easy to hit, a mouth or an edge is not, and a large
-# mask is hit by chance: its share of the frame bounds the ratio.
+# The result depends on the planted method. A whole face is easy to localise, and a mouth or a blending edge is
+# difficult. The area of the mask limits the ratio: the larger the mask, the smaller the largest possible ratio.
 
-# %% mystnb={"image": {"alt": "Table in colours of relevance inside the mask over chance, methods down, planted methods of both detectors across."}, "figure": {"caption": "Relevance inside the mask over chance, by method and by what was planted; white is chance.", "name": "fig-contest-planted"}}
-both = pd.concat(found.values())
+# %% mystnb={"image": {"alt": "Table in colours of relevance inside the mask over chance, methods down, planted methods of both detectors across."}, "figure": {"caption": "Relevance inside the mask over chance, by method and by what was planted; white is chance.", "name": "fig-benchmark-planted"}}
+both = pd.concat(localised.values())
 cells = both.pivot_table(index="method", columns="planted", values="ratio")
 result_figures.heat(cells.reindex(NAMES), "over chance", 1.0)
 
@@ -162,70 +172,73 @@ size = both.pivot_table(index="method", columns=["detector", "size"], values="ra
 study.save_table("comparison_sizes", both, size.round(2))
 
 # %% [markdown]
-# ### With one setting tuned
+# ### Tuned settings
 #
-# Each method has one setting that can be chosen: a layer for the bottleneck and for Grad-CAM, the rule of
-# LRP, the baseline of integrated gradients, the size of what is taken away for the others. For each the value
-# with most relevance inside the mask on the validation split is taken, and the same held-out frames are
-# explained again. No method is tuned on what it is judged by.
+# Each method has one setting to choose: the layer of the bottleneck and of Grad-CAM, the rule of LRP, the baseline of
+# integrated gradients, and the size of the removed regions of the other methods. The value with the highest ratio on
+# the validation split is chosen, and the same test frames are explained again. The test frames are not used for
+# tuning.
 
 # %%
-from viba_lib.experiments.benchmark.maps import tuning
 from viba_lib.experiments.benchmark.scores import tuned_gain
 
-tried = {name: tuning(study, name) for name in DETECTORS}
-tuned_scores = {name: localisation_scores(Contest(study, name, "tuned")) for name in DETECTORS}
-gains = pd.concat([tuned_gain(found[name], tuned_scores[name], tried[name]) for name in DETECTORS])
-study.save_table("comparison_tuning", pd.concat(tried.values()), gains.round(2))
+tuned = {name: Benchmark(study, name, "tuned") for name in detectors}
+tuned_scores = {name: localisation_scores(benchmark) for name, benchmark in tuned.items()}
+gains = pd.concat([tuned_gain(localised[n], tuned_scores[n], tuned[n].tuning) for n in detectors])
+study.save_table("comparison_tuning", pd.concat(b.tuning for b in tuned.values()), gains.round(2))
 
 # %% tags=["remove-input"]
 better = gains[gains.changed & (gains.tuned > gains.default)]
+messages = [
+    f"With tuned settings on {name}, {rank_message(rank_of(scores, 'ratio', seed=seed))}"
+    for name, scores in tuned_scores.items()
+]
 HTML(
-    f"<p>Tuning changed the setting in {int(gains.changed.sum())} of {len(gains)} cases and raised the "
-    f"ratio on the held-out frames in {len(better)} of these. Frames of the validation split that it saw, "
-    f"for each detector: {study.profile.comparison.tuning}. "
-    + " ".join(
-        f"{name}: with tuned settings {told(place(part, 'ratio', seed=seed))}"
-        for name, part in tuned_scores.items()
-    )
-    + "</p>"
+    f"<p>Tuning changed the setting in {int(gains.changed.sum())} of {len(gains)} cases and raised "
+    f"the ratio on the test frames in {len(better)} of these. Number of validation frames for each "
+    f"detector: {study.profile.comparison.tuning}. {' '.join(messages)}</p>"
 )
 
 # %% [markdown]
-# Few frames of one person choose badly, whoever the method is. Where the gain on the held-out frames is
-# negative, tuning has fitted the frames that it saw.
+# A choice from few frames of one identity is unreliable for every method. If the gain on the test frames is
+# negative, the tuned setting is overfitted to the validation frames.
 #
-# ## When
+# ## Temporal localisation
 #
-# A video has a time as well. Real held-out clips are disturbed in the middle third of their frames, by a
-# region that jitters, lags or freezes, and the detector of motion is asked why each pair of frames could
-# be fake. Does the sum of a map rise when there is something to find? 0.5 is chance. The detector's own
-# probability stands beside: a sum that tells less than it adds nothing.
+# An artefact also has a position in time. The middle third of real test clips is altered by a region that jitters, lags
+# or freezes. A motion detector is explained for each pair of frames. The area under the ROC curve (`auc`) says how
+# well the sum of a map distinguishes altered pairs of frames from the others; chance is 0.5. The detector's own
+# probability is the reference: the sum of a map is useful only if its `auc` is higher.
 
 # %%
-from viba_lib.experiments.benchmark.temporal_localisation import moment_scores, moment_table
+from viba_lib.experiments.benchmark.temporal_localisation import temporal_scores
 
-moments = moment_scores(study, contests["flow-vgg11"].values)
-when = moment_table(moments, study)
-study.save_table("comparison_moments", when, when.drop(columns="name").round(2))
+motion = [name for name in detectors if study.registered(name).temporal]
+in_time = {name: temporal_scores(study, name, benchmarks[name].values) for name in motion}
+when = {name: score_table(s, ["auc"], bootstrap, count="clips") for name, s in in_time.items()}
+study.save_table(
+    "comparison_temporal",
+    pd.concat([table.assign(detector=name) for name, table in when.items()]),
+    when[motion[0]].drop(columns="name").round(2),
+)
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method and the detector's probability: area under the curve of telling disturbed moments of a clip from others, with a dotted line at one half."}, "figure": {"caption": "Telling the disturbed moments of a clip from the others by the sum of a map, with 95 % intervals over clips; dotted is chance.", "name": "fig-contest-when"}}
-result_figures.intervals(when, ["auc"], chance={"auc": 0.5})
+# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method and the detector's probability: area under the ROC curve for disturbed pairs of frames against the others of a clip, with a dotted line at one half."}, "figure": {"caption": "Area under the ROC curve for disturbed pairs of frames by the sum of a map, with 95 % intervals over clips; dotted is chance.", "name": "fig-benchmark-temporal"}}
+result_figures.intervals(when[motion[0]], ["auc"], chance={"auc": 0.5})
 
 # %% [markdown]
-# ## Does the detector need what is marked?
+# ## Faithfulness
 #
-# The artefact is what *we* know. The detector may look elsewhere, and a faithful map must then lie
-# elsewhere. Four measures ask the detector alone: `insertion` of the marked pixels into a blurred frame and
-# their `deletion` {cite}`petsiuk2018rise` (less is better); `degradation`, the gap between taking the least
-# and the most relevant tiles away {cite}`schulz2020`; `sensitivity`, the correlation between the relevance
-# of random sets of tiles and what the decision loses without them {cite}`ancona2018better`.
+# The detector may use evidence outside the planted artefact. A faithful map then lies outside the mask as well. Four
+# measures depend on the detector alone: `insertion` of the marked pixels into a blurred frame and their `deletion`
+# {cite}`petsiuk2018rise` (lower is better); `degradation`, the area between the curves for removing the least and the
+# most relevant tiles first {cite}`schulz2020`; `sensitivity` (Sensitivity-n), the correlation between the relevance of
+# random sets of tiles and the drop of the probability without them {cite}`ancona2018better`.
 
 # %%
 from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores
 
-faithful = {name: faithfulness_scores(contest) for name, contest in contests.items()}
-needs = {name: standings(scores, FAITHFULNESS, study) for name, scores in faithful.items()}
+faithful = {name: faithfulness_scores(benchmark) for name, benchmark in benchmarks.items()}
+needs = {name: score_table(s, FAITHFULNESS, bootstrap) for name, s in faithful.items()}
 study.save_table(
     "comparison_faithfulness",
     pd.concat([table.assign(detector=name) for name, table in needs.items()]),
@@ -237,77 +250,79 @@ result_figures.intervals(
     needs["xception"], list(FAITHFULNESS), chance={"degradation": 0, "sensitivity": 0}
 )
 
-# %% mystnb={"image": {"alt": "Points for each method on the detector of motion in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on the detector of motion; deletion is better where it is lower.", "name": "fig-faithful-flow"}}
+# %% mystnb={"image": {"alt": "Points for each method on the motion detector in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on the motion detector; deletion is better where it is lower.", "name": "fig-faithful-flow"}}
 result_figures.intervals(
     needs["flow-vgg11"], list(FAITHFULNESS), chance={"degradation": 0, "sensitivity": 0}
 )
 
 # %% [markdown]
-# A method that asks the network with parts of the picture removed is tested here by removing parts of the
-# picture: Occlusion and its kin are at home in these measures, and the bottleneck is not. Look at how far
-# the controls come before reading much into small gaps.
+# These measures remove parts of the image, and so do Occlusion, LIME, Kernel SHAP, Sobol and RISE. This gives these
+# methods an advantage over the bottleneck. Compare small differences with the scores of the controls.
 #
-# ### Attacked where it hurts
+# ### Adversarial evaluation
 #
-# The protocol made for deepfake detectors {cite}`tsigos2024` attacks only the segments that a map ranks
-# first, without gradients {cite}`ilyas2018blackbox`. `sufficiency` is what the decision loses; `kept` the
-# share of decisions that survive; `stability` the correlation with the map of the same frame under noise that
-# hardly moves the decision. It is made for faces: pixels of a flow map are not there to be painted.
+# The protocol for deepfake detectors {cite}`tsigos2024` attacks only the segments that a map ranks first, without
+# gradients {cite}`ilyas2018blackbox`. `sufficiency` is the drop of the probability of the predicted class. `kept` is
+# the share of decisions that do not change. `stability` is the rank correlation with the map of the same frame under
+# noise that hardly changes the probability. The protocol is made for face images, so it is applied to the first
+# detector only: pixels of an optical-flow field cannot be changed directly.
 
 # %%
-from viba_lib.experiments.benchmark.robustness import attacks, attacks_table
+from viba_lib.experiments.benchmark.robustness import attack_table, attacks
 
-attacked = attacks_table(attacks(contests["xception"]))
+attacked = attack_table(attacks(benchmarks["xception"]))
 study.save_table("comparison_attack", attacked, attacked.round(3))
 
 # %% tags=["remove-input"]
 numbers = study.profile.comparison
 HTML(
-    f"<p>An attack here had {numbers.attack_samples * numbers.attack_steps} queries, on "
-    f"{min(numbers.attacked, len(contests['xception'].rows))} of the frames; the protocol's has 2,000. With few "
-    "queries the sign of a gradient is mostly guessed, and small numbers mean that nobody could be attacked.</p>"
+    f"<p>An attack in this run has {numbers.attack_samples * numbers.attack_steps} queries, for "
+    f"{min(numbers.attacked, len(benchmarks['xception'].rows))} of the frames. The protocol has 2,000 "
+    "queries. With few queries the estimated sign of the gradient is unreliable, and small values mean "
+    "that the attacks failed for all methods.</p>"
 )
 
 # %% [markdown]
-# ## Would it look the same for a network that knows nothing?
+# ## Parameter randomisation test
 #
-# The weights are randomised from the output down: the last layer, the later half, all
-# {cite}`adebayo2018sanity`. And the last layer is fitted to shuffled labels. A map that stays the same was
-# never about what the network has learned. Numbers are rank correlations with the map of the trained
-# network: 1 is the same map. The class that is explained stays the trained network's.
+# The weights are randomised from the output to the input: the last layer, the later half, all layers
+# {cite}`adebayo2018sanity`. In addition, the last layer is fitted to shuffled labels. A map that stays the same does not
+# depend on the learned weights. The numbers are rank correlations with the map of the trained network: 1 means that
+# the order of the pixels is the same. The explained class stays the class that the trained network predicts.
 
 # %%
 from viba_lib.experiments.benchmark.robustness import sanity, sanity_table
 
-checks = pd.concat([sanity(contest) for contest in contests.values()], ignore_index=True)
+checks = pd.concat([sanity(benchmark) for benchmark in benchmarks.values()], ignore_index=True)
 marks = sanity_table(checks)
 study.save_table("comparison_sanity", marks, marks.round(2))
 
 # %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the blob and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
 stages = ["top", "upper half", "all", "random labels"]
-likeness = checks.pivot_table(index="method", columns="stage", values="rank")
-result_figures.heat(likeness.reindex(NAMES)[stages], "rank correlation", 0.0)
+similarity = checks.pivot_table(index="method", columns="stage", values="rank")
+result_figures.heat(similarity.reindex(NAMES)[stages], "rank correlation", 0.0)
 
 # %% tags=["remove-input"]
 same = marks[marks.same].groupby("method").detector.apply(lambda d: " and ".join(sorted(set(d))))
 listed = ", ".join(f"{name} ({where})" for name, where in same.items()) or "none"
-HTML(f"<p>Marked, because a fully random network gives much the same map: {listed}.</p>")
+HTML(f"<p>Methods with similar maps for a fully randomised network: {listed}.</p>")
 
 # %% [markdown]
-# Methods that cut the picture into superpixels or blobs give smooth maps of the same face each time; some of
-# their likeness is the picture's and not the network's.
+# Methods that divide the image into superpixels or blobs give similar smooth maps of the same face for every network.
+# A part of this similarity comes from the image.
 #
-# ## What it costs
+# ## Cost
 #
-# Seconds are of one frame on this machine, measured when the maps were drawn. No method beats a filled point
-# in both: towards the left it is cheaper, upwards it finds more of the artefact. Crosses are the controls.
+# Seconds are measured for one frame on this machine, when the maps are computed. No method is both cheaper and better
+# than a filled point: methods on the left are cheaper, and methods at the top have more relevance on the artefact.
+# Crosses are the controls.
 
 # %%
-from viba_lib.experiments.benchmark.scores import costs, pareto
+from viba_lib.experiments.benchmark.ranking import costs, pareto
 
 cost = {
-    name: pareto(tables[name].merge(costs(contest.maps()), on="method"))
-    for name, contest in contests.items()
+    name: pareto(tables[name].merge(costs(benchmark.maps()), on="method"))
+    for name, benchmark in benchmarks.items()
 }
 columns = ["method", "seconds", "forward", "ratio", "front"]
 study.save_table(
@@ -322,17 +337,18 @@ result_figures.worth_and_cost(
 )
 
 # %% [markdown]
-# ## Frame by frame, or jointly
+# ## Temporal coupling
 #
-# The paper explains each frame alone. Coupling lambda along a clip makes maps steadier, but so does smoothing
-# the finished maps, and nothing is steadier than one map shown in every frame. So steadiness (`iou` of
-# consecutive regions, `step` of their centre) says nothing by itself: the question is whether coupling keeps
-# more of the artefact (`ratio`) and of the decision (`insertion`, `deletion`) than smoothing afterwards.
+# The paper explains each frame alone. Coupling lambda along a clip makes the maps more temporally consistent. Smoothing
+# the finished maps has the same effect, and one mean map for all frames is perfectly consistent. Therefore temporal
+# consistency alone (`iou` of consecutive regions, `step` of their centroid) does not show that coupling helps. The
+# question is whether coupling preserves more relevance on the artefact (`ratio`) and more of the decision (`insertion`,
+# `deletion`) than smoothing afterwards.
 
 # %%
 from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
 
-jointly = {name: joint_table(joint_scores(study, name), study) for name in DETECTORS}
+jointly = {name: joint_table(joint_scores(study, name), bootstrap) for name in detectors}
 shown = ["name", "videos", "iou", "step", "ratio", "insertion", "deletion", "bits"]
 study.save_table(
     "comparison_joint",
@@ -344,61 +360,72 @@ study.save_table(
 result_figures.intervals(jointly["xception"], ["iou", "ratio", "insertion"], chance={"ratio": 1})
 
 # %% tags=["remove-input"]
-from viba_lib.experiments.benchmark.temporal_coupling import said
+from viba_lib.experiments.benchmark.temporal_coupling import joint_message
 
-HTML("".join(f"<p>{name}: {said(table)}</p>" for name, table in jointly.items()))
+HTML("".join(f"<p>{name}: {joint_message(table)}</p>" for name, table in jointly.items()))
 
 # %% [markdown]
-# ## Where the bottleneck fails
+# ## Failures of the bottleneck
 #
-# The frames on which its relevance lies worst, with the others beside it. Where all fail, the detector may
-# have looked elsewhere; where others hit, the bottleneck has missed what they found.
+# These are the frames on which the bottleneck has the lowest ratio, with the maps of the other methods. If all methods
+# fail, the detector may use other evidence. If other methods localise the artefact, the bottleneck misses it.
 
 # %% mystnb={"image": {"alt": "The fake face on which the bottleneck's relevance lies worst, with the map of every method beside it."}, "figure": {"caption": "The bottleneck's worst frame on Xception, by every method.", "name": "fig-worst-face"}}
-map_figures.method_grid(*contests["xception"].worst())
+map_figures.method_grid(*benchmarks["xception"].worst())
 
-# %% mystnb={"image": {"alt": "The flow map on which the bottleneck's relevance lies worst, with the map of every method beside it."}, "figure": {"caption": "The bottleneck's worst frame on the detector of motion, by every method.", "name": "fig-worst-flow"}}
-map_figures.method_grid(*contests["flow-vgg11"].worst())
+# %% mystnb={"image": {"alt": "The flow map on which the bottleneck's relevance lies worst, with the map of every method beside it."}, "figure": {"caption": "The bottleneck's worst frame on the motion detector, by every method.", "name": "fig-worst-flow"}}
+map_figures.method_grid(*benchmarks["flow-vgg11"].worst())
 
 # %% [markdown]
-# ## Who wins where
+# ## A further detector
 #
-# Every measure with its best method and the bottleneck's place. `tied for first` means that methods with a
-# better mean are not better by the corrected test; `least` is the smallest corrected p-value that so many videos
-# can give: where it is above 0.05, methods are `not told apart`, whatever the means.
+# The parameter `detector` adds a detector of your own to every table of this chapter, see {doc}`/book/own_model`. Its
+# maps of one frame and its localisation scores are shown here.
 
 # %%
-from viba_lib.experiments.benchmark.scores import places
+if detector:
+    display(map_figures.method_grid(*benchmarks[detector].example(0)))
+    display(result_figures.intervals(tables[detector], ["ratio", "rank"], chance={"ratio": 1}))
 
-verdicts = places(found, LOCALISATION, seed) + places(faithful, FAITHFULNESS, seed)
-overall = pd.DataFrame(verdicts)
+# %% [markdown]
+# ## Results by criterion
+#
+# The table contains the best method of every measure and the rank of the bottleneck. `tied for first` means that
+# methods with a better mean are not significantly better by the corrected test. `min_p` is the smallest corrected
+# p-value that is possible with this number of videos. If it is 0.05 or more, the verdict is `inconclusive` for all
+# means.
+
+# %%
+from viba_lib.experiments.benchmark.ranking import ranks
+
+overall = pd.DataFrame(ranks(localised, LOCALISATION, seed) + ranks(faithful, FAITHFULNESS, seed))
 for column in ("behind", "ahead", "even"):
     overall[column] = overall[column].str.join(", ")
-columns = ["detector", "measure", "best", "rank", "verdict", "behind", "videos", "least"]
+columns = ["detector", "measure", "best", "rank", "verdict", "behind", "videos", "min_p"]
 study.save_table("comparison_verdicts", overall, overall[columns].round(3))
 
 # %% tags=["remove-input"]
-able = overall[overall.least < 0.05]
-counts = able.verdict.value_counts()
+conclusive = overall[overall.min_p < 0.05]
+counts = conclusive.verdict.value_counts()
 HTML(
-    f"<p>Of {len(overall)} measures, {len(able)} have enough videos to tell methods apart. In those the "
+    f"<p>Of {len(overall)} measures, {len(conclusive)} have enough videos for the test. In these the "
     f"bottleneck is first in {counts.get('first', 0)}, tied for first in "
     f"{counts.get('tied for first', 0)}, and behind in {counts.get('behind', 0)}.</p>"
 )
 
 # %% [markdown]
-# Three things stay open on any profile with few people. The videos are of few faces and cameras, and the
-# intervals speak of videos, not of people. The planted artefacts are not a forger's. And the truth of a mask is
-# not the truth of the detector: a map on the artefact can be a lucky one, which is why the measures of
-# faithfulness and the checks of sanity stand beside.
+# Three limitations remain for every profile with few identities. The videos show few faces and cameras, and the
+# intervals are intervals over videos, not over identities. The planted artefacts differ from the artefacts of real
+# forgeries. The mask is the ground truth of the artefact, not of the detector: a map can lie on the artefact by chance.
+# This is why the faithfulness measures and the randomisation test are part of the comparison.
 
 # %% [markdown]
 # ## Exercises
 #
 # ```{exercise} A budget for the bottleneck
 # :label: ex-bottleneck-budget
-# Ten steps are the paper's choice. Predict what 5 and 40 steps do to relevance on the artefact, on the same
-# frames, and whether the bottleneck would have won with them. Collect the mean ratio for each number of steps in a
+# The paper uses ten steps. Predict how 5 and 40 steps change the relevance on the artefact of the same frames, and
+# whether the bottleneck would be the best method with them. Collect the mean ratio for each number of steps in a
 # dictionary `ratios`.
 # ```
 #
@@ -407,8 +434,7 @@ HTML(
 # ```
 
 # %% tags=["solution"]
-contest = contests["xception"]
-few = contest.rows.head(3)
+few = benchmarks["xception"].rows.head(3)
 masks = study.masks("xception", few)
 ratios = {}
 for steps in (5, 10, 40):
@@ -422,18 +448,18 @@ assert len(ratios) >= 3 and {5, 40} <= set(ratios)
 assert all(ratio >= 0 for ratio in ratios.values())
 
 # %% [markdown]
-# Ten steps from $\lambda$ near 1 do not converge: more steps let more noise in where nothing is needed, and what is
-# left is sharper. But a setting chosen after seeing the test frames is no fair choice, and the others were
-# not asked for theirs.
+# Ten steps from $\lambda$ near 1 do not converge. More steps add more noise to units that the prediction does not need, so
+# the map becomes more concentrated. However, a setting that is chosen on the test frames gives an optimistic bias, and
+# the settings of the other methods were not chosen in this way.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} The blob's secret
+# ```{exercise} The centre prior
 # :label: ex-blob
-# The centred blob knows neither network nor frame. On which planted methods does it beat chance, and what does
-# that say about a table with one mean for each method? Put the mean ratios of the blob and the bottleneck by planted method into a
-# table `secret`.
+# The centred blob depends neither on the network nor on the frame. For which planted methods is it better than chance, and
+# what does this mean for a table with one mean for each method? Put the mean ratios of the blob and the bottleneck by planted
+# method into a table `prior`.
 # ```
 #
 # ```{solution-start} ex-blob
@@ -442,81 +468,83 @@ assert all(ratio >= 0 for ratio in ratios.values())
 
 # %% tags=["solution"]
 blob = both[both.method.isin(["Centred blob", VIBA])]
-secret = blob.pivot_table(index="planted", columns="method", values="ratio")
-secret.round(2)
+prior = blob.pivot_table(index="planted", columns="method", values="ratio")
+prior.round(2)
 
 # %% tags=["check", "remove-cell"]
-assert {"Centred blob", VIBA} == set(secret.columns) and len(secret)
-one_row = both[(both.method == VIBA) & (both.planted == secret.index[0])].ratio.mean()
-assert abs(secret[VIBA].iloc[0] - one_row) < 1e-9
+assert {"Centred blob", VIBA} == set(prior.columns) and len(prior)
+one_row = both[(both.method == VIBA) & (both.planted == prior.index[0])].ratio.mean()
+assert abs(prior[VIBA].iloc[0] - one_row) < 1e-9
 
 # %% [markdown]
-# Where the artefact lies in the middle of the face, the blob is hard to beat; at the chin or the brows it falls.
-# A mean over easy cases hides that. Compare with a control case by case, not only on average.
+# If the artefact lies in the middle of the face, few methods are better than the blob. At the chin or the brows the
+# blob is worse. A mean over easy cases hides this difference. Compare a method with the controls for each planted
+# method, not only on average.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"The method with the best mean has won."** With few videos and many methods the best mean is often luck. The corrected test says what
-#   can be told apart.
-# - **"A faithful map lies on the artefact."** Faithful means that the detector needs what is marked. It may need something else than what
-#   was planted.
-# - **"A method that passes the sanity checks is right."** It depends on the network at all. That is the least one can ask.
+# - **"The method with the best mean is the best method."** With few videos and many methods the best mean is often due to
+#   chance. The corrected test says which differences are significant.
+# - **"A faithful map lies on the artefact."** A map is faithful if the detector needs the marked pixels. The detector may need
+#   evidence outside the planted region.
+# - **"A method that passes the randomisation test is right."** The test shows only that its maps depend on the network.
 #
 # ## Quiz
 #
 # **1. Why do all sampling methods get the same number of forward passes?**
 #
 # - a) because the libraries say so
-# - b) so that none wins by being allowed to ask more often
+# - b) so that no method is better only because it has a larger budget
 # - c) to save time
 #
 # ```{dropdown} Answer to question 1
-# **b.** More passes make most of them better. A comparison without a budget compares patience.
+# **b.** Most of these methods improve with more passes. Without a common budget, the comparison would measure run time.
 # ```
 #
-# **2. A map stays the same when the network's weights are replaced by random ones. What has it explained?**
+# **2. A map stays the same when the weights of the network are replaced by random ones. What does it explain?**
 #
-# - a) the picture
+# - a) the image
 # - b) the network
 # - c) the label
 #
 # ```{dropdown} Answer to question 2
-# **a.** Nothing of what the network learned is in it. Edges of the picture look the same for any network
+# **a.** The map does not depend on what the network has learned. Edges of the image look the same for any network
 # {cite}`adebayo2018sanity`.
 # ```
 #
-# **3. The smallest corrected p-value that so many videos can give is above 0.05. What can the table say?**
+# **3. The smallest corrected p-value that is possible with this number of videos is above 0.05. What follows?**
 #
 # - a) the methods are equal
-# - b) nothing about who is better, whatever the means are
-# - c) the best mean has won
+# - b) the test cannot show that one method is better, for any means
+# - c) the method with the best mean is the best method
 #
 # ```{dropdown} Answer to question 3
-# **b.** Even the clearest result could not become significant: "not told apart" is then about the number of videos.
+# **b.** Even the largest difference could not become significant. The verdict "inconclusive" is then due to the number of videos.
 # ```
 #
 # ## Summary
 #
-# - Where the truth is known, attribution methods can be ranked, and the ranking depends on the measure.
-# - A control that knows nothing belongs into every table; some methods hardly beat it.
-# - Steadiness and beauty can be had without the network. What is on the artefact and needed by the decision
-#   cannot.
+# - If the ground truth is known, attribution methods can be ranked, and the ranking depends on the measure.
+# - Every table needs an input-agnostic control, because some methods are hardly better than it.
+# - Temporal consistency and smooth maps can be obtained without the network. Relevance on the artefact that the decision
+#   needs cannot.
 #
 # ## What next
 #
 # - On your own video, side by side: `viba compare`, see {ref}`compare-video`.
-# - What all this does not prove: {doc}`/book/ethics`.
+# - Limits of these results: {doc}`/book/ethics`.
+# - Your own detector in this comparison: {doc}`/book/own_model`.
 # - A project for a class: {doc}`/book/teaching`.
 #
 # ## References
 #
 # - {cite:t}`solopova2024`: the argument for the bottleneck, and the methods that it names.
-# - {cite:t}`adebayo2018sanity`: sanity checks by random weights and random labels.
+# - {cite:t}`adebayo2018sanity`: sanity checks with random weights and random labels.
 # - {cite:t}`petsiuk2018rise`: insertion and deletion.
 # - {cite:t}`arras2022clevr`: measures of relevance where the truth is known.
 
 # %% tags=["remove-input"]
-HTML(study.provenance_html())
+HTML(study.provenance_html(detectors))

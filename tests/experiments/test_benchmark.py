@@ -1,6 +1,7 @@
-"""The contest: fair rows, cached maps, honest tests and places."""
+"""The benchmark: fair rows, stages with declared inputs, correct tests and ranks."""
 
-from dataclasses import asdict
+import shutil
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -15,44 +16,162 @@ from viba_lib.baselines.explainers import (
     check_names,
     draw_maps,
 )
+from viba_lib.core.cache import Stage
+from viba_lib.core.code import LIBRARY, code_key, reached
 from viba_lib.core.errors import VibaError
 from viba_lib.experiments.benchmark.maps import (
-    Contest,
-    contest_rows,
+    Benchmark,
+    benchmark_rows,
     maps_of,
-    resized,
     tuned_values,
     tuning,
+    with_comparison,
 )
+from viba_lib.experiments.benchmark.ranking import (
+    INCONCLUSIVE,
+    costs,
+    paired_tests,
+    pareto,
+    rank_message,
+    rank_of,
+)
+from viba_lib.experiments.benchmark.robustness import attack_stage, sanity_stage
 from viba_lib.experiments.benchmark.scores import (
     FAITHFULNESS,
     LOCALISATION,
-    SAME,
-    costs,
     faithfulness_scores,
+    faithfulness_stage,
     localisation_scores,
-    paired_tests,
-    pareto,
-    place,
-    standings,
-    told,
+    score_table,
     tuned_gain,
 )
-from viba_lib.experiments.benchmark.temporal_coupling import ALONE, joint_scores, joint_table
-from viba_lib.experiments.benchmark.temporal_localisation import (
-    ITSELF,
-    disturbed,
-    moment_scores,
-    moment_table,
+from viba_lib.experiments.benchmark.temporal_coupling import (
+    ALONE,
+    joint_scores,
+    joint_stage,
+    joint_table,
 )
+from viba_lib.experiments.benchmark.temporal_localisation import (
+    PROBABILITY,
+    disturbed,
+    temporal_scores,
+    temporal_stage,
+)
+from viba_lib.experiments.common import Bootstrap
+from viba_lib.pipeline.consecutive import consecutive
+from viba_lib.pipeline.profiles import Profile, load_profile
 from viba_lib.pipeline.study import Study
 
 FEW = (VIBA, "Grad-CAM", "Occlusion", "Random")
+BOOTSTRAP = Bootstrap(50)
+
+# ---- stages ------------------------------------------------------------------------------------
+
+STAGES: dict[str, Callable[[Benchmark], Stage]] = {
+    "bottleneck": lambda b: b.maps_stage(VIBA),
+    "occlusion": lambda b: b.maps_stage("Occlusion"),
+    "faithful": lambda b: faithfulness_stage(b, VIBA),
+    "attack": attack_stage,
+    "sanity": sanity_stage,
+    "joint": lambda b: joint_stage(b.study, b.detector, ["a"]),
+    "temporal": lambda b: temporal_stage(b.study, "flow-vgg11", b.values, FEW),
+}
+ALL = set(STAGES)
+# For each setting another value, and the stages whose results it can change.
+CHANGES = [
+    ("evaluation", "statistics_frames", 9, ALL - {"occlusion"}),
+    ("bottleneck", "beta", 5.0, ALL - {"occlusion"}),
+    ("preparation", "frames_per_video", 3, ALL),
+    ("xception", "size", 128, ALL - {"temporal"}),
+    ("flow", "methods", ["jitter"], {"temporal"}),
+    ("comparison", "passes", 16, {"bottleneck", "occlusion", "faithful", "attack"}),
+    ("comparison", "short_passes", 16, {"attack", "sanity", "temporal"}),
+    ("comparison", "faithful", 2, {"faithful"}),
+    ("comparison", "steps", 3, {"faithful", "joint"}),
+    ("comparison", "sets", 4, {"faithful"}),
+    ("comparison", "attacked", 2, {"attack"}),
+    ("comparison", "attack_samples", 4, {"attack"}),
+    ("comparison", "attack_steps", 2, {"attack"}),
+    ("comparison", "sanity", 2, {"sanity"}),
+    ("comparison", "joint_frames", 4, {"joint"}),
+    ("comparison", "clips", 2, {"temporal"}),
+    ("comparison", "clip_frames", 7, {"temporal"}),
+]
 
 
-@pytest.fixture(scope="module")
-def study(roots):
-    return Study("tiny", *roots)
+def changed(profile: Profile, section: str, field: str, value: object) -> Profile:
+    content = profile.model_dump()
+    content[section][field] = value
+    return Profile.model_validate(content)
+
+
+@pytest.fixture
+def stages(tmp_path):
+    """Function from a profile and a seed to the stages of a benchmark; nothing is computed."""
+    rows = pd.DataFrame({"video_id": ["a", "b"], "position": [0, 1]})
+
+    def declared(profile: Profile, seed: int = 0) -> dict[str, Stage]:
+        study = Study(profile, tmp_path / "data", tmp_path / "results", seed=seed)
+        benchmark = Benchmark(study, "xception", names=FEW, rows=rows)
+        return {name: declare(benchmark) for name, declare in STAGES.items()}
+
+    return declared
+
+
+@pytest.mark.parametrize(("section", "field", "value", "affected"), CHANGES)
+def test_a_stage_is_stale_if_a_setting_changes_that_it_depends_on(
+    stages, section, field, value, affected
+):
+    profile = load_profile("tiny")
+    before, after = stages(profile), stages(changed(profile, section, field, value))
+    assert {name for name in ALL if before[name].digest != after[name].digest} == affected
+
+
+def test_a_stage_is_stale_if_the_seed_changes(stages):
+    before, after = stages(load_profile("tiny")), stages(load_profile("tiny"), seed=1)
+    assert all(before[name].digest != after[name].digest for name in ALL)
+
+
+def test_a_benchmark_of_other_settings_has_other_stages(stages, tmp_path):
+    study = Study("tiny", tmp_path / "data", tmp_path / "results")
+    rows = pd.DataFrame({"video_id": ["a"], "position": [0]})
+    benchmark = Benchmark(study, "xception", names=FEW, rows=rows)
+    tuned = Benchmark(study, "xception", names=FEW, rows=rows)
+    tuned.values = benchmark.values | {VIBA: "block12"}
+    for name in ALL - {"occlusion", "joint"}:
+        assert STAGES[name](benchmark).digest != STAGES[name](tuned).digest, name
+
+
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [
+        ("bottleneck", "bottleneck.per_sample.PerSampleBottleneck"),
+        ("occlusion", "baselines.perturbations.occlusion"),
+        ("faithful", "evaluation.faithfulness.sensitivity_n"),
+        ("attack", "evaluation.attack.stability"),
+        ("sanity", "evaluation.randomisation.random_labels"),
+        ("joint", "data.prepare.prepared_rows"),
+        ("temporal", "data.artefacts.plant"),
+    ],
+)
+def test_the_code_of_a_stage_is_what_computes_it_and_no_study(stages, name, definition):
+    found = {
+        f"{module}.{part}" for module, part in reached(stages(load_profile("tiny"))[name].compute)
+    }
+    assert f"viba_lib.{definition}" in found
+    assert not any(part.startswith("viba_lib.pipeline.study") for part in found)
+
+
+def test_a_typo_in_a_docstring_computes_nothing_again(stages, tmp_path):
+    copied = tmp_path / "viba_lib"
+    shutil.copytree(LIBRARY, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in copied.rglob("*.py"):
+        path.write_text(path.read_text().replace('"""', '"""Tpyo. ', 1) + "\n# A comment.\n")
+    for stage in stages(load_profile("tiny")).values():
+        assert code_key(stage.compute) == code_key(stage.compute, library=copied)
+
+
+# ---- ranks and tests ---------------------------------------------------------------------------
 
 
 def scores_of(means: dict[str, float], videos: int = 12, spread: float = 0.3) -> pd.DataFrame:
@@ -65,24 +184,95 @@ def scores_of(means: dict[str, float], videos: int = 12, spread: float = 0.3) ->
     return pd.DataFrame(rows)
 
 
-def test_rows_are_a_frame_of_a_video_and_right_ones_come_first(study):
-    rows = contest_rows(study, "xception", "test", 50)
+def test_paired_tests_find_what_is_there_and_no_more():
+    scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 2.0})
+    tests = paired_tests(scores, "ratio").set_index("method")
+    assert tests.better["Grad-CAM"] == VIBA and tests.better["RISE"] == INCONCLUSIVE
+    assert tests.difference["Grad-CAM"] == pytest.approx(1.0, abs=0.3)
+    assert (tests.p_holm >= tests.p).all()
+    # The exact two-sided p-value if twelve of twelve differences have the same sign.
+    assert tests.p["Grad-CAM"] == pytest.approx(2 / 2**12)
+    worse = scores.rename(columns={"ratio": "deletion"})
+    assert paired_tests(worse, "deletion").set_index("method").better["Grad-CAM"] == "Grad-CAM"
+
+
+def test_the_test_is_inconclusive_for_few_videos():
+    scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 1.5}, videos=4)
+    rank = rank_of(scores, "ratio")
+    assert rank["verdict"] == INCONCLUSIVE and rank["ahead"] == [] and rank["min_p"] > 0.05
+    assert rank["rank"] == 1 and rank["best"] == VIBA
+
+
+def test_verdicts_are_first_tied_and_behind():
+    assert rank_of(scores_of({VIBA: 3.0, "Grad-CAM": 1.0}), "ratio")["verdict"] == "first"
+    behind = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 3.0, "Random": 9.0}), "ratio")
+    assert behind["verdict"] == "behind" and behind["behind"] == ["Grad-CAM"]
+    assert behind["best"] == "Grad-CAM", "controls are not ranked"
+    equal = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 1.0}, spread=0), "ratio")
+    assert equal["rank"] == 1 and equal["best"] == VIBA and equal["verdict"] == "first"
+    close = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 1.1}, spread=1.0), "ratio")
+    assert close["rank"] == 2 and close["verdict"] == "tied for first"
+
+
+def test_the_message_says_what_the_numbers_say():
+    few = rank_message(rank_of(scores_of({VIBA: 2.0, "Grad-CAM": 1.0}, videos=3), "ratio"))
+    assert "3 videos are too few" in few
+    behind = rank_message(rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 3.0}), "ratio"))
+    assert "has rank 2" in behind and "worse than Grad-CAM" in behind
+    blank = scores_of({VIBA: 1.0, "Grad-CAM": 3.0}).assign(ratio=np.nan)
+    assert "no planted masks" in rank_message(rank_of(blank, "ratio"))
+
+
+def test_the_front_holds_what_nothing_beats():
+    names = [VIBA, "RISE", "LIME", "LRP", "Random"]
+    table = pd.DataFrame({"method": names, "seconds": [1, 2, 3, 3, 0.1], "ratio": [1, 3, 2, 3, 9]})
+    found = pareto(table)
+    assert found.front.to_list() == [True, True, False, True, False]
+    assert found.control.to_list() == [False] * 4 + [True]
+
+
+def test_names_are_forgiving_about_case_and_nothing_else():
+    assert check_names(["viba", "GRAD-CAM", "viba"]) == [VIBA, "Grad-CAM"]
+    with pytest.raises(VibaError, match=r"'saliency'.*Grad-CAM"):
+        check_names(["saliency"])
+    with pytest.raises(VibaError, match="no method"):
+        check_names([])
+
+
+def test_other_numbers_leave_the_study_as_it_is(tmp_path):
+    study = Study("tiny", tmp_path / "data", tmp_path / "results", seed=3)
+    before = study.profile.model_copy(deep=True)
+    other = with_comparison(study, frames=1, passes=0)
+    assert other.profile.comparison.frames == 1 and study.profile == before
+    assert other.profile.comparison.passes == before.comparison.passes
+    assert (other.root, other.data_root, other.seed) == (study.root, study.data_root, 3)
+    assert other.stages.profile is other.profile
+    with pytest.raises(VibaError, match="passes is 3"):
+        with_comparison(study, passes=3)
+    with pytest.raises(VibaError, match="'best' are not known"):
+        Benchmark(study, "xception", "best")
+
+
+# ---- results of a run --------------------------------------------------------------------------
+
+
+def test_rows_are_one_frame_of_a_video_and_correct_ones_come_first(study):
+    rows = benchmark_rows(study, "xception", "test", 50)
     assert rows.video_id.is_unique and (rows.label == 1).all() and (rows.split == "test").all()
-    right = (rows.p_fake > 0.5).to_numpy()
-    assert (np.diff(right.astype(int)) <= 0).all()
+    correct = (rows.p_fake > 0.5).to_numpy()
+    assert (np.diff(correct.astype(int)) <= 0).all()
     assert set(rows.method) <= set(study.settings("xception").methods)
-    pd.testing.assert_frame_equal(rows, contest_rows(study, "xception", "test", 50))
+    pd.testing.assert_frame_equal(rows, benchmark_rows(study, "xception", "test", 50))
 
 
-def test_maps_are_drawn_once_and_say_what_they_cost(study):
-    rows = contest_rows(study, "xception", "test", 1)
+def test_maps_are_computed_once_and_have_a_cost(study):
+    rows = benchmark_rows(study, "xception", "test", 1)
     found = maps_of(study, "xception", rows, "Occlusion")
     size = study.settings("xception").size
     assert found.maps.shape == (1, size, size) and found.attrs["forward"] > 4
-    lines = []
-    study.progress = lines.append
-    again = maps_of(study, "xception", rows, "Occlusion")
-    study.progress = lambda _: None
+    lines: list[str] = []
+    other = Study("tiny", study.data_root, study.root.parent, progress=lines.append)
+    again = maps_of(other, "xception", rows, "Occlusion")
     assert not lines and np.array_equal(found.maps, again.maps)
     narrow = maps_of(study, "xception", rows, "Occlusion", 1)
     assert narrow.attrs["forward"] != found.attrs["forward"]
@@ -99,112 +289,49 @@ def test_each_method_is_tuned_by_the_same_rule(study):
     assert isinstance(values["Occlusion"], int)
 
 
-def test_scores_of_a_study_are_whole(study):
-    contest = Contest(study, "xception", "default", FEW)
-    scores = localisation_scores(contest)
-    assert len(scores) == len(FEW) * len(contest.rows)
+def test_scores_of_a_study_are_complete(study):
+    benchmark = Benchmark(study, "xception", "default", FEW)
+    scores = localisation_scores(benchmark)
+    assert len(scores) == len(FEW) * len(benchmark.rows)
     assert scores[["inside", "rank", "hit"]].stack().between(0, 1).all()
-    table = standings(scores, LOCALISATION, study)
+    table = score_table(scores, LOCALISATION, BOOTSTRAP)
     assert list(table.ratio) == sorted(table.ratio, reverse=True)
-    assert set(costs(contest.maps()).method) == set(FEW)
-    faithful = faithfulness_scores(contest)
+    assert set(costs(benchmark.maps()).method) == set(FEW)
+    faithful = faithfulness_scores(benchmark)
     assert set(FAITHFULNESS) <= set(faithful) and faithful.insertion.between(0, 1).all()
 
 
-def test_a_silent_map_gains_nothing(study, monkeypatch):
-    contest = Contest(study, "xception", "default", ("Random",))
-    silent = {name: found * 0 for name, found in contest.maps().items()}
-    monkeypatch.setattr(contest, "maps", lambda: silent)
-    assert set(localisation_scores(contest).ratio) == {0.0}
+def test_an_empty_map_gains_nothing(study, monkeypatch):
+    benchmark = Benchmark(study, "xception", "default", ("Random",))
+    empty = {name: found * 0 for name, found in benchmark.maps().items()}
+    monkeypatch.setattr(benchmark, "maps", lambda: empty)
+    assert set(localisation_scores(benchmark).ratio) == {0.0}
 
 
-def test_what_tuning_gains_is_judged_on_other_frames(study):
-    plain, tuned = (Contest(study, "flow-vgg11", how, FEW) for how in ("default", "tuned"))
+def test_the_gain_from_tuning_is_measured_on_other_frames(study):
+    plain, tuned = (Benchmark(study, "flow-vgg11", how, FEW) for how in ("default", "tuned"))
     scores = localisation_scores(plain), localisation_scores(tuned)
     gains = tuned_gain(*scores, tuned.tuning).set_index("method")
     assert set(gains.index) == {VIBA, "Grad-CAM", "Occlusion"}
     assert (gains.gain[~gains.changed] == 0).all()
-    values = tuned.values
-    assert all(gains.changed[n] == (values[n] != values_of_default(tuned, n)) for n in gains.index)
+    layers = study.layers("flow-vgg11")
+    for name in gains.index:
+        assert gains.changed[name] == (tuned.values[name] != candidates_of(name, layers)[0])
 
 
-def values_of_default(contest, name):
-    return candidates_of(name, contest.study.layers(contest.detector))[0]
-
-
-def test_paired_tests_find_what_is_there_and_no_more():
-    scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 2.0})
-    tests = paired_tests(scores, "ratio").set_index("method")
-    assert tests.better["Grad-CAM"] == VIBA and tests.better["RISE"] == SAME
-    assert tests.difference["Grad-CAM"] == pytest.approx(1.0, abs=0.3)
-    assert (tests.p_holm >= tests.p).all()
-    # twelve videos that all speak for one side: the exact two-sided p
-    assert tests.p["Grad-CAM"] == pytest.approx(2 / 2**12)
-    worse = scores.rename(columns={"ratio": "deletion"})
-    assert paired_tests(worse, "deletion").set_index("method").better["Grad-CAM"] == "Grad-CAM"
-
-
-def test_few_videos_prove_nothing():
-    scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 1.5}, videos=4)
-    found = place(scores, "ratio")
-    assert found["verdict"] == SAME and found["ahead"] == [] and found["least"] > 0.05
-    assert found["rank"] == 1 and found["best"] == VIBA
-
-
-def test_places_of_first_tied_and_behind():
-    assert place(scores_of({VIBA: 3.0, "Grad-CAM": 1.0}), "ratio")["verdict"] == "first"
-    behind = place(scores_of({VIBA: 1.0, "Grad-CAM": 3.0, "Random": 9.0}), "ratio")
-    assert behind["verdict"] == "behind" and behind["behind"] == ["Grad-CAM"]
-    assert behind["best"] == "Grad-CAM", "controls are no rivals"
-    equal = scores_of({VIBA: 1.0, "Grad-CAM": 1.0}, spread=0)
-    assert place(equal, "ratio")["rank"] == 1 and place(equal, "ratio")["best"] == VIBA
-    close = scores_of({VIBA: 1.0, "Grad-CAM": 1.0}, spread=1.0)
-    assert place(close, "ratio")["verdict"] in ("first", "tied for first")
-
-
-def test_the_front_holds_what_nothing_beats():
-    names = [VIBA, "RISE", "LIME", "LRP", "Random"]
-    table = pd.DataFrame({"method": names, "seconds": [1, 2, 3, 3, 0.1], "ratio": [1, 3, 2, 3, 9]})
-    found = pareto(table)
-    assert found.front.to_list() == [True, True, False, True, False]
-    assert found.control.to_list() == [False] * 4 + [True]
-
-
-def test_a_contest_shows_its_worst_frame_and_takes_other_numbers(study):
-    other = resized(Study("tiny", study.data_root, study.root.parent), frames=1, passes=0)
-    contest = Contest(other, "flow-vgg11", "default", FEW)
-    assert len(contest.rows) == 1 and contest.values[VIBA] is None
-    image, mask, maps = contest.worst()
+def test_a_benchmark_shows_its_worst_frame(study):
+    benchmark = Benchmark(with_comparison(study, frames=1), "flow-vgg11", "default", FEW)
+    assert len(benchmark.rows) == 1 and benchmark.values[VIBA] is None
+    image, mask, maps = benchmark.worst()
     assert image.shape[:2] == mask.shape and list(maps) == list(FEW)
     assert all(m.shape == mask.shape for m in maps.values())
-    with pytest.raises(VibaError, match="passes is 3"):
-        resized(other, passes=3)
-    with pytest.raises(VibaError, match="'best' are not known"):
-        Contest(other, "xception", "best")
 
 
-def test_the_sentence_says_what_the_numbers_say():
-    few = told(place(scores_of({VIBA: 2.0, "Grad-CAM": 1.0}, videos=3), "ratio"))
-    assert "3 videos cannot tell" in few
-    behind = told(place(scores_of({VIBA: 1.0, "Grad-CAM": 3.0}), "ratio"))
-    assert "number 2" in behind and "worse than Grad-CAM" in behind
-    blank = scores_of({VIBA: 1.0, "Grad-CAM": 3.0}).assign(ratio=np.nan)
-    assert "no planted masks" in told(place(blank, "ratio"))
-
-
-def test_names_are_forgiving_about_case_and_nothing_else():
-    assert check_names(["viba", "GRAD-CAM", "viba"]) == [VIBA, "Grad-CAM"]
-    with pytest.raises(VibaError, match=r"'saliency'.*Grad-CAM"):
-        check_names(["saliency"])
-    with pytest.raises(VibaError, match="no method"):
-        check_names([])
-
-
-def test_every_method_draws_maps_of_any_network(study):
+def test_every_method_gives_maps_of_any_network(study):
     network = Network(study.detector("flow-vgg11"), ("features.9",),
                       {"features.9": study.statistics("flow-vgg11", "features.9")},
-                      asdict(study.profile.bottleneck))  # fmt: skip
-    frames = study.inputs("flow-vgg11", contest_rows(study, "flow-vgg11", "test", 1))
+                      study.stages.bottleneck())  # fmt: skip
+    frames = study.inputs("flow-vgg11", benchmark_rows(study, "flow-vgg11", "test", 1))
     for name in NAMES:
         maps = draw_maps(name, network, frames, 1, 8)
         assert maps.shape == (1, *frames.shape[-2:]) and maps.min() >= 0, name
@@ -213,30 +340,31 @@ def test_every_method_draws_maps_of_any_network(study):
         draw_maps(VIBA, network, frames, value="features.12")
 
 
-def test_a_disturbed_clip_differs_where_it_says(study):
+def test_a_disturbed_clip_differs_in_its_disturbed_pairs(study):
     video = study.frames("test", "flow-vgg11").query("label == 0").video_id.iloc[0]
-    one, other = (disturbed(study, video, "jitter", seed) for seed in (0, 1))
-    assert one.truth.any() and not one.truth.all()
-    same = torch.isclose(one.inputs, other.inputs, atol=1e-5).flatten(1).all(1).numpy()
-    assert same[~one.truth].all() and not same[one.truth].any()
+    preparation, detector = study.profile.preparation.model_dump(), study.registered("flow-vgg11")
+    given = (study.prepared, video, "jitter", 6, preparation)
+    (one, truth), (other, _) = (disturbed(*given, seed) for seed in (0, 1))
+    assert truth.any() and not truth.all()
+    pairs = [detector.inputs(clip, None, 64) for clip in (one, other)]
+    same = torch.isclose(*pairs, atol=1e-5).flatten(1).all(1).numpy()
+    assert same[~truth].all() and not same[truth].any()
     with pytest.raises(VibaError, match="disturbs no motion"):
-        disturbed(study, video, "mouth")
+        disturbed(study.prepared, video, "mouth", 6, preparation)
 
 
-def test_moments_and_joint_maps_have_their_references(study):
-    scores = moment_scores(study, {}, FEW)
-    assert {ITSELF, *FEW} == set(scores.method) and scores.auc.between(0, 1).all()
-    assert len(moment_table(scores, study)) == len(FEW) + 1
+def test_maps_in_time_have_their_references(study):
+    scores = temporal_scores(study, "flow-vgg11", {}, FEW)
+    assert {PROBABILITY, *FEW} == set(scores.method) and scores.auc.between(0, 1).all()
+    assert len(score_table(scores, ["auc"], BOOTSTRAP, "clips")) == len(FEW) + 1
     joint = joint_scores(study, "xception")
-    table = joint_table(joint, study).set_index("name")
+    table = joint_table(joint, BOOTSTRAP).set_index("name")
     assert table.iou["one map for all"] == 1 and ALONE in table.index
     smoothed = next(name for name in table.index if "afterwards" in name)
     assert table.iou[smoothed] >= table.iou[ALONE]
 
 
 def test_an_unknown_video_is_refused(study):
-    from viba_lib.pipeline.consecutive import consecutive
-
+    preparation = study.profile.preparation.model_dump()
     with pytest.raises(VibaError, match="not in the catalog"):
-        consecutive(study, "nobody", 5)
-    assert torch.is_tensor(study.inputs("xception", study.frames("test").head(1)))
+        consecutive(study.prepared, "nobody", 5, preparation)

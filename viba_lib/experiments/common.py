@@ -48,6 +48,28 @@ def means_of(measures: Iterable[str]) -> Statistics:
     return lambda rows: rows[columns].mean().to_dict()
 
 
+def mean_table(
+    scores: pd.DataFrame, measures: Iterable[str], bootstrap: Bootstrap, by: str, count: str
+) -> pd.DataFrame:
+    """Means of scores by group, with 95 % intervals over videos.
+
+    Parameters
+    ----------
+    by : column with the name of the group
+    count : name of the column with the number of rows of each group
+
+    Returns
+    -------
+    name, `by`, `count`, and each measure with _low and _high.
+    """
+    statistics = means_of(measures)
+    rows = [
+        {"name": name, by: name, count: len(part)} | with_intervals(part, statistics, bootstrap)
+        for name, part in scores.groupby(by, sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
 def detection_of(column: str) -> Statistics:
     """Function from rows to measures of detection by the probabilities of fake in a column."""
     return lambda rows: detection_metrics(rows.label.to_numpy(), rows[column].to_numpy())

@@ -1,79 +1,92 @@
-"""Attacks on what a map marks, and maps of networks that know nothing, for a contest; cached."""
+"""Attacks on the regions that maps mark, and maps of randomised networks."""
 
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from viba_lib.baselines.explainers import Network, draw_maps
-from viba_lib.core.cache import code_hash
+from viba_lib.core.cache import Stage, Work
 from viba_lib.evaluation.attack import AttackSettings, attack_scores, stability
 from viba_lib.evaluation.randomisation import marked, sanity_checks
-from viba_lib.experiments.benchmark.maps import Contest, network_of, probabilities_of
+from viba_lib.experiments.benchmark.maps import Benchmark, open_maps
+from viba_lib.experiments.benchmark.runs import Positions, Run, positions_of, run_stage
 
-CODE = ("baselines", "bottleneck", "comparison.contest")
-TRAINING = 32  # frames that random networks take their statistics from
+TOPS = (1, 2, 3)  # numbers of segments that are attacked
+TRAINING = 32  # training frames for the statistics of randomised networks
+Values = Mapping[str, Any]
 
 
-def _key(contest: Contest, rows: pd.DataFrame, **more: object) -> dict[str, object]:
-    study = contest.study
+def _settings(benchmark: Benchmark, count: int) -> dict[str, Any]:
+    """Settings of a stage that explains the first rows of a benchmark."""
     return {
-        "weights": study.weights_path(contest.detector).parent.name,
-        "rows": rows[["video_id", "position"]].to_numpy().tolist(),
-        "chosen": {name: str(contest.values[name]) for name in contest.names},
-        "settings": asdict(study.profile.bottleneck),
-        "passes": study.profile.comparison.short_passes,
-        "seed": study.seed,
-        **more,
+        "rows": positions_of(benchmark.rows.head(count)),
+        "values": {name: benchmark.values[name] for name in benchmark.names},
+        "passes": benchmark.study.profile.comparison.short_passes,
     }
 
 
-def attacks(contest: Contest, tops: tuple[int, ...] = (1, 2, 3)) -> pd.DataFrame:
-    """The protocol of Tsigos et al. (2024) on the first rows of a contest, see `evaluation.attack`.
+def compute_attacks(
+    folder: Path,
+    work: Work,
+    *,
+    rows: Positions,
+    values: Values,
+    attack: Values,
+    passes: int,
+    **given: Any,
+) -> None:
+    """Attacks on the segments that each method ranks first, and the stability of its maps.
+
+    Parameters
+    ----------
+    values : of the methods' settings; `given` has the folders of their maps under the same names
+    """
+    maps = {name: open_maps(given.pop(name)).maps.values[: len(rows)] for name in values}
+    run, settings = Run(work, **given), AttackSettings(**attack)
+    inputs = run.inputs(rows)
+    work.progress(f"{run.detector.name}: attacks on {len(rows)} frames")
+    table = attack_scores(run.probabilities, inputs, maps, settings, TOPS, run.seed)
+    for name, value in values.items():
+        work.progress(f"{run.detector.name}: stability of {name}")
+
+        def sample(frames: torch.Tensor, name: str = name, value: Any = value) -> np.ndarray:
+            return run.maps(name, frames, passes, value)
+
+        plain, own = sample(inputs), table.method == name
+        found = stability(sample, run.probabilities, inputs, plain, settings, seed=run.seed)
+        table.loc[own, "stability"] = found[table.item[own]]
+    table["video_id"] = np.array([video for video, _ in rows], object)[table.item]
+    table.to_parquet(folder / "scores.parquet")
+
+
+def attack_stage(benchmark: Benchmark) -> Stage:
+    """Stage of `attacks`."""
+    numbers = benchmark.study.profile.comparison
+    attack = {"samples": numbers.attack_samples, "iterations": numbers.attack_steps}
+    settings = _settings(benchmark, numbers.attacked) | {"attack": attack}
+    maps = {name: benchmark.maps_stage(name) for name in benchmark.names}
+    return run_stage(
+        benchmark.study, benchmark.detector, "attack", compute_attacks, settings, maps,
+        benchmark.layer,
+    )  # fmt: skip
+
+
+def attacks(benchmark: Benchmark) -> pd.DataFrame:
+    """The protocol of Tsigos et al. (2024) on the first rows, see `evaluation.attack`; cached.
 
     Returns
     -------
     method, video_id, top, sufficiency, kept, passes, and stability (of the map, the same for each
     top).
     """
-    study, numbers = contest.study, contest.study.profile.comparison
-    few = contest.rows.head(numbers.attacked)
-    settings = AttackSettings(samples=numbers.attack_samples, iterations=numbers.attack_steps)
-    code = code_hash(*CODE, "evaluation.attack", "experiments.benchmark.robustness")
-    key = _key(contest, few, attack=str(settings), tops=tops, long=numbers.passes, code=code)
-
-    def compute(folder: Path) -> None:
-        network = network_of(study, contest.detector)
-        probabilities = probabilities_of(study, contest.detector)
-        inputs = study.inputs(contest.detector, few)
-        maps = {name: found.maps.values[: len(few)] for name, found in contest.maps().items()}
-        study.progress(f"{contest.detector}: attacks on {len(few)} frames")
-        table = attack_scores(probabilities, inputs, maps, settings, tops, study.seed)
-        for name in contest.names:
-            study.progress(f"{contest.detector}: stability of {name}")
-            draw = partial(_draw, network, name, contest)
-            plain = draw(inputs)
-            steady = stability(draw, probabilities, inputs, plain, settings, seed=study.seed)
-            own = table.method == name
-            table.loc[own, "stability"] = steady[table.item[own]]
-        table["video_id"] = few.video_id.to_numpy()[table.item]
-        table.to_parquet(folder / "scores.parquet")
-
-    folder = study.stage(f"attack-{contest.detector}", key, compute)
-    return pd.read_parquet(folder / "scores.parquet")
+    return pd.read_parquet(benchmark.study.get(attack_stage(benchmark)) / "scores.parquet")
 
 
-def _draw(network: Network, name: str, contest: Contest, frames: torch.Tensor) -> np.ndarray:
-    passes = contest.study.profile.comparison.short_passes
-    seed, value = contest.study.seed, contest.values[name]
-    return draw_maps(name, network, frames, None, passes, seed, value)
-
-
-def attacks_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Means of `attacks` by method, most sufficient first.
+def attack_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """Means of `attacks` by method, highest sufficiency first.
 
     Returns
     -------
@@ -82,46 +95,52 @@ def attacks_table(scores: pd.DataFrame) -> pd.DataFrame:
     wide = scores.pivot_table(index="method", columns="top", values=["sufficiency", "kept"])
     wide.columns = [f"{measure} {top}" for measure, top in wide.columns]
     wide["stability"] = scores.groupby("method").stability.mean()
-    most = next(c for c in reversed(wide.columns) if c.startswith("sufficiency"))
-    return wide.sort_values(most, ascending=False).reset_index()
+    last = next(c for c in reversed(wide.columns) if c.startswith("sufficiency"))
+    return wide.sort_values(last, ascending=False).reset_index()
 
 
-def sanity(contest: Contest) -> pd.DataFrame:
-    """Likeness of each method's maps with those of randomised networks, see `sanity_checks`.
+def compute_sanity(
+    folder: Path, work: Work, *, rows: Positions, values: Values, passes: int, **given: Any
+) -> None:
+    """Similarity of maps of the trained network and of randomised networks."""
+    run = Run(work, **given)
+    frames = run.clips.sample(TRAINING, run.seed, run.methods)
+    table = sanity_checks(
+        run.network,
+        list(values),
+        run.inputs(rows),
+        run.clips.inputs(run.detector, frames, run.size),
+        torch.from_numpy(frames.label.to_numpy()),
+        passes,
+        run.seed,
+        values,
+        lambda line: work.progress(f"{run.detector.name}: {line}"),
+    )
+    table.to_parquet(folder / "checks.parquet")
+
+
+def sanity_stage(benchmark: Benchmark) -> Stage:
+    """Stage of `sanity`."""
+    study = benchmark.study
+    settings = _settings(benchmark, study.profile.comparison.sanity)
+    return run_stage(
+        study, benchmark.detector, "sanity", compute_sanity, settings, layer=benchmark.layer
+    )
+
+
+def sanity(benchmark: Benchmark) -> pd.DataFrame:
+    """Similarity of each method's maps to those of randomised networks; cached.
 
     Returns
     -------
-    detector, method, stage, item, rank, ssim.
+    method, stage, item, rank, ssim (see `sanity_checks`), detector.
     """
-    study, numbers = contest.study, contest.study.profile.comparison
-    few = contest.rows.head(numbers.sanity)
-    training = study.frames("train", contest.detector)
-    training = training.sample(min(TRAINING, len(training)), random_state=study.seed)
-    code = code_hash(
-        *CODE, "bottleneck", "evaluation.randomisation", "experiments.benchmark.robustness"
-    )
-    key = _key(contest, few, training=len(training), code=code)
-
-    def compute(folder: Path) -> None:
-        table = sanity_checks(
-            network_of(study, contest.detector),
-            contest.names,
-            study.inputs(contest.detector, few),
-            study.inputs(contest.detector, training),
-            torch.from_numpy(training.label.to_numpy()),
-            numbers.short_passes,
-            study.seed,
-            contest.values,
-            lambda line: study.progress(f"{contest.detector}: {line}"),
-        )
-        table.assign(detector=contest.detector).to_parquet(folder / "checks.parquet")
-
-    folder = study.stage(f"sanity-{contest.detector}", key, compute)
-    return pd.read_parquet(folder / "checks.parquet")
+    checks = pd.read_parquet(benchmark.study.get(sanity_stage(benchmark)) / "checks.parquet")
+    return checks.assign(detector=benchmark.detector)
 
 
 def sanity_table(checks: pd.DataFrame) -> pd.DataFrame:
-    """`sanity.marked` by detector: which methods show much the same map for a random network."""
+    """`randomisation.marked` by detector: methods with similar maps for a random network."""
     parts = [
         marked(part).assign(detector=name) for name, part in checks.groupby("detector", sort=False)
     ]

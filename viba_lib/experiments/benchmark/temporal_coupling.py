@@ -1,7 +1,6 @@
-"""Maps of a clip made frame by frame against maps made jointly: what coupling buys."""
+"""Maps of a clip computed frame by frame and jointly: the gain from temporal coupling."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +9,110 @@ import pandas as pd
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from viba_lib.core.cache import code_hash
+from viba_lib.bottleneck import PerSampleBottleneck
+from viba_lib.core.cache import Stage, Work
 from viba_lib.evaluation.consistency import highlight, mean_iou, region_persistence
 from viba_lib.evaluation.faithfulness import deletion_areas, insertion_areas, mass_ratio
-from viba_lib.experiments.benchmark.maps import contest_rows, probabilities_of
-from viba_lib.experiments.common import Bootstrap, means_of, with_intervals
-from viba_lib.pipeline.consecutive import inputs_and_masks
+from viba_lib.experiments.benchmark.maps import benchmark_rows
+from viba_lib.experiments.benchmark.runs import Run, run_stage
+from viba_lib.experiments.common import Bootstrap, mean_table
+from viba_lib.pipeline.consecutive import consecutive
 from viba_lib.pipeline.study import Study
 
 ALONE = "each frame alone"
-MEASURES = ("iou", "step", "ratio", "insertion", "deletion", "bits")
+COUPLING = ("iou", "step", "ratio", "insertion", "deletion", "bits")
+
+
+def compute_joint(
+    folder: Path,
+    work: Work,
+    *,
+    videos: Sequence[str],
+    frames: int,
+    steps: int,
+    sigma: float,
+    weight: float,
+    **given: Any,
+) -> None:
+    """Scores of clips explained frame by frame, jointly and smoothed afterwards."""
+    run, rows = Run(work, **given), []
+    for video in videos:
+        work.progress(f"{run.detector.name}: {video} frame by frame and jointly")
+        clip = consecutive(run.clips, video, frames, run.preparation)
+        inputs = run.detector.inputs(clip, None, run.size)
+        masks = run.detector.masks(clip, None, run.size)
+        for name, maps in _ways(run, inputs, sigma, weight).items():
+            scores = _scores(run, inputs, maps, masks, steps)
+            rows.append({"name": name, "video_id": video} | scores)
+    pd.DataFrame(rows).to_parquet(folder / "scores.parquet")
+
+
+def _ways(run: Run, inputs: torch.Tensor, sigma: float, weight: float) -> Mapping[str, np.ndarray]:
+    """Maps (T, S, S) of consecutive frames by each way of `joint_scores`."""
+    model, statistics = run.network.model, run.network.statistics[run.layer]
+
+    def maps(**coupling: float) -> np.ndarray:
+        settings = {**run.bottleneck, **coupling}
+        bottleneck = PerSampleBottleneck(model, run.layer, statistics, **settings)
+        found = bottleneck.attribute(inputs.to(run.work.device))
+        return found.bits_per_pixel.float().cpu().numpy()
+
+    alone = maps()
+    smoothed = gaussian_filter1d(alone, sigma, axis=0, mode="nearest")
+    return {
+        ALONE: alone,
+        f"joint, smoothed within, sigma {sigma:g}": maps(temporal_sigma=sigma),
+        f"joint, change penalised, weight {weight:g}": maps(temporal_weight=weight),
+        f"alone, smoothed afterwards, sigma {sigma:g}": smoothed,
+        "one map for all": np.repeat(alone.mean(0, keepdims=True), len(alone), 0),
+    }
+
+
+def _scores(
+    run: Run, inputs: torch.Tensor, maps: np.ndarray, masks: np.ndarray, steps: int
+) -> dict[str, float]:
+    """Scores of the maps (T, S, S) of one clip, see `joint_scores`."""
+    highlighted = highlight(maps)
+    ratios = [mass_ratio(r, m) for r, m in zip(maps, masks, strict=True)]
+    return {
+        "iou": mean_iou(highlighted),
+        "step": region_persistence(highlighted),
+        "ratio": float(np.nanmean(ratios)),
+        "insertion": insertion_areas(run.probabilities, inputs, maps, steps).mean(),
+        "deletion": deletion_areas(run.probabilities, inputs, maps, steps).mean(),
+        "bits": float(maps.sum((1, 2)).mean()),
+        "truth": mean_iou(masks > 0.5 * masks.max()),
+    }
+
+
+def joint_stage(
+    study: Study, detector: str, videos: Sequence[str], sigma: float = 1.0, weight: float = 100.0
+) -> Stage:
+    """Stage of `joint_scores` for some videos."""
+    numbers = study.profile.comparison
+    settings = {
+        "videos": list(videos),
+        "frames": numbers.joint_frames,
+        "steps": numbers.steps,
+        "sigma": sigma,
+        "weight": weight,
+    }
+    return run_stage(study, detector, "joint", compute_joint, settings)
 
 
 def joint_scores(
     study: Study, detector: str, sigma: float = 1.0, weight: float = 100.0
 ) -> pd.DataFrame:
-    """Clips explained frame by frame and jointly, with two ways to only look steady; cached.
+    """Clips explained frame by frame and jointly, with two references; cached.
 
-    "smoothed afterwards" is the frame-by-frame map smoothed along time as much as the joint one,
-    without the network being asked again; "one map for all" is the mean map, shown in each frame:
-    nothing is steadier.
+    Both references are temporally consistent without another run of the network. "smoothed
+    afterwards" is the frame-by-frame map, smoothed along time as much as the joint one. "one map
+    for all" is the mean map of the clip, shown in each frame: no map is more consistent.
 
     Parameters
     ----------
     sigma : of the smoothing along time, in frames
-    weight : of the penalty on change, see `bottleneck.temporal`
+    weight : of the penalty on change, see `PerSampleBottleneck`
 
     Returns
     -------
@@ -42,79 +120,18 @@ def joint_scores(
     as a share of the diagonal), ratio (relevance inside the mask over chance), insertion, deletion,
     bits (of a frame), truth (overlap of consecutive planted masks).
     """
-    settings = study.profile.comparison
-    videos = contest_rows(study, detector, "test", settings.joint_clips).video_id.to_list()
-    bottleneck = asdict(study.profile.bottleneck)
-    sizes = [settings.joint_frames, settings.steps, sigma, weight, study.seed]
-    code = code_hash(
-        "bottleneck",
-        "evaluation",
-        "experiments.benchmark.temporal_coupling",
-        "pipeline.consecutive",
-    )
-    weights = study.weights_path(detector).parent.name
-    key = {"weights": weights, "videos": videos, "settings": bottleneck, "sizes": sizes,
-           "code": code}  # fmt: skip
-
-    def compute(folder: Path) -> None:
-        parts = [_of_video(study, detector, video, sigma, weight) for video in videos]
-        pd.concat(parts, ignore_index=True).to_parquet(folder / "scores.parquet")
-
-    folder = study.stage(f"joint-{detector}", key, compute)
-    return pd.read_parquet(folder / "scores.parquet")
+    rows = benchmark_rows(study, detector, "test", study.profile.comparison.joint_clips)
+    stage = joint_stage(study, detector, rows.video_id.to_list(), sigma, weight)
+    return pd.read_parquet(study.get(stage) / "scores.parquet")
 
 
-def _of_video(study: Study, detector: str, video: str, sigma: float, weight: float) -> pd.DataFrame:
-    settings = study.profile.comparison
-    study.progress(f"{detector}: {video} frame by frame and jointly")
-    inputs, masks = inputs_and_masks(study, detector, video, settings.joint_frames)
-    probabilities, rows = probabilities_of(study, detector), []
-    for name, maps in ways(study, detector, inputs, sigma, weight).items():
-        shown = highlight(maps)
-        given = (probabilities, inputs, maps, settings.steps)
-        ratios = [mass_ratio(r, m) for r, m in zip(maps, masks, strict=True)]
-        rows.append({
-            "name": name, "video_id": video, "iou": mean_iou(shown),
-            "step": region_persistence(shown), "ratio": float(np.nanmean(ratios)),
-            "insertion": insertion_areas(*given).mean(),
-            "deletion": deletion_areas(*given).mean(),
-            "bits": float(maps.sum((1, 2)).mean()), "truth": mean_iou(masks > 0.5 * masks.max()),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
+def joint_table(scores: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+    """`mean_table` of `joint_scores`: name, videos, and COUPLING with _low and _high."""
+    return mean_table(scores, COUPLING, bootstrap, "name", "videos")
 
 
-def ways(
-    study: Study, detector: str, inputs: torch.Tensor, sigma: float, weight: float
-) -> Mapping[str, np.ndarray]:
-    """Maps (T, S, S) of consecutive frames by each way of `joint_scores`."""
-
-    def maps(**settings: Any) -> np.ndarray:
-        found = study.bottleneck(detector, **settings).attribute(inputs.to(study.device))
-        return found.bits_per_pixel.float().cpu().numpy()
-
-    alone = maps()
-    return {
-        ALONE: alone,
-        f"joint, smoothed within, sigma {sigma:g}": maps(temporal_sigma=sigma),
-        f"joint, change penalised, weight {weight:g}": maps(temporal_weight=weight),
-        f"alone, smoothed afterwards, sigma {sigma:g}": gaussian_filter1d(
-            alone, sigma, axis=0, mode="nearest"
-        ),
-        "one map for all": np.repeat(alone.mean(0, keepdims=True), len(alone), 0),
-    }
-
-
-def joint_table(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Means of `joint_scores` with 95 % intervals over videos: name, videos, MEASURES."""
-    rows = []
-    for name, part in scores.groupby("name", sort=False):
-        means = with_intervals(part, means_of(MEASURES), Bootstrap.of(study))
-        rows.append({"name": name, "videos": len(part)} | means)
-    return pd.DataFrame(rows)
-
-
-def said(table: pd.DataFrame) -> str:
-    """What coupling changed against each frame alone and against smoothing afterwards."""
+def joint_message(table: pd.DataFrame) -> str:
+    """Means of `joint_table` without coupling, with it, and smoothed afterwards, as text."""
     by_name = table.set_index("name")
     alone = by_name.loc[ALONE]
     within = by_name[by_name.index.str.startswith("joint, smoothed")].iloc[0]
@@ -122,6 +139,6 @@ def said(table: pd.DataFrame) -> str:
     return (
         f"the overlap of consecutive regions is {alone.iou:.2f} frame by frame, {within.iou:.2f} "
         f"coupled and {after.iou:.2f} smoothed afterwards; relevance on the artefact is "
-        f"{alone.ratio:.2f}, {within.ratio:.2f} and {after.ratio:.2f} times chance; insertion "
+        f"{alone.ratio:.2f}, {within.ratio:.2f} and {after.ratio:.2f} times chance; insertion is "
         f"{alone.insertion:.2f}, {within.insertion:.2f} and {after.insertion:.2f}."
     )
