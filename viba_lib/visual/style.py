@@ -18,7 +18,7 @@ OTHERS = ("#029e73", "#cc78bc", "#ca9161", "#56b4e9")
 FIRST, SECOND = OTHERS[:2]
 # One grey is readable on white and on black pages alike, since backgrounds are transparent.
 INK = "#7f7f7f"
-PARAMETERS = {
+PARAMETERS: dict[Any, Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
