@@ -18,7 +18,7 @@ OTHERS = ("#029e73", "#cc78bc", "#ca9161", "#56b4e9")
 FIRST, SECOND = OTHERS[:2]
 # One grey is readable on white and on black pages alike, since backgrounds are transparent.
 INK = "#7f7f7f"
-PARAMETERS: dict[Any, Any] = {
+PARAMETERS = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
@@ -41,8 +41,7 @@ PARAMETERS: dict[Any, Any] = {
 def figure_style() -> Iterator[None]:
     """Style of the book, within the context or in a function decorated with `@figure_style()`."""
     with mpl.rc_context():
-        sns.set_theme(style="ticks", context="notebook", palette=list(OTHERS))
-        mpl.rcParams.update(PARAMETERS)
+        sns.set_theme(style="ticks", palette=list(OTHERS), rc=PARAMETERS)
         yield
 
 
