@@ -12,7 +12,7 @@ from nbformat import v4
 from viba_lib.book import execute, paths
 from viba_lib.book.chapters import chapters, find_chapter
 from viba_lib.book.paths import BookError
-from viba_lib.core.code import LIBRARY, code_key
+from viba_lib.core.code import LIBRARY, _key, code_key
 
 
 def cell(*outputs, count=1):
@@ -96,6 +96,7 @@ def library(tmp_path) -> Path:
 
 
 def code_of(source: Path, library: Path) -> str:
+    _key.cache_clear()  # the library is edited within this process
     return code_key(execute.execute_chapter, source, library=library)
 
 
