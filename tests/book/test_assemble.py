@@ -83,7 +83,7 @@ def test_times_are_read_and_said(tmp_path):
 
 def test_markers_are_filled(tmp_path):
     (tmp_path / "book").mkdir()
-    marks = f"{assemble.PDF}|{assemble.FILM}|{assemble.MATERIALS}"
+    marks = f"{assemble.PDF}|{assemble.VIDEO}|{assemble.MATERIALS}"
     (tmp_path / "book" / "index.md").write_text(marks)
     (tmp_path / "_toc.yml").write_text("root: book/index")
     (tmp_path / "_config.yml").write_text("repository: {url: https://example.org/a/b}")
@@ -91,7 +91,7 @@ def test_markers_are_filled(tmp_path):
     film.write_bytes(b"film")
     page = assemble.assemble([], tmp_path) / "book" / "index.md"
     assert page.read_text().startswith("||| Chapter")
-    made = {"book/_static/films/xception-fake.mp4": film}
+    made = {"book/_static/videos/xception-fake.mp4": film}
     assemble.assemble([], tmp_path, made, pdf=True)
     text = page.read_text()
     assert "viba.pdf" in text and "<video controls" in text and "aria-label=" in text

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,20 +19,20 @@ from viba_lib.book.viewer import (
     CLIPS,
     CYAN,
     DATA,
-    LATE,
     SIDE,
-    build_manifest,
     choose_clips,
     encode_all,
     outline,
     region,
     script,
     series_of,
-    viewer_rows,
-    write_viewer,
+    shown_layers,
+    viewer_stage,
 )
+from viba_lib.core.cache import META, External
 from viba_lib.core.errors import VibaError
 from viba_lib.models.detectors import DETECTORS
+from viba_lib.pipeline.study import Study
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,11 +47,11 @@ def manifest_of(path: Path) -> dict:
 
 
 def clips(*rows: tuple) -> pd.DataFrame:
-    names = ["video_id", "label", "kind", "take", "error"]
+    names = ["video_id", "label", "category", "take", "error"]
     return pd.DataFrame(rows, columns=names).assign(wrong=lambda t: t.error >= 0.5)
 
 
-def test_one_clip_of_each_kind_of_one_take_and_the_worst_mistake():
+def test_one_clip_of_each_category_of_one_take_and_the_worst_mistake():
     table = clips(
         ("a", 0, "real", "a", 0.1),
         ("a-mouth", 1, "spatial", "a", 0.9),
@@ -66,7 +67,7 @@ def test_one_clip_of_each_kind_of_one_take_and_the_worst_mistake():
     assert choose_clips(table.iloc[:0]) == []
 
 
-def test_licensed_fakes_have_no_kind_of_their_own():
+def test_licensed_fakes_have_no_category_of_their_own():
     table = clips(
         ("x", 0, "real", "x", 0.1), ("y", 1, "fake", "x", 0.1), ("z", 1, "fake", "x", 0.8)
     )
@@ -116,9 +117,9 @@ def test_no_title_can_leave_the_script():
 
 
 @pytest.fixture(scope="module")
-def viewer(study, tmp_path_factory) -> Path:
+def viewer(study) -> Path:
     """Folder of the viewer's data."""
-    return write_viewer(study, tmp_path_factory.mktemp("static") / "viewer").parent
+    return study.get(viewer_stage(study))
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def named_pictures(manifest: dict) -> set[str]:
 def test_the_manifest_names_each_picture_that_is_there(viewer, manifest):
     files = {p.name for p in viewer.glob("*.webp")}
     assert named_pictures(manifest) == files
-    assert {p.name for p in viewer.iterdir()} == files | {DATA}
+    assert {p.name for p in viewer.iterdir()} == files | {DATA, META}
     assert sum(p.stat().st_size for p in viewer.glob("*.webp")) < 4_000_000
     for path in viewer.glob("*.webp"):
         assert cv2.imread(str(path)).shape == (SIDE, SIDE, 3), path.name
@@ -166,11 +167,14 @@ def test_each_detector_has_its_methods_and_layers(study, manifest):
     for clip in manifest["clips"]:
         assert set(clip["detectors"]) == set(DETECTORS)
         for name, found in clip["detectors"].items():
-            assert len(found["series"]) == len(series_of(study, name, found["in_scope"]))
+            paper, late = shown_layers(DETECTORS[name])
+            assert len(found["series"]) == len(series_of(DETECTORS[name], found["in_scope"]))
             layers = {s["layer"] for s in found["series"]}
-            assert layers == {study.layer(name), *([LATE[name]] if found["in_scope"] else [])}
-    assert LATE["xception"] in study.layers("xception")
-    assert LATE["flow-vgg11"] in study.layers("flow-vgg11")
+            assert layers == {paper, *([late] if found["in_scope"] else [])}
+    assert [shown_layers(detector)[1] for detector in DETECTORS.values()] == [
+        "block12",
+        "features.16",
+    ]
 
 
 @pytest.mark.network
@@ -200,30 +204,31 @@ def test_bits_are_those_of_the_chapters(study, manifest):
 
 
 @pytest.mark.network
-def test_a_second_build_computes_nothing_and_is_the_same(study, viewer, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "viba_lib.book.viewer.build_manifest", lambda *_: pytest.fail("computed again")
-    )
-    (tmp_path / "c9-original-0.webp").write_bytes(b"of an earlier run")
-    again = write_viewer(study, tmp_path).parent
-    assert {p.name for p in again.iterdir()} == {p.name for p in viewer.iterdir()}
-    for path in viewer.iterdir():
-        assert (again / path.name).read_bytes() == path.read_bytes()
+def test_a_second_build_computes_nothing(study, viewer, monkeypatch):
+    monkeypatch.setattr("viba_lib.book.viewer.encode_all", lambda _: pytest.fail("computed again"))
+    again = Study(study.profile, study.data_root, study.root.parent)
+    assert again.get(viewer_stage(again)) == viewer
 
 
 @pytest.mark.network
-def test_what_is_drawn_again_is_the_same(study, manifest):
-    rows = viewer_rows(study)
-    (one, first), (other, second) = (build_manifest(study, rows) for _ in range(2))
-    assert script(one) == script(other) and json.loads(json.dumps(one)) == manifest
-    assert all(np.array_equal(first[name], second[name]) for name in first | second)
+def test_what_is_drawn_again_is_the_same(study, viewer):
+    again = study.get(replace(viewer_stage(study), name="viewer-again"))
+    try:
+        for path in viewer.iterdir():
+            assert path.name == META or (again / path.name).read_bytes() == path.read_bytes()
+    finally:
+        shutil.rmtree(again.parent)
 
 
 @pytest.mark.network
-def test_a_file_is_no_folder(study, tmp_path):
-    (tmp_path / "viewer").write_text("")
-    with pytest.raises(VibaError, match="is a file"):
-        write_viewer(study, tmp_path / "viewer")
+def test_each_setting_and_input_changes_the_key(study, viewer):
+    stage = viewer_stage(study)
+    assert stage.digest == viewer.name
+    for name in stage.settings:
+        assert replace(stage, settings=stage.settings | {name: None}).digest != stage.digest
+    for name in stage.inputs:
+        other = stage.inputs | {name: External(Path(), "another")}
+        assert replace(stage, inputs=other).digest != stage.digest
 
 
 # ---- the page in a browser ----------------------------------------------------------------------

@@ -20,10 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--scheduler", default="", help="address of a Dask cluster")
-    parser.add_argument(
-        "--only", nargs="+", default=(), metavar="NUMBER", help="compute and execute only these "
-        "chapters, and build no pages",
-    )  # fmt: skip
+    only = "compute and execute only these chapters, and build no pages"
+    parser.add_argument("--only", nargs="+", default=(), metavar="NUMBER", help=only)
     given = parser.parse_args(arguments)
     try:
         if given.command == "build":
@@ -35,11 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_addresses(paths.ROOT / "_build" / "book")
         else:
             write_pairs()
-    except VibaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {disk_message(error)}", file=sys.stderr)
+    except (VibaError, OSError) as error:
+        message = disk_message(error) if isinstance(error, OSError) else error
+        print(f"error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; finished stages and chapters are kept", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The assembled book: sources, executed chapters, and all that is made beside them."""
+"""The assembled book: sources, executed chapters and generated files."""
 
 import base64
 import io
@@ -29,18 +29,18 @@ from viba_lib.core.progress import format_duration
 
 STATIC = "book/_static"
 WORDS_PER_MINUTE = 200
-PICTURE = 700_000  # bytes of a picture on a page
+IMAGE_BYTES = 700_000  # at most, of an image on a page
 PROFILES = ("quick", "standard", "paper")
 TIME, MATERIALS = "<!-- time -->", "<!-- teaching materials -->"
-PDF, FILM = "<!-- pdf -->", "<!-- film -->"
-FRONT = "xception-fake"  # the film on the front page
+PDF, VIDEO = "<!-- pdf -->", "<!-- video -->"
+FRONT = "xception-fake"  # the video on the front page
 
 
-def repository() -> tuple[str, str] | None:
+def repository() -> dict[str, str]:
     """Address and branch for launch buttons: those that a workflow runs for, if any."""
     name = os.environ.get("GITHUB_REPOSITORY")
-    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-    return (f"{server}/{name}", os.environ.get("GITHUB_REF_NAME", "main")) if name else None
+    url = f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{name}"
+    return {"url": url, "branch": os.environ.get("GITHUB_REF_NAME", "main")} if name else {}
 
 
 def mathjax() -> dict[str, Path]:
@@ -71,78 +71,74 @@ def running_seconds(stem: str, results: Path) -> dict[str, float]:
 
 def time_line(notebook: Any, seconds: Mapping[str, float]) -> str:
     """What a chapter costs its reader and its machine."""
-    runs = [f"{format_duration(seconds[p])} at `{p}`" for p in PROFILES if p in seconds]
-    absent = [f"`{p}`" for p in PROFILES if p not in seconds]
-    running = ", ".join(runs) or "not timed"
-    running += f"; not timed here: {', '.join(absent)}" if absent else ""
-    return fill_template("time.md", reading=reading_minutes(notebook), running=running)
+    timed = {p: format_duration(seconds[p]) for p in PROFILES if p in seconds}
+    absent = [p for p in PROFILES if p not in seconds]
+    reading = reading_minutes(notebook)
+    return fill_template("time.md", reading=reading, timed=timed, absent=absent)
 
 
-def lighter(picture: str, most: int = PICTURE) -> str:
-    """A PNG in base64, made smaller where it has more than `most` bytes: pages load on phones."""
-    data = base64.b64decode(picture)
-    while len(data) > most:
-        image = Image.open(io.BytesIO(data))
-        zoom = min(0.95, (most / len(data)) ** 0.5)
-        size = (max(1, int(image.width * zoom)), max(1, int(image.height * zoom)))
-        room = io.BytesIO()
-        image.resize(size, Image.Resampling.LANCZOS).save(room, "PNG", optimize=True)
-        data = room.getvalue()
+def lighter(image: str, max_bytes: int = IMAGE_BYTES) -> str:
+    """A PNG in base64, scaled down to `max_bytes`, so that pages load on phones."""
+    data = base64.b64decode(image)
+    while len(data) > max_bytes:
+        opened = Image.open(io.BytesIO(data))
+        zoom = min(0.95, (max_bytes / len(data)) ** 0.5)
+        size = (max(1, int(opened.width * zoom)), max(1, int(opened.height * zoom)))
+        buffer = io.BytesIO()
+        opened.resize(size, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
+        data = buffer.getvalue()
     return base64.b64encode(data).decode()
 
 
-def decorated(
-    notebook: Any, stem: str, seconds: Mapping[str, float], films: Sequence[str] = ()
-) -> Any:
-    """An executed chapter with its times, light pictures, and links to what was made beside it."""
-    place = len(notebook.cells)
+def decorated(notebook: Any, stem: str, seconds: Mapping[str, float], videos: Sequence[str]) -> Any:
+    """An executed chapter with its times, light images, and links to what belongs to it."""
+    position = len(notebook.cells)
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown" and TIME in cell.source:
             cell.source = cell.source.replace(TIME, time_line(notebook, seconds))
         elif "provenance_html" in cell.source:
-            place = number
+            position = number
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = lighter(output.data["image/png"])
-    links = v4.new_markdown_cell(fill_template("links.md", stem=stem, videos=films))
+    links = v4.new_markdown_cell(fill_template("links.md", stem=stem, videos=videos))
     links["id"] = f"{stem[:2]}-links"
-    notebook.cells.insert(place, links)
+    notebook.cells.insert(position, links)
     return notebook
 
 
-def chapter_files(executed: Path, results: Path, films: Sequence[str] = ()) -> dict[str, str]:
-    """What an executed chapter puts in the book, by its place: page, notebooks and slides."""
+def chapter_files(executed: Path, results: Path, videos: Sequence[str]) -> dict[str, str]:
+    """What an executed chapter puts in the book, by path: page, notebooks and slides."""
     stem, text = executed.stem, executed.read_text(encoding="utf-8")
     notebook = nbformat.reads(text, 4)
-    files = {
-        f"{STATIC}/executed/{stem}.ipynb": text,
-        f"{STATIC}/teaching/slides/{stem}.html": slides_page(notebook),
-        f"{STATIC}/teaching/student/{stem}.ipynb": nbformat.writes(
-            student_notebook(find_chapter(stem)), indent=1
-        ),
-    }
-    own = films if "relevance_videos" in stem else ()
+    slides, student = slides_page(notebook), student_notebook(find_chapter(stem))
+    own = videos if "relevance_videos" in stem else ()
     page = decorated(notebook, stem, running_seconds(stem, results), own)
-    return files | {f"notebooks/{stem}.ipynb": nbformat.writes(page, indent=1)}
+    return {
+        f"{STATIC}/executed/{stem}.ipynb": text,
+        f"{STATIC}/teaching/slides/{stem}.html": slides,
+        f"{STATIC}/teaching/student/{stem}.ipynb": nbformat.writes(student, indent=1),
+        f"notebooks/{stem}.ipynb": nbformat.writes(page, indent=1),
+    }
 
 
-def _filled(path: Path, executed: Sequence[Path], pdf: bool, films: Sequence[str]) -> str | Path:
+def _filled(path: Path, executed: Sequence[Path], pdf: bool, videos: Sequence[str]) -> str | Path:
     """A page of prose with what the build knows put in its markers."""
     if path.suffix != ".md":
         return path
     text = path.read_text(encoding="utf-8")
     link = 'As one file: <a href="../viba.pdf">the book as PDF</a>.' if pdf else ""
-    video = fill_template("video.html", video=FRONT) if FRONT in films else ""
+    video = fill_template("video.html", video=FRONT) if FRONT in videos else ""
     materials = fill_template("materials.md", stems=[path.stem for path in executed])
-    for marker, made in ((PDF, link), (FILM, video), (MATERIALS, materials)):
-        text = text.replace(marker, made)
+    for marker, content in ((PDF, link), (VIDEO, video), (MATERIALS, materials)):
+        text = text.replace(marker, content)
     return text
 
 
 def assemble(
     executed: Sequence[Path],
     root: Path | None = None,
-    made: Mapping[str, Path | str] | None = None,
+    generated: Mapping[str, Path | str] | None = None,
     pdf: bool = False,
 ) -> Path:
     """Lay executed chapters over the book's sources in `_build/book`.
@@ -151,30 +147,26 @@ def assemble(
 
     Parameters
     ----------
-    made : files that the run wrote, or their text, by their place in the book
+    generated : files of the run, or their text, by their path in the book
     pdf : whether the front page links to the book as PDF
     """
-    root = root or paths.ROOT
+    root, generated = root or paths.ROOT, generated or {}
     folder = root / "_build" / "book"
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    address = repository()
-    if address:
-        config["repository"] |= {"url": address[0], "branch": address[1]}
+    config["repository"] |= repository()
     wanted: dict[str, Path | str] = {"_config.yml": yaml.safe_dump(config)}
     wanted["_toc.yml"] = root / "_toc.yml"
-    films = [Path(p).stem for p in made or {} if p.startswith(f"{STATIC}/films/") and "mp4" in p]
+    videos = [Path(name).stem for name in generated if name.endswith(".mp4")]
     for path in (root / "book").rglob("*"):
         if path.is_file():
-            wanted[path.relative_to(root).as_posix()] = _filled(path, executed, pdf, films)
+            wanted[path.relative_to(root).as_posix()] = _filled(path, executed, pdf, videos)
     for path in executed:
-        wanted |= chapter_files(path, root / "results", films)
-    for name, path in mathjax().items():
-        wanted[f"{STATIC}/mathjax/{name}"] = path
-    for name, path in revealjs().items():
-        wanted[f"{STATIC}/revealjs/{name}"] = path
+        wanted |= chapter_files(path, root / "results", videos)
+    for package, files in (("mathjax", mathjax()), ("revealjs", revealjs())):
+        wanted |= {f"{STATIC}/{package}/{name}": path for name, path in files.items()}
     if executed:
         wanted["book/parameters.md"] = parameters_page()
-    wanted |= made or {}
+    wanted |= generated
     _lay(folder, wanted)
     return folder
 
@@ -221,7 +213,7 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
     root = root or paths.ROOT
     begun = root / "_build" / f".{builder}.begun"
     if begun.is_file():
-        # It was stopped while it wrote: Sphinx takes a page that is there for whole.
+        # It was stopped while it wrote: Sphinx takes a page that exists for complete.
         _forget_pages(root / "_build")
     write_text(begun, "")
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]

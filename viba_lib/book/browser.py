@@ -12,6 +12,7 @@ from viba_lib.book import paths
 from viba_lib.book.paths import print_progress
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+REMOTE = ("http:", "https:")
 SITE = "http://book"  # an address that is answered from the folder of the pages
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
@@ -69,10 +70,11 @@ def look_at(browser: Browser, path: Path) -> list[str]:
     """Problems of one page: violations, errors, asking the network, too wide for a phone."""
     context = browser.new_context(viewport=DESKTOP, color_scheme="light")
     found: list[str] = []
+    outside: list[str] = []
     page = context.new_page()
     page.on("pageerror", lambda error: found.append(f"script error: {error}"))
     page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
-    page.on("request", lambda r: _note_request(r.url, found))
+    page.on("request", lambda r: outside.append(r.url) if r.url.startswith(REMOTE) else None)
     page.goto(path.as_uri(), wait_until="load")
     page.wait_for_timeout(300)
     found += violations(page)
@@ -85,12 +87,7 @@ def look_at(browser: Browser, path: Path) -> list[str]:
     page.wait_for_timeout(400)  # colours fade in
     found += [f"in dark mode: {line}" for line in violations(page, "color-contrast")]
     context.close()
-    return found
-
-
-def _note_request(address: str, found: list[str]) -> None:
-    if address.startswith(("http:", "https:", "//")):
-        found.append(f"asks the network for {address[:100]}")
+    return found + [f"asks the network for {address[:100]}" for address in outside]
 
 
 def page_reports(html: Path, pages: Sequence[Path], browser: str) -> list[str]:
@@ -131,10 +128,10 @@ def write_pdf(folder: Path, target: Path, browser: str) -> Path:
 
     Parameters
     ----------
-    folder : what the builder `singlehtml` made
+    folder : pages of the builder `singlehtml`
     """
     # The page lies where the front page does, but its links are those of a page at the top.
-    single = folder / "whole.html"
+    single = folder / "single.html"
     shutil.copyfile(folder / "book" / "index.html", single)
     with opened(browser) as running:
         page = running.new_page()

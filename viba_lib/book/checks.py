@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -20,12 +20,12 @@ CHAPTER = re.compile(r"notebooks/\d\d_\w+\.html")
 HEAVIEST = 5_000_000  # bytes of a page, without its videos
 
 
-def check_pictures(article: Tag) -> Iterator[str]:
-    """Pictures without alternative text (Sphinx puts the file's name there), or caption."""
+def check_images(article: Tag) -> Iterator[str]:
+    """Images without alternative text (Sphinx puts the file's name there), or caption."""
     for image in article.select("img"):
         alt = str(image.get("alt") or "").strip()
         if not alt or re.search(r"_images/|\.(png|svg|jpe?g|gif)$", alt):
-            yield f"picture without alt text: {str(image.get('src'))[:60]}"
+            yield f"image without alt text: {str(image.get('src'))[:60]}"
     for figure in article.select("figure"):
         if figure.find("figcaption") is None:
             yield "figure without caption"
@@ -72,22 +72,22 @@ def check_links(path: Path, page: BeautifulSoup, known: Mapping[Path, set[str]])
         parts = urlsplit(target)
         if parts.scheme or parts.netloc or target in ("", "#"):
             continue
-        place = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
-        there = known.get(place)
-        if not place.is_file():
+        page_path = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
+        anchors = known.get(page_path)
+        if not page_path.is_file():
             yield f"dead link {target}"
-        elif parts.fragment and there is not None and unquote(parts.fragment) not in there:
-            yield f"dead link {target}: the page has no such place"
+        elif parts.fragment and anchors is not None and unquote(parts.fragment) not in anchors:
+            yield f"dead link {target}: the page has no such anchor"
 
 
-def check_paths(html: Path, prefixes: Sequence[str] | None = None) -> Iterator[str]:
+def check_paths(html: Path) -> Iterator[str]:
     """Built files that name the machine they were built on."""
     home = Path.home()
     own = [f"{paths.ROOT}/", f"{sys.prefix}/", *([f"{home}/"] if len(home.parts) > 1 else [])]
     for path in sorted(html.rglob("*")):
         if path.suffix in (".html", ".ipynb", ".md", ".txt", ".json", ".js"):
             text = path.read_text(encoding="utf-8", errors="replace")
-            for prefix in own if prefixes is None else prefixes:
+            for prefix in own:
                 if prefix in text:
                     yield f"{path.relative_to(html)}: a path of the building machine: {prefix}"
 
@@ -100,23 +100,21 @@ def page_problems(html: Path, banner: bool = True) -> list[str]:
     for path, page in pages.items():
         name = path.relative_to(html).as_posix()
         article = page.select_one("article") or page
-        checks: list[Callable[[Tag], Iterator[str]]] = [check_pictures, check_videos, check_outputs]
-        said = [line for check_one in checks for line in check_one(article)]
+        lines = [*check_images(article), *check_videos(article), *check_outputs(article)]
         if CHAPTER.fullmatch(name):
-            said += check_chapter(article, banner)
-        said += check_links(path, page, known)
-        said += [*check_launch(page), *check_weight(path, page)]
-        found += [f"{name}: {line}" for line in said]
+            lines += check_chapter(article, banner)
+        lines += [*check_links(path, page, known), *check_launch(page), *check_weight(path, page)]
+        found += [f"{name}: {line}" for line in lines]
     return found + list(check_paths(html))
 
 
 def check_weight(path: Path, page: BeautifulSoup) -> Iterator[str]:
-    """Pages that weigh more than 5 MB with their pictures and without their videos."""
-    weight = len(str(page).encode()) - sum(len(str(film)) for film in page.select("video"))
+    """Pages that weigh more than 5 MB with their images and without their videos."""
+    weight = len(str(page).encode()) - sum(len(str(video)) for video in page.select("video"))
     for image in page.select("img[src]"):
-        place = path.parent / unquote(str(image["src"]))
-        if not str(image["src"]).startswith("data:") and place.is_file():
-            weight += place.stat().st_size
+        file = path.parent / unquote(str(image["src"]))
+        if not str(image["src"]).startswith("data:") and file.is_file():
+            weight += file.stat().st_size
     if weight > HEAVIEST:
         yield f"weighs {weight / 1e6:.1f} MB, more than {HEAVIEST / 1e6:.0f}"
 
@@ -145,9 +143,7 @@ def check(html: Path, profile: str = "quick") -> None:
     found += page_problems(html, banner=load_profile(profile).name != "paper")
     browser = find_browser()
     if browser is None:
-        print_progress(
-            "SKIPPED: no Chromium here, so no page was looked at in a browser (axe, console, phone)"
-        )
+        print_progress("SKIPPED: no Chromium here, so no page was checked in a browser")
     else:
         found += page_reports(html, articles(html), browser)
     if found:
@@ -162,8 +158,8 @@ def check_addresses(assembled: Path) -> None:
     folder = render(assembled, builder="linkcheck")
     rows = (folder / "output.json").read_text(encoding="utf-8").splitlines()
     found = [json.loads(row) for row in rows]
-    broken = [f"{r['filename']}:{r['lineno']}: {r['uri']}: {r['info']}" for r in found
-              if r["status"] in ("broken", "timeout")]  # fmt: skip
-    if broken:
-        raise BookError("addresses that cannot be reached:\n" + "\n".join(broken))
+    failed = [row for row in found if row["status"] in ("broken", "timeout")]
+    if failed:
+        lines = [f"{r['filename']}:{r['lineno']}: {r['uri']}: {r['info']}" for r in failed]
+        raise BookError("addresses that cannot be reached:\n" + "\n".join(lines))
     print_progress(f"asked for {len(found)} addresses: all are there")

@@ -80,11 +80,7 @@ def stop_all() -> None:
 
 
 def execute(
-    source: Path,
-    target: Path,
-    parameters: Mapping[str, Any],
-    workers: int = 1,
-    output: Path | None = None,
+    source: Path, target: Path, parameters: Mapping[str, Any], environment: Mapping[str, str]
 ) -> list[str]:
     """Execute a chapter with papermill into `target`, in the folder of the chapters.
 
@@ -92,7 +88,7 @@ def execute(
 
     Parameters
     ----------
-    output : folder for the chapter's tables and videos; None = the results of its profile
+    environment : see `kernel_environment`; `OUTPUT` names the folder of its tables and videos
 
     Returns
     -------
@@ -112,7 +108,6 @@ def execute(
     command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level", "ERROR"]
     command += ["--kernel", "python3", "--cwd", str(paths.NOTEBOOKS)]
     command += ["-y", yaml.safe_dump(dict(parameters))] if parameters else []
-    environment = kernel_environment(workers) | ({OUTPUT: str(output)} if output else {})
     try:
         done = subprocess.run(
             [*command, str(plain), str(executed)],
@@ -163,7 +158,8 @@ def execute_chapter(
     folder.mkdir()
     work.progress(f"{source.stem}: starts")
     target = folder / f"{source.stem}.ipynb"
-    problems = execute(source, target, parameters, WORKERS, folder)
+    environment = kernel_environment(WORKERS) | {OUTPUT: str(folder)}
+    problems = execute(source, target, parameters, environment)
     if problems:
         trial = target.rename(target.with_suffix(".trial.ipynb"))
         raise BookError(
@@ -244,12 +240,12 @@ def execute_all(profile: str, seed: int, device: str, sources: Sequence[Path] = 
         stop_all()
         raise
     pool.shutdown()
-    messages = [str(error) for error in errors if isinstance(error, VibaError)]
-    other = [e for e in errors if e is not None and not isinstance(e, VibaError)]
-    if other:
-        raise other[0]
-    if messages:
-        raise BookError("\n\n".join(messages))
+    failures = [error for error in errors if error is not None]
+    for error in failures:
+        if not isinstance(error, VibaError):
+            raise error
+    if failures:
+        raise BookError("\n\n".join(map(str, failures)))
     return [job.result() for job in jobs]
 
 
@@ -267,4 +263,5 @@ def run_chapter(number: str, given: Sequence[str], out: Path, rest: Sequence[str
         failed.
     """
     source = find_chapter(number)
-    execute(source, Path(out).resolve(), checked(source, pairs_of(list(given), list(rest))))
+    values = checked(source, pairs_of(list(given), list(rest)))
+    execute(source, Path(out).resolve(), values, kernel_environment())

@@ -13,7 +13,8 @@ from viba_lib.book.chapters import check_pairs, find_chapter
 from viba_lib.book.checks import check
 from viba_lib.book.execute import execute_all
 from viba_lib.book.paths import print_progress
-from viba_lib.book.viewer import write_viewer
+from viba_lib.book.viewer import viewer_stage
+from viba_lib.core.cache import META
 from viba_lib.core.files import write_text
 from viba_lib.data.video import read_video
 from viba_lib.pipeline.study import Study
@@ -56,10 +57,10 @@ def _pages(study: Study, executed: list[Path]) -> Path:
     """Assemble, render and check what was computed and executed."""
     print_progress("building HTML")
     browser = find_browser()
-    folder = assemble(executed, made=pages_of(study), pdf=browser is not None)
+    folder = assemble(executed, generated=pages_of(study), pdf=browser is not None)
     html = render(folder)
     if browser is None:
-        print_progress("SKIPPED: no Chromium here, so the book as PDF was not made")
+        print_progress("SKIPPED: no Chromium here, so the PDF of the book was not written")
     else:
         write_pdf(render(folder, builder="singlehtml"), html / "viba.pdf", browser)
     check(html, study.profile.name)
@@ -68,18 +69,13 @@ def _pages(study: Study, executed: list[Path]) -> Path:
 
 
 def pages_of(study: Study) -> dict[str, Path | str]:
-    """What a run puts in the book beside its chapters, by its place: card, films and viewer."""
+    """Files of a run for the book beside its chapters, by path: data card, videos and viewer."""
     card = study.data_card()
     write_text(study.root / "data_card.md", card)
-    folder = write_viewer(study, study.root / "viewer-page").parent
-    files = {f"{STATIC}/viewer/{p.relative_to(folder).as_posix()}": p for p in _files(folder)}
-    for film in sorted((study.root / "videos").glob("*.mp4")):
-        files[f"{STATIC}/films/{film.name}"] = film
-        still = film.with_suffix(".jpg")
-        cv2.imwrite(str(still), read_video(film, max_frames=1).frames[0][..., ::-1])
-        files[f"{STATIC}/films/{still.name}"] = still
+    viewer = [p for p in study.get(viewer_stage(study)).iterdir() if p.name != META]
+    files: dict[str, Path | str] = {f"{STATIC}/viewer/{path.name}": path for path in sorted(viewer)}
+    for video in sorted((study.root / "videos").glob("*.mp4")):
+        poster = video.with_suffix(".jpg")
+        cv2.imwrite(str(poster), read_video(video, max_frames=1).frames[0][..., ::-1])
+        files |= {f"{STATIC}/videos/{path.name}": path for path in (video, poster)}
     return {"book/data_card.md": card, **files}
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.is_file()]

@@ -7,9 +7,8 @@ refusal of wrong values both come from there.
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,38 +32,6 @@ COMMON = {
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-def _choices(rule: str) -> list[str]:
-    """Values that a rule lists; none if it is of another form."""
-    names = rule.removeprefix("one of ")
-    return [] if names == rule else [name.strip() for name in names.split(",")]
-
-
-def _one_of(choices: Sequence[str], value: Any) -> Any:
-    if str(value) not in choices:
-        raise ValueError(f"not one of {', '.join(choices)}")
-    return value
-
-
-def _annotated(rule: str, base: type) -> Any:
-    """A type with the constraints of a rule, for pydantic; raises ValueError if it is no rule."""
-    match rule.split():
-        case ["one", "of", *_]:
-            return Annotated[base, AfterValidator(partial(_one_of, _choices(rule)))]
-        case ["above", low]:
-            return Annotated[base, Gt(ast.literal_eval(low))]
-        case ["at", "least", low]:
-            return Annotated[base, Ge(ast.literal_eval(low))]
-        case ["from", low, "to", high]:
-            return Annotated[base, Ge(ast.literal_eval(low)), Le(ast.literal_eval(high))]
-        case ["any", "path" | "text"]:
-            return base
-        case ["a", "profile"]:
-            return Annotated[base, AfterValidator(load_profile)]
-        case ["a", "device"]:
-            return Annotated[base, AfterValidator(lambda name: torch.empty(1, device=name))]
-    raise ValueError(f"{rule!r} is not a rule")
-
-
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of a chapter.
@@ -86,7 +53,39 @@ class Parameter:
     @property
     def choices(self) -> list[str]:
         """Its possible values, if the rule lists them."""
-        return _choices(self.rule)
+        names = self.rule.removeprefix("one of ")
+        return [] if names == self.rule else [name.strip() for name in names.split(",")]
+
+    def annotated(self) -> Any:
+        """Its type with the constraints of the rule, for pydantic.
+
+        Raises
+        ------
+        ValueError
+            Its rule is not a rule.
+        """
+        base = type(self.default)
+        match self.rule.split():
+            case ["one", "of", *_]:
+                return Annotated[base, AfterValidator(self._listed)]
+            case ["above", low]:
+                return Annotated[base, Gt(ast.literal_eval(low))]
+            case ["at", "least", low]:
+                return Annotated[base, Ge(ast.literal_eval(low))]
+            case ["from", low, "to", high]:
+                return Annotated[base, Ge(ast.literal_eval(low)), Le(ast.literal_eval(high))]
+            case ["any", "path" | "text"]:
+                return base
+            case ["a", "profile"]:
+                return Annotated[base, AfterValidator(load_profile)]
+            case ["a", "device"]:
+                return Annotated[base, AfterValidator(lambda name: torch.empty(1, device=name))]
+        raise ValueError(f"{self.rule!r} is not a rule")
+
+    def _listed(self, value: Any) -> Any:
+        if str(value) not in self.choices:
+            raise ValueError(self.rule)
+        return value
 
     def expected(self) -> str:
         """Description of valid values."""
@@ -109,7 +108,7 @@ class Parameter:
         BookError
             Another type, or against the rule; the message says what is valid.
         """
-        adapter = TypeAdapter(_annotated(self.rule, type(self.default)), config=STRICT)
+        adapter = TypeAdapter(self.annotated(), config=STRICT)
         try:
             if isinstance(self.default, str):
                 adapter.validate_python(text)
@@ -155,18 +154,19 @@ def _inspected(file: str, code: str) -> Iterator[Parameter]:
     """Parameters that papermill finds in a cell, which reads comments beside them only."""
     code = re.sub(r"(?m)((?:^#.*\n)+)(^\w+ = .*)$", _beside, code)
     for found in PythonTranslator.inspect({"source": code}):
-        default = ast.literal_eval(found.default)
         comment = found.help or COMMON.get(found.name, "")
         meaning, _, rule = (part.strip() for part in comment.rpartition(";"))
+        default = ast.literal_eval(found.default)
+        parameter = Parameter(found.name, default, meaning, rule if meaning else "")
         try:
-            _annotated(rule if meaning else "", type(default))
+            parameter.annotated()
         except (ValueError, SyntaxError) as error:
             raise BookError(
                 f"{file}: parameter {found.name} has the comment {comment!r}; expected "
                 "`meaning; rule` with a rule such as `one of A, B`, `above 0`, `at least 1`, "
                 "`from 0 to 1`, `any path` or `any text`"
             ) from error
-        yield Parameter(found.name, default, meaning, rule)
+        yield parameter
 
 
 def checked(source: Path, given: list[tuple[str, str]]) -> dict[str, Any]:
@@ -223,11 +223,7 @@ def parameters_page() -> str:
 
 
 def _title(source: Path) -> str:
-    for cell in as_notebook(source).cells:
-        found = re.search(r"^# (.+)$", cell.source, re.MULTILINE)
-        if found and cell.cell_type == "markdown":
-            return found[1]
-    raise BookError(f"{source.name} has no title")
+    return str(as_notebook(source).cells[0].source.splitlines()[0].removeprefix("# "))
 
 
 def _example(first: Parameter) -> str:

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
@@ -19,11 +19,8 @@ _START = time.perf_counter()
 @cache
 def _templates() -> Environment:
     loader = FileSystemLoader(ROOT / "book" / "_ext")
-    found = Environment(
-        loader=loader, autoescape=lambda name: ".html" in str(name), trim_blocks=True
-    )
-    found.filters["repr"] = repr
-    return found
+    html = select_autoescape(["html.jinja"])
+    return Environment(loader=loader, autoescape=html, trim_blocks=True)
 
 
 def fill_template(name: str, **values: Any) -> str:

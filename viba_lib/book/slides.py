@@ -39,9 +39,9 @@ def revealjs() -> dict[str, Path]:
 
 def slides_page(notebook: Any) -> str:
     """The slides of an executed chapter, as an HTML page."""
-    made = _slides(notebook)
-    shown = [{"title": s.title, "body": Markup("\n".join(s.parts))} for s in made if s.parts]
-    return fill_template("slides.html", title=made[0].title, slides=shown)
+    slides = _slides(notebook)
+    shown = [{"title": s.title, "body": Markup("\n".join(s.parts))} for s in slides if s.parts]
+    return fill_template("slides.html", title=slides[0].title, slides=shown)
 
 
 def _slides(notebook: Any) -> list[Slide]:
@@ -71,9 +71,9 @@ def _add_text(slides: list[Slide], block: str) -> None:
         slides.append(Slide(f"Exercise: {_plain(name)}", [_rendered(body)]))
     learn = re.search(r"```\{admonition\} What you will learn\n(?::.*\n)*([\s\S]*?)```", block)
     rest = re.sub(r"(?m)^```\{[\s\S]*?^```$", _math_only, block)
-    told = _first(rest)
-    if told:
-        slides[-1].parts.append(_rendered(told))
+    first = _first(rest)
+    if first:
+        slides[-1].parts.append(_rendered(first))
     if learn:
         slides[-1].parts.append(_rendered(learn[1]))
 
@@ -102,19 +102,19 @@ def _add_questions(slides: list[Slide], block: str) -> None:
         r"\*\*(\d+\. [\s\S]+?)\*\*\n([\s\S]*?)```\{dropdown\} Answer[^\n]*\n([\s\S]*?)```", block
     )
     for question, options, answer in found:
-        told = f'<div class="fragment">{_rendered(answer)}</div>'
-        slides.append(Slide(f"Quiz {_plain(question)}", [_rendered(options), told]))
+        hidden = f'<div class="fragment">{_rendered(answer)}</div>'
+        slides.append(Slide(f"Quiz {_plain(question)}", [_rendered(options), hidden]))
 
 
 def _add_outputs(slides: list[Slide], cell: Any) -> None:
     meta = cell.metadata.get("mystnb", {})
     for output in cell.get("outputs", []):
         data = output.get("data", {})
-        kind = next((k for k in ("image/svg+xml", "image/png", "image/jpeg") if k in data), None)
-        if kind and "figure" in meta:
-            slides.append(Slide(slides[-1].title, [_figure(data[kind], kind, meta)]))
+        mime = next((m for m in ("image/svg+xml", "image/png", "image/jpeg") if m in data), None)
+        if mime and "figure" in meta:
+            slides.append(Slide(slides[-1].title, [_figure(data[mime], mime, meta)]))
         elif 'class="viba-play"' in data.get("text/html", ""):
-            # The sliders' first picture: a slide has no room for more.
+            # The sliders' first image: a slide has no room for more.
             page = BeautifulSoup(data["text/html"], "html.parser")
             shown = "".join(map(str, page.select("img, figcaption")))
             slides.append(Slide(slides[-1].title, [f"<figure>{shown}</figure>"]))
@@ -122,12 +122,12 @@ def _add_outputs(slides: list[Slide], cell: Any) -> None:
             slides[-1].parts.append(data["text/html"])
 
 
-def _figure(data: str, kind: str, meta: Any) -> str:
-    if kind == "image/svg+xml":
+def _figure(data: str, mime: str, meta: Any) -> str:
+    if mime == "image/svg+xml":
         data = base64.b64encode(data.encode()).decode()
     alt = html.escape(meta.get("image", {}).get("alt", ""), quote=True)
     caption = _rendered(meta["figure"].get("caption", ""))
-    source = f"data:{kind};base64,{data.strip()}"
+    source = f"data:{mime};base64,{data.strip()}"
     return f'<figure><img src="{source}" alt="{alt}"><figcaption>{caption}</figcaption></figure>'
 
 

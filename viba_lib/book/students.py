@@ -18,7 +18,7 @@ def tagged(cell: Any, tag: str) -> bool:
 
 
 def stub(code: str) -> str:
-    """What a student starts from in place of a solution.
+    """What a student starts from instead of a solution.
 
     Functions keep their head and docstring and raise; names that were assigned become `...`;
     imports stay; everything else goes.
@@ -48,17 +48,15 @@ def student_notebook(source: Path) -> Any:
         if cell.cell_type == "markdown":
             text, inside = without_solutions(cell.source, inside)
             cell.source = _ANSWER.sub("", text)
-            if cell.source.strip():
-                cells.append(cell)
         elif tagged(cell, "solution"):
             cell.source = stub(cell.source)
-            cells.append(cell)
         elif tagged(cell, "check"):
             heading = "# This cell runs without an error when the exercise is solved.\n"
             cell.source = heading + cell.source
             cell.metadata["tags"] = ["check"]  # seen by students, removed from the page
-            cells.append(cell)
-        elif not inside:
+        elif inside:
+            continue
+        if cell.cell_type == "code" or cell.source.strip():
             cells.append(cell)
     if inside:
         raise BookError(f"{source.name}: a solution-start has no solution-end")

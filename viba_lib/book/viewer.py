@@ -1,4 +1,4 @@
-"""Data of the book's viewer: pictures of frames and maps, and a manifest that names them.
+"""Data of the book's viewer: images of frames and maps, and a manifest that names them.
 
 The page `book/viewer.md` shows them without a server. It is opened from files too, where a browser
 refuses `fetch`: so the manifest is a script that assigns JSON to a global.
@@ -6,9 +6,8 @@ refuses `fetch`: so the manifest is a script that assigns JSON to a global.
 
 import json
 import math
-import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,115 +15,100 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import yaml
 
-from viba_lib.baselines.explainers import VIBA
-from viba_lib.core.cache import code_hash
+from viba_lib.baselines.explainers import VIBA, Network, draw_maps
+from viba_lib.book import paths
+from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL
 from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.faithfulness import mass_inside
-from viba_lib.experiments.benchmark.maps import maps_of
-from viba_lib.models.detectors import DETECTORS
-from viba_lib.pipeline.explain_video import check_folder
+from viba_lib.models.detectors import DETECTORS, Detector
+from viba_lib.pipeline.compute import open_detector, open_prepared, open_statistics
+from viba_lib.pipeline.prepared_set import PreparedSet
+from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import colours, scale_maximum
 
 DATA = "viewer-data.js"
 GLOBAL = "VIBA_VIEWER"
 CLIPS, FRAMES = 4, 8  # at most, of a viewer and of a clip
-SIDE = 224  # pixels of a picture
-BUDGET = 4_000_000  # bytes of all pictures
+SIDE = 224  # pixels of an image
+BUDGET = 4_000_000  # bytes of all images
 QUALITIES = (78, 70, 62, 54, 46, 38, 30, 20)  # of WebP, the first that fits the budget
 CYAN = (0, 229, 255)  # truth has this colour in every figure of the book
-KINDS = ("real", "spatial", "temporal", "fake")
 TITLES = {"real": "Real", "spatial": "Spatial fake", "temporal": "Temporal fake", "fake": "Fake"}
 TWO_PARTS = ("eyes_brows", "nose_cheeks", "chin_neck")
-
-GRAD_CAM, GRAD_CAM_PLUS = "Grad-CAM", "Grad-CAM++"
 # A late layer beside the paper's; each further one costs as many maps again.
-LATE = {"xception": "block12", "flow-vgg11": "features.16"}
-METHODS: dict[str, dict[str, Any]] = {
-    VIBA: {
-        "id": "viba",
-        "name": "VIBA (per-sample bottleneck)",
-        "unit": "bits per pixel",
-        "about": "In bits: how much information about each place the prediction needs.",
-    },
-    GRAD_CAM: {
-        "id": "grad-cam",
-        "name": GRAD_CAM,
-        "unit": "",
-        "about": "Without a unit: only places within the clip can be compared, and shares.",
-    },
-    GRAD_CAM_PLUS: {
-        "id": "grad-cam-pp",
-        "name": GRAD_CAM_PLUS,
-        "unit": "",
-        "about": "Without a unit: each frame's map is scaled to a maximum of 1.",
-    },
-}
-ABOUT = {
-    "xception": {"name": "Xception (one face)", "input": "face crop"},
-    "flow-vgg11": {"name": "VGG11 (motion)", "input": "optical flow in colour"},
-}
-Pictures = dict[str, np.ndarray]  # by file name: (S, S, 3) RGB or (S, S, 4) RGBA, uint8
+LATE = ("block12", "features.16")
+GRAD_CAM, GRAD_CAM_PLUS = "Grad-CAM", "Grad-CAM++"
+Images = dict[str, np.ndarray]  # by file name: (S, S, 3) RGB or (S, S, 4) RGBA, uint8
 Series = tuple[str, str]  # method, layer
 
 
 @dataclass(frozen=True)
-class _Views:
-    """Maps (T, S, S) of one detector by video and by method and layer, and what it was shown."""
+class _View:
+    """A detector, the shown frames with its decisions, and maps (S, S) by series and row."""
 
+    detector: Detector
+    size: int
     rows: pd.DataFrame
-    in_scope: dict[str, bool]
-    maps: dict[str, dict[Series, np.ndarray]]
+    maps: Mapping[Series, Mapping[int, np.ndarray]]
 
 
-def _kind(method: str) -> str:
+# ---- selection ---------------------------------------------------------------------------------
+
+
+def _category(method: str) -> str:
     known = {**dict.fromkeys(SPATIAL, "spatial"), **dict.fromkeys(TEMPORAL, "temporal"), "": "real"}
     return known.get(method, "fake")
 
 
-def clips_in_scope(study: Study) -> pd.DataFrame:
+def clips_in_scope(predictions: pd.DataFrame) -> pd.DataFrame:
     """Test clips with the mean p(fake) of the detectors whose scope they are in.
+
+    Parameters
+    ----------
+    predictions : rows of `Study.predictions` of all detectors
 
     Returns
     -------
-    video_id, label, method, kind, take (the real video that a fake was made of, or itself), p_fake,
-    error (distance to the label), wrong.
+    video_id, label, method, category, take (the real video that a fake was made of, or itself),
+    p_fake, error (distance to the label), wrong.
     """
-    found = pd.concat([study.predictions(name) for name in DETECTORS])
-    found = found[(found.split == "test") & found.in_scope]
+    found = predictions[(predictions.split == "test") & predictions.in_scope]
     names = {"label": "first", "method": "first", "original": "first", "p_fake": "mean"}
     clips = found.groupby("video_id", sort=True).agg(names).reset_index()
     clips["method"] = clips.method.where(clips.label == 1, "")
-    clips["kind"] = clips.method.map(_kind)
+    clips["category"] = clips.method.map(_category)
     clips["take"] = clips.original.where(clips.label == 1, clips.video_id)
     clips["error"] = (clips.label - clips.p_fake).abs()
     return clips.assign(wrong=clips.error >= 0.5)
 
 
-def choose_clips(clips: pd.DataFrame, most: int = CLIPS) -> list[str]:
-    """Videos of `clips_in_scope` to show: one of each kind, then those with the greatest error.
+def choose_clips(clips: pd.DataFrame, count: int = CLIPS) -> list[str]:
+    """Videos of `clips_in_scope` to show: one of each category, then those with the greatest error.
 
-    Of a kind, one that is told right comes first, of the same take as the others if there is one,
-    so that the same seconds can be seen real and fake. Mistakes are shown as well.
+    Of a category, a clip that is decided correctly comes first, and among those one of the same
+    take as the others, so that the same seconds can be seen real and fake. Mistakes are shown as
+    well.
     """
-    chosen: dict[str, str] = {}
-    takes: set[str] = set()
-    # A fake first: every take has a real video, but not each kind of fake.
-    for kind in ("spatial", "temporal", "fake", "real"):
-        part = clips[clips.kind == kind].assign(far=lambda p: ~p["take"].isin(takes))
-        for row in part.sort_values(["wrong", "far", "video_id"]).head(1).itertuples():
-            chosen[kind] = str(row.video_id)
-            takes.add(str(row.take))
-    first = [chosen[kind] for kind in KINDS if kind in chosen][:most]
+    found: dict[str, str] = {}
+    # A fake first: every take has a real video, but not each category of fake.
+    for category in ("spatial", "temporal", "fake", "real"):
+        part = clips[clips.category == category]
+        takes = clips["take"][clips.video_id.isin(found.values())]
+        part = part.assign(far=~part["take"].isin(takes)).sort_values(["wrong", "far", "video_id"])
+        if len(part):
+            found[category] = str(part.video_id.iloc[0])
+    first = [found[category] for category in TITLES if category in found][:count]
     rest = clips[~clips.video_id.isin(first)]
     rest = rest.sort_values(["error", "video_id"], ascending=[False, True])
-    return [*first, *rest.video_id.head(most - len(first)).astype(str)]
+    return [*first, *rest.video_id.head(count - len(first)).astype(str)]
 
 
-def viewer_rows(study: Study, most: int = CLIPS, frames: int = FRAMES) -> pd.DataFrame:
+def viewer_rows(study: Study, clips: int = CLIPS, frames: int = FRAMES) -> pd.DataFrame:
     """Rows of `Study.frames` that the viewer shows: clip after clip, up to `frames` of each.
 
     Raises
@@ -132,78 +116,66 @@ def viewer_rows(study: Study, most: int = CLIPS, frames: int = FRAMES) -> pd.Dat
     VibaError
         No test clip was prepared.
     """
-    rows, parts = study.frames("test"), []
-    for video in choose_clips(clips_in_scope(study), most):
-        part = rows[rows.video_id == video].sort_values("frame")
-        at = np.linspace(0, len(part) - 1, min(frames, len(part))).round().astype(int)
-        parts.append(part.iloc[at])
-    if not parts:
+    predictions = pd.concat([study.predictions(name) for name in DETECTORS])
+    videos = choose_clips(clips_in_scope(predictions), clips)
+    if not videos:
         raise VibaError("no test clip was prepared; the viewer needs one: see study.problems()")
-    return pd.concat(parts, ignore_index=True)
+    rows = study.frames("test")
+    rows = select(rows[rows.video_id.isin(videos)], per_video=frames)
+    return rows.sort_values("video_id", key=lambda v: v.map(videos.index), kind="stable")
 
 
 # ---- maps --------------------------------------------------------------------------------------
 
 
-def series_of(study: Study, detector: str, in_scope: bool) -> list[Series]:
+def shown_layers(detector: Detector) -> tuple[str, str]:
+    """The paper's layer of a detector and a late one."""
+    late = [layer for layer in detector.layers if layer in LATE]
+    return detector.layers[0], (late or detector.layers)[-1]
+
+
+def series_of(detector: Detector, in_scope: bool) -> list[Series]:
     """Methods and layers that are shown of a detector.
 
-    On a kind of fake that a detector is not made for, its paper's layer and two methods do: they
-    show that there is little to see.
+    For a method of manipulation outside its scope, these are the paper's layer and two methods:
+    they show that there is little to see.
     """
-    paper, late = study.layer(detector), LATE[detector]
+    paper, late = shown_layers(detector)
     if not in_scope:
         return [(VIBA, paper), (GRAD_CAM, paper)]
     return [(VIBA, paper), (VIBA, late), (GRAD_CAM, paper), (GRAD_CAM, late),
             (GRAD_CAM_PLUS, paper)]  # fmt: skip
 
 
-def _keys(rows: Any) -> list[tuple[str, int]]:
-    return [(str(v), int(p)) for v, p in zip(rows.video_id, rows.position, strict=True)]
-
-
-def _explained(study: Study, detector: str, layer: str, rows: pd.DataFrame) -> np.ndarray:
-    """Maps (T, S, S) of the bottleneck; those that the chapters have are not made again."""
-    done: dict[tuple[str, int], np.ndarray] = {}
-    if layer == study.layer(detector):
-        known = study.explanations(detector)
-        facts = known[["video_id", "position"]].to_dataframe()
-        done = dict(zip(_keys(facts), known.relevance.values, strict=True))
-    rest = rows[[key not in done for key in _keys(rows)]]
-    if len(rest):
-        found = study.explain(detector, rest, layer)
-        done |= zip(_keys(rest), found.relevance.values, strict=True)
-    return np.stack([done[key] for key in _keys(rows)])
-
-
-def _maps(study: Study, detector: str, series: Series, rows: pd.DataFrame) -> np.ndarray:
-    method, layer = series
-    if method == VIBA:
-        return _explained(study, detector, layer, rows)
-    return np.asarray(maps_of(study, detector, rows, method, layer).maps.values)
-
-
-def _views(study: Study, detector: str, rows: pd.DataFrame) -> _Views:
-    predicted = study.predictions(detector)[["video_id", "position", "p_fake", "in_scope"]]
-    joined = rows.merge(predicted, on=["video_id", "position"], validate="one_to_one")
-    maps: dict[str, dict[Series, np.ndarray]] = {str(v): {} for v in joined.video_id.unique()}
+def _view(
+    clips: PreparedSet, table: pd.DataFrame, given: Mapping[str, Any], size: int,
+    bottleneck: Mapping[str, Any], device: str,
+) -> _View:  # fmt: skip
+    """Decisions and maps of one detector, from its inputs; see `viewer_stage`."""
+    detector: Detector = given["detector"]
+    predicted = pd.read_parquet(given["predictions"] / "predictions.parquet")
+    frame = ["video_id", "position"]
+    rows = table.merge(predicted[[*frame, "p_fake", "in_scope"]], on=frame, validate="one_to_one")
+    layers = shown_layers(detector)
+    statistics = {layer: open_statistics(given[layer]) for layer in layers}
+    model = open_detector(detector, given["trained"], device)
+    network = Network(model, layers, statistics, dict(bottleneck))
+    maps: dict[Series, dict[int, np.ndarray]] = {}
     # All clips of a series at once: what a method builds before its first frame is built once.
-    for in_scope, part in joined.groupby("in_scope"):
-        for series in series_of(study, detector, bool(in_scope)):
-            found = _maps(study, detector, series, part.reset_index(drop=True))
-            for video in part.video_id.unique():
-                maps[video][series] = found[(part.video_id == video).to_numpy()]
-    judges = joined.groupby("video_id").in_scope.first()
-    return _Views(joined, {str(k): bool(v) for k, v in judges.items()}, maps)
+    for in_scope, part in rows.groupby("in_scope"):
+        inputs = clips.inputs(detector, part, size)
+        for method, layer in series_of(detector, bool(in_scope)):
+            found = draw_maps(method, network, inputs, seed=bottleneck["seed"], value=layer)
+            maps.setdefault((method, layer), {}).update(zip(part.index, found, strict=True))
+    return _View(detector, size, rows, maps)
 
 
-# ---- pictures ----------------------------------------------------------------------------------
+# ---- images ------------------------------------------------------------------------------------
 
 
 def _sized(image: np.ndarray) -> np.ndarray:
-    small = image.shape[1] < SIDE
-    how = cv2.INTER_CUBIC if small else cv2.INTER_AREA
-    return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=how))
+    interpolation = cv2.INTER_CUBIC if image.shape[1] < SIDE else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=interpolation))
 
 
 def region(mask: np.ndarray) -> np.ndarray:
@@ -217,25 +189,22 @@ def outline(mask: np.ndarray) -> np.ndarray:
     inside = region(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)).astype(np.uint8)
     lines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     drawn = np.zeros((SIDE, SIDE, 4), np.uint8)
-    # The seam keeps the line apart from bright places of the map.
+    # The seam separates the line from bright pixels of the map.
     for colour, width in (((0, 0, 0, 255), 4), ((*CYAN, 255), 2)):
         cv2.drawContours(drawn, lines, -1, colour, width)
     return drawn
 
 
-def encode(picture: np.ndarray, quality: int) -> bytes:
-    """A picture (H, W, 3 or 4) uint8 as WebP; one with transparency loses nothing."""
-    clear = picture.shape[2] == 4
+def encode(image: np.ndarray, quality: int) -> bytes:
+    """An image (H, W, 3 or 4) uint8 as WebP; with transparency the encoding is lossless."""
+    clear = image.shape[2] == 4
     order = cv2.COLOR_RGBA2BGRA if clear else cv2.COLOR_RGB2BGR
     setting = [cv2.IMWRITE_WEBP_QUALITY, 101 if clear else quality]
-    done, data = cv2.imencode(".webp", cv2.cvtColor(picture, order), setting)
-    if not done:
-        raise VibaError(f"a picture of shape {picture.shape} could not be encoded as WebP")
-    return bytes(data)
+    return bytes(cv2.imencode(".webp", cv2.cvtColor(image, order), setting)[1])
 
 
-def encode_all(pictures: Pictures, budget: int = BUDGET) -> dict[str, bytes]:
-    """Pictures as WebP, of the best quality that fits into `budget` bytes.
+def encode_all(images: Images, budget: int = BUDGET) -> dict[str, bytes]:
+    """Images as WebP, of the best quality that fits into `budget` bytes.
 
     Raises
     ------
@@ -244,156 +213,118 @@ def encode_all(pictures: Pictures, budget: int = BUDGET) -> dict[str, bytes]:
     """
     size = 0
     for quality in QUALITIES:
-        found = {name: encode(picture, quality) for name, picture in pictures.items()}
+        found = {name: encode(image, quality) for name, image in images.items()}
         size = sum(map(len, found.values()))
         if size <= budget:
             return found
-    raise VibaError(f"{len(pictures)} pictures have {size} bytes, more than {budget}: show fewer")
+    raise VibaError(f"{len(images)} images have {size} bytes, more than {budget}: show fewer")
 
 
-def _keep(pictures: Pictures, name: str, images: Iterator[np.ndarray]) -> list[str]:
-    """Add a clip's pictures; returns their file names."""
-    names = []
-    for number, image in enumerate(images):
-        names.append(f"{name}-{number}.webp")
-        pictures[names[-1]] = image
-    return names
+def _add(images: Images, name: str, new: Iterable[np.ndarray]) -> list[str]:
+    """Add a clip's images; returns their file names."""
+    added = {f"{name}-{number}.webp": image for number, image in enumerate(new)}
+    images |= added
+    return list(added)
 
 
 # ---- manifest ----------------------------------------------------------------------------------
 
 
 def _number(value: float, digits: int) -> float | None:
-    """A number of a manifest; what JSON has no word for is null."""
+    """A number of a manifest; one that JSON cannot hold is null."""
     return round(float(value), digits) if math.isfinite(value) else None
 
 
-def _significant(value: float) -> float:
-    return float(f"{value:.3g}")
-
-
-def _id(text: str) -> str:
-    return text.lower().replace(".", "-")
+def identifier(name: str) -> str:
+    """A method or layer as part of file names: grad-cam-pp, features-9."""
+    return name.lower().replace("++", "-pp").replace(".", "-")
 
 
 def _series_entry(
-    series: Series, maps: np.ndarray, images: np.ndarray, regions: np.ndarray, name: str,
-    pictures: Pictures,
+    series: Series, maps: np.ndarray, shown: np.ndarray, regions: np.ndarray, name: str,
+    images: Images,
 ) -> dict[str, Any]:  # fmt: skip
-    """One method at one layer on one clip: its pictures, its scale and its numbers."""
+    """One method at one layer on one clip: its images, its scale and its numbers."""
     method, layer = series
     top = scale_maximum(maps)
-    stem = f"{name}-{METHODS[method]['id']}-{_id(layer)}"
-    drawn = (colours(_sized(i), m, top) for i, m in zip(images, maps, strict=True))
-    inside = [
-        mass_inside(m, r) if r.any() else math.nan for m, r in zip(maps, regions, strict=True)
-    ]
+    stem = f"{name}-{identifier(method)}-{identifier(layer)}"
+    drawn = (colours(_sized(i), m, top) for i, m in zip(shown, maps, strict=True))
+    pairs = zip(maps, regions, strict=True)
     return {
-        "method": METHODS[method]["id"],
+        "method": identifier(method),
         "layer": layer,
-        "pictures": _keep(pictures, stem, drawn),
-        "top": _significant(top),
+        "pictures": _add(images, stem, drawn),
+        "top": float(f"{top:.3g}"),
         "bits": [_number(m.sum(), 1) for m in maps] if method == VIBA else None,
-        "inside": [_number(x, 4) for x in inside],
+        "inside": [_number(mass_inside(m, r) if r.any() else math.nan, 4) for m, r in pairs],
     }
 
 
 def _detector_entry(
-    study: Study, detector: str, views: _Views, video: str, name: str, pictures: Pictures
+    clips: PreparedSet, view: _View, video: str, name: str, images: Images
 ) -> dict[str, Any]:
     """One detector on one clip."""
-    rows = views.rows[views.rows.video_id == video]
-    images = study.images(detector, rows)
-    regions = np.stack([region(mask) for mask in study.masks(detector, rows)])
-    stem = f"{name}-{detector}"
-    shown = [_sized(i) for i in images] if detector != "xception" else []
+    rows = view.rows[view.rows.video_id == video]
+    shown = clips.images(view.detector, rows, view.size)
+    regions = np.stack([region(m) for m in clips.masks(view.detector, rows, view.size)])
+    stem, in_scope = f"{name}-{view.detector.name}", bool(rows.in_scope.iloc[0])
+    # The original already shows the face.
+    inputs = [_sized(image) for image in shown] if view.detector.temporal else []
+    series = []
+    for which in series_of(view.detector, in_scope):
+        maps = np.stack([view.maps[which][row] for row in rows.index])
+        series.append(_series_entry(which, maps, shown, regions, stem, images))
     return {
-        "in_scope": views.in_scope[video],
+        "in_scope": in_scope,
         "p_fake": [_number(p, 4) for p in rows.p_fake],
-        "inputs": _keep(pictures, f"{stem}-input", iter(shown)) or None,
+        "inputs": _add(images, f"{stem}-input", inputs) or None,
         "area": [_number(r.mean() if r.any() else math.nan, 4) for r in regions],
-        "series": [
-            _series_entry(series, maps, images, regions, stem, pictures)
-            for series, maps in views.maps[video].items()
-        ],
+        "series": series,
     }
 
 
 def _clip_entry(
-    study: Study, views: Mapping[str, _Views], video: str, number: int, pictures: Pictures
+    clips: PreparedSet, views: Mapping[str, _View], rows: pd.DataFrame, name: str, images: Images
 ) -> dict[str, Any]:
-    """One clip: its frames, their truth, and what each detector makes of them."""
-    rows = views[next(iter(DETECTORS))].rows
-    rows = rows[rows.video_id == video]
-    first, name = rows.iloc[0], f"c{number}"
-    clip = study.clip(video)
-    masks = clip.masks[rows.position.to_numpy()]
-    paths = study.catalog().set_index("video_id").path
-    with VideoReader(study.catalog_root() / paths[video]) as reader:
+    """One clip: its frames, their truth, and the results of each detector."""
+    first = rows.iloc[0]
+    video, positions = str(first.video_id), rows.position.to_numpy()
+    clip, paths = clips.clip(video), clips.catalog.set_index("video_id").path
+    with VideoReader(clips.root / paths[video]) as reader:
         rate = reader.rate
-    originals = (_sized(face) for face in clip.faces[rows.position.to_numpy()])
-    truth = (outline(m) for m in masks) if masks.any() else iter(())
+    originals = (_sized(face) for face in clip.faces[positions])
+    masks = clip.masks[positions]
+    truth = (outline(mask) for mask in masks) if masks.any() else ()
     return {
         "id": video,
         "title": _title(first),
         "fake": bool(first.label),
         "frames": [int(i) for i in rows.frame],
         "seconds": [round(int(i) / rate, 3) for i in rows.frame],
-        "originals": _keep(pictures, f"{name}-original", originals),
-        "truth": _keep(pictures, f"{name}-truth", truth) or None,
+        "originals": _add(images, f"{name}-original", originals),
+        "truth": _add(images, f"{name}-truth", truth) or None,
         "detectors": {
-            detector: _detector_entry(study, detector, of_one, video, name, pictures)
-            for detector, of_one in views.items()
+            detector: _detector_entry(clips, view, video, name, images)
+            for detector, view in views.items()
         },
     }
 
 
-def _said(name: str) -> str:
-    """A planted method or region in words; names of two parts of the face join them."""
-    return name.replace("_", " and " if name in TWO_PARTS else " ")
-
-
 def _title(row: Any) -> str:
+    """Title of a clip: its category, its method and region in words, and its name."""
     method = str(row.method) if row.label else ""
-    where = str(getattr(row, "region", "") or "")
-    words = [_said(method), f"({_said(where)})" if where not in ("", method) else ""]
-    said = " ".join(filter(None, words))
-    return f"{TITLES[_kind(method)]}{': ' if said else ''}{said} – {row.video_id}"
+    region = str(getattr(row, "region", "") or "")
+    # The names of two parts of the face are joined by "and".
+    words = [n.replace("_", " and " if n in TWO_PARTS else " ") for n in (method, region)]
+    words[1] = f"({words[1]})" if region not in ("", method) else ""
+    what = " ".join(filter(None, words))
+    return f"{TITLES[_category(method)]}{': ' if what else ''}{what} – {row.video_id}"
 
 
-def _layers(study: Study, detector: str) -> list[dict[str, Any]]:
-    paper = study.layer(detector)
-    return [{"id": n, "paper": n == paper} for n in dict.fromkeys((paper, LATE[detector]))]
-
-
-def build_manifest(study: Study, rows: pd.DataFrame) -> tuple[dict[str, Any], Pictures]:
-    """All that the page needs to know, and the pictures that it names.
-
-    Parameters
-    ----------
-    rows : see `viewer_rows`
-    """
-    pictures: Pictures = {}
-    views = {detector: _views(study, detector, rows) for detector in DETECTORS}
-    clips = [
-        _clip_entry(study, views, str(video), number, pictures)
-        for number, video in enumerate(rows.video_id.unique())
-    ]
-    scale = mpl.colormaps["inferno"](np.linspace(0, 1, 9))
-    manifest = {
-        "version": 1,
-        "profile": study.profile.name,
-        "note": study.profile.note,
-        "seed": study.seed,
-        "side": SIDE,
-        "colours": [mpl.colors.to_hex(c) for c in scale],
-        "detectors": [
-            {"id": name} | ABOUT[name] | {"layers": _layers(study, name)} for name in DETECTORS
-        ],
-        "methods": list(METHODS.values()),
-        "clips": clips,
-    }
-    return manifest, pictures
+def _about(detector: Detector) -> dict[str, Any]:
+    paper, late = shown_layers(detector)
+    layers = [{"id": layer, "paper": layer == paper} for layer in dict.fromkeys((paper, late))]
+    return dict(id=detector.name, name=detector.title, input=detector.input_name, layers=layers)
 
 
 def script(manifest: Mapping[str, Any]) -> str:
@@ -402,56 +333,69 @@ def script(manifest: Mapping[str, Any]) -> str:
     return f"window.{GLOBAL} = {text};\n"
 
 
-def _stage(study: Study) -> Path:
-    """Folder of a finished stage with the manifest and the pictures."""
-    rows = viewer_rows(study)
-    key = {
-        "weights": [study.weights_path(name).parent.name for name in DETECTORS],
-        "prepared": study.preparation_folder.name,
-        "rows": rows[["video_id", "position"]].to_numpy().tolist(),
-        "note": study.profile.note,
-        "settings": asdict(study.profile.bottleneck),
-        "evaluation": study.profile.evaluation.model_dump(),
-        "passes": study.profile.comparison.passes,
-        "seed": study.seed,
-        "code": code_hash("book.viewer", "visual.overlay", "bottleneck", "baselines",
-                  "experiments.benchmark.maps", "evaluation.faithfulness"),
-    }  # fmt: skip
-
-    def compute(folder: Path) -> None:
-        study.progress(f"viewer: {rows.video_id.nunique()} clips, {len(rows)} frames")
-        manifest, pictures = build_manifest(study, rows)
-        for name, data in encode_all(pictures).items():
-            (folder / name).write_bytes(data)
-        (folder / DATA).write_text(script(manifest), encoding="utf-8")
-
-    return study.stage("viewer", key, compute)
+# ---- stage -------------------------------------------------------------------------------------
 
 
-def write_viewer(study: Study, folder: Path) -> Path:
-    """Write the data of the page `book/viewer.md`: `viewer-data.js` and the pictures it names.
+def draw_viewer(
+    folder: Path,
+    work: Work,
+    *,
+    dataset: Path,
+    prepared: Path,
+    rows: Sequence[tuple[str, int]],
+    sizes: Mapping[str, int],
+    bottleneck: Mapping[str, Any],
+    about: Mapping[str, Any],
+    **given: Any,
+) -> None:
+    """Write the manifest of the viewer, `viewer-data.js`, and the images that it names.
 
     Parameters
     ----------
-    folder : receives them, and loses those of an earlier run; it becomes `_static/viewer` of the
-        book
-
-    Returns
-    -------
-    The path of `viewer-data.js`.
-
-    Raises
-    ------
-    VibaError
-        A file where the folder should be, or no test clip.
+    rows : frames to show, clip after clip
+    sizes : input size of each detector, by name
+    about : what the page says of the run and the methods
+    given : inputs of each detector, as `<name> <role>`, see `viewer_stage`
     """
-    folder = Path(folder)
-    check_folder(folder)
-    done = _stage(study)
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in (*folder.glob("*.webp"), folder / DATA):
-        old.unlink(missing_ok=True)
-    # The manifest last: a page never names pictures that are not there yet.
-    for path in (*sorted(done.glob("*.webp")), done / DATA):
-        shutil.copyfile(path, folder / path.name)
-    return folder / DATA
+    clips = open_prepared(dataset, prepared, work)
+    table = pd.DataFrame(list(rows), columns=["video_id", "position"])
+    work.progress(f"viewer: {table.video_id.nunique()} clips, {len(table)} frames")
+    table = table.merge(clips.all_frames, on=["video_id", "position"], validate="one_to_one")
+    views = {}
+    for name, size in sizes.items():
+        roles = {key.split()[1]: value for key, value in given.items() if key.split()[0] == name}
+        views[name] = _view(clips, table, roles, size, bottleneck, work.device)
+    images: Images = {}
+    scale = mpl.colormaps["inferno"](np.linspace(0, 1, 9))
+    parts = enumerate(part for _, part in table.groupby("video_id", sort=False))
+    manifest = {
+        "version": 1,
+        **about,
+        "side": SIDE,
+        "colours": [mpl.colors.to_hex(c) for c in scale],
+        "detectors": [_about(view.detector) for view in views.values()],
+        "clips": [_clip_entry(clips, views, part, f"c{number}", images) for number, part in parts],
+    }
+    for name, data in encode_all(images).items():
+        (folder / name).write_bytes(data)
+    (folder / DATA).write_text(script(manifest), encoding="utf-8")
+
+
+def viewer_stage(study: Study) -> Stage:
+    """The data of the page `book/viewer.md` as a stage."""
+    profile, stages = study.profile, study.stages
+    inputs = dict(stages.data)
+    for name, detector in DETECTORS.items():
+        roles = {layer: stages.statistics(detector, layer) for layer in shown_layers(detector)}
+        roles |= {"trained": stages.trained(detector), "predictions": stages.predictions(detector)}
+        inputs[f"{name} detector"] = detector
+        inputs |= {f"{name} {role}": value for role, value in roles.items()}
+    texts = yaml.safe_load((paths.ROOT / "book/_ext/viewer.yaml").read_text(encoding="utf-8"))
+    about = {"profile": profile.name, "note": profile.note, "seed": study.seed}
+    settings = {
+        "rows": viewer_rows(study)[["video_id", "position"]].to_numpy().tolist(),
+        "sizes": {name: study.settings(name).size for name in DETECTORS},
+        "bottleneck": stages.bottleneck(),
+        "about": about | texts,
+    }
+    return Stage("viewer", draw_viewer, settings, inputs)
