@@ -18,7 +18,6 @@ from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
 from viba_lib.core.cache import Cache, HasDigest, Stage, Work
-from viba_lib.core.cache import Stages as OldStages
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
 from viba_lib.core.logs import log_to
@@ -122,12 +121,6 @@ class Study:
     def get(self, stage: Stage) -> Path:
         """Folder of a finished stage, computed if it is absent; see `Cache.get`."""
         return self.cache.get(stage)
-
-    def stage(
-        self, name: str, key: Any, compute: Callable[[Path], None], later: Sequence[str] = ()
-    ) -> Path:
-        """Folder of a stage with a key of its own, until all are declared."""
-        return OldStages(self.root, self.work.progress).get(name, key, compute, later)
 
     def registered(self, detector: str) -> Detector:
         """The detector of a name or `module:function`, see `find_detector`."""
