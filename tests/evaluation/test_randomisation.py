@@ -13,7 +13,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.randomisation import (
     LABELS,
     STAGES,
-    likeness,
+    map_similarity,
     marked,
     random_labels,
     randomised,
@@ -126,14 +126,14 @@ def test_random_labels_fit_what_is_shuffled_and_miss_what_is_true(frames):
     assert 0.3 < (said == labels.numpy()).mean() < 0.7
 
 
-def test_likeness_of_the_same_and_of_other_maps():
+def test_map_similarity_of_the_same_and_of_other_maps():
     maps = np.random.default_rng(0).random((2, 16, 16))
-    same, other = likeness(maps, 3 * maps + 1), likeness(maps, 1 - maps)
+    same, other = map_similarity(maps, 3 * maps + 1), map_similarity(maps, 1 - maps)
     assert same["rank"].to_list() == pytest.approx([1, 1]) and same.ssim.to_list() == pytest.approx(
         [1, 1]
     )
     assert other["rank"].to_list() == pytest.approx([-1, -1])
-    assert likeness(maps, 0 * maps)["rank"].to_list() == [0, 0]
+    assert map_similarity(maps, 0 * maps)["rank"].to_list() == [0, 0]
 
 
 def test_maps_that_ignore_the_network_are_marked(small, frames):

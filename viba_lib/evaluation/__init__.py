@@ -1,4 +1,4 @@
-"""Measures of detection, of the maps' consistency, and of their agreement with what is known."""
+"""Measures of detection, of maps' temporal consistency, and of their agreement with a truth."""
 
 from viba_lib.evaluation.agreement import overlap_coefficient
 from viba_lib.evaluation.consistency import iou, mean_iou, region_persistence, temporal_consistency

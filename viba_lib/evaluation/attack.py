@@ -1,8 +1,8 @@
-"""An attack on what a map marks: the protocol of Tsigos et al. (2024) for deepfake detectors.
+"""Adversarial evaluation of maps: the protocol of Tsigos et al. (2024) for deepfake detectors.
 
-Segments of the input are ranked by mean relevance. The first one, two, three are changed by NES, an
-attack that only asks for probabilities (Ilyas et al. 2018). Where a map marks what the decision
-hangs on, little change there takes the decision away.
+Segments of the input are ranked by mean relevance. The first one, two or three are changed by NES,
+an attack that only needs probabilities (Ilyas et al. 2018). If the decision depends on these
+segments, a small change of them flips it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +22,17 @@ from viba_lib.evaluation.faithfulness import Probabilities
 class AttackSettings:
     """Settings of the attack, those of Tsigos et al. by default.
 
-    segments (of SLIC); variance of the noise that queries are made with; samples in a step, in
-    pairs of opposite sign; iterations; eps, the largest change of a pixel; learning_rate, of a
-    step of the sign. All in units of a picture from 0 to 1; span is the width of the input's range.
+    Values are in units of an image from 0 to 1.
+
+    Parameters
+    ----------
+    segments : of SLIC
+    variance : of the noise in a query
+    samples : queries of a step, in pairs of opposite sign
+    iterations : steps at most
+    eps : largest change of a pixel
+    learning_rate : change of a pixel in a step
+    span : width of the input's range
 
     Raises
     ------
@@ -68,16 +76,16 @@ def nes_attack(
     settings: AttackSettings,
     seed: int = 0,
 ) -> tuple[torch.Tensor, int]:
-    """Change a frame inside a mask until the detector decides otherwise.
+    """Change a frame inside a mask until the predicted class changes.
 
     Each step estimates the gradient of the predicted class's probability from `samples` queries
-    and goes against its sign.
+    and moves against its sign.
 
     Parameters
     ----------
     probabilities : of a batch (N, 3, S, S): (N, classes)
     frame : (3, S, S), in the detector's input range
-    where : (S, S) bool, what may change
+    where : (S, S) bool, the pixels that may change
 
     Returns
     -------
@@ -91,20 +99,20 @@ def nes_attack(
     low, high = (
         torch.clamp(frame + side * reach, -settings.span / 2, settings.span / 2) for side in (-1, 1)
     )
-    attacked, asked = frame.clone(), 1
+    attacked, queries = frame.clone(), 1
     for _ in range(settings.iterations):
         half = torch.randn(max(1, settings.samples // 2), *frame.shape, generator=generator)
         noise = torch.cat([half, -half]) * inside
         found = probabilities(torch.cat([attacked[None], attacked + deviation * noise]))
-        asked += len(found)
+        queries += len(found)
         if int(found[0].argmax()) != wanted:
             break
         scores = torch.from_numpy(np.asarray(found[1:, wanted], np.float32))
         gradient = torch.einsum("n,nchw->chw", scores, noise)
         moved = torch.clamp(attacked - step * gradient.sign(), low, high)
-        # An input of another normalisation may lie out of range; what is outside stays as it is.
+        # An input of another normalisation may be out of range; pixels outside stay as they are.
         attacked = torch.where(inside > 0, moved, attacked)
-    return attacked, asked
+    return attacked, queries
 
 
 def attack_scores(
@@ -115,7 +123,7 @@ def attack_scores(
     tops: Sequence[int] = (1, 2, 3),
     seed: int = 0,
 ) -> pd.DataFrame:
-    """What the decision loses when the segments that each map ranks first are attacked.
+    """Effect on the decision of attacks on the segments that each map ranks first.
 
     Two methods that choose the same segments of a frame share one attack.
 
@@ -128,8 +136,8 @@ def attack_scores(
 
     Returns
     -------
-    method, item, top, sufficiency (probability of the predicted class, before less after), kept
-    (whether the decision survives), passes.
+    method, item, top, sufficiency (probability of the predicted class, before minus after), kept
+    (whether the predicted class stays), passes.
     """
     done: dict[tuple[int, bytes], tuple[float, bool, int]] = {}
     rows = []
@@ -141,21 +149,21 @@ def attack_scores(
                 where = top_segments(frame, values[item], top, settings)
                 key = (item, np.packbits(where).tobytes())
                 if key not in done:
-                    attacked, asked = nes_attack(probabilities, frame, where, settings, seed)
+                    attacked, queries = nes_attack(probabilities, frame, where, settings, seed)
                     after = probabilities(attacked[None])[0]
                     lost = float(before[wanted] - after[wanted])
-                    done[key] = (lost, int(after.argmax()) == wanted, asked)
-                lost, kept, asked = done[key]
+                    done[key] = (lost, int(after.argmax()) == wanted, queries)
+                lost, kept, queries = done[key]
                 rows.append(
                     {"method": name, "item": item, "top": top, "sufficiency": lost, "kept": kept,
-                     "passes": asked}
+                     "passes": queries}
                 )  # fmt: skip
     columns = ["method", "item", "top", "sufficiency", "kept", "passes"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def stability(
-    draw: Callable[[torch.Tensor], np.ndarray],
+    explain: Callable[[torch.Tensor], np.ndarray],
     probabilities: Probabilities,
     inputs: torch.Tensor,
     maps: np.ndarray,
@@ -164,18 +172,18 @@ def stability(
     tries: int = 5,
     seed: int = 0,
 ) -> np.ndarray:
-    """Likeness of a frame's map and that of the frame under noise that hardly moves the decision.
+    """Similarity of a frame's map to that of the frame under noise that keeps the decision.
 
     Parameters
     ----------
-    draw : maps (T, S, S) of frames (T, 3, S, S)
-    maps : (T, S, S), drawn of the inputs
-    limit : largest change of the predicted class's probability; where noise does more, it is drawn
-        anew and weaker, up to `tries` times
+    explain : maps (T, S, S) of frames (T, 3, S, S)
+    maps : (T, S, S), of the inputs
+    limit : largest change of the predicted class's probability; if noise changes it more, weaker
+        noise is sampled, up to `tries` times
 
     Returns
     -------
-    (T,) rank correlations; NaN where no noise is weak enough or a map is constant.
+    (T,) rank correlations; NaN if no noise is weak enough, or a map is constant.
     """
     generator, found = torch.Generator().manual_seed(seed), []
     for frame, plain in zip(inputs, maps, strict=True):
@@ -183,7 +191,7 @@ def stability(
         if noisy is None or np.ptp(plain) == 0:
             found.append(float("nan"))
             continue
-        other = draw(noisy[None])[0]
+        other = explain(noisy[None])[0]
         same = np.ptp(other) > 0
         found.append(float(spearmanr(plain.ravel(), other.ravel())[0]) if same else float("nan"))
     return np.array(found)
@@ -197,7 +205,7 @@ def _noisy(
     tries: int,
     generator: torch.Generator,
 ) -> torch.Tensor | None:
-    """The frame under noise that moves the decision by `limit` at most, or None."""
+    """The frame under noise that changes the probability by `limit` at most, or None."""
     before = probabilities(frame[None])[0]
     deviation, edge = settings.span * settings.variance**0.5, settings.span / 2
     for _ in range(tries):

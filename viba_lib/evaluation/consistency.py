@@ -1,9 +1,9 @@
-"""How steady maps are along a clip: Table 3, Eq. (3) and (4) of the paper.
+"""Temporal consistency of maps: Table 3, Eq. (3) and (4) of the paper.
 
-What the paper does not define is defined here. Two empty masks overlap fully: nothing was
+The paper leaves some cases open. Here, two empty masks overlap fully, because nothing was
 highlighted twice. An empty mask has no centroid, so steps from or to it do not count. A single
-frame has no step, and what is measured from step to step is NaN. After a cut another scene begins:
-steps over it do not count.
+frame has no step, and measures of steps are NaN. After a cut another scene begins, so steps over it
+do not count.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def _masks(masks: np.ndarray) -> np.ndarray:
     return found.astype(bool)
 
 
-# What a threshold is a share of: the paper does not say how a map becomes a mask.
+# Base of the threshold, because the paper does not say how a map becomes a mask.
 MASK_RULES = {
     "frame": "of the frame's strongest pixel",
     "clip": "of the clip's strongest pixel, so that weak frames may highlight nothing",
@@ -32,8 +32,8 @@ MASK_RULES = {
 def highlight(relevance: np.ndarray, fraction: float = 0.5, rule: str = "frame") -> np.ndarray:
     """Binary masks of the highlighted region.
 
-    A pixel is highlighted where its relevance is more than `fraction` of what `rule` says; a map of
-    zeros highlights nothing.
+    A pixel is highlighted if its relevance is more than `fraction` of the base that `rule` names. A
+    map of zeros highlights nothing.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def highlight(relevance: np.ndarray, fraction: float = 0.5, rule: str = "frame")
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two masks (H, W); 1 where both are empty."""
+    """Intersection over union of two masks (H, W); 1 if both are empty."""
     a, b = np.asarray(first, bool), np.asarray(second, bool)
     if a.shape != b.shape:
         raise VibaError(f"masks of shapes {a.shape} and {b.shape}; expected one shape")
@@ -72,7 +72,7 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def cuts_of(squares: np.ndarray) -> list[int]:
-    """Frames at which the face is suddenly elsewhere: its square does not touch the one before.
+    """Cuts: frames in which the square of the face does not touch the one before.
 
     Parameters
     ----------
@@ -111,8 +111,8 @@ def mean_iou(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
 def temporal_consistency(masks: np.ndarray) -> float:
     """TCS as printed, Eq. (3): the mean share of the frame that is highlighted.
 
-    The text calls it the share of frames in which regions stay highlighted; the formula is the
-    mean highlighted area. `pixel_persistence` does what the text describes.
+    The text calls it the share of frames in which regions stay highlighted, but the formula is the
+    mean highlighted area. `pixel_persistence` computes what the text describes.
     """
     return float(_masks(masks).mean(axis=(1, 2)).mean())
 
@@ -120,8 +120,8 @@ def temporal_consistency(masks: np.ndarray) -> float:
 def pixel_persistence(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
     """Mean share of frames in which a pixel stays highlighted, over pixels that ever are.
 
-    What the text says that TCS is. Scenes count by their pixels; NaN where none has two frames or
-    where nothing is highlighted.
+    This is what the paper's text describes as TCS. Scenes count by their pixels. NaN if none has
+    two frames, or if nothing is highlighted.
     """
     shares = [scene.mean(0)[scene.any(0)] for scene in _scenes(masks, cuts)]
     found = np.concatenate(shares) if shares else np.zeros(0)
@@ -129,7 +129,7 @@ def pixel_persistence(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
 
 
 def region_persistence(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
-    """RPI, Eq. (4): mean step of the mask's centroid over the frame's diagonal; 0 is steady.
+    """RPI, Eq. (4): mean step of the mask's centroid over the frame's diagonal; 0 is constant.
 
     Parameters
     ----------

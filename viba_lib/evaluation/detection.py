@@ -1,9 +1,6 @@
-"""How well a detector decides: Table 2 of the paper, with calibration."""
-
-from collections.abc import Callable, Mapping
+"""Detection performance and calibration: Table 2 of the paper."""
 
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 
 from viba_lib.core.errors import VibaError
@@ -26,7 +23,7 @@ def expected_calibration_error(
     Raises
     ------
     VibaError
-        Shapes that do not fit, or values that are no probabilities.
+        Shapes that do not fit, or values that are not probabilities.
     """
     p, y = np.asarray(probabilities, float), np.asarray(labels)
     if p.ndim != 2 or len(p) != len(y):
@@ -56,17 +53,18 @@ def detection_metrics(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, float
 
     Returns
     -------
-    Values 0 to 1. AUC is NaN with one class only; precision is 0 where nothing is called fake,
-    recall where nothing is fake; all are NaN for N = 0.
+    Values 0 to 1. AUC is NaN with one class only. Precision is 0 if nothing is classified as fake,
+    and recall if nothing is fake. All are NaN for N = 0.
     """
     y, p = np.asarray(labels).astype(bool), np.asarray(p_fake, float)
     if not len(y):
         return dict.fromkeys(("accuracy", "precision", "recall", "auc", "ece"), float("nan"))
-    # Counted here, and not by scikit-learn, whose checks of its inputs take most of a bootstrap.
+    # Not by scikit-learn, because its input validation takes most of the time of a bootstrap.
     decided = p > 0.5
     hits, fakes = int((decided & y).sum()), int(y.sum())
     reals = len(y) - fakes
-    above = rankdata(p)[y].sum() - fakes * (fakes + 1) / 2  # pairs in which the fake is on top
+    # Number of pairs in which the fake has the higher score.
+    above = rankdata(p)[y].sum() - fakes * (fakes + 1) / 2
     return {
         "accuracy": float((decided == y).mean()),
         "precision": hits / max(int(decided.sum()), 1),
@@ -74,55 +72,3 @@ def detection_metrics(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, float
         "auc": float(above / (fakes * reals)) if fakes and reals else float("nan"),
         "ece": expected_calibration_error(np.c_[1 - p, p], y),
     }
-
-
-def bootstrap_intervals(
-    frame: pd.DataFrame,
-    statistics: Callable[[pd.DataFrame], Mapping[str, float]],
-    groups: str = "video_id",
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> dict[str, tuple[float, float]]:
-    """Percentile intervals of several statistics by one bootstrap over groups.
-
-    Frames of one video are alike, so videos are drawn, not frames.
-
-    Parameters
-    ----------
-    statistics : of rows of `frame`: values by name
-
-    Returns
-    -------
-    (low, high) by name, over the draws in which a statistic is defined; NaN where it never is, or
-    where fewer than two groups are there.
-    """
-    rng = np.random.default_rng(seed)
-    parts = list(frame.groupby(groups, sort=True).indices.values())
-    if len(parts) < 2:
-        return {name: (float("nan"), float("nan")) for name in statistics(frame)}
-    drawn = []
-    for _ in range(draws):
-        chosen = rng.integers(len(parts), size=len(parts))
-        drawn.append(statistics(frame.iloc[np.concatenate([parts[i] for i in chosen])]))
-    found = {}
-    for name, values in pd.DataFrame(drawn).astype(float).items():
-        ends = values.quantile([(1 - level) / 2, (1 + level) / 2])
-        found[str(name)] = (float(ends.iloc[0]), float(ends.iloc[1]))
-    return found
-
-
-def bootstrap_interval(
-    frame: pd.DataFrame,
-    statistic: Callable[[pd.DataFrame], float],
-    groups: str = "video_id",
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile interval of one statistic; see `bootstrap_intervals`."""
-
-    def named(part: pd.DataFrame) -> dict[str, float]:
-        return {"value": statistic(part)}
-
-    return bootstrap_intervals(frame, named, groups, draws, seed, level)["value"]

@@ -1,4 +1,4 @@
-"""Does relevance lie where the planted artefact is, and does the decision need what it marks?"""
+"""Localisation of planted artefacts, and faithfulness of maps to the decision."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import torch
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
-LEAST_SPAN = 0.1  # of a probability; curves scaled by less would be noise made large
+MIN_SPAN = 0.1  # of a probability; curves that are scaled by less would amplify noise
 Probabilities = Callable[[torch.Tensor], np.ndarray]  # (N, 3, S, S) -> (N, classes)
 
 
@@ -31,10 +31,8 @@ def pointing_game(relevance: np.ndarray, mask: np.ndarray, threshold: float = 0.
 
 
 def _inside(mask: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-    """Pixels of a soft mask that count as inside: above a share of its maximum."""
-    return (
-        np.asarray(mask > threshold * mask.max()) if mask.max() > 0 else np.zeros(mask.shape, bool)
-    )
+    """Pixels of a soft mask that count as inside: above 0 and a share of its maximum."""
+    return np.asarray((mask > threshold * mask.max()) & (mask > 0))
 
 
 def rank_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
@@ -57,7 +55,7 @@ def rank_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
 def precision_recall_area(relevance: np.ndarray, mask: np.ndarray) -> float:
     """Area under the precision-recall curve of pixels (average precision); NaN for an empty mask.
 
-    A map that knows nothing reaches the mask's share of the frame.
+    A random map has the mask's share of the frame.
     """
     inside = _inside(mask).ravel()
     if not inside.any():
@@ -68,32 +66,40 @@ def precision_recall_area(relevance: np.ndarray, mask: np.ndarray) -> float:
 
 def entropy(relevance: np.ndarray) -> float:
     """Entropy of a map (H, W) over pixels, in bits; low is focused."""
-    share = np.clip(relevance, 0, None).ravel() / max(
-        float(np.clip(relevance, 0, None).sum()), 1e-12
-    )
+    positive = np.clip(relevance, 0, None).ravel()
+    share = positive / max(float(positive.sum()), 1e-12)
     share = share[share > 0]
     return float(-(share * np.log2(share)).sum())
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Place of each pixel, strongest first, from 0."""
+    """Rank of each pixel, strongest first, from 0."""
     order = np.argsort(-np.ravel(values), kind="stable")
     rank = np.empty(order.size, int)
     rank[order] = np.arange(order.size)
     return rank.reshape(values.shape)
 
 
-def _curve(
-    probabilities: Probabilities, frame: torch.Tensor, ranks: np.ndarray, rest: torch.Tensor,
-    steps: int,
-) -> np.ndarray:  # fmt: skip
-    """Probability of the class predicted for the frame as its pixels give way to those of `rest`.
+def _tiles(shape: tuple[int, ...], tile: int) -> np.ndarray:
+    """Number of the tile of each pixel (H, W), from 0."""
+    rows, columns = (np.arange(n) // tile for n in shape)
+    return np.asarray(rows[:, None] * (columns[-1] + 1) + columns)
 
-    The first of the steps + 1 values is of the frame (3, S, S), the last of `rest`.
+
+def _curve(
+    probabilities: Probabilities,
+    frame: torch.Tensor,
+    ranks: np.ndarray,
+    replacement: torch.Tensor,
+    steps: int,
+) -> np.ndarray:
+    """Probability of the frame's predicted class while its pixels are replaced, rank 0 first.
+
+    The first of the steps + 1 values is of the frame (3, S, S), the last of the replacement.
     """
-    place, size = torch.from_numpy(ranks), ranks.size
-    left = torch.stack([place >= size * step // steps for step in range(steps + 1)])[:, None]
-    found = probabilities(torch.where(left, frame[None], rest[None]))
+    rank, size = torch.from_numpy(ranks), ranks.size
+    left = torch.stack([rank >= size * step // steps for step in range(steps + 1)])[:, None]
+    found = probabilities(torch.where(left, frame[None], replacement[None]))
     return np.asarray(found[:, found[0].argmax()], float)
 
 
@@ -102,16 +108,16 @@ def deletion_areas(
 ) -> np.ndarray:
     """Area under the deletion curve of each input (Petsiuk et al. 2018, RISE).
 
-    The most relevant pixels are set to zero first, an equal share in each step, and the probability
-    of the class that was predicted for the whole input is followed. A small area means that the
-    map found what the decision needs.
+    The most relevant pixels are set to zero first, an equal share in each step. The curve is the
+    probability of the class that is predicted for the original input. A small area means that the
+    map contains the pixels which the decision depends on.
 
     Parameters
     ----------
     probabilities : of a batch (N, 3, S, S): (N, classes)
     inputs : (T, 3, S, S)
     relevance : (T, S, S)
-    steps : shares in which pixels are taken away; the last leaves none
+    steps : number of equal shares in which pixels are removed; the last leaves none
 
     Returns
     -------
@@ -133,8 +139,9 @@ def insertion_areas(
 ) -> np.ndarray:
     """Area under the insertion curve of each input (Petsiuk et al. 2018, RISE).
 
-    The most relevant pixels come first onto a blurred input; the class followed is that of the
-    whole input. A large area means that the map found what makes the decision.
+    The most relevant pixels are inserted into a blurred input first. The curve is the probability
+    of the class that is predicted for the original input. A large area means that the map contains
+    pixels which are sufficient for the decision.
 
     Parameters
     ----------
@@ -147,7 +154,7 @@ def insertion_areas(
     """
     areas = []
     for frame, values in zip(inputs, relevance, strict=True):
-        # Read from its end, the curve that loses the weakest pixels first gains the strongest.
+        # Reversed in time, a curve that loses the weakest pixels first gains the strongest first.
         ranks = values.size - 1 - _ranks(values)
         curve = _curve(probabilities, frame, ranks, _blurred(frame, sigma), steps)
         areas.append(float(np.trapezoid(curve, dx=1 / steps)))
@@ -155,17 +162,16 @@ def insertion_areas(
 
 
 def _blurred(frame: torch.Tensor, sigma: float) -> torch.Tensor:
-    picture = frame.permute(1, 2, 0).float().numpy()
-    blurred = cv2.GaussianBlur(picture, (0, 0), sigma * picture.shape[0])
+    image = frame.permute(1, 2, 0).float().numpy()
+    blurred = cv2.GaussianBlur(image, (0, 0), sigma * image.shape[0])
     return torch.from_numpy(blurred).permute(2, 0, 1)
 
 
 def _tile_ranks(values: np.ndarray, tile: int) -> np.ndarray:
-    """Ranks of pixels by the mean relevance of their tile; a tile goes as a whole."""
-    rows, columns = (np.arange(n) // tile for n in values.shape)
-    number = rows[:, None] * (columns[-1] + 1) + columns
-    sums = np.bincount(number.ravel(), np.ravel(values)) / np.bincount(number.ravel())
-    return _ranks((-rankdata(-sums, method="ordinal"))[number])
+    """Ranks of pixels by the mean relevance of their tile; pixels of a tile are consecutive."""
+    number = _tiles(values.shape, tile)
+    means = np.bincount(number.ravel(), np.ravel(values)) / np.bincount(number.ravel())
+    return _ranks((-rankdata(-means, method="ordinal"))[number])
 
 
 def degradation_scores(
@@ -189,18 +195,18 @@ def degradation_scores(
 
     Returns
     -------
-    (T,) scores, about -1 to 1, 0 for a map that knows nothing; NaN where the class keeps its
-    probability, up to 0.1, when everything is taken away: there is nothing to lose.
+    (T,) scores, about -1 to 1, 0 for a random map; NaN if the class keeps its probability, up to
+    0.1, without any content, because the scale is undefined then.
     """
     scores = []
     for frame, values in zip(inputs, relevance, strict=True):
         flat = frame.mean((1, 2), keepdim=True).expand_as(frame)
         ranks = _tile_ranks(values, tile)
-        most = _curve(probabilities, frame, ranks, flat, steps)
-        least = _curve(probabilities, frame, ranks.size - 1 - ranks, flat, steps)
-        span = most[0] - most[-1]
-        gap = float(np.trapezoid(least - most, dx=1 / steps))
-        scores.append(gap / span if span > LEAST_SPAN else float("nan"))
+        most_first = _curve(probabilities, frame, ranks, flat, steps)
+        least_first = _curve(probabilities, frame, ranks.size - 1 - ranks, flat, steps)
+        span = most_first[0] - most_first[-1]
+        gap = float(np.trapezoid(least_first - most_first, dx=1 / steps))
+        scores.append(gap / span if span > MIN_SPAN else float("nan"))
     return np.array(scores)
 
 
@@ -215,32 +221,31 @@ def sensitivity_n(
 ) -> np.ndarray:
     """Sensitivity-n of each input (Ancona et al. 2018), on tiles.
 
-    Random sets of tiles are set to zero. The correlation between the relevance that they held and
-    the probability that was lost tells whether relevance adds up to what it claims.
+    Random sets of tiles are set to zero. The measure is the correlation of the relevance that they
+    contain with the probability that is lost.
 
     Parameters
     ----------
     probabilities, inputs, relevance : see `deletion_areas`
     share : of the tiles in a set
-    draws : sets
+    draws : number of sets
 
     Returns
     -------
-    (T,) Pearson correlations; NaN where nothing varies.
+    (T,) Pearson correlations; NaN if nothing varies.
     """
     rng, scores = np.random.default_rng(seed), []
     for frame, values in zip(inputs, relevance, strict=True):
-        rows, columns = (np.arange(n) // tile for n in values.shape)
-        number = rows[:, None] * (columns[-1] + 1) + columns
+        number = _tiles(values.shape, tile)
         count = int(number.max()) + 1
-        held = np.bincount(number.ravel(), np.ravel(values), minlength=count)
+        contained = np.bincount(number.ravel(), np.ravel(values), minlength=count)
         chosen = np.stack([
             rng.permutation(count) < max(1, round(share * count)) for _ in range(draws)
         ])  # fmt: skip
         left = torch.from_numpy(~chosen[:, number])[:, None]
         found = probabilities(torch.cat([frame[None], frame[None] * left]))
         lost = found[0].max() - found[1:, found[0].argmax()]
-        sums = chosen @ held
+        sums = chosen @ contained
         varies = np.ptp(sums) > 0 and np.ptp(lost) > 0
         scores.append(float(np.corrcoef(sums, lost)[0, 1]) if varies else float("nan"))
     return np.array(scores)

@@ -1,4 +1,4 @@
-"""Would a map look the same for a network that knows nothing? (Adebayo et al. 2018)"""
+"""Sanity checks: maps of networks with random weights or labels (Adebayo et al. 2018)."""
 
 import copy
 import warnings
@@ -22,29 +22,29 @@ from viba_lib.core.errors import VibaError
 
 STAGES = ("top", "upper half", "all")
 LABELS = "random labels"
-ALIKE = 0.5  # a mean rank correlation above it is "much the same map"
+SIMILAR = 0.5  # mean rank correlation above which maps count as similar
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
-    """Layers with weights that can be drawn anew, from the input to the output."""
+    """Layers with weights that can be initialised again, from the input to the output."""
     kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
     return [m for m in model.modules() if isinstance(m, kinds)]
 
 
-def _new(model: nn.Module, stage: str) -> list[nn.Module]:
-    """The layers that a stage draws anew."""
+def _initialised(model: nn.Module, stage: str) -> list[nn.Module]:
+    """The layers that a stage initialises again."""
     if stage not in STAGES:
         raise VibaError(f"stage {stage!r} is not known; choose one of {', '.join(STAGES)}")
     layers = _layers(model)
     if not layers:
         raise VibaError("the network has no convolution, linear layer or batch norm to randomise")
-    if stage == "top":  # a norm after the last layer would be the same with weights drawn anew
+    if stage == "top":  # a norm after the last layer is the same after its initialisation
         return [m for m in layers if not isinstance(m, nn.BatchNorm2d)][-1:] or layers[-1:]
     return layers[-((len(layers) + 1) // 2) :] if stage == "upper half" else layers
 
 
 def randomised(model: nn.Module, stage: str, seed: int = 0) -> nn.Module:
-    """A copy whose weights are drawn anew from the output down: cascading randomisation.
+    """A copy with random weights from the output down: cascading randomisation.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def randomised(model: nn.Module, stage: str, seed: int = 0) -> nn.Module:
     """
     found = copy.deepcopy(model)
     with torch.random.fork_rng():
-        # Not the seed alone: a network trained from random weights may have begun with those.
+        # Not the seed itself, because training may have started from the weights that it gives.
         torch.manual_seed(seed + 7919)
-        for layer in _new(found, stage):
+        for layer in _initialised(found, stage):
             layer.reset_parameters()  # type: ignore[operator]
     return found
 
@@ -67,10 +67,10 @@ def randomised(model: nn.Module, stage: str, seed: int = 0) -> nn.Module:
 def revived(model: nn.Module, inputs: torch.Tensor, stage: str) -> nn.Module:
     """The model itself, with statistics of its new batch norms estimated on inputs (N, 3, S, S).
 
-    Without it the signal of a deep network with new weights dies on its way up, and maps of a dead
-    network would say nothing of the method. Norms below the new layers keep what they have learned.
+    Otherwise the signal of a deep network with random weights vanishes, and its maps would not test
+    the method. Norms upstream of the new layers keep their statistics.
     """
-    norms = [m for m in _new(model, stage) if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in _initialised(model, stage) if isinstance(m, nn.BatchNorm2d)]
     if not norms:
         return model
     before = [m.momentum for m in norms]
@@ -79,7 +79,7 @@ def revived(model: nn.Module, inputs: torch.Tensor, stage: str) -> nn.Module:
         norm.momentum = None  # a mean over all batches
         norm.train()
     with torch.no_grad():
-        # Of like sizes: each batch weighs the same, and one of a single input has no variance.
+        # Of similar sizes: each batch has the same weight, and a single input has no variance.
         for part in inputs.tensor_split(-(-len(inputs) // BATCH)):
             model(part.to(device_of(model)))
     for norm, momentum in zip(norms, before, strict=True):
@@ -127,20 +127,20 @@ def random_labels(
 
 
 def rebuilt(network: Network, model: nn.Module, inputs: torch.Tensor, layer: str) -> Network:
-    """The network of a contest with another model, and statistics of the layer from inputs."""
+    """The network with another model, and statistics of the layer from inputs."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that frames are few: they are enough for a check
+        warnings.simplefilter("ignore")  # about few frames, which are enough here
         statistics = LayerStatistics.estimate(model, layer, list(inputs.split(BATCH)))
     return replace(network, model=model, statistics={layer: statistics})
 
 
-def likeness(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
-    """Likeness of maps (T, S, S), pair by pair.
+def map_similarity(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
+    """Similarity of maps (T, S, S), pair by pair.
 
     Returns
     -------
-    item, rank (Spearman's correlation over pixels; 0 where a map is constant and names no place)
-    and ssim (structural similarity of maps that are scaled to 0 to 1 each).
+    item, rank (Spearman's correlation over pixels; 0 if a map is constant) and ssim (structural
+    similarity of maps that are scaled to 0 to 1 each).
     """
     rows = []
     for item, (a, b) in enumerate(zip(first, second, strict=True)):
@@ -163,13 +163,13 @@ def sanity_checks(
     values: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
-    """Each method's maps beside its maps of random networks.
+    """Similarity of each method's maps to its maps of random networks.
 
     The class that is explained stays the one that the trained network predicts.
 
     Parameters
     ----------
-    names : methods, see `contest.NAMES`
+    names : methods, see `baselines.explainers.NAMES`
     frames : (T, 3, S, S), explained
     training : (N, 3, S, S), for statistics of the random networks; labels : (N,)
     values : of each method's setting; a name that is missing has its default
@@ -192,15 +192,14 @@ def sanity_checks(
             model = revived(randomised(network.model, stage, seed), training, stage)
         other = rebuilt(network, model, training, layer)
         for name in names:
-            # Random masks of one seed are the same for both networks, and would look alike for
-            # that alone.
-            drawn = draw_maps(name, other, frames, target, passes, seed + 1, values.get(name))
-            parts.append(likeness(own[name], drawn).assign(method=name, stage=stage))
+            # With one seed, random masks would be the same for both networks, and maps similar.
+            maps = draw_maps(name, other, frames, target, passes, seed + 1, values.get(name))
+            parts.append(map_similarity(own[name], maps).assign(method=name, stage=stage))
     return pd.concat(parts, ignore_index=True)[["method", "stage", "item", "rank", "ssim"]]
 
 
-def marked(checks: pd.DataFrame, limit: float = ALIKE) -> pd.DataFrame:
-    """Methods whose maps hardly depend on what the network has learned.
+def marked(checks: pd.DataFrame, limit: float = SIMILAR) -> pd.DataFrame:
+    """Methods whose maps hardly depend on the network's weights.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Pictures made worse on purpose, to see how long a detector's decisions hold."""
+"""Corruptions of images, to measure how robust a detector is."""
 
 from collections.abc import Callable, Iterator
 
@@ -28,7 +28,7 @@ def _resolution(image: np.ndarray, share: float) -> np.ndarray:
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-# What is done, from mild to strong, and what the level means.
+# Function, levels from mild to strong, and meaning of the level.
 CORRUPTIONS: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], tuple[float, ...], str]] = {
     "jpeg": (_jpeg, (90, 70, 50, 30, 10), "quality"),
     "blur": (_blur, (0.5, 1, 2, 4), "sigma, px of the crop"),
@@ -39,7 +39,7 @@ UNCHANGED = "unchanged"
 
 
 def corrupt(image: np.ndarray, corruption: str, level: float) -> np.ndarray:
-    """A picture (H, W, 3) uint8 made worse; same shape and type.
+    """A corrupted image (H, W, 3) uint8; same shape and type.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def corrupt(image: np.ndarray, corruption: str, level: float) -> np.ndarray:
 
 
 def levels() -> Iterator[tuple[str, float]]:
-    """The unchanged picture, then every corruption at each of its levels."""
+    """The unchanged image, then every corruption at each of its levels."""
     yield UNCHANGED, float("nan")
     for name, (_, strengths, _) in CORRUPTIONS.items():
         for strength in strengths:

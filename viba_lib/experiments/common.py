@@ -10,8 +10,9 @@ import xarray as xr
 
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.evaluation.agreement import planted_regions, region_masks
-from viba_lib.evaluation.detection import bootstrap_intervals, detection_metrics
+from viba_lib.evaluation.detection import detection_metrics
 from viba_lib.evaluation.faithfulness import Probabilities
+from viba_lib.evaluation.significance import bootstrap_intervals
 from viba_lib.models.training import predict
 from viba_lib.pipeline.study import Study
 
