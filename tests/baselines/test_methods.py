@@ -1,4 +1,4 @@
-"""Grad-CAM against its equation, and maps that know nothing."""
+"""The compared methods against their equations and libraries, and input-agnostic controls."""
 
 import numpy as np
 import pytest
@@ -94,8 +94,8 @@ class Corner(nn.Module):
         return self.last(self.pool(self.relu(self.conv(x))).flatten(1))
 
 
-# Grad-CAM weights channels by mean slopes: it cannot tell corners of a uniform channel apart.
-INFORMED = [n for n, method in METHODS.items() if method.kind != "control" and not method.layered]
+# Grad-CAM weights channels by mean slopes, so it cannot distinguish corners of a uniform channel.
+INFORMED = [n for n, m in METHODS.items() if m.category != "control" and not m.layered]
 
 
 @pytest.mark.parametrize("name", INFORMED)

@@ -1,4 +1,4 @@
-"""The methods that the paper names, and controls that know nothing, with one signature."""
+"""The compared methods, from maintained libraries except RISE, and input-agnostic controls."""
 
 from viba_lib.baselines.controls import centred_gaussian, edges, random_maps
 from viba_lib.baselines.gradients import (

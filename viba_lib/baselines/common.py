@@ -1,4 +1,4 @@
-"""What the methods share: targets, and the probability of a class."""
+"""What the methods share: targets, the probability of a class, and maps frame by frame."""
 
 from collections.abc import Callable, Sequence
 
@@ -37,17 +37,26 @@ def probability(model: nn.Module, target: int) -> Callable[[torch.Tensor], torch
     return found
 
 
-def one_by_one(frames: torch.Tensor, classes: list[int]) -> list[tuple[torch.Tensor, int]]:
-    """Each frame (1, 3, H, W) with its class; so no method holds the layers of many frames."""
-    return [(frames[i : i + 1], wanted) for i, wanted in enumerate(classes)]
-
-
 def positive(attribution: torch.Tensor) -> np.ndarray:
-    """Map (H, W) of an attribution (1, C, H, W): channels summed, what speaks against left out."""
+    """Map (H, W) of an attribution (1, C, H, W): the positive part of the sum over channels."""
     return attribution.detach().float().sum(1)[0].clamp_min(0).cpu().numpy()
 
 
-def stacked(maps: list[np.ndarray], frames: torch.Tensor) -> np.ndarray:
-    """Maps (T, H, W) float32, also of no frame."""
-    empty = np.zeros((0, *frames.shape[-2:]), np.float32)
-    return np.stack(maps).astype(np.float32) if maps else empty
+def map_frames(
+    model: nn.Module,
+    frames: torch.Tensor,
+    target: Target,
+    map_of: Callable[[torch.Tensor, int], np.ndarray],
+) -> np.ndarray:
+    """Maps (T, H, W) float32 of frames (T, 3, H, W), one at a time to save memory.
+
+    Parameters
+    ----------
+    target : class, or (T,) classes; None = the predicted class of each frame
+    map_of : gives the map (H, W) of a frame (1, 3, H, W), on the model's device, and a class
+    """
+    device = device_of(model)
+    maps = np.zeros(frames.shape[:1] + frames.shape[2:], np.float32)
+    for i, wanted in enumerate(classes_of(model, frames, target)):
+        maps[i] = map_of(frames[i : i + 1].to(device), wanted)
+    return maps

@@ -1,4 +1,4 @@
-"""Maps that know nothing of the network: what they reach is for nothing."""
+"""Input-agnostic controls: maps that do not depend on the network."""
 
 import numpy as np
 import torch
@@ -6,14 +6,14 @@ from skimage.filters import sobel
 
 
 def random_maps(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
-    """Uniform noise (T, H, W): what chance gives."""
+    """Uniform noise (T, H, W): the level of chance."""
     return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
 def centred_gaussian(shape: tuple[int, int, int], width: float = 0.2) -> np.ndarray:
-    """A blob (T, H, W) in the middle of each frame; `width` is its sigma as a share of the side.
+    """A centre prior (T, H, W); `width` is its standard deviation as a share of the side.
 
-    Faces are centred in their crops, so this map hits a face without having seen one.
+    Faces are centred in their crops, so this map lies on a face without any knowledge of it.
     """
     count, height, breadth = shape
     y = (np.arange(height, dtype=np.float32) + 0.5) / height - 0.5

@@ -1,4 +1,4 @@
-"""Who takes part: the bottleneck and every method that the paper names, drawn in one way."""
+"""The bottleneck and all compared methods, by name and with one signature."""
 
 import contextlib
 from dataclasses import dataclass
@@ -16,15 +16,19 @@ from viba_lib.core.errors import VibaError
 
 VIBA = "VIBA"
 NAMES = (VIBA, *METHODS)
-CONTROLS = tuple(name for name, method in METHODS.items() if method.kind == "control")
+CONTROLS = tuple(name for name, method in METHODS.items() if method.category == "control")
 
 
 @dataclass(frozen=True)
 class Network:
-    """A detector as the contest sees it.
+    """A detector with what the methods need of it.
 
-    layers: names at which maps may be drawn, the default first; statistics: of each such layer that
-    the bottleneck is put into; settings: of the bottleneck; precision: of forward passes.
+    Parameters
+    ----------
+    layers : names of the layers that maps may come from, the default first
+    statistics : of each layer that the bottleneck is put into
+    settings : of the bottleneck
+    precision : of forward passes
     """
 
     model: nn.Module
@@ -104,13 +108,13 @@ def draw_maps(
         )
         return bottleneck.attribute(frames, classes).bits_per_pixel.float().cpu().numpy()
     setting = {option: value} if option not in ("", "layer") and value is not None else {}
-    with _passes(network, METHODS[name].kind):
+    with _passes(network, METHODS[name].category):
         return attribute(name, network.model, layer, frames, classes, passes, seed, **setting)
 
 
-def _passes(network: Network, kind: str) -> contextlib.AbstractContextManager[Any]:
+def _passes(network: Network, category: str) -> contextlib.AbstractContextManager[Any]:
     """Forward passes alone may be in half precision; gradients and relevance are not."""
     half = tail_dtype(network.precision)
-    if kind != "perturbation" or half is None:
+    if category != "perturbation" or half is None:
         return contextlib.nullcontext()
     return torch.autocast(device_of(network.model).type, dtype=half)

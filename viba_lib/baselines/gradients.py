@@ -13,14 +13,8 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 
-from viba_lib.baselines.common import (
-    Target,
-    classes_of,
-    one_by_one,
-    positive,
-    stacked,
-)
-from viba_lib.bottleneck.split import device_of, find_layer
+from viba_lib.baselines.common import Target, classes_of, map_frames, positive
+from viba_lib.bottleneck.split import find_layer
 from viba_lib.core.errors import VibaError
 
 
@@ -45,15 +39,13 @@ def grad_cam(
     VibaError
         A layer that the network does not have.
     """
-    method, found = LayerGradCam(model, find_layer(model, layer)), []
-    classes = classes_of(model, frames, target)
-    for frame, wanted in one_by_one(frames, classes):
-        map_ = method.attribute(
-            frame.to(device_of(model)), wanted, relu_attributions=True, attr_dim_summation=True
-        )
-        wide = LayerAttribution.interpolate(map_, tuple(frames.shape[-2:]), "bilinear")
-        found.append(wide.detach().float().cpu().numpy()[0, 0])
-    return stacked(found, frames)
+    method, size = LayerGradCam(model, find_layer(model, layer)), tuple(frames.shape[-2:])
+
+    def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:
+        small = method.attribute(frame, wanted, relu_attributions=True, attr_dim_summation=True)
+        return positive(LayerAttribution.interpolate(small, size, "bilinear"))
+
+    return map_frames(model, frames, target, map_of)
 
 
 def grad_cam_plus_plus(
@@ -63,15 +55,13 @@ def grad_cam_plus_plus(
 
     Takes and returns what `grad_cam` does; each map is scaled to a maximum of 1 by the library.
     """
-    classes, module = classes_of(model, frames, target), find_layer(model, layer)
-    if not classes:
-        return stacked([], frames)
-    with GradCAMPlusPlus(model=model, target_layers=[module]) as method:
-        found = [
-            method(frame.to(device_of(model)), [ClassifierOutputTarget(wanted)])[0]
-            for frame, wanted in one_by_one(frames, classes)
-        ]
-    return stacked(found, frames)
+    classes = classes_of(model, frames, target)
+    with GradCAMPlusPlus(model=model, target_layers=[find_layer(model, layer)]) as method:
+
+        def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:
+            return method(frame, [ClassifierOutputTarget(wanted)])[0]
+
+        return map_frames(model, frames, classes, map_of)
 
 
 def _baseline(frame: torch.Tensor, kind: str) -> torch.Tensor:
@@ -103,16 +93,15 @@ def integrated_gradients(
     -------
     (T, H, W), the positive part of the sum over channels.
     """
-    method, found = IntegratedGradients(model), []
-    classes = classes_of(model, frames, target)
-    for frame, wanted in one_by_one(frames, classes):
-        here = frame.to(device_of(model))
-        attribution = method.attribute(
-            here, _baseline(here, baseline), target=wanted, n_steps=max(2, passes // 3),
-            internal_batch_size=8,
-        )  # fmt: skip
-        found.append(positive(attribution))
-    return stacked(found, frames)
+    method, steps = IntegratedGradients(model), max(2, passes // 3)
+
+    def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:
+        start = _baseline(frame, baseline)
+        return positive(
+            method.attribute(frame, start, target=wanted, n_steps=steps, internal_batch_size=8)
+        )
+
+    return map_frames(model, frames, target, map_of)
 
 
 class _Added(nn.Module):
@@ -178,10 +167,11 @@ def relevance_propagation(
     -------
     (T, H, W), the positive part of the sum over channels.
     """
-    classes, found = classes_of(model, frames, target), []
     method = LRP(_for_propagation(model, rule))
-    for frame, wanted in one_by_one(frames, classes):
+
+    def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the input now requires a gradient
-            found.append(positive(method.attribute(frame.to(device_of(model)), target=wanted)))
-    return stacked(found, frames)
+            return positive(method.attribute(frame, target=wanted))
+
+    return map_frames(model, frames, target, map_of)

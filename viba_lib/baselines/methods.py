@@ -1,4 +1,4 @@
-"""The registry: every method by its name, called in one way."""
+"""The registry: every method by its name, with one signature."""
 
 import inspect
 from collections.abc import Callable
@@ -18,13 +18,17 @@ from viba_lib.core.errors import VibaError
 class Method:
     """A method that gives maps of frames.
 
-    kind: "gradient", "perturbation" or "control"; source: citation key of the book, "" for
-    controls; option: the setting that is tuned, the default first among candidates, "" for none.
-    A method whose option is its layer has the candidates that the network offers.
+    Parameters
+    ----------
+    category : "gradient", "perturbation" or "control"
+    source : citation key of the book, "" for controls
+    option : the setting that is tuned, "" for none
+    candidates : values of the option, the default first; empty if it is the layer, because the
+        network has the candidates then
     """
 
     name: str
-    kind: str
+    category: str
     source: str
     function: Callable[..., np.ndarray]
     option: str = ""
@@ -91,8 +95,8 @@ def attribute(
     frames : (T, 3, H, W)
     target : class, or (T,) classes; None = the predicted class of each frame
     passes : budget of a frame, in forward passes, for the methods that have one
-    seed : of the methods that draw
-    setting : the method's option, such as width=3; its default where it is left out
+    seed : random seed of the methods that sample
+    setting : the method's option, such as width=3; its default if it is left out
 
     Returns
     -------

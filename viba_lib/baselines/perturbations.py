@@ -1,7 +1,8 @@
-"""Methods that change the input and watch the probability of the class.
+"""Methods that change the input and measure the probability of the class.
 
-What is taken away becomes zero: grey for a face, no motion for flow. `passes` is about how many
-changed inputs go through the network for one frame, so that methods can be given the same budget.
+They wrap captum and SciPy, except for RISE, which is implemented here. Removed pixels become zero:
+grey for a face, no motion for flow. `passes` is about the number of changed inputs that go through
+the network for one frame, so that methods can have the same budget.
 """
 
 import warnings
@@ -16,27 +17,20 @@ from scipy.stats import sobol_indices, uniform
 from skimage.segmentation import slic
 from torch import nn
 
-from viba_lib.baselines.common import (
-    BATCH,
-    Target,
-    classes_of,
-    one_by_one,
-    positive,
-    probability,
-    stacked,
-)
-from viba_lib.bottleneck.split import device_of
+from viba_lib.baselines.common import BATCH, Target, map_frames, positive, probability
 
 SEGMENTS = 50
-One = Callable[[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], np.ndarray]
+Score = Callable[[torch.Tensor], torch.Tensor]  # probability (N,) of a class, of (N, 3, H, W)
+MapOf = Callable[[torch.Tensor, Score], np.ndarray]
 
 
-def _each(model: nn.Module, frames: torch.Tensor, target: Target, one: One) -> np.ndarray:
-    """Maps of frames; `one` is given a frame (1, 3, H, W) and the probability of its class."""
-    found, classes = [], classes_of(model, frames, target)
-    for frame, wanted in one_by_one(frames, classes):
-        found.append(one(frame.to(device_of(model)), probability(model, wanted)))
-    return stacked(found, frames)
+def _map_by_score(
+    model: nn.Module, frames: torch.Tensor, target: Target, map_of: MapOf
+) -> np.ndarray:
+    """Maps of frames; `map_of` is given a frame (1, 3, H, W) and the score of its class."""
+    return map_frames(
+        model, frames, target, lambda frame, wanted: map_of(frame, probability(model, wanted))
+    )
 
 
 def occlusion(
@@ -52,14 +46,14 @@ def occlusion(
     """
     step = max(1, round(frames.shape[-1] / (np.sqrt(passes) + 1)))
 
-    def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+    def map_of(frame: torch.Tensor, score: Score) -> np.ndarray:
         found = Occlusion(score).attribute(
             frame, sliding_window_shapes=(3, width * step, width * step), strides=(3, step, step),
             perturbations_per_eval=BATCH,
         )  # fmt: skip
         return positive(found)
 
-    return _each(model, frames, target, one)
+    return _map_by_score(model, frames, target, map_of)
 
 
 def segments_of(frame: torch.Tensor, count: int = SEGMENTS) -> np.ndarray:
@@ -77,16 +71,8 @@ def segments_of(frame: torch.Tensor, count: int = SEGMENTS) -> np.ndarray:
     return rows[:, None] * side + columns
 
 
-def _surrogate(
-    kind: type[Lime] | type[KernelShap],
-    model: nn.Module,
-    frames: torch.Tensor,
-    target: Target,
-    passes: int,
-    seed: int,
-    segments: int,
-) -> np.ndarray:
-    def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+def _surrogate(kind: type[Lime | KernelShap], passes: int, seed: int, segments: int) -> MapOf:
+    def map_of(frame: torch.Tensor, score: Score) -> np.ndarray:
         mask = torch.from_numpy(segments_of(frame[0], segments)).to(frame.device)
         given = {"interpretable_model": SkLearnRidge(alpha=1.0)} if kind is Lime else {}
         with torch.random.fork_rng(), warnings.catch_warnings():
@@ -98,7 +84,7 @@ def _surrogate(
             )  # fmt: skip
         return positive(found[:, :1])  # the same in each channel
 
-    return _each(model, frames, target, one)
+    return map_of
 
 
 def lime(
@@ -110,7 +96,7 @@ def lime(
     segments: int = SEGMENTS,
 ) -> np.ndarray:
     """LIME on superpixels with a ridge regression (Ribeiro et al. 2016), through captum."""
-    return _surrogate(Lime, model, frames, target, passes, seed, segments)
+    return _map_by_score(model, frames, target, _surrogate(Lime, passes, seed, segments))
 
 
 def kernel_shap(
@@ -122,7 +108,7 @@ def kernel_shap(
     segments: int = SEGMENTS,
 ) -> np.ndarray:
     """Kernel SHAP on superpixels (Lundberg and Lee 2017), through captum."""
-    return _surrogate(KernelShap, model, frames, target, passes, seed, segments)
+    return _map_by_score(model, frames, target, _surrogate(KernelShap, passes, seed, segments))
 
 
 def _masked(frame: torch.Tensor, masks: np.ndarray) -> torch.Tensor:
@@ -150,7 +136,7 @@ def sobol(
     number = side * side
     draws = 2 ** int(np.log2(max(4, passes / (number + 2))))
 
-    def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+    def map_of(frame: torch.Tensor, score: Score) -> np.ndarray:
         def scores(cells_by_draw: np.ndarray) -> np.ndarray:
             masks = np.moveaxis(cells_by_draw.reshape(number, -1), 0, -1).reshape(-1, side, side)
             parts = [
@@ -165,7 +151,7 @@ def sobol(
         size = (frame.shape[-1], frame.shape[-2])
         return cv2.resize(total.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
 
-    return _each(model, frames, target, one)
+    return _map_by_score(model, frames, target, map_of)
 
 
 def rise(
@@ -178,11 +164,12 @@ def rise(
 ) -> np.ndarray:
     """RISE (Petsiuk et al. 2018): the mean of random masks, weighted by the score under each.
 
-    Masks are grids of `cells` a side, half of them open, enlarged and shifted at random.
+    Masks are grids of `cells` a side, half of them open, enlarged and shifted at random. This is
+    an implementation of our own, because captum and pytorch-grad-cam have none.
     """
     share = 0.5
 
-    def one(frame: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+    def map_of(frame: torch.Tensor, score: Score) -> np.ndarray:
         rng = np.random.default_rng(seed)
         height, width = frame.shape[-2:]
         step = (-(-height // cells), -(-width // cells))
@@ -199,4 +186,4 @@ def rise(
             total += np.tensordot(scores.cpu().numpy(), stack, 1)
         return total / (passes * share)
 
-    return _each(model, frames, target, one)
+    return _map_by_score(model, frames, target, map_of)
