@@ -14,7 +14,7 @@ from viba_lib.baselines.explainers import (
     Network,
     candidates_of,
     check_names,
-    draw_maps,
+    explain_with,
 )
 from viba_lib.core.cache import Stage
 from viba_lib.core.code import LIBRARY, code_key, reached
@@ -333,11 +333,11 @@ def test_every_method_gives_maps_of_any_network(study):
                       study.stages.bottleneck())  # fmt: skip
     frames = study.inputs("flow-vgg11", benchmark_rows(study, "flow-vgg11", "test", 1))
     for name in NAMES:
-        maps = draw_maps(name, network, frames, 1, 8)
+        maps = explain_with(name, network, frames, 1, 8)
         assert maps.shape == (1, *frames.shape[-2:]) and maps.min() >= 0, name
         assert candidates_of(name, network.layers) or name in ("Random", "Centred blob", "Edges")
     with pytest.raises(VibaError, match=r"no statistics of 'features\.12'"):
-        draw_maps(VIBA, network, frames, value="features.12")
+        explain_with(VIBA, network, frames, value="features.12")
 
 
 def test_a_disturbed_clip_differs_in_its_disturbed_pairs(study):

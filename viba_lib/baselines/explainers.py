@@ -66,7 +66,7 @@ def candidates_of(name: str, layers: tuple[str, ...]) -> tuple[Any, ...]:
     return layers if option_of(name) == "layer" else METHODS[name].candidates
 
 
-def draw_maps(
+def explain_with(
     name: str,
     network: Network,
     frames: torch.Tensor,
@@ -82,8 +82,9 @@ def draw_maps(
     name : one of NAMES
     frames : (T, 3, H, W)
     target : class, or (T,) classes; None = the predicted class of each frame
-    passes : budget of a frame for the methods that have one; the bottleneck's is steps and draws
-    seed : of what is drawn
+    passes : budget of a frame, for the methods that have one; that of the bottleneck is in its
+        settings
+    seed : random seed
     value : of the method's setting, see `option_of`; None = its default
 
     Returns

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from viba_lib.baselines.common import BATCH, classes_of
-from viba_lib.baselines.explainers import VIBA, Network, draw_maps
+from viba_lib.baselines.explainers import VIBA, Network, explain_with
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.split import device_of
 from viba_lib.core.errors import VibaError
@@ -180,7 +180,7 @@ def sanity_checks(
     """
     values = values or {}
     target = classes_of(network.model, frames, None)
-    own = {name: draw_maps(name, network, frames, target, passes, seed, values.get(name))
+    own = {name: explain_with(name, network, frames, target, passes, seed, values.get(name))
            for name in names}  # fmt: skip
     layer = str(values.get(VIBA) or network.layers[0])
     parts = []
@@ -193,7 +193,7 @@ def sanity_checks(
         other = rebuilt(network, model, training, layer)
         for name in names:
             # With one seed, random masks would be the same for both networks, and maps similar.
-            maps = draw_maps(name, other, frames, target, passes, seed + 1, values.get(name))
+            maps = explain_with(name, other, frames, target, passes, seed + 1, values.get(name))
             parts.append(map_similarity(own[name], maps).assign(method=name, stage=stage))
     return pd.concat(parts, ignore_index=True)[["method", "stage", "item", "rank", "ssim"]]
 

@@ -16,7 +16,7 @@ import xarray as xr
 from scipy.stats import rankdata
 
 from viba_lib.baselines.common import probability
-from viba_lib.baselines.explainers import CONTROLS, NAMES, VIBA, Network, check_names, draw_maps
+from viba_lib.baselines.explainers import CONTROLS, NAMES, VIBA, Network, check_names, explain_with
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
@@ -217,7 +217,7 @@ def compare_video(
     maps, seconds = {}, {}
     for name in names:
         began = time.perf_counter()
-        maps[name] = draw_maps(name, network, inputs, None, passes, study.seed)
+        maps[name] = explain_with(name, network, inputs, None, passes, study.seed)
         seconds[name] = round((time.perf_counter() - began) / len(inputs), 3)
         progress(f"{name}: {seconds[name]:.2f} s per frame")
     summary = {

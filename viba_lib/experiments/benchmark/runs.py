@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from viba_lib.baselines.common import Target
-from viba_lib.baselines.explainers import Network, draw_maps
+from viba_lib.baselines.explainers import Network, explain_with
 from viba_lib.core.cache import HasDigest, Stage, Work
 from viba_lib.models.detectors import Detector
 from viba_lib.models.training import predict
@@ -65,8 +65,8 @@ class Run:
     def maps(
         self, name: str, inputs: torch.Tensor, passes: int, value: Any, target: Target = None
     ) -> np.ndarray:
-        """Maps (T, S, S) of inputs (T, 3, S, S) by a method, see `draw_maps`."""
-        return draw_maps(name, self.network, inputs, target, passes, self.seed, value)
+        """Maps (T, S, S) of inputs (T, 3, S, S) by a method, see `explain_with`."""
+        return explain_with(name, self.network, inputs, target, passes, self.seed, value)
 
 
 def run_stage(
