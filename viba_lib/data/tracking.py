@@ -17,7 +17,7 @@ OVERLAP = 0.3
 
 @dataclass(frozen=True)
 class Sighting:
-    """A face in a frame: its box, how many the detector saw there, and whether it saw this one."""
+    """A face in a frame: its box, the number of detected faces, and whether it was only tracked."""
 
     box: Box
     faces: int

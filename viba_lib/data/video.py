@@ -28,14 +28,6 @@ class Video(NamedTuple):
     rate: float
 
 
-class _Entries(NamedTuple):
-    """Time stamps of the frames, their numbers, and the time stamps at which decoding can begin."""
-
-    stamps: list[int]
-    numbers: dict[int, int]
-    keys: list[int]
-
-
 class VideoReader:
     """A video file that is opened once, however often it is read.
 
@@ -194,8 +186,9 @@ class VideoReader:
             self._break = error
         self._length = found
 
-    def _stamped(self, numbers: dict[int, int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _stamped(self, stamps: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Frames from the current entry point on, with their numbers by time stamp."""
+        numbers = {stamp: number for number, stamp in enumerate(stamps)}
         try:
             for frame in self._container.decode(self._stream):
                 if frame.pts in numbers:
@@ -242,20 +235,23 @@ class VideoReader:
         """Go to the last entry point before a frame, unless the current position is nearer."""
         # Time stamps give the numbers of frames only if all frames have been counted.
         if self._length is not None and self._entries is not None:
-            stamps, numbers, keys = self._entries
+            stamps, keys = self._entries
             current = stamps[self._number] if self._number >= 0 else -np.inf
             before = bisect_right(keys, stamps[number])
             if before and (number < self._number or keys[before - 1] > current):
                 self._container.seek(keys[before - 1], stream=self._stream)
-                self._coming = self._stamped(numbers)
+                self._coming = self._stamped(stamps)
                 self._number, self._frame, self._from_entry = -1, None, True
                 return
         if number < self._number:
             self._rewind()
 
     @cached_property
-    def _entries(self) -> _Entries | None:
-        """What the packets say of the frames; None if a frame's number does not follow from it."""
+    def _entries(self) -> tuple[list[int], list[int]] | None:
+        """Time stamps of the frames, and those at which decoding can begin.
+
+        None if the packets of the file do not give the number of a frame by its time.
+        """
         self._rewind()
         packets = self._packets()
         self._rewind()
@@ -269,7 +265,7 @@ class VideoReader:
         if len(stamps) != self._length:
             return None
         keys = sorted(pts for pts, is_key in packets if is_key and pts is not None)
-        return _Entries(stamps, {stamp: n for n, stamp in enumerate(stamps)}, keys)
+        return stamps, keys
 
     def _packets(self) -> list[tuple[int | None, bool]]:
         try:
@@ -309,12 +305,12 @@ def write_video(
 
     Parameters
     ----------
-    frames : (T, H, W, 3) uint8 RGB, or (T, H, W) grey (lossless only), or one after another
+    frames : (T, H, W, 3) uint8 RGB, or (T, H, W) greyscale (lossless only), or one after another
     crf : quality of H.264, lower is better
 
     Returns
     -------
-    The path. The file is written aside and renamed, so it is whole or absent.
+    The path. The file is complete or absent, even if writing is interrupted.
     """
     path = Path(path)
     rest = iter(frames)

@@ -67,7 +67,7 @@ class VideoChunks:
         settings: PreparationSettings,
         progress: Callable[[str], None] = lambda _: None,
     ) -> "VideoChunks":
-        """Find faces and write the chunks, unless they are there.
+        """Find faces and write the chunks, unless they exist.
 
         A face is followed from frame to frame, so a run that was stopped before the last chunk
         starts again with the first.

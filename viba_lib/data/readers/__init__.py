@@ -1,4 +1,4 @@
-"""Data sets: their layout on disk becomes catalog rows."""
+"""Readers of data sets: from the layout on disk to catalog rows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,14 +36,13 @@ def read_source(name: str, root: str | Path, compression: str = "") -> pd.DataFr
     ----------
     name : one of SOURCES
     root : folder of the data set, or the table
-    compression : of FaceForensics++ and DFD, see `faceforensics`; "" = the one that most of their
-        folders have
+    compression : of FaceForensics++ and DFD, see `faceforensics`; "" = the one that most folders
+        have
 
     Raises
     ------
     VibaError
-        A data set that has no reader or one compression only, or a folder that does not look like
-        it.
+        A data set that has no reader or one compression only, or a folder with another layout.
     """
     if name not in SOURCES:
         raise VibaError(

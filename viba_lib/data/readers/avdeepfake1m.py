@@ -30,33 +30,33 @@ def catalog(root: Path) -> pd.DataFrame:
     for split in SPLITS:
         folder = (root / split).resolve()
         videos = all_video_files(root / split, root)
-        there = {name_key(path.relative_to(folder).as_posix()): path for path in videos}
-        for facts in _facts(root, split) if there else []:
+        by_name = {name_key(path.relative_to(folder).as_posix()): path for path in videos}
+        for facts in _facts(root, split) if by_name else []:
             name = name_key(str(facts.get("file", "")))
             # Names of files that do not exist, or are not in the folder, are left out.
-            if name in there:
-                _add(rows, there[name], Path(name), split, facts)
+            if name in by_name:
+                _add(rows, by_name[name], Path(name), split, facts)
     return rows.catalog("train_metadata.json and train/<file>.mp4")
 
 
 def _facts(root: Path, split: str) -> list[dict[str, Any]]:
-    said = "entries with file, modify_type and visual_fake_segments"
-    whole = root / f"{split}_metadata.json"
-    if whole.is_file():
-        found = read_json(whole, list, said)
+    expected = "entries with file, modify_type and visual_fake_segments"
+    single = root / f"{split}_metadata.json"
+    if single.is_file():
+        entries = read_json(single, list, expected)
     else:
         folder = root / f"{split}_metadata"
         folder = folder if folder.is_dir() else root / split
         files = sorted(p for p in folder.rglob("*.json") if not p.name.startswith("."))
         # A file of its own is named like its video.
-        found = [
+        entries = [
             {"file": path.relative_to(folder).with_suffix(".mp4").as_posix()}
-            | read_json(path, dict, said)
+            | read_json(path, dict, expected)
             for path in files
         ]
-    if not all(isinstance(facts, dict) for facts in found):
-        raise CatalogError(f"{whole} holds entries that are no objects; expected {said}")
-    return found
+    if not all(isinstance(facts, dict) for facts in entries):
+        raise CatalogError(f"{single} has entries that are not objects; expected {expected}")
+    return entries
 
 
 def _add(rows: Rows, path: Path, name: Path, split: str, facts: dict[str, Any]) -> None:

@@ -39,8 +39,8 @@ def catalog(root: Path) -> pd.DataFrame:
     return rows.catalog("RealVideo-RealAudio/African/men/id00076/00109.mp4")
 
 
-def _has_folders(place: Path) -> bool:
-    return any((place / name).is_dir() for name in LABELS)
+def _has_folders(folder: Path) -> bool:
+    return any((folder / name).is_dir() for name in LABELS)
 
 
 def _facts(path: Path) -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""A file that says where each data set lies, and the catalogs of all of them."""
+"""A file with the folder of each data set, and the catalogs of all of them."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,8 +29,8 @@ def read_folders(path: str | Path) -> dict[str, Path]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        said = str(error).splitlines()[0]
-        raise CatalogError(f"{path} is not YAML ({said}); expected {EXPECTED}") from error
+        reason = str(error).splitlines()[0]
+        raise CatalogError(f"{path} is not YAML ({reason}); expected {EXPECTED}") from error
     if not isinstance(content, dict) or not content:
         raise CatalogError(f"{path} holds a {type(content).__name__}; expected {EXPECTED}")
     wrong = [f"{k}: {v!r}" for k, v in content.items() if not isinstance(v, str) or not v]
@@ -40,8 +40,8 @@ def read_folders(path: str | Path) -> dict[str, Path]:
     absent = [f"{name} ({folder})" for name, folder in folders.items() if not folder.exists()]
     if absent:
         raise CatalogError(
-            f"{path} names folders that do not exist: {', '.join(absent)}; mend the paths, or "
-            "remove the lines of data sets that are not at hand"
+            f"{path} names folders that do not exist: {', '.join(absent)}; correct the paths, or "
+            "remove the lines of data sets that you do not have"
         )
     return folders
 

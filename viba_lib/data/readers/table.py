@@ -11,8 +11,8 @@ def catalog(root: Path) -> pd.DataFrame:
     """Catalog from a CSV or Parquet table, or from the only table in a folder.
 
     Columns path and label, and if known dataset, method, identity, donor, split, original, start,
-    end (seconds), source_url, licence. Ids are made from paths and times where there are none, and
-    the data set is called as the table's file where it has no name.
+    end (seconds), source_url, licence. Missing ids are made from paths and times, and the name of a
+    data set without one is that of the table's file.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def catalog(root: Path) -> pd.DataFrame:
         )
     given = frame.path.astype(str)
     for column in {"path", "mask_path"} & set(frame):
-        # The catalog may be written elsewhere, so its paths no longer depend on where it lies.
+        # The catalog may be written to another folder, so its paths must not be relative.
         frame[column] = [
             str(resolve(str(p), path.parent)) if pd.notna(p) and p else "" for p in frame[column]
         ]
@@ -51,7 +51,7 @@ def _is_table(path: Path) -> bool:
 
 
 def _ids(paths: pd.Series, start: pd.Series | None) -> pd.Series:
-    """Names of the files, with their folders where names repeat, and the start of a piece."""
+    """Names of the files, with their folders if names repeat, and the start of a part."""
     files = paths.map(lambda p: Path(p).stem)
     if files[~paths.duplicated()].duplicated().any():
         files = paths.map(lambda p: "-".join(Path(p).with_suffix("").parts).strip("/-"))
