@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from viba_lib.baselines.explainers import VIBA, Network, draw_maps
+from viba_lib.baselines.explainers import VIBA, Network, explain_with
 from viba_lib.book import paths
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
@@ -165,7 +165,7 @@ def _view(
     for in_scope, part in rows.groupby("in_scope"):
         inputs = clips.inputs(detector, part, size)
         for method, layer in series_of(detector, bool(in_scope)):
-            found = draw_maps(method, network, inputs, seed=bottleneck["seed"], value=layer)
+            found = explain_with(method, network, inputs, seed=bottleneck["seed"], value=layer)
             maps.setdefault((method, layer), {}).update(zip(part.index, found, strict=True))
     return _View(detector, size, rows, maps)
 
