@@ -92,8 +92,8 @@ map_figures.region_overlay(
 import pandas as pd
 
 from viba_lib.experiments.annotation import (
+    AnnotationForm,
     AnnotationSession,
-    annotation_form,
     clip_html,
     clips_to_annotate,
 )
@@ -104,7 +104,7 @@ path = annotations or study.root.parent / "annotations.csv"
 session = AnnotationSession(path, annotator, clips_to_annotate(rows, clips, with_real))
 catalog = study.catalog().set_index("video_id", drop=False)
 root, folder = study.catalog_root(), study.root / "annotation"
-annotation_form(session, lambda video: clip_html(catalog.loc[video], root, folder))
+AnnotationForm(session, lambda video: clip_html(catalog.loc[video], root, folder))
 
 # %% [markdown]
 # In the notebook the form looks like this:

@@ -10,8 +10,8 @@ import pytest
 from viba_lib.core.errors import VibaError
 from viba_lib.data.video import write_video
 from viba_lib.experiments.annotation import (
+    AnnotationForm,
     AnnotationSession,
-    annotation_form,
     clip_html,
     clips_to_annotate,
 )
@@ -32,7 +32,7 @@ def path(tmp_path):
 
 
 def form_of(path, name="ann1", videos=VIDEOS):
-    return annotation_form(AnnotationSession(path, name, videos), lambda video: f"<i>{video}</i>")
+    return AnnotationForm(AnnotationSession(path, name, videos), lambda video: f"<i>{video}</i>")
 
 
 def test_what_is_pressed_is_saved(path):

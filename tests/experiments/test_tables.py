@@ -91,7 +91,7 @@ def test_table_3_leaves_out_steps_over_cuts(frames):
     relevance[5] = 0.0  # nothing in the second frame of v2
     videos = consistency.consistency_by_video(videos_with(frames, relevance), [0.5])
     table = consistency.table_3(videos.assign(detector="net"), BOOTSTRAP).set_index("name")
-    real, fake = table.loc["net real"], table.loc["net fake"]
+    real, fake = table.loc["net, real"], table.loc["net, fake"]
     assert real.cuts == 1 and real.iou == 1, "v0 alone has a step"
     assert fake["empty"] == pytest.approx(1 / 4) and fake.iou == pytest.approx((0 + 1) / 2)
     assert real.tcs == pytest.approx(0.5, abs=0.02)

@@ -4,7 +4,6 @@ import hashlib
 import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -138,8 +137,8 @@ def clip_html(row: pd.Series, root: Path, folder: Path) -> str:
     return video_html(path, image, "The clip to annotate", loop=True)
 
 
-def annotation_form(session: AnnotationSession, html_of: Callable[[str], str]) -> "Form":
-    """The form as an ipywidgets widget: show it as the value of a cell.
+class AnnotationForm:
+    """Video, six buttons for regions, and buttons to move: the value of a cell shows the form.
 
     Parameters
     ----------
@@ -150,20 +149,13 @@ def annotation_form(session: AnnotationSession, html_of: Callable[[str], str]) -
     VibaError
         ipywidgets is not installed.
     """
-    try:
-        import ipywidgets
-    except ImportError as error:
-        message = "the form needs ipywidgets; install it with `pip install viba[book]`"
-        raise VibaError(message) from error
-    return Form(ipywidgets, session, html_of)
 
-
-class Form:
-    """Video, six buttons for regions, and buttons to move; a notebook shows it as a widget."""
-
-    def __init__(
-        self, widgets: Any, session: AnnotationSession, html_of: Callable[[str], str]
-    ) -> None:
+    def __init__(self, session: AnnotationSession, html_of: Callable[[str], str]) -> None:
+        try:
+            import ipywidgets as widgets
+        except ImportError as error:
+            message = "the form needs ipywidgets; install it with `pip install viba[book]`"
+            raise VibaError(message) from error
         self.session, self.html_of = session, html_of
         self.video, self.state = widgets.HTML(), widgets.HTML()
         wide = widgets.Layout(width="17em")

@@ -16,6 +16,7 @@ from viba_lib.experiments.common import (
     with_intervals,
 )
 from viba_lib.experiments.localisation import localise
+from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
 TYPE_MEASURES = ("kept", "bits", "entropy", "ratio", "deletion")
@@ -69,10 +70,11 @@ def bottleneck_types(study: Study, detector: str, count: int, steps: int = 10) -
 
 def choose_pairs(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     """Two frames of each video: of a fake of each method, up to `count`, then of real videos."""
-    rows = rows.groupby("video_id", sort=False).head(2)
-    fakes, reals = rows[rows.label == 1], rows[rows.label == 0]
-    fakes = fakes.groupby("method", sort=True).head(2).sort_values("method", kind="stable")
-    return pd.concat([fakes.head(count), reals.head(count)]).reset_index(drop=True)
+    methods = rows.method[rows.label == 1].nunique()
+    pairs: dict[str, Any] = {"per_video": 2, "take": "first"}
+    fakes = select(rows, label=1, in_turn=True, videos=methods, **pairs)
+    reals = select(rows, label=0, **pairs)
+    return pd.concat([fakes.head(count), reals.head(count)], ignore_index=True)
 
 
 def _overlaps(rows: pd.DataFrame, maps: np.ndarray) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """What experiments share: explained frames and videos, and intervals over videos."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from viba_lib.evaluation.detection import detection_metrics
 from viba_lib.evaluation.faithfulness import Probabilities
 from viba_lib.evaluation.significance import bootstrap_intervals
 from viba_lib.models.training import predict
+from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
 Statistics = Callable[[pd.DataFrame], Mapping[str, float]]
@@ -63,12 +65,40 @@ def mean_table(
     -------
     name, `by`, `count`, and each measure with _low and _high.
     """
-    statistics = means_of(measures)
-    rows = [
-        {"name": name, by: name, count: len(part)} | with_intervals(part, statistics, bootstrap)
-        for name, part in scores.groupby(by, sort=False)
-    ]
-    return pd.DataFrame(rows)
+    table = interval_table(scores, [by], means_of(measures), bootstrap, count)
+    return table.drop(columns="videos")
+
+
+def interval_table(
+    rows: pd.DataFrame,
+    by: Sequence[str],
+    statistics: Statistics,
+    bootstrap: Bootstrap,
+    count: str = "frames",
+) -> pd.DataFrame:
+    """Statistics of groups of rows, with 95 % intervals over videos.
+
+    Parameters
+    ----------
+    by : columns whose values are the groups, in the order of the rows
+    count : name of the column with the number of rows of a group
+
+    Returns
+    -------
+    name (the values of `by`), `by`, `count`, videos, and each statistic with _low and _high.
+    """
+    table = []
+    for key, part in rows.groupby(list(by), sort=False, dropna=False):
+        facts: dict[str, object] = {"name": ", ".join(map(str, key))}
+        facts |= dict(zip(by, key, strict=True))
+        facts |= {count: len(part), "videos": part.video_id.nunique()}
+        table.append(facts | with_intervals(part, statistics, bootstrap))
+    return pd.DataFrame(table)
+
+
+def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One table of the tables of several detectors, with a column `detector`."""
+    return pd.concat(tables, names=["detector", None]).reset_index("detector")
 
 
 def detection_of(column: str) -> Statistics:
@@ -172,9 +202,7 @@ class Explained:
 
 
 def choose_rows(study: Study, detector: str, count: int) -> pd.DataFrame:
-    """Held-out fake and real frames, `count` each, one per video; the surest fakes first."""
-    found = held_out_predictions(study, detector)
-    fake = found[found.label == 1].sort_values("p_fake", ascending=False)
-    real = found[found.label == 0].sort_values("p_fake")
-    parts = [part.drop_duplicates("video_id").head(count) for part in (fake, real)]
-    return pd.concat(parts).reset_index(drop=True)
+    """Held-out fake and real frames, `count` each: of the surest videos, the surest frame."""
+    frames = held_out_predictions(study, detector)
+    order: dict[str, Any] = {"order": "surest frame", "take": "chosen", "videos": count}
+    return pd.concat([select(frames, label=k, **order) for k in (1, 0)], ignore_index=True)

@@ -18,8 +18,9 @@ from viba_lib.experiments.common import (
     Bootstrap,
     ExplainedVideo,
     explained_videos,
+    interval_table,
     means_of,
-    with_intervals,
+    stacked,
 )
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
@@ -72,16 +73,12 @@ def _measures(masks: np.ndarray, cuts: Sequence[int]) -> dict[str, float]:
 
 
 def consistency(study: Study, thresholds: Sequence[float], rule: str = "frame") -> pd.DataFrame:
-    """`consistency_by_video` for the explained test videos, with a column `detector`."""
-    return pd.concat(
-        [
-            consistency_by_video(explained_videos(study, name), thresholds, rule).assign(
-                detector=name
-            )
-            for name in DETECTORS
-        ],
-        ignore_index=True,
-    )
+    """`consistency_by_video` for the explained videos of each `detector`, fakes first."""
+    tables = {
+        name: consistency_by_video(explained_videos(study, name), thresholds, rule)
+        for name in DETECTORS
+    }
+    return stacked({k: v.sort_values("label", kind="stable") for k, v in tables.items()})
 
 
 def table_3(videos: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -91,15 +88,11 @@ def table_3(videos: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     ----------
     videos : `consistency` at one threshold
     """
-    rows = []
-    for detector, of_detector in videos.groupby("detector", sort=False):
-        for label in ("fake", "real"):
-            part = of_detector[of_detector.label == label]
-            row: dict[str, object] = {"name": f"{detector} {label}", "detector": detector}
-            row |= {"label": label, "videos": len(part), "frames": int(part.frames.sum())}
-            row |= {"cuts": int(part.cuts.sum()), "empty": float(part["empty"].mean())}
-            rows.append(row | with_intervals(part, means_of(CONSISTENCY), bootstrap))
-    return pd.DataFrame(rows)
+    by = ["detector", "label"]
+    sums = {"frames": ("frames", "sum"), "cuts": ("cuts", "sum"), "empty": ("empty", "mean")}
+    facts = videos.groupby(by).agg(**sums).reset_index()
+    table = interval_table(videos, by, means_of(CONSISTENCY), bootstrap, count="videos")
+    return table.merge(facts, on=by)
 
 
 def real_minus_fake(videos: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -118,13 +111,7 @@ def real_minus_fake(videos: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
         means = videos.groupby("label")[list(CONSISTENCY)].mean().reindex(["real", "fake"])
         return (means.loc["real"] - means.loc["fake"]).to_dict()
 
-    return pd.DataFrame(
-        [
-            {"name": f"{detector}: real minus fake", "detector": detector}
-            | with_intervals(part, difference, bootstrap)
-            for detector, part in videos.groupby("detector", sort=False)
-        ]
-    )
+    return interval_table(videos, ["detector"], difference, bootstrap, count="videos")
 
 
 def threshold_sweep(videos: pd.DataFrame) -> pd.DataFrame:

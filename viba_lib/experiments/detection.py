@@ -10,6 +10,8 @@ from viba_lib.experiments.common import (
     Bootstrap,
     detection_of,
     explained_frames,
+    interval_table,
+    stacked,
     with_intervals,
 )
 from viba_lib.pipeline.study import Study
@@ -19,13 +21,7 @@ ByDetector = Mapping[str, pd.DataFrame]
 
 def held_out_table(predictions: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
     """Detection on unseen identities, from `held_out_predictions` of each detector."""
-    return pd.DataFrame(
-        [
-            {"name": name, "frames": len(frames), "videos": frames.video_id.nunique()}
-            | with_intervals(frames, detection_of("p_fake"), bootstrap)
-            for name, frames in predictions.items()
-        ]
-    )
+    return interval_table(stacked(predictions), ["detector"], detection_of("p_fake"), bootstrap)
 
 
 def decisions(predictions: ByDetector) -> pd.DataFrame:
@@ -40,14 +36,9 @@ def decisions(predictions: ByDetector) -> pd.DataFrame:
     detector, identity, method ("real" for real frames), frames, called_fake (number), share (of
     frames called fake: detected fakes, or false alarms).
     """
-    parts = []
-    for detector, frames in predictions.items():
-        fake = frames.assign(fake=frames.p_fake > 0.5).replace({"method": {"": "real"}})
-        groups = fake.groupby(["identity", "method"]).fake
-        table = groups.agg(frames="size", called_fake="sum", share="mean").reset_index()
-        parts.append(table.assign(detector=detector))
-    columns = ["detector", "identity", "method", "frames", "called_fake", "share"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    frames = stacked(predictions).replace({"method": {"": "real"}})
+    groups = frames.assign(fake=frames.p_fake > 0.5).groupby(["detector", "identity", "method"])
+    return groups.fake.agg(frames="size", called_fake="sum", share="mean").reset_index()
 
 
 def robustness_table(predictions: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -61,15 +52,9 @@ def robustness_table(predictions: ByDetector, bootstrap: Bootstrap) -> pd.DataFr
     -------
     detector, corruption, level, frames, accuracy and auc with _low and _high.
     """
-    rows = []
-    for detector, frames in predictions.items():
-        groups = frames.groupby(["corruption", "level"], sort=False, dropna=False)
-        for (corruption, level), part in groups:
-            row = {"detector": detector, "corruption": corruption, "level": level}
-            measured = with_intervals(part, detection_of("p_fake"), bootstrap)
-            shown = {k: v for k, v in measured.items() if k.startswith(("accuracy", "auc"))}
-            rows.append(row | {"frames": len(part)} | shown)
-    return pd.DataFrame(rows)
+    by = ["detector", "corruption", "level"]
+    table = interval_table(stacked(predictions), by, detection_of("p_fake"), bootstrap)
+    return table[[*by, "frames", *table.filter(regex="^(accuracy|auc)")]]
 
 
 def per_video(frames: pd.DataFrame) -> pd.DataFrame:
@@ -146,6 +131,13 @@ def explained_for_true_class(study: Study, detector: str) -> pd.DataFrame:
     return with_true_target(explained_frames(study, detector), explain)
 
 
+def target_accuracies(frames: pd.DataFrame) -> dict[str, float]:
+    """Accuracies for each target of the bottleneck, of `with_true_target`, see `label_leakage`."""
+    columns = {"without": "p_fake", "predicted": "p_fake_bottleneck", "true": "p_fake_true"}
+    correct = {k: float(((frames[c] > 0.5) == frames.label).mean()) for k, c in columns.items()}
+    return correct | {"bias": correct["true"] - correct["predicted"]}
+
+
 def label_leakage(explained: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
     """Optimistic bias of a bottleneck that is optimised for the true class: label leakage.
 
@@ -159,18 +151,10 @@ def label_leakage(explained: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
     accuracies with _low and _high: without (the bottleneck), predicted and true (its target), and
     bias, true minus predicted.
     """
-    columns = {"without": "p_fake", "predicted": "p_fake_bottleneck", "true": "p_fake_true"}
-
-    def accuracies(rows: pd.DataFrame) -> dict[str, float]:
-        correct = {k: float(((rows[c] > 0.5) == rows.label).mean()) for k, c in columns.items()}
-        return correct | {"bias": correct["true"] - correct["predicted"]}
-
-    rows = []
-    for detector, frames in explained.items():
-        wrong = int(((frames.p_fake > 0.5) != frames.label).sum())
-        row = {"detector": detector, "frames": len(frames), "wrong": wrong}
-        rows.append(row | with_intervals(frames, accuracies, bootstrap))
-    return pd.DataFrame(rows)
+    frames = stacked(explained)
+    table = interval_table(frames, ["detector"], target_accuracies, bootstrap)
+    wrong = ((frames.p_fake > 0.5) != frames.label).groupby(frames.detector).sum()
+    return table.assign(wrong=table.detector.map(wrong))
 
 
 def detection_by_method(frames: pd.DataFrame) -> pd.DataFrame:

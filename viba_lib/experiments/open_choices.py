@@ -21,7 +21,6 @@ from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.consistency import highlight, mean_iou
 from viba_lib.evaluation.detection import expected_calibration_error
 from viba_lib.experiments.common import (
-    Bootstrap,
     ExplainedVideo,
     choose_rows,
     detection_of,
@@ -30,7 +29,7 @@ from viba_lib.experiments.common import (
     held_out_predictions,
 )
 from viba_lib.experiments.consistency import consistency_by_video
-from viba_lib.experiments.detection import explained_for_true_class, label_leakage, per_video
+from viba_lib.experiments.detection import explained_for_true_class, per_video, target_accuracies
 from viba_lib.experiments.human_agreement import rules_table
 from viba_lib.experiments.localisation import localisation
 from viba_lib.models.detectors import DETECTORS
@@ -136,8 +135,8 @@ def _spacing(results: Results) -> Effects:
 
 def _targets(results: Results) -> Effects:
     frames = explained_for_true_class(results.study, results.detector)
-    row = label_leakage({results.detector: frames}, Bootstrap(0)).iloc[0]
-    return {"predicted": row.predicted, "true (label leakage)": row.true}
+    accuracies = target_accuracies(frames)
+    return {"predicted": accuracies["predicted"], "true (label leakage)": accuracies["true"]}
 
 
 def _noise_samples(results: Results) -> Effects:

@@ -47,10 +47,11 @@ def table_1(catalog: pd.DataFrame) -> pd.DataFrame:
         methods=("method", "nunique"),
         people=("identity", "nunique"),
     )
-    names = list(dict.fromkeys([*DATASET_NAMES, *table.index]))
+    names = list(dict.fromkeys([*DATASET_NAMES.index, *table.index]))
     table = table.reindex(names, fill_value=0)
-    table.insert(0, "paper", pd.Series(PAPER_COUNTS).reindex(names).astype("Int64"))
     table.loc["all"] = table.sum()
+    papers = PAPER_COUNTS | {"all": sum(PAPER_COUNTS.values())}
+    table.insert(0, "paper", table.index.map(papers).astype("Int64"))
     return table.rename(index=DATASET_NAMES).rename_axis("dataset").reset_index()
 
 
@@ -117,7 +118,7 @@ def paper_beside_run(
     table, row, measure, paper, run, low and high (95 % interval of the run over videos; of a count,
     the count), status ("reproduced", "differs" or "not run here"), why, how (it was computed).
     """
-    counts = catalog.dataset.value_counts().reindex(list(DATASET_NAMES), fill_value=0)
+    counts = catalog.dataset.value_counts().reindex(DATASET_NAMES.index, fill_value=0)
     rows = [
         ("Table 1", name, COUNT, PAPER_COUNTS[key], counts[key], counts[key], counts[key])
         for key, name in DATASET_NAMES.items()

@@ -11,18 +11,6 @@ import pandas as pd
 from viba_lib.core.errors import VibaError
 from viba_lib.models.describe import Row
 
-DATASET_NAMES = {
-    "faceforensics": "FaceForensics++",
-    "celebdf": "Celeb-DF",
-    "dfdc": "DFDC",
-    "dfd": "DFD",
-    "fakeavceleb": "FakeAVCeleb",
-    "avdeepfake1m": "AV-Deepfake1M",
-    "kodf": "KoDF",
-    "youtube": "YouTube videos",
-    "neighbour-wars": 'TV show "Deep Fake Neighbour Wars"',
-}
-
 
 def read_packaged(name: str, columns: tuple[str, ...], text: bool = False) -> pd.DataFrame:
     """A table that comes with the library, from `experiments/tables/NAME.csv`.
@@ -64,6 +52,7 @@ def _layers(number: int) -> list[Row]:
     return rows
 
 
+DATASET_NAMES = read_packaged("paper_datasets", ("dataset", "name")).set_index("dataset").name
 TABLE_2 = read_packaged(
     "paper_table_2", ("detector", "bottleneck", "accuracy", "precision", "recall", "ece")
 )

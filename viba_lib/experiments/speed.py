@@ -27,6 +27,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
 from viba_lib.core.memory import resident_memory, run_in_new_process
 from viba_lib.models.detectors import DETECTORS, find_detector
+from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.provenance import commit
 
@@ -147,7 +148,7 @@ def subjects(
         if untrained:
             yield from _untrained(study, detector, names, frames)
             continue
-        fakes = study.evaluation_rows(detector).query("label == 1").head(frames)
+        fakes = select(study.evaluation_rows(detector), label=1).head(frames)
         model, inputs = study.detector(detector), study.inputs(detector, fakes)
         for name in names:
             yield Subject(detector, name, model, study.statistics(detector, name), inputs)

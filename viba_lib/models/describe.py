@@ -96,7 +96,7 @@ def beside_paper(model: nn.Module, rows: Sequence[Row], inside: str = "") -> pd.
     Parameters
     ----------
     rows : layer as the paper prints it, name in the network, type, and what is printed of it, such
-        as `evaluation.paper.TABLE_5`
+        as `experiments.paper_numbers.TABLE_5`
     inside : dotted name of the part that the rows are of; "" = the whole network
 
     Returns
