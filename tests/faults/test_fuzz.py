@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from viba_lib.book.chapters import chapters
 from viba_lib.book.parameters import checked
-from viba_lib.core.cache import META, Stages, broken, read_meta, write_meta
+from viba_lib.core.cache import (
+    META,
+    Cache,
+    Stage,
+    Work,
+    changed,
+    integrity_error,
+    read_meta,
+    write_meta,
+)
 from viba_lib.core.checkpoints import read_checkpoint, write_checkpoint
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import COLUMNS, load_catalog, resolve, validate_catalog
@@ -21,7 +30,6 @@ from viba_lib.data.clip_store import load_clip, read_facts
 from viba_lib.data.readers import read_source
 from viba_lib.models.weights import read_state
 from viba_lib.pipeline.profiles import Profile, load_profile
-from viba_lib.pipeline.status import changed
 
 TINY = yaml.safe_load((Path("viba_lib/pipeline/profiles/tiny.yaml")).read_text())
 many = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -166,15 +174,22 @@ def test_any_record_of_a_stage(tmp_path, content):
     folder.mkdir(exist_ok=True)
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     (folder / META).write_bytes(raw)
-    assert read_meta(folder) is None and broken(folder, read_meta(folder))
+    assert read_meta(folder) is None and integrity_error(folder, read_meta(folder))
+
+
+def once(folder: Path, work: Work, *, key: object) -> None:
+    with (folder / "a").open("a") as stream:
+        stream.write("computed\n")
 
 
 @many
 @given(key=trees)
 def test_any_key_of_a_stage(tmp_path_factory, key):
     root = tmp_path_factory.mktemp("stages")
-    done = Stages(root).get("thing", key, lambda folder: (folder / "a").write_text("a"))
-    assert Stages(root).get("thing", key, lambda _: pytest.fail("computed twice")) == done
+    stage = Stage("thing", once, {"key": key})
+    done = Cache(root).get(stage)
+    assert Cache(root).get(Stage("thing", once, {"key": key})) == done
+    assert (done / "a").read_text() == "computed\n"
     assert isinstance(changed(key, key), list)
 
 

@@ -28,11 +28,12 @@ LEFT_OUT = {("no AVX", "bfloat16")}
 PAIRS = [(n, p) for n in MACHINES for p in BOUNDS if n != "this" and (n, p) not in LEFT_OUT]
 WORK = """
 import sys
+from pathlib import Path
 import numpy as np, torch
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.data.flow import flow_to_input
 from viba_lib.models import flow_vgg11
-from viba_lib.models.training import TrainingSettings, _optimizer, _step
+from viba_lib.models.training import TrainingSettings, _Run
 
 torch.manual_seed(0)
 rng = np.random.default_rng(0)
@@ -40,9 +41,9 @@ flows = rng.normal(size=(8, 64, 64, 2)).cumsum(1).cumsum(2) / 30
 inputs = torch.stack([torch.from_numpy(flow_to_input(f)) for f in flows])
 model = flow_vgg11(None)
 settings = TrainingSettings(steps=3, freeze_batchnorm=False, precision="float32")
-optimizer = _optimizer(model, settings)
+run = _Run(model, settings, Path(sys.argv[1]).parent, "cpu", print)
 labels = torch.tensor([0, 1] * 4)
-losses = [_step(model, optimizer, inputs, labels, 1e-3, settings, "cpu") for _ in range(3)]
+losses = [run.update(inputs, labels, 1e-3) for _ in range(3)]
 found = {"losses": np.array(losses)}
 torch.manual_seed(1)
 model = flow_vgg11(None)
