@@ -166,7 +166,7 @@ def test_a_typo_in_a_docstring_computes_nothing_again(stages, tmp_path):
     copied = tmp_path / "viba_lib"
     shutil.copytree(LIBRARY, copied, ignore=shutil.ignore_patterns("__pycache__"))
     for path in copied.rglob("*.py"):
-        path.write_text(path.read_text().replace('"""', '"""Tpyo. ', 1) + "\n# A comment.\n")
+        path.write_text(path.read_text().replace('"""', '"""Unknown. ', 1) + "\n# A comment.\n")
     for stage in stages(load_profile("tiny")).values():
         assert code_key(stage.compute) == code_key(stage.compute, library=copied)
 
