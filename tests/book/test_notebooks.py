@@ -110,6 +110,8 @@ def test_names_of_figures_are_unique():
 def run_nbval(source: Path, folder: Path, roots: tuple[Path, Path]) -> subprocess.CompletedProcess:
     """Execute a copy of a chapter at the tiny profile, checked by nbval (lax)."""
     values = {"profile": "tiny", "data_root": str(roots[0]), "results_root": str(roots[1])}
+    if "detector" in parameters.parameters_of(source):
+        values["detector"] = "my_detector:detector"
     copy = folder / f"{source.stem}.ipynb"
     nbformat.write(with_stubs_tried(pairs.as_notebook(source)), copy)
     nbformat.write(parameterize_notebook(load_notebook_node(str(copy)), values), copy)
@@ -125,6 +127,10 @@ def runs(fetched, tmp_path_factory):
     """Runs of all chapters, two at a time; the stages that they share come first."""
     Study("tiny", *fetched).run_all()
     folder = tmp_path_factory.mktemp("chapters")
+    page = Path("book/own_model.md").read_text(encoding="utf-8")
+    module = re.search(r"```python\n(# my_detector.py\n.*?)```", page, re.DOTALL)
+    assert module is not None
+    (folder / "my_detector.py").write_text(module[1], encoding="utf-8")
     with ThreadPoolExecutor(2) as pool:
         yield {s: pool.submit(run_nbval, s, folder, fetched) for s in CHAPTERS}
         pool.shutdown(cancel_futures=True)

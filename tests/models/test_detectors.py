@@ -170,6 +170,7 @@ def test_a_wrong_name_is_refused(name, message) -> None:
         ({"layers": ()}, "tuple of dotted names"),
         ({"layers": "block4"}, "tuple of dotted names"),
         ({"start": XCEPTION.start}, "only one of `start` and `batches`"),
+        ({"files": ("no_such.pt",)}, "no_such.pt of detector 'toy' does not exist"),
     ],
 )
 def test_a_detector_that_cannot_work_is_refused(change, message) -> None:
@@ -180,6 +181,14 @@ def test_a_detector_that_cannot_work_is_refused(change, message) -> None:
 def test_detectors_can_be_sent_to_worker_processes() -> None:
     for detector in (*DETECTORS.values(), toy()):
         assert pickle.loads(pickle.dumps(detector)) == detector
+
+
+def test_other_weights_in_a_file_change_the_digest(tmp_path) -> None:
+    file, digests = tmp_path / "weights.pt", set()
+    for content in (b"first", b"second"):
+        file.write_bytes(content)
+        digests.add(dataclasses.replace(toy(), files=(file,)).digest)
+    assert len(digests) == 2
 
 
 def test_the_digest_covers_name_layers_size_and_functions() -> None:

@@ -45,6 +45,8 @@ def kernel_environment(workers: int = 1) -> dict[str, str]:
         "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers)),
         # The backend of figures in a notebook is the kernel's own choice.
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        # A kernel starts in another folder, and the module of a user's detector lies in this one.
+        "PYTHONPATH": os.pathsep.join(filter(None, [given.get("PYTHONPATH"), str(Path.cwd())])),
     }
 
 

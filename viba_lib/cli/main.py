@@ -16,6 +16,7 @@ from viba_lib.cli.bench import bench
 from viba_lib.cli.data import data
 from viba_lib.cli.options import (
     DataOption,
+    DetectorOption,
     DeviceOption,
     ProfileOption,
     ResultsOption,
@@ -42,7 +43,7 @@ app.add_typer(bench, name="bench")
 @app.command()
 def explain(
     video: Annotated[Path, typer.Argument(help="A video with a face.")],
-    detector: Annotated[str, typer.Option(help="xception or flow-vgg11.")] = "xception",
+    detector: DetectorOption = "xception",
     weights: Annotated[Path | None, typer.Option(help="Weights; left out: the profile's.")] = None,
     layer: Annotated[
         str | None, typer.Option(help="Injection layer; left out: the paper's.")
@@ -87,7 +88,7 @@ def compare(
             "Integrated gradients, Occlusion."
         ),
     ] = None,
-    detector: Annotated[str, typer.Option(help="xception or flow-vgg11.")] = "xception",
+    detector: DetectorOption = "xception",
     weights: Annotated[Path | None, typer.Option(help="Weights; left out: the profile's.")] = None,
     layer: Annotated[
         str | None, typer.Option(help="Layer of the methods that have one; left out: the paper's.")

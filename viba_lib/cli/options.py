@@ -9,6 +9,7 @@ from rich.console import Console
 ProfileOption = Annotated[str, typer.Option(help="quick, standard, paper or a YAML file.")]
 DataOption = Annotated[Path, typer.Option(help="Folder of fetched or licensed data.")]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of results.")]
+DetectorOption = Annotated[str, typer.Option(help="xception, flow-vgg11 or module:function.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, ...")]
 SchedulerOption = Annotated[
     str, typer.Option(help="Address of a Dask cluster; left out: this machine.")

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 from viba_lib.core.cache import digest
 from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
+from viba_lib.core.files import file_sha256
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
 from viba_lib.models.batches import FaceBatches, FlowBatches
@@ -77,12 +78,13 @@ class Detector:
         `viba_lib.models.training.train`; fakes of `methods` are made for them, none if it is empty
     settings : section of a profile with its settings; "" = none
     temporal : whether it sees the motion between frames
+    files : read by `build`, such as trained weights; results follow from their content
     title, input_name : what a page calls the detector and its input
 
     Raises
     ------
     VibaError
-        A name that no file can have, no layers, or `start` without `batches`.
+        A name that no file can have, no layers, `start` without `batches`, or a missing file.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Detector:
     temporal: bool = False
     title: str = ""
     input_name: str = "input"
+    files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
@@ -116,12 +119,16 @@ class Detector:
                 f"detector {self.name!r} has only one of `start` and `batches`; training needs "
                 "both, and a trained detector neither"
             )
+        for file in self.files:
+            if not Path(file).is_file():
+                raise VibaError(f"file {file} of detector {self.name!r} does not exist")
 
     @cached_property
     def digest(self) -> str:
-        """Hash of the name, layers, size and functions, for the keys of cached results."""
+        """Hash of name, layers, size, functions and files, for the keys of cached results."""
         functions = [v for f in fields(self) if callable(v := getattr(self, f.name))]
-        return digest([self.name, self.layers, self.size, code_key(*functions)])
+        files = [file_sha256(Path(file)) for file in self.files]
+        return digest([self.name, self.layers, self.size, code_key(*functions), files])
 
 
 def face_inputs(clip: PreparedClip, positions: Positions, size: int) -> torch.Tensor:
