@@ -51,24 +51,6 @@ def means_of(measures: Iterable[str]) -> Statistics:
     return lambda rows: rows[columns].mean().to_dict()
 
 
-def mean_table(
-    scores: pd.DataFrame, measures: Iterable[str], bootstrap: Bootstrap, by: str, count: str
-) -> pd.DataFrame:
-    """Means of scores by group, with 95 % intervals over videos.
-
-    Parameters
-    ----------
-    by : column with the name of the group
-    count : name of the column with the number of rows of each group
-
-    Returns
-    -------
-    name, `by`, `count`, and each measure with _low and _high.
-    """
-    table = interval_table(scores, [by], means_of(measures), bootstrap, count)
-    return table.drop(columns="videos")
-
-
 def interval_table(
     rows: pd.DataFrame,
     by: Sequence[str],

@@ -22,7 +22,7 @@ from viba_lib.evaluation.faithfulness import (
 from viba_lib.experiments.benchmark.maps import Benchmark, open_maps
 from viba_lib.experiments.benchmark.ranking import LOWER
 from viba_lib.experiments.benchmark.runs import Positions, Run, positions_of, run_stage
-from viba_lib.experiments.common import Bootstrap, mean_table
+from viba_lib.experiments.common import Bootstrap, interval_table, means_of
 
 LOCALISATION = ("ratio", "inside", "rank", "hit", "precision_recall")
 FAITHFULNESS = ("insertion", "deletion", "degradation", "sensitivity")
@@ -138,6 +138,9 @@ def tuned_gain(
 def score_table(
     scores: pd.DataFrame, measures: Sequence[str], bootstrap: Bootstrap, count: str = "frames"
 ) -> pd.DataFrame:
-    """`mean_table` of scores by method, best in the first measure first."""
-    first, table = measures[0], mean_table(scores, measures, bootstrap, "method", count)
+    """`interval_table` of scores by method, best in the first measure first."""
+    first, table = (
+        measures[0],
+        interval_table(scores, ["method"], means_of(measures), bootstrap, count),
+    )
     return table.sort_values(first, ascending=first in LOWER, ignore_index=True)

@@ -15,7 +15,7 @@ from viba_lib.evaluation.consistency import highlight, mean_iou, region_persiste
 from viba_lib.evaluation.faithfulness import deletion_areas, insertion_areas, mass_ratio
 from viba_lib.experiments.benchmark.maps import benchmark_rows
 from viba_lib.experiments.benchmark.runs import Run, run_stage
-from viba_lib.experiments.common import Bootstrap, mean_table
+from viba_lib.experiments.common import Bootstrap, interval_table, means_of
 from viba_lib.pipeline.consecutive import consecutive
 from viba_lib.pipeline.study import Study
 
@@ -126,8 +126,8 @@ def joint_scores(
 
 
 def joint_table(scores: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    """`mean_table` of `joint_scores`: name, videos, and COUPLING with _low and _high."""
-    return mean_table(scores, COUPLING, bootstrap, "name", "videos")
+    """`interval_table` of `joint_scores`: name, videos, and COUPLING with _low and _high."""
+    return interval_table(scores, ["name"], means_of(COUPLING), bootstrap, "videos")
 
 
 def joint_message(table: pd.DataFrame) -> str:
