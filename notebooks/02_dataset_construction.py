@@ -83,6 +83,7 @@ pd.DataFrame([{c: getattr(f, c) for c in columns} for f in files])
 # faces do: compression, sharpness and light are what a detector must not mistake for an artefact.
 
 # %% mystnb={"image": {"alt": "One unmanipulated face crop of each person in the data set, with the name of the split under it."}, "figure": {"caption": "A real frame of each identity, and the split that the identity belongs to.", "name": "fig-real"}}
+from viba_lib.models.detectors import flow_fields
 from viba_lib.visual import data_figures, map_figures
 
 real = study.frames().query("label == 0").groupby("identity").head(1)
@@ -114,8 +115,9 @@ map_figures.outlined_grid(images, masks, one_each.method.tolist(), columns=3)
 # %% mystnb={"image": {"alt": "Colour-coded optical flow maps of temporal fakes with the disturbed region outlined; inside the outline the flow differs from that of the rest of the face."}, "figure": {"caption": "Flow maps of temporal fakes, of each method the one with most motion in the region: hue for direction, brightness for speed. The disturbed region is outlined.", "name": "fig-temporal"}}
 moving = study.frames(detector="flow-vgg11").query("label == 1")
 regions = study.masks("flow-vgg11", moving)
+size = study.settings("flow-vgg11").size
 lengths = [
-    np.linalg.norm(study.scaled_flow(study.clip(r.video_id).flow[r.position]), axis=2)
+    np.linalg.norm(flow_fields(study.clip(r.video_id), [r.position], size)[0], axis=2)
     for r in moving.itertuples()
 ]
 moving = moving.assign(inside=(np.stack(lengths) * regions).mean((1, 2)))

@@ -114,7 +114,8 @@ def _mask_references(results: Results) -> Effects:
 
 
 def _mean_iou(videos: Sequence[ExplainedVideo], every: int = 1) -> float:
-    return float(np.nanmean([mean_iou(highlight(v.relevance[::every])) for v in videos]))
+    # Of clips of one frame there is no overlap: pandas leaves them out without a warning.
+    return float(pd.Series([mean_iou(highlight(v.relevance[::every])) for v in videos]).mean())
 
 
 def _mask_sizes(results: Results) -> Effects:
