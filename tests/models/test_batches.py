@@ -1,4 +1,4 @@
-"""What detectors are trained on: every frame once in an epoch, and augmentation by the seed."""
+"""Training batches: every frame once in an epoch, and augmentation by the seed."""
 
 from dataclasses import replace
 

@@ -9,7 +9,7 @@ from torch import nn
 Row = tuple[str, str, str, dict[str, object]]
 
 
-# What a table prints of a module, by its type: the name in the table and the attribute.
+# Facts that a table prints of a module, by its type: name in the table and attribute.
 FACTS = {
     nn.Conv2d: {"in": "in_channels", "out": "out_channels", "groups": "groups",
                 "kernel": "kernel_size", "stride": "stride", "bias": "bias"},
@@ -29,7 +29,7 @@ def _fact(module: nn.Module, attribute: str) -> object:
 
 
 def facts_of(module: nn.Module) -> dict[str, object]:
-    """What a table of layers prints of a module, by name."""
+    """Facts that a table of layers prints of a module, by name."""
     if type(module).__name__ == "SeparableConv2d":
         out = facts_of(module.get_submodule("pointwise"))["out"]
         return facts_of(module.get_submodule("conv1")) | {"out": out}
@@ -68,18 +68,16 @@ def layer_table(model: nn.Module, size: int, inside: str = "") -> pd.DataFrame:
     -------
     layer, type, output (shape without the batch), parameters, details.
     """
-    part = model.get_submodule(inside)
+    names = {module: name for name, module in model.get_submodule(inside).named_children()}
     rows: list[dict[str, object]] = []
-    handles = []
-    for name, module in part.named_children():
 
-        def note(m: nn.Module, _inputs: object, output: object, name: str = name) -> None:
-            shape = "x".join(map(str, output.shape[1:])) if torch.is_tensor(output) else ""
-            count = sum(p.numel() for p in m.parameters())
-            rows.append({"layer": name, "type": type(m).__name__, "output": shape,
-                         "parameters": count, "details": _detail(m)})  # fmt: skip
+    def note(m: nn.Module, _inputs: object, output: object) -> None:
+        shape = "x".join(map(str, output.shape[1:])) if torch.is_tensor(output) else ""
+        count = sum(p.numel() for p in m.parameters())
+        rows.append({"layer": names[m], "type": type(m).__name__, "output": shape,
+                     "parameters": count, "details": _detail(m)})  # fmt: skip
 
-        handles.append(module.register_forward_hook(note))
+    handles = [module.register_forward_hook(note) for module in names]
     try:
         with torch.inference_mode():
             device = next(model.parameters()).device
@@ -91,13 +89,13 @@ def layer_table(model: nn.Module, size: int, inside: str = "") -> pd.DataFrame:
 
 
 def beside_paper(model: nn.Module, rows: Sequence[Row], inside: str = "") -> pd.DataFrame:
-    """A table of layers of the paper beside the live network.
+    """Compare a table of layers of the paper with the live network.
 
     Parameters
     ----------
-    rows : layer as the paper prints it, name in the network, type, and what is printed of it, such
-        as `experiments.paper_numbers.TABLE_5`
-    inside : dotted name of the part that the rows are of; "" = the whole network
+    rows : layer as the paper prints it, name in the network, type, and the printed facts, such as
+        `experiments.paper_numbers.TABLE_5`
+    inside : dotted name of the part that the rows describe; "" = the whole network
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The detector of motion: VGG11 with batch norm on optical flow, as in the paper's Table 7."""
+"""The motion detector: VGG11 with batch norm on optical flow, as in the paper's Table 7."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ class FlowVGG11(nn.Module):
     """VGG11-BN features with the paper's head: fully connected and dropout.
 
     The paper gives the head as "FC + Dropout" without sizes. Global average pooling before it
-    keeps the head small (512 inputs) and lets maps of any size in.
+    keeps the head small (512 inputs) and accepts inputs of any size.
     """
 
     def __init__(self, num_classes: int = 2, dropout: float = 0.5) -> None:
@@ -32,7 +32,7 @@ class FlowVGG11(nn.Module):
 def flow_vgg11(
     weights: str | Path | None = None, num_classes: int = 2, adapt_classifier: bool = False
 ) -> nn.Module:
-    """VGG11-BN on flow maps; layers answer to the paper's numbers (`features.9`, ...).
+    """VGG11-BN on flow fields; layers have the paper's numbers (`features.9`, ...).
 
     Input (T, 3, S, S) float32 as `viba_lib.data.flow.flow_to_input` makes it; 256 px in the paper.
 
@@ -41,7 +41,7 @@ def flow_vgg11(
     weights
         None for random weights, or a file.
     adapt_classifier
-        Where the file has a classifier for other classes, or none, it stays random, to be trained.
+        If the file has a classifier for other classes, or none, keep the random one for training.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The forms in which weights of these networks are found, brought to the names of ours."""
+"""Translation of weights files of other libraries into the names of this one."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ CLASSIFIER = re.compile(r"^(?:last_linear|fc|classifier)(?:\.\d+)?\.(weight|bias
 
 
 def inner_state(content: object) -> object:
-    """The state dict inside a checkpoint, or what was given where there is none."""
+    """The state dict inside a checkpoint, or the content itself if there is none."""
     for name in INSIDE:
         inner = content.get(name) if isinstance(content, Mapping) else None
         if isinstance(inner, Mapping):
@@ -30,9 +30,9 @@ def classifier_of(model: nn.Module) -> str:
 def to_names_of(model: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A state dict under the names and shapes of a network.
 
-    - Prefixes of wrappers are taken off, in any number.
+    - Prefixes of wrappers are removed, in any number.
     - The classifier may be called `fc`, `last_linear` or `classifier`, and be the linear layer of
-      a Sequential with dropout; where there are several linear layers, names stay.
+      a Sequential with dropout; if there are several linear layers, names stay.
     - Pointwise convolutions may be matrices, as in the ImageNet file of pretrained-models.pytorch.
     - Counters of batch norm, which files of PyTorch before 0.4.1 lack, are the network's own.
     """

@@ -1,4 +1,4 @@
-"""Load and save weights without ever running what a file contains."""
+"""Load and save weights without running code that a file contains."""
 
 import pickle
 import struct
@@ -74,8 +74,8 @@ def load_weights(model: nn.Module, path: str | Path, adapt_classifier: bool = Fa
 
     Parameters
     ----------
-    adapt_classifier : where the file has none, or one for other classes, the model keeps its own,
-        to be trained
+    adapt_classifier : if the file has no classifier, or one for other classes, keep the model's
+        own for training
 
     Raises
     ------
@@ -95,10 +95,10 @@ def load_weights(model: nn.Module, path: str | Path, adapt_classifier: bool = Fa
                 f"the file tells {len(state[head[1]])} classes apart and is no detector, but "
                 "training can start from it: name it as `weights` of the detector in a profile"
             )
-        said = "; ".join(f"{len(keys)} {what} ({_few(keys)})" for what, keys in problems.items())
+        listed = "; ".join(f"{len(keys)} {what} ({_few(keys)})" for what, keys in problems.items())
         raise WeightsError(
-            f"weights file {path} does not fit {type(model).__name__}: {said}; expected weights of "
-            f"this network: {remedy}"
+            f"weights file {path} does not fit {type(model).__name__}: {listed}; expected weights "
+            f"of this network: {remedy}"
         )
     model.load_state_dict(state)
     return model
@@ -107,7 +107,7 @@ def load_weights(model: nn.Module, path: str | Path, adapt_classifier: bool = Fa
 def _misfits(
     state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
 ) -> dict[str, list[str]]:
-    """Keys that keep a state dict from fitting, by what is wrong with them."""
+    """Keys that do not fit, by their problem."""
     both = own.keys() & state.keys()
     found = {
         "missing": sorted(own.keys() - state.keys()),
@@ -125,7 +125,7 @@ def _few(keys: list[str]) -> str:
 
 
 def save_weights(model: nn.Module, path: str | Path) -> Path:
-    """Save a model's state as safetensors, written aside and then renamed."""
+    """Save a model's state as safetensors, atomically."""
     path = Path(path)
     with atomic_write(path) as tmp:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp)

