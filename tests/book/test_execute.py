@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from nbformat import v4
 
@@ -87,6 +88,22 @@ def test_prose_seed_and_profile_are_in_the_key(chapter):
     chapter.write_text("# %% [markdown]\n# Prose.\n\n" + chapter.read_text())
     after = key_of(chapter)
     assert after != before and after["code"] == before["code"]
+
+
+def test_a_licensed_catalog_is_in_the_key(chapter, tmp_path):
+    def key() -> dict:
+        return execute.chapter_stage(chapter, "paper", 0, "cpu").key
+
+    before = key()
+    columns = ["video_id", "path", "label", "method", "source"]
+    rows = [["a", "a.mp4", "real", "", "celebdf"], ["b", "b.mp4", "fake", "swap", "celebdf"]]
+    (tmp_path / "data").mkdir()
+    for count in (1, 2):
+        table = pd.DataFrame(rows[:count], columns=columns)
+        table.to_parquet(tmp_path / "data" / "catalog.parquet")
+        after = key()
+        assert after != before and key() == after
+        before = after
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from viba_lib.book.paths import BookError, print_progress, write_changed
 from viba_lib.core.cache import Cache, External, Stage, Work, read_meta
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
-from viba_lib.pipeline.profiles import load_profile
+from viba_lib.pipeline.profiles import Profile, load_profile
+from viba_lib.pipeline.stages import Stages
 from viba_lib.pipeline.status import State, state_of
 from viba_lib.pipeline.study import OUTPUT
 
@@ -136,18 +137,13 @@ def execute(
 
 
 def execute_chapter(
-    folder: Path,
-    work: Work,
-    *,
-    source: Path,
-    parameters: Mapping[str, Any],
-    profile: Mapping[str, Any],
+    folder: Path, work: Work, *, source: Path, parameters: Mapping[str, Any], **counted: Any
 ) -> None:
     """Execute a chapter for its stage; its tables and videos go into the same folder.
 
     Parameters
     ----------
-    profile : settings of the profile; the chapter reads them itself by its parameter
+    counted : settings that count in the key; the chapter reads them itself
 
     Raises
     ------
@@ -164,9 +160,16 @@ def execute_chapter(
     problems = execute(source, target, parameters, environment)
     if problems:
         trial = target.rename(target.with_suffix(".trial.ipynb"))
-        raise BookError(
-            f"chapter {source.stem} ran, but: {'; '.join(problems)}; it is kept as {trial}"
-        )
+        found = "; ".join(problems)
+        raise BookError(f"chapter {source.stem} ran, but: {found}; it is kept as {trial}")
+
+
+def _data_digest(profile: Profile, seed: int) -> str:
+    """Digest of the data set; "" if it is not there, which the stages before a chapter report."""
+    try:
+        return Stages(profile, seed, paths.ROOT / "data").dataset.digest
+    except VibaError:
+        return ""
 
 
 def chapter_stage(source: Path, profile: str, seed: int, device: str) -> Stage:
@@ -176,10 +179,11 @@ def chapter_stage(source: Path, profile: str, seed: int, device: str) -> Stage:
     page that shows the defaults anyway.
     """
     given = {"profile": profile, "seed": seed, "device": device}
-    defaults = parameters_of(source)
+    defaults, loaded = parameters_of(source), load_profile(profile)
     settings = {
         "parameters": {name: v for name, v in given.items() if defaults.get(name) != v},
-        "profile": load_profile(profile).model_dump(mode="json"),
+        "profile": loaded.model_dump(mode="json"),
+        "data": _data_digest(loaded, seed),
     }
     # Prose counts through the hash of the text, the library through the code that it reaches.
     inputs = {"source": External(source, file_sha256(source))}
@@ -195,8 +199,8 @@ def chapter_stages(
 
 def chapter_cache(profile: str) -> Cache:
     """The cache of executed chapters: the results that chapters write to by default."""
-    results = paths.ROOT / "results" / load_profile(profile).name
-    return Cache(results, Work(progress=print_progress))
+    folder = paths.ROOT / "results" / load_profile(profile).name
+    return Cache(folder, Work(print_progress))
 
 
 def chapter_states(profile: str, seed: int, device: str) -> Iterator[State]:
@@ -266,4 +270,4 @@ def run_chapter(number: str, given: Sequence[str], out: Path, rest: Sequence[str
     """
     source = find_chapter(number)
     values = checked(source, pairs_of(list(given), list(rest)))
-    execute(source, Path(out).resolve(), values, kernel_environment())
+    execute(source, out.resolve(), values, kernel_environment())
