@@ -1,7 +1,6 @@
 """Injection layers compared on the same frames (chapter 05)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,16 +8,17 @@ import torch
 
 from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
-from viba_lib.evaluation.faithfulness import deletion_areas, entropy, mass_ratio
+from viba_lib.evaluation.faithfulness import deletion_areas, entropy
 from viba_lib.experiments.common import (
     Bootstrap,
     Explained,
     choose_rows,
+    interval_table,
     means_of,
-    with_intervals,
+    probabilities_of,
 )
+from viba_lib.experiments.localisation import localise
 from viba_lib.models.detectors import DETECTORS
-from viba_lib.models.training import predict
 from viba_lib.pipeline.study import Study
 
 LAYER_MEASURES = ("bits", "entropy", "ratio", "deletion", "over_random")
@@ -92,14 +92,16 @@ def layer_measures(
     parts = []
     for detector, explained in injection_maps(study, layer, beta, count, detectors).items():
         rows, masks = explained.table, explained.masks
+        probabilities = probabilities_of(study, detector)
+        inputs = study.inputs(detector, rows)
         order = np.random.default_rng(study.seed).random(masks.shape)
-        random = deletion_of(study, detector, rows, order, steps)
+        random = deletion_areas(probabilities, inputs, order, steps)
         for name, maps in explained.maps.items():
-            deletion = deletion_of(study, detector, rows, maps, steps)
+            deletion = deletion_areas(probabilities, inputs, maps, steps)
             measures = {
                 "bits": maps.sum((1, 2)),
                 "entropy": [entropy(r) for r in maps],
-                "ratio": [mass_ratio(r, m) for r, m in zip(maps, masks, strict=True)],
+                "ratio": localise(maps, masks).ratio,
                 "deletion": deletion,
                 "random": random,
                 "over_random": random - deletion,
@@ -110,28 +112,9 @@ def layer_measures(
     return pd.concat(parts, ignore_index=True)
 
 
-def deletion_of(
-    study: Study, detector: str, rows: pd.DataFrame, maps: np.ndarray, steps: int
-) -> np.ndarray:
-    """Deletion area (T,) of maps (T, S, S) of rows of `Study.frames`, see `deletion_areas`."""
-    model, precision = study.detector(detector), study.settings(detector).training.precision
-    probabilities = partial(predict, model, device=study.device, precision=precision)
-    return deletion_areas(probabilities, study.inputs(detector, rows), maps, steps)
-
-
 def layer_table(measures: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    """Means of `layer_measures` by layer, with 95 % intervals over videos.
-
-    Returns
-    -------
-    name, detector, layer, frames, and each of LAYER_MEASURES with _low and _high.
-    """
-    rows = []
-    for (detector, layer), part in measures.groupby(["detector", "layer"], sort=False):
-        facts = {"name": f"{detector}, {layer}", "detector": detector, "layer": layer}
-        means = with_intervals(part, means_of(LAYER_MEASURES), bootstrap)
-        rows.append(facts | {"frames": len(part)} | means)
-    return pd.DataFrame(rows)
+    """Means of `layer_measures` by detector and layer, see `interval_table`."""
+    return interval_table(measures, ["detector", "layer"], means_of(LAYER_MEASURES), bootstrap)
 
 
 def layer_differences(
@@ -148,26 +131,25 @@ def layer_differences(
     name, detector, layer, and each of LAYER_MEASURES with _low and _high. The test of a difference
     is inconclusive if its interval contains 0. Default layers are left out.
     """
-    rows, columns = [], list(LAYER_MEASURES)
-    for detector, group in measures.groupby("detector", sort=False):
-        parts = {name: part.set_index("video_id") for name, part in group.groupby("layer")}
-        default = defaults[str(detector)]
-        for layer in group.layer.unique():
-            if layer != default and default in parts:
-                difference = (parts[layer][columns] - parts[default][columns]).reset_index()
-                facts = {"name": f"{layer} - {default}", "detector": detector, "layer": layer}
-                rows.append(facts | with_intervals(difference, means_of(columns), bootstrap))
-    return pd.DataFrame(rows)
+    default = measures.layer == measures.detector.map(defaults)
+    pairs = measures[~default].merge(
+        measures[default], on=["detector", "video_id"], suffixes=("", "_default")
+    )
+    pairs["name"] = pairs.layer + " - " + pairs.layer_default
+    for measure in LAYER_MEASURES:
+        pairs[measure] -= pairs[f"{measure}_default"]
+    by = ["name", "detector", "layer"]
+    return interval_table(pairs, by, means_of(LAYER_MEASURES), bootstrap)
 
 
 def noise_response(
-    study: Study, detector: str, row: pd.DataFrame, points: int = 11, draws: int = 8
+    study: Study, detector: str, row: pd.DataFrame, points: int = 11, samples: int = 8
 ) -> pd.DataFrame:
     """Probability of fake if the whole layer is mixed with noise at one lambda (chapter 04).
 
     Returns
     -------
-    One row per lambda and draw: lambda, draw, p_fake.
+    One row per lambda and sample of the noise: lambda, sample, p_fake.
     """
     layer = study.layer(detector)
     split = SplitModel(study.detector(detector), layer)
@@ -177,11 +159,11 @@ def noise_response(
     with torch.inference_mode():
         activation, context = split.head(study.inputs(detector, row).to(study.device))
         r = activation.cpu()
-        noise = torch.randn(draws, *r.shape[1:], generator=generator)
+        noise = torch.randn(samples, *r.shape[1:], generator=generator)
         noise = noise * statistics.std + statistics.mean
         for lam in np.linspace(0, 1, points):
             z = (lam * r + (1 - lam) * noise) * statistics.active
-            logits = split.tail(z.to(study.device), context, draws)
+            logits = split.tail(z.to(study.device), context, samples)
             fake = logits.float().softmax(1)[:, 1].cpu().numpy()
-            rows += [{"lambda": lam, "draw": i, "p_fake": p} for i, p in enumerate(fake)]
+            rows += [{"lambda": lam, "sample": i, "p_fake": p} for i, p in enumerate(fake)]
     return pd.DataFrame(rows)
