@@ -135,9 +135,10 @@ def convergence(
     -------
     video_id, frame, start, beta, steps and the measures of `judge`.
     """
+    fakes = held_out_predictions(study, detector).sort_values("video_id", kind="stable")
     rows = select(
-        held_out_predictions(study, detector), label=1, order="surest video", in_turn=True,
-        videos=clips, per_video=frames, take="first",
+        fakes, label=1, order="surest video", in_turn=True, videos=clips, per_video=frames,
+        take="first",
     )  # fmt: skip
     make = partial(study.bottleneck, detector, noise_samples=1, precision="bfloat16")
     parts = []
