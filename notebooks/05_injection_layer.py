@@ -113,7 +113,9 @@ if detector:
 # $$ \text{entropy} = - \sum_{i=1}^{n} p_i \log_2 p_i, \qquad
 #    \text{ratio} = \frac{\sum_i p_i m_i}{\frac1n \sum_i m_i}. $$ (eq-layer-measures)
 #
-# On one frame of each of some more videos, real and fake:
+# On one frame of each of some more videos, real and fake. It is the frame of which the detector is surest, because the
+# maps of a clear decision show the layers best; {doc}`/notebooks/15_comparison` samples its frames with the seed, because
+# a comparison of methods must not depend on the probability.
 #
 # - `bits`: what passes the bottleneck in all, $\sum_i B_i$;
 # - `entropy` of the map over pixels, in bits: lower is more focused;

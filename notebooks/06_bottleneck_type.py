@@ -79,7 +79,7 @@ study.profile.readout.model_dump()
 # %% [markdown]
 # ## The same frames, both ways
 #
-# Fakes and real frames, all held out from the training. Expect the per-sample maps to differ from frame to frame, each as
+# Fakes and real frames, all held out from the training, two of each video, because consistency needs pairs of frames. Expect the per-sample maps to differ from frame to frame, each as
 # sharp as its own optimisation left it. Expect the readout's to be more alike: one network serves all faces, and a face has
 # much in common with the next.
 

@@ -160,7 +160,9 @@ HTML(
 # planted, the question has an answer: how much {term}`relevance <Attribution>` lies on it, as a multiple of chance, after so many steps. Each
 # line is one single optimisation, looked at along its way, with one draw of noise per step. On the left from the cold
 # start, for three weights $\beta$ of the information. On the right at $\beta = 10$ from three starts: *cold*; *readout*,
-# what the readout bottleneck of [chapter 6](06_bottleneck_type) predicts; and *warm*, where the frame before ended.
+# what the readout bottleneck of [chapter 6](06_bottleneck_type) predicts; and *warm*, where the frame before ended. The
+# frames are the first ones of the fakes of which the detector is surest, each method first, because a warm start needs
+# frames that follow each other.
 
 # %%
 from viba_lib.experiments.convergence import (

@@ -55,20 +55,15 @@ def _fitted(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _repeated(short: Path, path: Path, times: int) -> Path:
     """A video whose packets are those of another, several times."""
-    with av.open(str(short)) as source, av.open(str(path), "w") as sink:
+    parts = short.with_suffix(".txt")
+    parts.write_text(f"file '{short.name}'\n" * times)
+    with av.open(str(parts), format="concat") as source, av.open(str(path), "w") as sink:
         stream = source.streams.video[0]
         copy = sink.add_stream_from_template(stream)
-        packets = [p for p in source.demux(stream) if p.size and p.dts is not None]
-        length = sum(p.duration or 0 for p in packets)
-        for turn in range(times):
-            for packet in packets:
-                again = av.Packet(bytes(packet))
-                again.time_base, again.duration = packet.time_base, packet.duration
-                again.pts = (packet.pts or 0) + turn * length
-                again.dts = (packet.dts or 0) + turn * length
-                again.is_keyframe = packet.is_keyframe
-                again.stream = copy
-                sink.mux(again)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                sink.mux(packet)
     return path
 
 
