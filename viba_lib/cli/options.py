@@ -1,36 +1,117 @@
-"""Options and words that the commands of `viba` share."""
+"""Options and helpers that the commands of `viba` share."""
 
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from functools import partial, wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
-import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer import Argument, Option
 
-ProfileOption = Annotated[str, typer.Option(help="quick, standard, paper or a YAML file.")]
-DataOption = Annotated[Path, typer.Option(help="Folder of fetched or licensed data.")]
-ResultsOption = Annotated[Path, typer.Option(help="Folder of results.")]
-DetectorOption = Annotated[str, typer.Option(help="xception, flow-vgg11 or module:function.")]
-DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, ...")]
-SchedulerOption = Annotated[
-    str, typer.Option(help="Address of a Dask cluster; left out: this machine.")
-]
-SeedOption = Annotated[int, typer.Option(help="Seed of all that is drawn.")]
+if TYPE_CHECKING:
+    from viba_lib.pipeline.study import Study
+
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+OpenStudy = Callable[[], "Study"]
+Positive = Annotated[int, Option(min=1)]
+SHARED: dict[str, tuple[Any, str]] = {
+    "profile": ("quick", "quick, standard, paper or a YAML file."),
+    "data_root": (Path("data"), "Folder of fetched or licensed data."),
+    "results_root": (Path("results"), "Folder of results."),
+    "device": ("cpu", "cpu, cuda, ..."),
+    "seed": (0, "Random seed."),
+    "scheduler": ("", "Address of a Dask cluster. Default: this machine."),
+}
+STUDY = ("profile", "data_root", "results_root", "device", "seed")
 
 
-def say(line: str) -> None:
+def described(*names: str, **defaults: Any) -> Callable[..., Callable[..., None]]:
+    """Give a command its help texts and shared options.
+
+    The help of each of its own options is the text of the parameter in the docstring. A command
+    with a parameter `open_study` receives there a function that opens the study of the shared
+    options, and otherwise receives these options themselves.
+
+    Parameters
+    ----------
+    names : shared options, of `SHARED`
+    defaults : their defaults, if others than in `SHARED`
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        doc, _, listed = (inspect.getdoc(command) or "").partition("\n\nParameters\n----------\n")
+        helps = dict(re.findall(r"^(\w+) : (.*(?:\n    .*)*)", listed, re.M))
+        signature = inspect.signature(command)
+        parameters = [
+            _with_help(parameter, " ".join(helps[name].split())) if name in helps else parameter
+            for name, parameter in signature.parameters.items()
+            if name not in (*names, "open_study")
+        ]
+        for name in names:
+            default, text = SHARED[name]
+            kind = Path if isinstance(default, Path) else type(default)
+            value = defaults.get(name, default)
+            shared = inspect.Parameter(name, KEYWORD, annotation=kind, default=value)
+            parameters.append(_with_help(shared, text))
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            if "open_study" in signature.parameters:
+                shared = {name: given.pop(name) for name in names}
+                given["open_study"] = partial(_open_study, **shared)
+            command(**given)
+
+        run.__doc__ = doc
+        run.__annotations__ = {given.name: given.annotation for given in parameters}
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _with_help(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
+    kind, given = parameter.annotation, None
+    if get_origin(kind) is Annotated:
+        kind, given = get_args(kind)
+    required = parameter.default is inspect.Parameter.empty
+    info = copy(given) or (Argument() if required else Option())
+    info.help = text
+    return parameter.replace(annotation=Annotated[kind, info])
+
+
+def _open_study(**given: Any) -> "Study":
+    # Imported here because it imports torch, which `viba --help` need not wait for.
+    from viba_lib.pipeline.study import Study
+
+    return Study(**given, progress=print_progress)
+
+
+def print_progress(line: str) -> None:
+    """Print a progress line to stderr."""
     Console(stderr=True, highlight=False).print(line, style="dim", markup=False)
 
 
-def open_study(
-    profile: str, data_root: Path, results_root: Path, device: str, seed: int, scheduler: str = ""
-) -> Any:
-    from viba_lib.pipeline.study import Study
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], title: str = "") -> None:
+    """Print rows of text under their columns."""
+    table = Table(*columns, title=title or None, title_justify="left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console().print(table)
 
-    return Study(profile, data_root, results_root, device, seed, say, scheduler)
 
+def print_rows(rows: Iterable[Mapping[str, Any]], columns: str, cells: str) -> None:
+    """Print a table of mappings; NaN becomes an empty cell.
 
-def cell(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    digits = {"seconds": 3, "agreement": 3, "ratio": 1}.get(name, 0)
-    return "" if value != value else f"{value:,.{digits}f}"
+    Parameters
+    ----------
+    columns, cells : titles and templates, separated by " | ", such as "time" and "{seconds:.1f} s"
+    """
+    templates = cells.split(" | ")
+    texts = ([template.format_map(row) for template in templates] for row in rows)
+    shown = (["" if text == "nan" else text for text in row] for row in texts)
+    print_table(columns.split(" | "), shown)
