@@ -6,6 +6,7 @@ import pytest
 
 from tests.landmarks import face
 from viba_lib.core.errors import VibaError
+from viba_lib.evaluation.agreement import region_masks
 from viba_lib.experiments import consistency, detection, human_agreement, open_choices
 from viba_lib.experiments import paper_and_run as paper
 from viba_lib.experiments.common import Bootstrap, ExplainedVideo
@@ -124,7 +125,7 @@ def test_maps_of_other_videos_agree_less():
 
 
 def test_votes_of_frames_and_the_mean_map_differ(frames):
-    masks = human_agreement.region_masks(face(), 60)
+    masks = region_masks(face(), 60)
     lips, chin = (np.where(masks[k], 1.0, 0.0) for k in "LC")
     maps, three = np.stack([9 * lips, chin, chin]), frames.iloc[[4, 5, 4]]
     video = ExplainedVideo(three, maps, np.zeros((3, 3)), np.stack([face()] * 3), "LC")

@@ -6,14 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from viba_lib.evaluation.consistency import (
-    cuts_of,
-    highlight,
-    mean_iou,
-    pixel_persistence,
-    region_persistence,
-    temporal_consistency,
-)
+from viba_lib.evaluation import consistency as measures
 from viba_lib.experiments.common import (
     Bootstrap,
     ExplainedVideo,
@@ -46,7 +39,7 @@ def consistency_by_video(
     """
     rows = []
     for video in videos:
-        cuts, size = cuts_of(video.squares), (PAPER_SIZE, PAPER_SIZE)
+        cuts, size = measures.cuts_of(video.squares), (PAPER_SIZE, PAPER_SIZE)
         relevance = np.stack(
             [cv2.resize(r, size, interpolation=cv2.INTER_LINEAR) for r in video.relevance]
         )
@@ -57,19 +50,19 @@ def consistency_by_video(
             "cuts": len(cuts),
         }
         for threshold in thresholds:
-            masks = highlight(relevance, threshold, rule)
-            rows.append(facts | {"threshold": threshold} | _measures(masks, cuts))
+            masks = measures.highlight(relevance, threshold, rule)
+            rows.append(
+                facts
+                | {
+                    "threshold": threshold,
+                    "empty": float((~masks.any((1, 2))).mean()),
+                    "iou": measures.mean_iou(masks, cuts),
+                    "tcs": measures.temporal_consistency(masks),
+                    "rpi": measures.region_persistence(masks, cuts),
+                    "persistence": measures.pixel_persistence(masks, cuts),
+                }
+            )
     return pd.DataFrame(rows)
-
-
-def _measures(masks: np.ndarray, cuts: Sequence[int]) -> dict[str, float]:
-    return {
-        "empty": float((~masks.any((1, 2))).mean()),
-        "iou": mean_iou(masks, cuts),
-        "tcs": temporal_consistency(masks),
-        "rpi": region_persistence(masks, cuts),
-        "persistence": pixel_persistence(masks, cuts),
-    }
 
 
 def consistency(study: Study, thresholds: Sequence[float], rule: str = "frame") -> pd.DataFrame:

@@ -8,14 +8,7 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.core.errors import VibaError
-from viba_lib.evaluation.agreement import (
-    REGIONS,
-    RULES,
-    agreement_table,
-    region_masks,
-    regions_of,
-    vote,
-)
+from viba_lib.evaluation import agreement
 from viba_lib.experiments.common import Bootstrap, ExplainedVideo, with_intervals
 
 # Besides the rules for the mean map of a video: each frame has a vote.
@@ -45,11 +38,11 @@ def read_annotations(path: str | Path) -> pd.DataFrame:
             f"{', '.join(sorted(missing))} missing"
         )
     frame["regions"] = frame.regions.str.strip().str.upper()
-    wrong = frame[frame.regions.map(lambda r: not set(r) <= set(REGIONS))]
+    wrong = frame[frame.regions.map(lambda r: not set(r) <= set(agreement.REGIONS))]
     if len(wrong):
         raise VibaError(
             f"{path}, line {wrong.index[0] + 2}: regions are {wrong.regions.iloc[0]!r}; expected "
-            f"letters of {''.join(REGIONS)}, such as LB for lips and brows"
+            f"letters of {''.join(agreement.REGIONS)}, such as LB for lips and brows"
         )
     twice = frame[frame.duplicated(["annotator", "video"])]
     if len(twice):
@@ -64,13 +57,13 @@ def _highlighted(relevance: np.ndarray, landmarks: np.ndarray, top: int, rule: s
     """Regions that the maps (T, S, S) of a video highlight, strongest first."""
     size = relevance.shape[-1]
     if rule != VOTES:
-        masks = region_masks(landmarks.mean(0), size)
-        return "".join(regions_of(relevance.mean(0), masks, top, rule))
+        masks = agreement.region_masks(landmarks.mean(0), size)
+        return "".join(agreement.regions_of(relevance.mean(0), masks, top, rule))
     answers = [
-        "".join(regions_of(one, region_masks(points, size), top))
+        "".join(agreement.regions_of(one, agreement.region_masks(points, size), top))
         for one, points in zip(relevance, landmarks, strict=True)
     ]
-    return vote(answers, top)
+    return agreement.vote(answers, top)
 
 
 def regions_by_video(
@@ -97,7 +90,7 @@ def regions_by_video(
     votes: dict[str, str] = {}
     if annotations is not None:
         groups = annotations.groupby(annotations.video.astype(str))
-        votes = {str(video): vote(group.regions) for video, group in groups}
+        votes = {str(video): agreement.vote(group.regions) for video, group in groups}
     rows = []
     for video in videos:
         known = video.planted if annotations is None else votes.get(video.video_id)
@@ -108,7 +101,7 @@ def regions_by_video(
 
 
 def _agreement(videos: pd.DataFrame) -> dict[str, float]:
-    measures = agreement_table(videos.annotated.tolist(), videos.highlighted.tolist())
+    measures = agreement.agreement_table(videos.annotated.tolist(), videos.highlighted.tolist())
     return measures.drop("videos").to_dict()
 
 
@@ -158,7 +151,7 @@ def rules_table(
     videos: Mapping[str, Sequence[ExplainedVideo]],
     annotations: pd.DataFrame | None = None,
     tops: Sequence[int] = TOPS,
-    rules: Sequence[str] = (*RULES, VOTES),
+    rules: Sequence[str] = (*agreement.RULES, VOTES),
 ) -> pd.DataFrame:
     """Table 4 for each rule and each number of regions, without intervals.
 
@@ -190,7 +183,7 @@ def region_shares(regions: Mapping[str, pd.DataFrame], source: str = "planted") 
     rows = []
     for detector, videos in regions.items():
         names = {"annotated": f"{source} for {detector}", "highlighted": f"VIBA, {detector}"}
-        for (column, who), region in product(names.items(), REGIONS):
+        for (column, who), region in product(names.items(), agreement.REGIONS):
             share = float(videos[column].str.contains(region).mean()) if len(videos) else 0.0
             rows.append({"region": region, "who": who, "share": share})
     return pd.DataFrame(rows)

@@ -6,20 +6,11 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.data.sampling import PAPER_COUNTS
+from viba_lib.experiments import paper_numbers
 from viba_lib.experiments.common import Bootstrap, explained_frames, explained_videos
 from viba_lib.experiments.consistency import consistency, table_3
 from viba_lib.experiments.detection import table_2
 from viba_lib.experiments.human_agreement import regions_by_video, table_4
-from viba_lib.experiments.paper_numbers import (
-    DATASET_NAMES,
-    TABLE_2,
-    TABLE_3,
-    TABLE_4,
-    TABLE_5,
-    TABLE_6,
-    TABLE_7,
-    read_packaged,
-)
 from viba_lib.models.describe import beside_paper
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
@@ -47,23 +38,23 @@ def table_1(catalog: pd.DataFrame) -> pd.DataFrame:
         methods=("method", "nunique"),
         people=("identity", "nunique"),
     )
-    names = list(dict.fromkeys([*DATASET_NAMES.index, *table.index]))
+    names = list(dict.fromkeys([*paper_numbers.DATASET_NAMES.index, *table.index]))
     table = table.reindex(names, fill_value=0)
     table.loc["all"] = table.sum()
     papers = PAPER_COUNTS | {"all": sum(PAPER_COUNTS.values())}
     table.insert(0, "paper", table.index.map(papers).astype("Int64"))
-    return table.rename(index=DATASET_NAMES).rename_axis("dataset").reset_index()
+    return table.rename(index=paper_numbers.DATASET_NAMES).rename_axis("dataset").reset_index()
 
 
 # For each table of the paper: the chapter and cell that compute it, how the run's numbers are
 # computed, and, for Tables 5 to 7, the detector and the part of its network.
-_TABLES = read_packaged(
+_TABLES = paper_numbers.read_packaged(
     "paper_tables", ("table", "chapter", "cell", "how", "detector", "inside"), text=True
 ).set_index("table")
 _NUMBERS = {
-    "Table 2": (TABLE_2, ["detector", "bottleneck"]),
-    "Table 3": (TABLE_3, ["detector", "label"]),
-    "Table 4": (TABLE_4, ["detector"]),
+    "Table 2": (paper_numbers.TABLE_2, ["detector", "bottleneck"]),
+    "Table 3": (paper_numbers.TABLE_3, ["detector", "label"]),
+    "Table 4": (paper_numbers.TABLE_4, ["detector"]),
 }
 _CELLS: dict[object, str] = {True: "with bottleneck", False: "without"}
 _FRACTIONS = ("ece", "iou", "tcs", "rpi")  # the paper prints other measures in per cent
@@ -118,10 +109,10 @@ def paper_beside_run(
     table, row, measure, paper, run, low and high (95 % interval of the run over videos; of a count,
     the count), status ("reproduced", "differs" or "not run here"), why, how (it was computed).
     """
-    counts = catalog.dataset.value_counts().reindex(DATASET_NAMES.index, fill_value=0)
+    counts = catalog.dataset.value_counts().reindex(paper_numbers.DATASET_NAMES.index, fill_value=0)
     rows = [
         ("Table 1", name, COUNT, PAPER_COUNTS[key], counts[key], counts[key], counts[key])
-        for key, name in DATASET_NAMES.items()
+        for key, name in paper_numbers.DATASET_NAMES.items()
     ]
     for table, (paper, keys) in _NUMBERS.items():
         both = paper.merge(tables[table], "left", keys, suffixes=("_paper", ""), validate="1:1")
@@ -154,7 +145,11 @@ def layers_beside_run(study: Study) -> pd.DataFrame:
     table, row, paper, run, status, why, how.
     """
     parts = []
-    for table, rows in {"Table 5": TABLE_5, "Table 6": TABLE_6, "Table 7": TABLE_7}.items():
+    for table, rows in {
+        "Table 5": paper_numbers.TABLE_5,
+        "Table 6": paper_numbers.TABLE_6,
+        "Table 7": paper_numbers.TABLE_7,
+    }.items():
         how, detector, inside = _TABLES.loc[table, ["how", "detector", "inside"]]
         both = beside_paper(study.detector(detector), rows, inside)
         both = both.rename(columns={"layer": "row", "here": "run"})
