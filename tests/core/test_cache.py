@@ -26,10 +26,9 @@ from viba_lib.core.cache import (
     read_meta,
     record_file,
 )
-from viba_lib.core.checkpoints import map_checkpointed, read_checkpoint, write_checkpoint
-from viba_lib.core.files import atomic_write, disk_message, write_text
+from viba_lib.core.checkpoints import read_checkpoint, write_checkpoint
+from viba_lib.core.files import write_text
 from viba_lib.core.logs import log_to
-from viba_lib.core.progress import ProgressLines, format_duration
 from viba_lib.pipeline.status import state_of
 
 SETTINGS = {"seed": 0, "training": {"steps": 72}}
@@ -279,75 +278,6 @@ print(place.read_text(), [p.name for p in place.parent.iterdir()])
 """
     done = in_small_disk(script, tmp_path / "small")
     assert done.stdout == "first ['text.txt']\n", done.stderr
-
-
-def test_whole_file_leaves_the_old_one_after_an_error(tmp_path):
-    path = write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(RuntimeError), atomic_write(path) as tmp:
-        tmp.write_text("new")
-        raise RuntimeError
-    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
-
-
-def test_every_remedy_names_what_to_do():
-    for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR):
-        said = disk_message(OSError(number, os.strerror(number), "/some/place"))
-        assert "/some/place" in said and ";" in said
-    assert "odd" in disk_message(OSError("odd"))
-
-
-# ---- pieces --------------------------------------------------------------------------------------
-
-
-def test_pieces_that_were_cut_are_made_again(tmp_path):
-    made = []
-
-    def double(item):
-        made.append(item)
-        return {"x": np.array([item * 2])}
-
-    def run():
-        found = map_checkpointed(tmp_path, [1, 2, 3, 4], double, [1] * 4)
-        return [int(piece["x"][0]) for piece in found]
-
-    assert run() == [2, 4, 6, 8] and made == [1, 2, 3, 4]
-    made.clear()
-    path = tmp_path / "000001.npz"
-    path.write_bytes(path.read_bytes()[:-7])
-    flip(tmp_path / "000002.npz", 60)
-    (tmp_path / "000003.npz").unlink()
-    assert run() == [2, 4, 6, 8]
-    assert {3 - 1, 4} <= set(made) and 1 not in made
-
-
-def test_an_item_that_fails_is_told_apart_from_a_disk_that_is_full(tmp_path):
-    def bad(item):
-        if item == 1:
-            raise ValueError("one is bad")
-        return {"x": np.array([item])}
-
-    found = map_checkpointed(tmp_path / "a", [0, 1, 2], bad, [1] * 3)
-    assert str(found[1]) == "ValueError: one is bad" and found[2]["x"] == [2]
-
-    def full(item):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(OSError):
-        map_checkpointed(tmp_path / "b", [0, 1], full, [1] * 2)
-
-
-def test_progress_tells_the_time_left(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr("viba_lib.core.progress.time.monotonic", lambda: now[0])
-    lines = []
-    shown = ProgressLines(lines.append, "frames", 100, 20)
-    for _ in range(4):
-        now[0] += 30
-        shown.update(10)
-    assert lines[0] == "frames: resumed at 20/100"
-    assert lines[1] == "frames: 30/100, about 4 min left"
-    assert lines[-1] == "frames: 60/100, about 2 min left"
-    assert [format_duration(x) for x in (40, 200, 9000)] == ["40 s", "3 min", "2.5 h"]
 
 
 # ---- status and log ------------------------------------------------------------------------------

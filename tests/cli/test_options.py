@@ -1,0 +1,57 @@
+"""Help texts and options that commands share."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from viba_lib.cli.main import app
+from viba_lib.cli.options import described, print_rows
+
+
+def commands(group, *path):
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, *path, name)
+    if path:
+        yield path, group
+
+
+EVERY = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_every_option_has_a_help_text(path):
+    for option in EVERY[path].params:
+        assert option.help, option.name
+    assert "Parameters" not in (EVERY[path].help or "")
+
+
+def test_a_command_receives_its_own_and_shared_options(monkeypatch):
+    seen = {}
+    monkeypatch.setattr("viba_lib.cli.options._open_study", lambda **given: given)
+    little = typer.Typer()
+
+    @little.command()
+    @described("profile", "seed", profile="paper")
+    def show(folder: Path, open_study, count: int = 3) -> None:
+        """Show it.
+
+        Parameters
+        ----------
+        folder : Folder
+            of files.
+        count : How many.
+        """
+        seen.update(folder=folder, count=count, study=open_study())
+
+    assert CliRunner().invoke(little, ["here", "--count", "5", "--seed", "7"]).exit_code == 0
+    assert seen == {"folder": Path("here"), "count": 5, "study": {"profile": "paper", "seed": 7}}
+    text = CliRunner().invoke(little, ["--help"]).output
+    assert "Folder of files." in text and "How many." in text
+
+
+def test_rows_have_empty_cells_for_nan_and_no_markup(capsys):
+    print_rows([{"name": "[red]a", "value": float("nan")}], "name | value", "{name} | {value:.1f}")
+    printed = capsys.readouterr().out
+    assert "[red]a" in printed and "nan" not in printed
