@@ -219,7 +219,7 @@ when = {name: score_table(s, ["auc"], bootstrap, count="clips") for name, s in i
 study.save_table(
     "comparison_temporal",
     pd.concat([table.assign(detector=name) for name, table in when.items()]),
-    when[motion[0]].drop(columns="name").round(2),
+    when[motion[0]][["method", "clips", "auc", "auc_low", "auc_high"]].round(2),
 )
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each method and the detector's probability: area under the ROC curve for disturbed pairs of frames against the others of a clip, with a dotted line at one half."}, "figure": {"caption": "Area under the ROC curve for disturbed pairs of frames by the sum of a map, with 95 % intervals over clips; dotted is chance.", "name": "fig-benchmark-temporal"}}

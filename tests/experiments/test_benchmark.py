@@ -74,7 +74,7 @@ STAGES: dict[str, Callable[[Benchmark], Stage]] = {
     "attack": attack_stage,
     "sanity": sanity_stage,
     "joint": lambda b: joint_stage(b.study, b.detector, ["a"]),
-    "temporal": lambda b: temporal_stage(b.study, "flow-vgg11", b.values, FEW),
+    "temporal": lambda b: temporal_stage(b.study, "flow-vgg11", b.values),
 }
 ALL = set(STAGES)
 # For each setting another value, and the stages whose results it can change.
@@ -285,7 +285,7 @@ def test_each_method_is_tuned_by_the_same_rule(study):
     chosen = table[table.chosen].set_index("method").ratio
     pd.testing.assert_series_equal(best, chosen, check_like=True)
     values = tuned_values(study, "flow-vgg11", table)
-    assert values["Random"] is None and values[VIBA] in study.layers("flow-vgg11")
+    assert "Random" not in values and values[VIBA] in study.layers("flow-vgg11")
     assert isinstance(values["Occlusion"], int)
 
 
@@ -354,7 +354,7 @@ def test_a_disturbed_clip_differs_in_its_disturbed_pairs(study):
 
 
 def test_maps_in_time_have_their_references(study):
-    scores = temporal_scores(study, "flow-vgg11", {}, FEW)
+    scores = temporal_scores(study, "flow-vgg11", dict.fromkeys(FEW))
     assert {PROBABILITY, *FEW} == set(scores.method) and scores.auc.between(0, 1).all()
     assert len(score_table(scores, ["auc"], BOOTSTRAP, "clips")) == len(FEW) + 1
     joint = joint_scores(study, "xception")

@@ -67,18 +67,14 @@ def maps_stage(
     study: Study, detector: str, rows: pd.DataFrame, name: str, value: Any = None
 ) -> Stage:
     """Stage of `maps_of`."""
-    default, viba = candidates_of(name, study.layers(detector)), name == VIBA
-    value = default[0] if value is None and default else value
-    settings = {
-        "rows": positions_of(rows),
-        "method": name,
-        "value": value,
-        "passes": study.profile.comparison.passes,
-    }
-    layer = value if viba else None
-    return run_stage(
-        study, detector, "compare", compute_maps, settings, layer=layer, bottleneck=viba
+    candidates, passes = (
+        candidates_of(name, study.layers(detector)),
+        study.profile.comparison.passes,
     )
+    value = candidates[0] if value is None and candidates else value
+    settings = {"rows": positions_of(rows), "method": name, "value": value, "passes": passes}
+    layer = value if name == VIBA else None
+    return run_stage(study, detector, "compare", compute_maps, layer, settings)
 
 
 def maps_of(
@@ -127,11 +123,11 @@ def tuning(study: Study, detector: str, names: Sequence[str] = NAMES) -> pd.Data
 
 
 def tuned_values(study: Study, detector: str, table: pd.DataFrame) -> dict[str, Any]:
-    """Value of each method's setting that `tuning` chose; None for methods without a setting."""
-    values: dict[str, Any] = dict.fromkeys(NAMES)
+    """Value of each method's setting that `tuning` chose."""
+    values = {}
     for row in table[table.chosen.astype(bool)].itertuples():
-        options = candidates_of(row.method, study.layers(detector))
-        values[row.method] = next(v for v in options if str(v) == row.value)
+        candidates = candidates_of(row.method, study.layers(detector))
+        values[row.method] = next(v for v in candidates if str(v) == row.value)
     return values
 
 
@@ -210,14 +206,14 @@ class Benchmark:
     @cached_property
     def values(self) -> dict[str, Any]:
         """Value of each method's setting; None for the default."""
-        if self.settings == "default":
-            return dict.fromkeys(NAMES)
-        return tuned_values(self.study, self.detector, self.tuning)
+        tuned = self.settings == "tuned"
+        values = tuned_values(self.study, self.detector, self.tuning) if tuned else {}
+        return {name: values.get(name) for name in self.names}
 
     @property
     def layer(self) -> str:
         """Layer of the bottleneck."""
-        return self.values[VIBA] or self.study.layer(self.detector)
+        return self.values.get(VIBA) or self.study.layer(self.detector)
 
     def maps_stage(self, name: str) -> Stage:
         """Stage of the maps of the rows by a method."""

@@ -1,6 +1,5 @@
 """Attacks on the regions that maps mark, and maps of randomised networks."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,18 @@ from viba_lib.core.cache import Stage, Work
 from viba_lib.evaluation.attack import AttackSettings, attack_scores, stability
 from viba_lib.evaluation.randomisation import marked, sanity_checks
 from viba_lib.experiments.benchmark.maps import Benchmark, open_maps
-from viba_lib.experiments.benchmark.runs import Positions, Run, positions_of, run_stage
+from viba_lib.experiments.benchmark.runs import Positions, Run, Values, positions_of, run_stage
+from viba_lib.experiments.common import stacked
 
 TOPS = (1, 2, 3)  # numbers of segments that are attacked
 TRAINING = 32  # training frames for the statistics of randomised networks
-Values = Mapping[str, Any]
 
 
 def _settings(benchmark: Benchmark, count: int) -> dict[str, Any]:
     """Settings of a stage that explains the first rows of a benchmark."""
     return {
         "rows": positions_of(benchmark.rows.head(count)),
-        "values": {name: benchmark.values[name] for name in benchmark.names},
+        "values": benchmark.values,
         "passes": benchmark.study.profile.comparison.short_passes,
     }
 
@@ -64,14 +63,12 @@ def compute_attacks(
 
 def attack_stage(benchmark: Benchmark) -> Stage:
     """Stage of `attacks`."""
-    numbers = benchmark.study.profile.comparison
+    study, detector, layer = benchmark.study, benchmark.detector, benchmark.layer
+    numbers = study.profile.comparison
     attack = {"samples": numbers.attack_samples, "iterations": numbers.attack_steps}
     settings = _settings(benchmark, numbers.attacked) | {"attack": attack}
     maps = {name: benchmark.maps_stage(name) for name in benchmark.names}
-    return run_stage(
-        benchmark.study, benchmark.detector, "attack", compute_attacks, settings, maps,
-        benchmark.layer,
-    )  # fmt: skip
+    return run_stage(study, detector, "attack", compute_attacks, layer, settings, maps)
 
 
 def attacks(benchmark: Benchmark) -> pd.DataFrame:
@@ -121,11 +118,9 @@ def compute_sanity(
 
 def sanity_stage(benchmark: Benchmark) -> Stage:
     """Stage of `sanity`."""
-    study = benchmark.study
+    study, detector, layer = benchmark.study, benchmark.detector, benchmark.layer
     settings = _settings(benchmark, study.profile.comparison.sanity)
-    return run_stage(
-        study, benchmark.detector, "sanity", compute_sanity, settings, layer=benchmark.layer
-    )
+    return run_stage(study, detector, "sanity", compute_sanity, layer, settings)
 
 
 def sanity(benchmark: Benchmark) -> pd.DataFrame:
@@ -141,7 +136,5 @@ def sanity(benchmark: Benchmark) -> pd.DataFrame:
 
 def sanity_table(checks: pd.DataFrame) -> pd.DataFrame:
     """`randomisation.marked` by detector: methods with similar maps for a random network."""
-    parts = [
-        marked(part).assign(detector=name) for name, part in checks.groupby("detector", sort=False)
-    ]
-    return pd.concat(parts, ignore_index=True)
+    tables = {name: marked(part) for name, part in checks.groupby("detector", sort=False)}
+    return stacked(tables)

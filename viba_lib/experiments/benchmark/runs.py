@@ -20,6 +20,7 @@ from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.study import Study
 
 Positions = Sequence[tuple[str, int]]  # video_id and position of frames
+Values = Mapping[str, Any]  # of the methods' settings, by method
 
 
 @dataclass(frozen=True)
@@ -74,34 +75,31 @@ def run_stage(
     detector: str,
     name: str,
     compute: Callable[..., None],
+    layer: str | None,
     settings: Mapping[str, Any],
     inputs: Mapping[str, HasDigest] | None = None,
-    layer: str | None = None,
-    bottleneck: bool = True,
 ) -> Stage:
     """Stage that applies a trained detector to prepared clips.
 
     Parameters
     ----------
     compute : receives `settings`, `inputs` and the fields of `Run`
-    layer : of the bottleneck; None = the detector's default
-    bottleneck : whether the result depends on the settings of the bottleneck and on the statistics
-        of its layer
+    layer : of the bottleneck, whose statistics and settings count; None = no bottleneck is used
     """
     stages, registered = study.stages, study.registered(detector)
-    chosen, layer = stages.settings(registered), layer or registered.layers[0]
-    statistics = {"statistics": stages.statistics(registered, layer)} if bottleneck else {}
+    chosen, given = stages.settings(registered), {**stages.network(registered), **(inputs or {})}
+    if layer is not None:
+        given["statistics"] = stages.statistics(registered, layer)
     shared = {
         "size": chosen.size,
         "methods": chosen.methods,
         "precision": chosen.training.precision,
         "preparation": study.profile.preparation.model_dump(),
-        "layer": layer,
-        "bottleneck": stages.bottleneck() if bottleneck else {},
+        "layer": layer or registered.layers[0],
+        "bottleneck": stages.bottleneck() if layer is not None else {},
         "seed": study.seed,
     }
-    given = stages.network(registered) | statistics | dict(inputs or {})
-    return Stage(f"{name}-{registered.name}", compute, shared | dict(settings), given)
+    return Stage(f"{name}-{registered.name}", compute, {**shared, **settings}, given)
 
 
 def positions_of(rows: pd.DataFrame) -> list[list[Any]]:

@@ -84,14 +84,12 @@ def compute_faithfulness(
 
 def faithfulness_stage(benchmark: Benchmark, name: str) -> Stage:
     """Stage of `faithfulness_scores` for one method."""
-    numbers = benchmark.study.profile.comparison
+    study, numbers = benchmark.study, benchmark.study.profile.comparison
     rows = positions_of(benchmark.rows.head(numbers.faithful))
     settings = {"rows": rows, "steps": numbers.steps, "sets": numbers.sets}
     maps = {"maps": benchmark.maps_stage(name)}
-    return run_stage(
-        benchmark.study, benchmark.detector, "faithful", compute_faithfulness, settings, maps,
-        bottleneck=False,
-    )  # fmt: skip
+    compute = compute_faithfulness
+    return run_stage(study, benchmark.detector, "faithful", compute, None, settings, maps)
 
 
 def faithfulness_scores(benchmark: Benchmark) -> pd.DataFrame:
@@ -139,8 +137,5 @@ def score_table(
     scores: pd.DataFrame, measures: Sequence[str], bootstrap: Bootstrap, count: str = "frames"
 ) -> pd.DataFrame:
     """`interval_table` of scores by method, best in the first measure first."""
-    first, table = (
-        measures[0],
-        interval_table(scores, ["method"], means_of(measures), bootstrap, count),
-    )
-    return table.sort_values(first, ascending=first in LOWER, ignore_index=True)
+    table = interval_table(scores, ["method"], means_of(measures), bootstrap, count)
+    return table.sort_values(measures[0], ascending=measures[0] in LOWER, ignore_index=True)

@@ -97,7 +97,7 @@ def joint_stage(
         "sigma": sigma,
         "weight": weight,
     }
-    return run_stage(study, detector, "joint", compute_joint, settings)
+    return run_stage(study, detector, "joint", compute_joint, study.layer(detector), settings)
 
 
 def joint_scores(

@@ -1,7 +1,7 @@
 """Temporal localisation: relevance over time against the frames whose motion was disturbed."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from viba_lib.baselines.explainers import NAMES, VIBA
+from viba_lib.baselines.explainers import VIBA
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import TEMPORAL, plant
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.faces import crop
 from viba_lib.data.flow import farneback
-from viba_lib.experiments.benchmark.runs import Run, run_stage
+from viba_lib.experiments.benchmark.runs import Run, Values, run_stage
 from viba_lib.pipeline.consecutive import consecutive, first_frames
 from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.study import Study
@@ -82,14 +82,7 @@ def _with_frames(clip: PreparedClip, frames: np.ndarray, following: np.ndarray) 
 
 
 def compute_temporal(
-    folder: Path,
-    work: Work,
-    *,
-    values: Mapping[str, Any],
-    clips: int,
-    frames: int,
-    passes: int,
-    **given: Any,
+    folder: Path, work: Work, *, values: Values, clips: int, frames: int, passes: int, **given: Any
 ) -> None:
     """Area under the ROC curve of each method's sums of relevance, for disturbed clips.
 
@@ -114,24 +107,20 @@ def compute_temporal(
     pd.DataFrame(rows, columns=columns).to_parquet(folder / "scores.parquet")
 
 
-def temporal_stage(
-    study: Study, detector: str, values: Mapping[str, Any], names: Sequence[str] = NAMES
-) -> Stage:
+def temporal_stage(study: Study, detector: str, values: Values) -> Stage:
     """Stage of `temporal_scores`."""
     numbers = study.profile.comparison
     settings = {
-        "values": {name: values.get(name) for name in names},
+        "values": dict(values),
         "clips": numbers.clips,
         "frames": numbers.clip_frames,
         "passes": numbers.short_passes,
     }
-    layer = values.get(VIBA)
-    return run_stage(study, detector, "temporal", compute_temporal, settings, layer=layer)
+    layer = values.get(VIBA) or study.layer(detector)
+    return run_stage(study, detector, "temporal", compute_temporal, layer, settings)
 
 
-def temporal_scores(
-    study: Study, detector: str, values: Mapping[str, Any], names: Sequence[str] = NAMES
-) -> pd.DataFrame:
+def temporal_scores(study: Study, detector: str, values: Values) -> pd.DataFrame:
     """How well each method's relevance for "fake" distinguishes disturbed pairs; cached.
 
     The value of a pair of frames is the sum of its map. The detector's own probability is the
@@ -140,12 +129,12 @@ def temporal_scores(
     Parameters
     ----------
     detector : one that sees motion, see `Detector.temporal`
-    values : of the methods' settings
+    values : of the methods' settings; None = a method's default
 
     Returns
     -------
     method, video_id (number of the clip), planted, auc (area under the ROC curve for disturbed
     pairs of a clip against its other pairs, chance is 0.5).
     """
-    stage = temporal_stage(study, detector, values, names)
+    stage = temporal_stage(study, detector, values)
     return pd.read_parquet(study.get(stage) / "scores.parquet")
