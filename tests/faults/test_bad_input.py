@@ -485,19 +485,22 @@ def test_a_file_where_the_results_are_expected(monkeypatch, capsys, tmp_path, sh
     assert (tmp_path / "r").read_text() == "mine"
 
 
+def _text(folder, work, text):
+    (folder / "result.txt").write_text(text)
+
+
 def test_results_of_an_older_version(tmp_path):
-    from viba_lib.core.cache import Stages
+    from viba_lib.core.cache import Cache, Stage
     from viba_lib.pipeline.status import _others_below
 
-    stages = Stages(tmp_path)
-    old = stages.folder("thing", {"seed": 0})
+    stage, cache = Stage("thing", _text, {"text": "new"}), Cache(tmp_path)
+    old = cache.folder(stage)
     old.mkdir(parents=True)
     (old / "meta.json").write_text('{"stage": "thing", "seconds": 1.0, "key": [0]}')
     (old / "result.txt").write_text("old")
     (state,) = _others_below(tmp_path, set())
     assert state.state == "stale" and row_of("e-old").says in state.why
-    done = stages.get("thing", {"seed": 0}, lambda f: (f / "result.txt").write_text("new"))
-    assert (done / "result.txt").read_text() == "new"
+    assert (cache.get(stage) / "result.txt").read_text() == "new"
 
 
 def test_another_locale_and_time_zone(tmp_path):

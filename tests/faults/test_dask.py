@@ -1,5 +1,6 @@
 """A cluster of two real worker processes, of which some die: every video once, nothing lost."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -69,13 +70,14 @@ class Killer:
         while self.left and not self.stop.is_set():
             count = len(list(self.folder.glob(self.pattern)))
             if count > seen:
-                seen = count
-                # A worker that was just killed may not be back yet.
-                pids = self.cluster.worker_pids()
-                pid = pids[count % len(pids)]
-                os.kill(pid, signal.SIGKILL)
-                self.killed.append(pid)
-                self.left -= 1
+                # Where the one killed last is not back yet, the next round tries again.
+                with contextlib.suppress(OSError):
+                    pids = self.cluster.worker_pids()
+                    pid = pids[count % len(pids)]
+                    os.kill(pid, signal.SIGKILL)
+                    seen = count
+                    self.killed.append(pid)
+                    self.left -= 1
             time.sleep(0.02)
 
     def __enter__(self) -> "Killer":
