@@ -38,7 +38,9 @@ def test_a_failed_item_does_not_stop_the_others_but_a_full_disk_does(tmp_path):
         return {"x": np.array([item])}
 
     results = map_checkpointed(tmp_path / "a", [0, 1, 2], bad, [1] * 3)
-    assert str(results[1]) == "ValueError: one is bad" and results[2]["x"] == [2]
+    with pytest.raises(Exception, match="ValueError: one is bad"):
+        results[1]
+    assert str(results.failed[1]) == "ValueError: one is bad" and results[2]["x"] == [2]
 
     def full(item):
         raise OSError(errno.ENOSPC, "No space left on device")

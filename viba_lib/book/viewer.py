@@ -19,14 +19,15 @@ import yaml
 
 from viba_lib.baselines.explainers import VIBA, Network, explain_with
 from viba_lib.book import paths
+from viba_lib.bottleneck import LayerStatistics
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL
 from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.faithfulness import mass_inside
 from viba_lib.models.detectors import DETECTORS, Detector
-from viba_lib.pipeline.compute import open_detector, open_prepared, open_statistics
 from viba_lib.pipeline.prepared_set import PreparedSet
+from viba_lib.pipeline.run import STATISTICS, WEIGHTS
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import colours, scale_maximum
@@ -52,7 +53,6 @@ class _View:
     """A detector, the shown frames with its decisions, and maps (S, S) by series and row."""
 
     detector: Detector
-    size: int
     rows: pd.DataFrame
     maps: Mapping[Series, Mapping[int, np.ndarray]]
 
@@ -148,7 +148,7 @@ def series_of(detector: Detector, in_scope: bool) -> list[Series]:
 
 
 def _view(
-    clips: PreparedSet, table: pd.DataFrame, given: Mapping[str, Any], size: int,
+    clips: PreparedSet, table: pd.DataFrame, given: Mapping[str, Any],
     bottleneck: Mapping[str, Any], device: str,
 ) -> _View:  # fmt: skip
     """Decisions and maps of one detector, from its inputs; see `viewer_stage`."""
@@ -157,17 +157,17 @@ def _view(
     frame = ["video_id", "position"]
     rows = table.merge(predicted[[*frame, "p_fake", "in_scope"]], on=frame, validate="one_to_one")
     layers = shown_layers(detector)
-    statistics = {layer: open_statistics(given[layer]) for layer in layers}
-    model = open_detector(detector, given["trained"], device)
+    statistics = {n: LayerStatistics.load(given[n] / STATISTICS) for n in layers}
+    model = detector.open(given["trained"] / WEIGHTS, device)
     network = Network(model, layers, statistics, dict(bottleneck))
     maps: dict[Series, dict[int, np.ndarray]] = {}
     # All clips of a series at once: what a method builds before its first frame is built once.
     for in_scope, part in rows.groupby("in_scope"):
-        inputs = clips.inputs(detector, part, size)
+        inputs = clips.inputs(detector, part)
         for method, layer in series_of(detector, bool(in_scope)):
             found = explain_with(method, network, inputs, seed=bottleneck["seed"], value=layer)
             maps.setdefault((method, layer), {}).update(zip(part.index, found, strict=True))
-    return _View(detector, size, rows, maps)
+    return _View(detector, rows, maps)
 
 
 # ---- images ------------------------------------------------------------------------------------
@@ -265,8 +265,8 @@ def _detector_entry(
 ) -> dict[str, Any]:
     """One detector on one clip."""
     rows = view.rows[view.rows.video_id == video]
-    shown = clips.images(view.detector, rows, view.size)
-    regions = np.stack([region(m) for m in clips.masks(view.detector, rows, view.size)])
+    shown = clips.images(view.detector, rows)
+    regions = np.stack([region(m) for m in clips.masks(view.detector, rows)])
     stem, in_scope = f"{name}-{view.detector.name}", bool(rows.in_scope.iloc[0])
     # The original already shows the face.
     inputs = [_sized(image) for image in shown] if view.detector.temporal else []
@@ -343,7 +343,7 @@ def draw_viewer(
     dataset: Path,
     prepared: Path,
     rows: Sequence[tuple[str, int]],
-    sizes: Mapping[str, int],
+    detectors: Sequence[str],
     bottleneck: Mapping[str, Any],
     about: Mapping[str, Any],
     **given: Any,
@@ -353,18 +353,17 @@ def draw_viewer(
     Parameters
     ----------
     rows : frames to show, clip after clip
-    sizes : input size of each detector, by name
+    detectors : names of those that are shown
     about : what the page says of the run and the methods
     given : inputs of each detector, as `<name> <role>`, see `viewer_stage`
     """
-    clips = open_prepared(dataset, prepared, work)
-    table = pd.DataFrame(list(rows), columns=["video_id", "position"])
+    clips = PreparedSet.open(dataset, prepared, work)
+    table = clips.rows(rows)
     work.progress(f"viewer: {table.video_id.nunique()} clips, {len(table)} frames")
-    table = table.merge(clips.all_frames, on=["video_id", "position"], validate="one_to_one")
     views = {}
-    for name, size in sizes.items():
+    for name in detectors:
         roles = {key.split()[1]: value for key, value in given.items() if key.split()[0] == name}
-        views[name] = _view(clips, table, roles, size, bottleneck, work.device)
+        views[name] = _view(clips, table, roles, bottleneck, work.device)
     images: Images = {}
     scale = mpl.colormaps["inferno"](np.linspace(0, 1, 9))
     parts = enumerate(part for _, part in table.groupby("video_id", sort=False))
@@ -385,7 +384,8 @@ def viewer_stage(study: Study) -> Stage:
     """The data of the page `book/viewer.md` as a stage."""
     profile, stages = study.profile, study.stages
     inputs = dict(stages.data)
-    for name, detector in DETECTORS.items():
+    for name in DETECTORS:
+        detector = stages.detector(name)
         roles = {layer: stages.statistics(detector, layer) for layer in shown_layers(detector)}
         roles |= {"trained": stages.trained(detector), "predictions": stages.predictions(detector)}
         inputs[f"{name} detector"] = detector
@@ -394,7 +394,7 @@ def viewer_stage(study: Study) -> Stage:
     about = {"profile": profile.name, "note": profile.note, "seed": study.seed}
     settings = {
         "rows": viewer_rows(study)[["video_id", "position"]].to_numpy().tolist(),
-        "sizes": {name: study.settings(name).size for name in DETECTORS},
+        "detectors": list(DETECTORS),
         "bottleneck": stages.bottleneck(),
         "about": about | texts,
     }

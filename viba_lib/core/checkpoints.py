@@ -1,18 +1,46 @@
 """A map over items that keeps finished results as files, so that a stopped run resumes."""
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 from viba_lib.core.parallel import Failed, map_unordered
 from viba_lib.core.progress import Progress, ProgressLines
 
 Arrays = dict[str, np.ndarray]
+
+
+class Results:
+    """Results of a map over items, on disk; each is read when it is asked for.
+
+    Parameters
+    ----------
+    folder : of the files
+    failed : for each item None, or why it has no result
+    """
+
+    def __init__(self, folder: Path, failed: Sequence[Failed | None]) -> None:
+        self.folder, self.failed = folder, failed
+
+    def __getitem__(self, number: int) -> Arrays:
+        """The arrays of an item; raises its error if there are none."""
+        if failed := self.failed[number]:
+            raise failed
+        arrays = read_checkpoint(self.folder, number)
+        if arrays is None:
+            raise VibaError(
+                f"result {number} in {self.folder} is broken; remove that folder and run again"
+            )
+        return arrays
+
+    def __iter__(self) -> Iterator[Arrays]:
+        return (self[number] for number in range(len(self.failed)))
 
 
 def map_checkpointed(
@@ -23,7 +51,7 @@ def map_checkpointed(
     progress: Progress = lambda _: None,
     what: str = "",
     scheduler: str = "",
-) -> list[Arrays | Failed]:
+) -> Results:
     """Arrays that a function computes of each item, in the order of the items.
 
     Parameters
@@ -33,24 +61,19 @@ def map_checkpointed(
     sizes : units of work in each item, such as frames, for progress
     what : begins each progress line
     scheduler : see `viba_lib.core.parallel.map_unordered`
-
-    Returns
-    -------
-    For each item its arrays, or the `Failed` that says why there are none.
     """
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    results: list[Any] = [read_checkpoint(folder, number) for number in range(len(items))]
-    missing = [number for number, result in enumerate(results) if result is None]
+    missing = [n for n in range(len(items)) if read_checkpoint(folder, n) is None]
     done = sum(sizes) - sum(sizes[number] for number in missing)
     lines = ProgressLines(progress, what, sum(sizes), done)
     work = partial(_compute, folder, function)
     given = [(number, items[number]) for number in missing]
-    for at, failed in map_unordered(work, given, 1, scheduler, progress):
-        number = missing[at]
-        results[number] = failed or read_checkpoint(folder, number)
-        lines.update(sizes[number])
-    return results
+    failed: list[Failed | None] = [None] * len(items)
+    for at, failure in map_unordered(work, given, 1, scheduler, progress):
+        failed[missing[at]] = failure
+        lines.update(sizes[missing[at]])
+    return Results(folder, failed)
 
 
 def _compute(
@@ -58,13 +81,6 @@ def _compute(
 ) -> None:
     number, item = numbered
     write_checkpoint(folder, number, function(item))
-
-
-def arrays_of(result: Arrays | Failed) -> Arrays:
-    """The arrays of a result; raises its error if there are none."""
-    if isinstance(result, Failed):
-        raise result
-    return result
 
 
 def write_checkpoint(folder: Path, number: int, arrays: Mapping[str, np.ndarray]) -> None:

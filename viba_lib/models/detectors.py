@@ -26,6 +26,7 @@ from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
 from viba_lib.models.batches import FaceBatches, FlowBatches
 from viba_lib.models.flow_vgg import FLOW_LAYERS, flow_vgg11
+from viba_lib.models.weights import load_weights
 from viba_lib.models.xception import XCEPTION_LAYERS, face_tensor, xception
 
 Positions = Sequence[int] | None
@@ -129,6 +130,19 @@ class Detector:
         functions = [v for f in fields(self) if callable(v := getattr(self, f.name))]
         files = [file_sha256(Path(file)) for file in self.files]
         return digest([self.name, self.layers, self.size, code_key(*functions), files])
+
+    def open(self, weights: Path | None = None, device: str = "cpu") -> nn.Module:
+        """The network on a device, in evaluation mode, with the weights of a file if one is given.
+
+        Raises
+        ------
+        VibaError
+            Weights that do not fit.
+        """
+        model = self.build()
+        if weights is not None:
+            load_weights(model, weights)
+        return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
 def face_inputs(clip: PreparedClip, positions: Positions, size: int) -> torch.Tensor:

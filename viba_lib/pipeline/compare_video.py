@@ -1,48 +1,45 @@
 """Attribution methods side by side on one video: the work behind `viba compare`."""
 
 import json
-import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
-from scipy.stats import rankdata
+from torch import nn
 
 from viba_lib.baselines.common import probability
 from viba_lib.baselines.explainers import CONTROLS, NAMES, VIBA, Network, check_names, explain_with
-from viba_lib.bottleneck import LayerStatistics
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
+from viba_lib.core.progress import Progress
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import read_clip
-from viba_lib.pipeline.compute import place
 from viba_lib.pipeline.explain import save_maps
 from viba_lib.pipeline.explain_video import (
     check_detector,
     check_folder,
     film_rate,
-    layer_statistics,
+    open_run,
     written_aside,
 )
 from viba_lib.pipeline.study import Study
-from viba_lib.visual.overlay import overlay, poster
+from viba_lib.visual.map_figures import method_grid
+from viba_lib.visual.overlay import poster, scale_maximum
+from viba_lib.visual.style import figure_style, pixels
 
 FILES = ("compare.mp4", "maps.zarr", "summary.json", "poster.png")
 DEFAULT = (VIBA, "Grad-CAM", "Integrated gradients", "Occlusion")
 NOTE = (
-    "Maps show what this detector used by each method's lights; none proves that a video is fake."
+    "Maps show what this detector used according to each method; none proves that a video is fake."
 )
-COLUMNS = 4
-SIDE = 240  # pixels of a tile at least; small inputs are enlarged
-LABEL, LEGEND = 28, 32  # pixels of the line under a tile, and of the one under all
-GROUND, INK = 24, (235, 235, 235)
+LEGEND = "each map on a scale of its own: dark is none, bright the strongest"
+GROUND = "#181818"
 
 
 def parse_methods(given: Sequence[str]) -> list[str]:
@@ -58,29 +55,28 @@ def parse_methods(given: Sequence[str]) -> list[str]:
     return check_names(named)
 
 
-def rank_correlations(maps: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation of each pair of methods (M, M), mean over frames.
+def rank_correlations(maps: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Spearman's rank correlation of each pair of methods, mean over frames.
 
     Parameters
     ----------
-    maps : (M, T, H, W), in any units
+    maps : of each method (T, H, W), in any units
 
     Returns
     -------
-    (M, M) in [-1, 1]. Frames in which a method's map is constant, and so has no ranks, are left
-    out of its means; NaN where none remains.
+    Table of methods by methods, in [-1, 1]. Frames in which a method's map is constant, and so has
+    no ranks, are left out of its means; NaN where none remains.
     """
-    ranks = rankdata(maps.reshape(*maps.shape[:2], -1), axis=2)
-    ranks -= ranks.mean(2, keepdims=True)
-    lengths = np.linalg.norm(ranks, axis=2, keepdims=True)
-    unit = ranks / np.where(lengths > 0, lengths, np.nan)
-    found = np.einsum("atp,btp->abt", unit, unit)
-    counts = np.isfinite(found).sum(2)
-    return np.nansum(found, 2) / np.where(counts > 0, counts, np.nan)
+    by_frame = []
+    for frame in zip(*maps.values(), strict=True):
+        table = pd.DataFrame({name: m.ravel() for name, m in zip(maps, frame, strict=True)})
+        by_frame.append(table.corr("spearman"))
+    return pd.concat(by_frame).groupby(level=0).mean().loc[list(maps), list(maps)]
 
 
+@figure_style()
 def draw_comparison(
-    images: np.ndarray, maps: dict[str, np.ndarray], p_fake: np.ndarray
+    images: np.ndarray, maps: Mapping[str, np.ndarray], p_fake: np.ndarray
 ) -> np.ndarray:
     """Frames of the film: the input and, over it, each method's map, in a labelled grid.
 
@@ -95,74 +91,37 @@ def draw_comparison(
     -------
     (T, H, W, 3) uint8, H and W even, at most four tiles in a row.
     """
-    side = max(SIDE, images.shape[1] + images.shape[1] % 2)
-    large = np.stack([cv2.resize(i, (side, side), interpolation=cv2.INTER_CUBIC) for i in images])
-    rows = [[_tile(i, f"input   p(fake) {p:.2f}") for i, p in zip(large, p_fake, strict=True)]]
-    for name, found in maps.items():
-        label = f"{name} (control)" if name in CONTROLS else name
-        rows.append([_tile(i, label) for i in overlay(large, found)])
-    return np.stack([_grid(tiles) for tiles in zip(*rows, strict=True)])
-
-
-def _text(picture: np.ndarray, text: str, left: int, middle: int, width: int) -> int:
-    """Write a line, smaller where it is wider than `width`; returns where it ends."""
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.5
-    (wide, high), _ = cv2.getTextSize(text, font, size, 1)
-    shrink = min(1.0, width / wide)
-    place = (left, middle + round(high * shrink / 2))
-    cv2.putText(picture, text, place, font, size * shrink, INK, 1, cv2.LINE_AA)
-    return left + math.ceil(wide * shrink)
-
-
-def _tile(image: np.ndarray, label: str) -> np.ndarray:
-    width = image.shape[1]
-    line = np.full((LABEL, width, 3), GROUND, np.uint8)
-    _text(line, label, 8, LABEL // 2, width - 16)
-    return np.concatenate([image, line])
-
-
-def _grid(tiles: Sequence[np.ndarray]) -> np.ndarray:
-    """Tiles in rows as even as can be, and the legend below."""
-    rows = math.ceil(len(tiles) / COLUMNS)
-    columns = math.ceil(len(tiles) / rows)
-    empty = np.full_like(tiles[0], GROUND)
-    filled = [*tiles, *[empty] * (rows * columns - len(tiles))]
-    lines = [np.concatenate(filled[r * columns : (r + 1) * columns], axis=1) for r in range(rows)]
-    return np.concatenate([*lines, _legend(lines[0].shape[1])])
-
-
-def _legend(width: int) -> np.ndarray:
-    """The scale of all maps: words, as the units differ."""
-    line = np.full((LEGEND, width, 3), GROUND, np.uint8)
-    middle = LEGEND // 2
-    at = _text(line, "each map on a scale of its own: none", 8, middle, width - 200) + 8
-    bar = (mpl.colormaps["inferno"](np.linspace(0, 1, 96))[:, :3] * 255).astype(np.uint8)
-    line[middle - 6 : middle + 6, at : at + len(bar)] = bar
-    _text(line, "strongest", at + len(bar) + 8, middle, 90)
-    return line
+    named = {f"{n} (control)" if n in CONTROLS else n: found for n, found in maps.items()}
+    maxima = {name: scale_maximum(found) for name, found in named.items()}
+    film = []
+    for at, (image, p) in enumerate(zip(images, p_fake, strict=True)):
+        now = {name: found[at] for name, found in named.items()}
+        figure = method_grid(image, None, now, f"input, p(fake) {p:.2f}", maxima)
+        figure.supxlabel(LEGEND, fontsize=10)
+        film.append(pixels(figure, GROUND))
+    return np.stack(film)
 
 
 def _network(
-    study: Study,
-    detector: str,
-    layer: str,
-    model: torch.nn.Module,
-    weights: Path | None,
-    names: list[str],
-) -> tuple[Network, Path]:
-    """The detector as the methods see it, and its weights; it is trained if need be."""
+    study: Study, detector: str, layer: str, model: nn.Module, weights: Path | None, viba: bool
+) -> Network:
+    """The detector as the methods see it; it is trained if no weights are given.
+
+    Parameters
+    ----------
+    model : with the given weights
+    viba : whether the bottleneck is used; without it no training frames have to be prepared
+    """
     statistics = {}
-    used = weights or study.weights_path(detector)
-    model = study.detector(detector) if weights is None else place(model, study.device)
-    # The other methods need no statistics: then no training frames are prepared.
-    if VIBA in names:
+    if viba:
         with tempfile.TemporaryDirectory() as folder:
-            path = layer_statistics(study, detector, layer, weights, Path(folder))
-            statistics[layer] = LayerStatistics.load(path)
+            run = open_run(study, detector, layer, weights, Path(folder))
+            statistics[layer] = run.layer_statistics
     settings = study.stages.bottleneck()
     settings.pop("seed")
+    model = model.to(study.device) if weights else study.detector(detector)
     precision = study.settings(detector).training.precision
-    return Network(model, (layer,), statistics, settings, precision), used
+    return Network(model, (layer,), statistics, settings, precision)
 
 
 def compare_video(
@@ -175,7 +134,7 @@ def compare_video(
     layer: str | None = None,
     max_frames: int = 12,
     passes: int = 64,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> dict[str, Any]:
     """Draw maps of a video by several methods, side by side.
 
@@ -183,8 +142,8 @@ def compare_video(
 
     Parameters
     ----------
-    out : folder of the four files; each appears whole or not at all
-    methods : some of `contest.NAMES`, in any case
+    out : folder of the four files; each appears complete or not at all
+    methods : some of `explainers.NAMES`, in any case
     weights : of the detector; None = those that the study's profile trains
     layer : of the bottleneck and of the methods that have one; None = the paper's
     max_frames : frames explained at most, evenly spread
@@ -199,33 +158,28 @@ def compare_video(
     ------
     VibaError
         Unknown method, detector or layer, a budget below 8, weights that do not fit, a video
-        without frames or faces. Names are judged before anything that takes long.
+        without frames or faces. Names are checked before anything that takes long.
     """
     names, layer = check_names(list(methods)), layer or study.layer(detector)
     if passes < 8:
         raise VibaError(f"passes is {passes}; expected 8 or more for each frame")
     check_folder(out)
-    registered, size = study.registered(detector), study.settings(detector).size
+    registered = study.registered(detector)
     model = check_detector(registered, layer, weights)
     with VideoReader(video) as reader:
         clip = read_clip(reader, study.profile.preparation, max_frames)
         length, rate = reader.length, film_rate(reader, clip.frame.tolist())
     progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
-    network, used = _network(study, detector, layer, model, weights, names)
-    inputs = registered.inputs(clip, None, size).to(study.device)
+    network = _network(study, detector, layer, model, weights, VIBA in names)
+    inputs = registered.inputs(clip, None, registered.size).to(study.device)
     p_fake = probability(network.model, 1)(inputs).cpu().numpy()
-    maps, seconds = {}, {}
-    for name in names:
-        began = time.perf_counter()
-        maps[name] = explain_with(name, network, inputs, None, passes, study.seed)
-        seconds[name] = round((time.perf_counter() - began) / len(inputs), 3)
-        progress(f"{name}: {seconds[name]:.2f} s per frame")
+    maps, seconds = _timed_maps(names, network, inputs, passes, study.seed, progress)
     summary = {
         "video": video.name,
         "frames": length,
-        "explained_frames": [int(i) for i in clip.frame],
+        "explained_frames": clip.frame.tolist(),
         "detector": registered.name,
-        "weights_sha256": file_sha256(used),
+        "weights_sha256": file_sha256(weights or study.weights_path(detector)),
         "layer": layer,
         "profile": study.profile.name,
         "seed": study.seed,
@@ -233,60 +187,53 @@ def compare_video(
         "bottleneck": network.settings,
         "methods": names,
         "seconds_per_frame": seconds,
-        "p_fake": [round(float(p), 4) for p in p_fake],
+        "p_fake": p_fake.astype(float).round(4).tolist(),
         "rank_correlation": _pairs(maps),
         "note": NOTE,
     }
-    _write(
-        out,
-        rate,
-        registered.images(clip, None, size),
-        maps,
-        p_fake,
-        summary,
-    )
-    return summary
-
-
-def _pairs(maps: dict[str, np.ndarray]) -> dict[str, dict[str, float | None]]:
-    """Rank correlation of each method with each other; None where a map has no ranks."""
-    found = rank_correlations(np.stack(list(maps.values())))
-    return {
-        a: {
-            b: round(float(value), 4) if np.isfinite(value) else None
-            for b, value in zip(maps, row, strict=True)
-            if b != a
-        }
-        for a, row in zip(maps, found, strict=True)
-    }
-
-
-def _write(
-    out: Path,
-    rate: float,
-    images: np.ndarray,
-    maps: dict[str, np.ndarray],
-    p_fake: np.ndarray,
-    summary: dict[str, Any],
-) -> None:
-    """Write the four files into a folder aside, then move them to their place."""
-    film = draw_comparison(images, maps, p_fake)
-    units = "bits per pixel of VIBA; each other method has its own"
-    # Not "method": xarray takes sel(method=...) for another thing, and gives all maps silently.
-    data = xr.Dataset(
-        {
-            "maps": (
-                ("explainer", "frame", "y", "x"),
-                np.stack(list(maps.values())),
-                {"units": units},
-            ),
-            "p_fake": ("frame", p_fake),
-        },
-        coords={"explainer": list(maps), "frame": summary["explained_frames"]},
-        attrs={k: v for k, v in summary.items() if isinstance(v, str)},
-    )
+    film = draw_comparison(registered.images(clip, None, registered.size), maps, p_fake)
     with written_aside(out, FILES) as aside:
         write_video(aside / "compare.mp4", film, rate, crf=20)
         poster(aside / "poster.png", film[int(np.argmax(p_fake))])
-        save_maps(data, aside / "maps.zarr")
+        save_maps(_labelled(maps, p_fake, summary), aside / "maps.zarr")
         (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    return summary
+
+
+def _timed_maps(
+    names: Sequence[str],
+    network: Network,
+    inputs: torch.Tensor,
+    passes: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Maps (T, S, S) of each method, and the seconds that one frame took."""
+    maps, seconds = {}, {}
+    for name in names:
+        start = time.perf_counter()
+        maps[name] = explain_with(name, network, inputs, None, passes, seed)
+        seconds[name] = round((time.perf_counter() - start) / len(inputs), 3)
+        progress(f"{name}: {seconds[name]:.2f} s per frame")
+    return maps, seconds
+
+
+def _pairs(maps: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | None]]:
+    """Rank correlation of each method with each other; None where a map has no ranks."""
+    table = rank_correlations(maps).round(4).astype(object)
+    table = table.where(table.notna(), None)
+    return {name: row.drop(name).to_dict() for name, row in table.iterrows()}
+
+
+def _labelled(
+    maps: Mapping[str, np.ndarray], p_fake: np.ndarray, summary: Mapping[str, Any]
+) -> xr.Dataset:
+    """Maps with labelled dimensions, as they are stored."""
+    units = {"units": "bits per pixel of VIBA; each other method has its own"}
+    # Not "method": xarray takes sel(method=...) for another thing, and gives all maps silently.
+    dims = ("explainer", "frame", "y", "x")
+    return xr.Dataset(
+        {"maps": (dims, np.stack(list(maps.values())), units), "p_fake": ("frame", p_fake)},
+        coords={"explainer": list(maps), "frame": summary["explained_frames"]},
+        attrs={name: text for name, text in summary.items() if isinstance(text, str)},
+    )

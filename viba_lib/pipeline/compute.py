@@ -1,82 +1,39 @@
 """What each stage computes: functions that fill a folder from their declared inputs and settings.
 
 They see no study and no profile, so that nothing can change a result without changing its key; see
-`viba_lib.core.cache.Stage`. Which settings they are given is said in `viba_lib.pipeline.stages`.
+`viba_lib.core.cache.Stage`. Stages of a detector receive the fields of `Run`. Which settings they
+are given is said in `viba_lib.pipeline.stages`.
 """
 
 import json
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, ReadoutBottleneck
 from viba_lib.core.cache import Work
-from viba_lib.core.checkpoints import arrays_of, map_checkpointed
+from viba_lib.core.checkpoints import map_checkpointed
 from viba_lib.core.download import fetch
 from viba_lib.data.planted_dataset import PlantedSettings, build_planted
 from viba_lib.data.prepare import PreparationSettings, prepare_catalog
 from viba_lib.data.source_videos import default_files
 from viba_lib.evaluation.robustness import corrupt, levels
 from viba_lib.models.detectors import Detector
-from viba_lib.models.training import TrainingSettings, predict, train
-from viba_lib.models.weights import load_weights, save_weights
-from viba_lib.pipeline.explain import ExplainJob, explain_rows, save_maps
+from viba_lib.models.training import TrainingSettings, train
+from viba_lib.models.weights import save_weights
+from viba_lib.pipeline.explain import explain_rows, save_maps
 from viba_lib.pipeline.prepared_set import TABLES, PreparedSet
+from viba_lib.pipeline.run import STATISTICS, WEIGHTS, Run
 from viba_lib.pipeline.select import select
 
-WEIGHTS = "weights.safetensors"
-STATISTICS = "statistics.safetensors"
 READOUT = "readout.safetensors"
 AT_ONCE = 256  # frames whose inputs are in memory at the same time, a quarter of a GB
-
-
-# ---- opening what stages have made -------------------------------------------------------------
-
-
-def open_prepared(dataset: Path, prepared: Path, work: Work) -> PreparedSet:
-    """Prepared clips from the folders of the data set (or a catalog file) and the preparation."""
-    if dataset.is_dir():
-        return PreparedSet(dataset / "catalog.parquet", dataset, prepared, work.progress)
-    return PreparedSet(dataset, work.data_root, prepared, work.progress)
-
-
-def open_detector(detector: Detector, trained: Path, device: str) -> nn.Module:
-    """Trained network of a detector in evaluation mode, from its folder or its weights file."""
-    model = detector.build()
-    load_weights(model, trained / WEIGHTS if trained.is_dir() else trained)
-    return place(model, device)
-
-
-def place(model: nn.Module, device: str) -> nn.Module:
-    """The model on a device, in evaluation mode and the fastest memory format."""
-    return model.to(device).to(memory_format=torch.channels_last).eval()
-
-
-def open_statistics(folder: Path) -> LayerStatistics:
-    """Layer statistics that a stage has estimated."""
-    return LayerStatistics.load(folder / STATISTICS)
-
-
-def open_readout(
-    model: nn.Module,
-    layer: str,
-    statistics: LayerStatistics,
-    settings: Mapping[str, Any],
-    precision: str,
-    seed: int,
-) -> ReadoutBottleneck:
-    """Readout bottleneck, not fitted yet."""
-    return ReadoutBottleneck(
-        model, layer, settings["layers"], statistics, learning_rate=settings["learning_rate"],
-        seed=seed, precision=precision,
-    )  # fmt: skip
 
 
 # ---- data --------------------------------------------------------------------------------------
@@ -107,7 +64,7 @@ def prepare(
 ) -> None:
     """Key frames, face crops and flow fields of all videos."""
     work.progress("key frames, faces, crops and flow maps")
-    opened = open_prepared(dataset, folder, work)
+    opened = PreparedSet.open(dataset, folder, work)
     done = prepare_catalog(
         opened.catalog, opened.root, folder, PreparationSettings(**settings), work.workers,
         work.scheduler, seed, work.progress,
@@ -128,32 +85,26 @@ def train_detector(
     folder: Path,
     work: Work,
     *,
-    dataset: Path,
-    prepared: Path,
-    detector: Detector,
-    size: int,
     weights: str | None,
-    methods: Sequence[str],
     training: Mapping[str, Any],
     planted: bool,
-    seed: int,
+    **given: Any,
 ) -> None:
     """Weights of a detector, with its learning curve."""
+    run, settings = Run(work=work, **given), TrainingSettings(**training)
+    detector, seed = run.detector, run.seed
     assert detector.start is not None and detector.batches is not None
-    clips, settings = open_prepared(dataset, prepared, work), TrainingSettings(**training)
-    rows, held_out = clips.frames("train", methods), clips.frames("val", methods)
-    batches = detector.batches(
-        clips.store, rows, size, settings, list(methods) if planted else [], seed
-    )
+    rows, held_out = run.frames("train"), run.frames("val")
+    methods = list(run.methods) if planted else []
+    batches = detector.batches(run.clips.store, rows, detector.size, settings, methods, seed)
     # The process that makes batches can read clips, and not repair them.
-    clips.store.check(rows.path.unique())
+    run.clips.store.check(rows.path.unique())
     work.progress(f"training {detector.name}: {len(batches)} batches")  # type: ignore[arg-type]
     torch.manual_seed(seed)
     model = detector.start(weights, work.data_root)
-    validation = (clips.inputs(detector, held_out, size), held_out.label.to_numpy())
     history = train(
-        model, batches, validation, settings, folder, work.device, seed,
-        lambda line: work.progress(f"{detector.name}: {line}"),
+        model, batches, (run.inputs(held_out), held_out.label.to_numpy()), settings, folder,
+        work.device, seed, lambda line: work.progress(f"{detector.name}: {line}"),
     )  # fmt: skip
     save_weights(model.cpu(), folder / WEIGHTS)
     history.to_parquet(folder / "history.parquet")
@@ -162,103 +113,72 @@ def train_detector(
         (folder / leftover).unlink(missing_ok=True)
 
 
-def predict_frames(
-    folder: Path,
-    work: Work,
-    *,
-    dataset: Path,
-    prepared: Path,
-    trained: Path,
-    detector: Detector,
-    size: int,
-    methods: Sequence[str],
-    precision: str,
-) -> None:
+def predict_frames(folder: Path, work: Work, **given: Any) -> None:
     """Probability of fake of each frame of the validation and test splits, with `in_scope`."""
-    clips = open_prepared(dataset, prepared, work)
-    rows = clips.all_frames[clips.all_frames.split.isin(["val", "test"])].reset_index(drop=True)
-    model = open_detector(detector, trained, work.device)
+    run = Run(work=work, **given)
+    rows = run.clips.all_frames
+    rows = rows[rows.split.isin(["val", "test"])].reset_index(drop=True)
     parts = [rows.iloc[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)]
-
-    def predicted(part: pd.DataFrame) -> dict[str, np.ndarray]:
-        inputs = clips.inputs(detector, part, size)
-        return {"p_fake": predict(model, inputs, work.device, precision)[:, 1]}
-
-    found = map_checkpointed(
-        folder / "pieces", parts, predicted, [len(p) for p in parts], work.progress,
-        f"{detector.name}: decisions",
-    )  # fmt: skip
-    rows["p_fake"] = np.concatenate([arrays_of(piece)["p_fake"] for piece in found])
-    known = list(methods) or list(rows.method.unique())
-    rows["in_scope"] = (rows.label == 0) | rows.method.isin(known)
-    shutil.rmtree(folder / "pieces")
+    found = _p_fake(run, folder, parts, run.inputs, list(map(len, parts)), "decisions")
+    known = list(run.methods) or list(rows.method.unique())
+    in_scope = (rows.label == 0) | rows.method.isin(known)
+    rows = rows.assign(p_fake=np.concatenate(found), in_scope=in_scope)
     rows.to_parquet(folder / "predictions.parquet")
 
 
 def predict_degraded(
-    folder: Path,
-    work: Work,
-    *,
-    dataset: Path,
-    prepared: Path,
-    trained: Path,
-    detector: Detector,
-    size: int,
-    methods: Sequence[str],
-    precision: str,
-    frames_per_clip: int,
-    clips: int | None,
+    folder: Path, work: Work, *, frames_per_clip: int, clips: int | None, **given: Any
 ) -> None:
     """Probability of fake of test frames that were degraded, see `evaluation.robustness`."""
-    opened = open_prepared(dataset, prepared, work)
+    run = Run(work=work, **given)
     rows = select(
-        opened.frames("test", methods), balanced=clips is not None, videos=clips,
-        per_video=frames_per_clip,
-    ).sort_values(["video_id", "position"], ignore_index=True)  # fmt: skip
-    model = open_detector(detector, trained, work.device)
+        run.frames("test"), balanced=clips is not None, videos=clips, per_video=frames_per_clip
+    ).sort_values(["video_id", "position"], ignore_index=True)
 
-    def predicted(how: tuple[str, float]) -> dict[str, np.ndarray]:
-        inputs = opened.degraded(detector, rows, lambda image: corrupt(image, *how), size)
-        return {"p_fake": predict(model, inputs, work.device, precision)[:, 1]}
+    def inputs(how: tuple[str, float]) -> torch.Tensor:
+        return run.clips.degraded(run.detector, rows, lambda image: corrupt(image, *how))
 
-    made = list(levels())
-    found = map_checkpointed(
-        folder / "pieces", made, predicted, [1] * len(made), work.progress,
-        f"{detector.name}: ways to degrade {len(rows)} frames",
-    )  # fmt: skip
-    parts = [
-        rows.assign(corruption=corruption, level=level, **arrays_of(piece))
-        for (corruption, level), piece in zip(made, found, strict=True)
+    hows = list(levels())
+    title = f"ways to degrade {len(rows)} frames"
+    found = _p_fake(run, folder, hows, inputs, [1] * len(hows), title)
+    tables = [
+        rows.assign(corruption=corruption, level=level, p_fake=p_fake)
+        for (corruption, level), p_fake in zip(hows, found, strict=True)
     ]
-    shutil.rmtree(folder / "pieces")
-    pd.concat(parts, ignore_index=True).to_parquet(folder / "robustness.parquet")
+    pd.concat(tables, ignore_index=True).to_parquet(folder / "robustness.parquet")
+
+
+def _p_fake(
+    run: Run,
+    folder: Path,
+    items: Sequence[Any],
+    inputs: Callable[[Any], torch.Tensor],
+    sizes: Sequence[int],
+    title: str,
+) -> list[np.ndarray]:
+    """Probability of fake (T,) of the inputs of each item, resumable."""
+
+    def predicted(item: Any) -> dict[str, np.ndarray]:
+        return {"p_fake": run.probabilities(inputs(item))[:, 1]}
+
+    pieces, title = folder / "pieces", f"{run.detector.name}: {title}"
+    results = map_checkpointed(pieces, items, predicted, sizes, run.work.progress, title)
+    found = [arrays["p_fake"] for arrays in results]
+    shutil.rmtree(pieces)
+    return found
 
 
 # ---- explanations ------------------------------------------------------------------------------
 
 
-def estimate_statistics(
-    folder: Path,
-    work: Work,
-    *,
-    dataset: Path,
-    prepared: Path,
-    trained: Path,
-    detector: Detector,
-    size: int,
-    methods: Sequence[str],
-    layer: str,
-    frames: int,
-    seed: int,
-) -> None:
+def estimate_statistics(folder: Path, work: Work, *, frames: int, **given: Any) -> None:
     """Mean and standard deviation of a layer over frames of the training split."""
-    clips = open_prepared(dataset, prepared, work)
-    batches = clips.batches(detector, clips.sample(frames, seed, methods), size)
-    model = open_detector(detector, trained, work.device)
+    run = Run(work=work, **given)
+    batches = run.clips.batches(run.detector, run.sample(frames))
     with warnings.catch_warnings():
         # The number of frames is in the provenance of a page; a warning would repeat there.
         warnings.simplefilter("ignore")
-        found = LayerStatistics.estimate(model, layer, batches)
+        found = LayerStatistics.estimate(run.model, run.layer, batches)
     found.save(folder / STATISTICS)
 
 
@@ -266,61 +186,39 @@ def explain_frames(
     folder: Path,
     work: Work,
     *,
-    dataset: Path,
-    prepared: Path,
-    trained: Path,
-    statistics: Path,
-    detector: Detector,
-    size: int,
-    layer: str,
     rows: Sequence[tuple[str, int]],
     bottleneck: Mapping[str, Any],
     target: str,
     noise_draws: int,
+    **given: Any,
 ) -> None:
     """Relevance maps of some frames, and the frames that have none."""
-    clips = open_prepared(dataset, prepared, work)
-    wanted = pd.DataFrame(rows, columns=["video_id", "position"])
-    table = wanted.merge(clips.all_frames, on=["video_id", "position"], how="left")
-    work.progress(f"explaining {len(table)} frames of {detector.name} at {layer}")
-    job = ExplainJob.of(
-        detector, trained / WEIGHTS, statistics / STATISTICS, layer, bottleneck, work.device,
-        clips=prepared, size=size, target=target, noise_draws=noise_draws,
-    )  # fmt: skip
-    clips.store.check(table.path.unique())
+    run = Run(work=work, **given)
+    table = run.clips.rows(rows)
+    work.progress(f"explaining {len(table)} frames of {run.detector.name} at {run.layer}")
+    job = run.job(bottleneck=bottleneck, target=target, noise_draws=noise_draws)
+    run.clips.store.check(table.path.unique())
     maps, problems = explain_rows(job, table, folder / "pieces", work)
     save_maps(maps, folder / "maps.zarr")
     problems.to_parquet(folder / "problems.parquet")
     shutil.rmtree(folder / "pieces")
 
 
-def fit_readout(
-    folder: Path,
-    work: Work,
-    *,
-    dataset: Path,
-    prepared: Path,
-    trained: Path,
-    statistics: Path,
-    detector: Detector,
-    size: int,
-    methods: Sequence[str],
-    layer: str,
-    settings: Mapping[str, Any],
-    precision: str,
-    seed: int,
-) -> None:
-    """Readout bottleneck, fitted on the training split."""
-    epochs = settings["epochs"]
-    work.progress(f"fitting the readout bottleneck: {epochs} epochs")
-    clips = open_prepared(dataset, prepared, work)
-    rows = clips.sample(settings["frames"], seed, methods)
-    readout = open_readout(
-        open_detector(detector, trained, work.device), layer, open_statistics(statistics),
-        settings, precision, seed,
+def open_readout(run: Run, settings: Mapping[str, Any]) -> ReadoutBottleneck:
+    """Readout bottleneck, not fitted yet."""
+    return ReadoutBottleneck(
+        run.model, run.layer, settings["layers"], run.layer_statistics,
+        learning_rate=settings["learning_rate"], seed=run.seed, precision=run.precision,
     )  # fmt: skip
+
+
+def fit_readout(folder: Path, work: Work, *, settings: Mapping[str, Any], **given: Any) -> None:
+    """Readout bottleneck, fitted on the training split."""
+    run, epochs = Run(work=work, **given), settings["epochs"]
+    work.progress(f"fitting the readout bottleneck: {epochs} epochs")
+    readout = open_readout(run, settings)
     losses = readout.fit(
-        list(clips.batches(detector, rows, size)),
+        list(run.clips.batches(run.detector, run.sample(settings["frames"]))),
         epochs,
         lambda done, loss: work.progress(f"readout: epoch {done}/{epochs}  loss {loss:.3f}"),
         folder / "checkpoint.pt",

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,8 @@ from viba_lib.core.checkpoints import map_checkpointed
 from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
-from viba_lib.core.parallel import Failed
 from viba_lib.data.clip_store import ClipStore
 from viba_lib.models.detectors import Detector
-from viba_lib.models.weights import load_weights
 
 AT_ONCE = 8  # frames of one video that are optimised together
 TARGETS = ("predicted", "true")
@@ -29,22 +27,21 @@ COORDS = ("video_id", "frame", "position", "label", "method")
 LOST = ("video_id", "stage", "frame", "reason")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExplainJob:
-    """All that a worker needs to explain frames; its files are seen from all machines.
+    """All that a worker needs to explain frames.
 
     Parameters
     ----------
     detector : makes the network and its inputs
-    weights : of the detector
+    weights : of the detector; like the other paths absolute, and seen from all machines
     statistics : of the layer
     layer : injection layer
     bottleneck : keyword arguments of `PerSampleBottleneck`
     device : of the network
-    clips : folder of prepared clips that the paths of rows are relative to
-    size : side of the detector's input, pixels
-    target : class that the bottleneck is optimised for: "predicted" or "true"
     noise_draws : fresh noise samples under which the detector decides again
+    clips : folder of prepared clips that the paths of rows are relative to
+    target : class that the bottleneck is optimised for: "predicted" or "true"
     threads : sums depend on how they are split among threads: as many as where the run started
     """
 
@@ -52,50 +49,28 @@ class ExplainJob:
     weights: Path
     statistics: Path
     layer: str
-    bottleneck: tuple[tuple[str, Any], ...]
+    bottleneck: Mapping[str, Any] = field(hash=False)
     device: str
-    clips: Path
-    size: int
-    target: str
     noise_draws: int
-    threads: int
+    clips: Path = Path()
+    target: str = "predicted"
+    threads: int = field(default_factory=torch.get_num_threads)
 
     @property
     def digest(self) -> str:
         """Hash of all that changes a map, for the folder of a run that may be resumed."""
         files = [file_sha256(self.weights), file_sha256(self.statistics)]
-        settings = [self.layer, self.bottleneck, self.size, self.target, self.noise_draws]
+        settings = [self.layer, self.bottleneck, self.target, self.noise_draws]
         return digest([self.detector.digest, files, settings, code_key(explain_inputs)])
-
-    @classmethod
-    def of(
-        cls,
-        detector: Detector,
-        weights: Path,
-        statistics: Path,
-        layer: str,
-        bottleneck: Mapping[str, Any],
-        device: str,
-        **rest: Any,
-    ) -> "ExplainJob":
-        """A job with the threads of this process and paths that hold in every folder."""
-        clips = Path(rest.pop("clips", "")).absolute()
-        return cls(
-            detector, weights.absolute(), statistics.absolute(), layer,
-            tuple(sorted(bottleneck.items())), device, clips, threads=torch.get_num_threads(),
-            **rest,
-        )  # fmt: skip
 
 
 @lru_cache(maxsize=1)
 def open_bottleneck(job: ExplainJob) -> PerSampleBottleneck:
     """The bottleneck of a job; the last one stays open in a process."""
     torch.set_num_threads(job.threads)
-    model = job.detector.build()
-    load_weights(model, job.weights)
-    model = model.to(job.device).to(memory_format=torch.channels_last).eval()
+    model = job.detector.open(job.weights, job.device)
     statistics = LayerStatistics.load(job.statistics)
-    return PerSampleBottleneck(model, job.layer, statistics, **dict(job.bottleneck))
+    return PerSampleBottleneck(model, job.layer, statistics, **job.bottleneck)
 
 
 def explain_inputs(
@@ -133,7 +108,7 @@ def p_fake(logits: torch.Tensor) -> np.ndarray:
 def explain_part(job: ExplainJob, rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """`explain_inputs` of some frames of one video."""
     clip = ClipStore(job.clips)[rows.path.iloc[0]]
-    inputs = job.detector.inputs(clip, rows.position.to_list(), job.size)
+    inputs = job.detector.inputs(clip, rows.position.to_list(), job.detector.size)
     labels = torch.from_numpy(rows.label.to_numpy()) if job.target == "true" else None
     return explain_inputs(job, inputs, labels)
 
@@ -162,33 +137,36 @@ def explain_rows(
         Not one frame could be explained.
     """
     parts = in_videos(rows)
-    found = map_checkpointed(
+    results = map_checkpointed(
         folder, parts, partial(explain_part, job), [len(p) for p in parts], work.progress,
         f"{job.detector.name} at {job.layer}: frames", work.scheduler,
     )  # fmt: skip
-    lost = [
-        {"video_id": row.video_id, "stage": "explain", "frame": row.frame, "reason": str(result)}
-        for part, result in zip(parts, found, strict=True)
-        if isinstance(result, Failed)
-        for row in part.itertuples()
-    ]
-    done = [(p, f) for p, f in zip(parts, found, strict=True) if not isinstance(f, Failed)]
+    failures = list(zip(parts, results.failed, strict=True))
+    problems = pd.DataFrame(
+        [
+            (row.video_id, "explain", row.frame, str(failure))
+            for part, failure in failures
+            if failure
+            for row in part.itertuples()
+        ],
+        columns=list(LOST),
+    )
+    done = [number for number, (_, failure) in enumerate(failures) if not failure]
     if not done:
-        reason = lost[0]["reason"] if lost else "there are no frames"
+        reason = problems.reason.iloc[0] if len(problems) else "there are no frames"
         raise VibaError(
             f"not one of {len(rows)} frames could be explained ({reason}); see viba.log in the "
             "results folder of the profile, and `viba status`"
         )
-    kept = pd.concat([part for part, _ in done])
-    arrays = {name: np.concatenate([f[name] for _, f in done]) for name in done[0][1]}
-    return _dataset(job, kept, arrays), pd.DataFrame(lost, columns=list(LOST))
+    found = [results[number] for number in done]
+    arrays = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+    return _dataset(job, pd.concat([parts[number] for number in done]), arrays), problems
 
 
 def _dataset(job: ExplainJob, rows: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
     relevance, draws = arrays["relevance"], arrays["p_fake_draws"]
-    coords = {name: ("item", rows[name].to_numpy()) for name in COORDS}
-    for name in ("video_id", "method"):
-        coords[name] = ("item", rows[name].to_numpy().astype(str))
+    # Lists become arrays of text of a fixed length, which Zarr can hold.
+    coords = {name: ("item", np.array(rows[name].to_list())) for name in COORDS}
     return xr.Dataset(
         {
             "relevance": (("item", "y", "x"), relevance, {"units": "bits per pixel"}),

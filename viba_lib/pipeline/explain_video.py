@@ -4,14 +4,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
 from filelock import FileLock
@@ -19,22 +19,18 @@ from filelock import FileLock
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.split import find_layer
 from viba_lib.core.cache import digest
-from viba_lib.core.checkpoints import (
-    arrays_of,
-    map_checkpointed,
-    read_checkpoint,
-    write_checkpoint,
-)
+from viba_lib.core.checkpoints import Arrays, Results, map_checkpointed
 from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
+from viba_lib.core.progress import Progress
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import VideoChunks, spread_frames
 from viba_lib.models.detectors import Detector
-from viba_lib.models.weights import load_weights
 from viba_lib.pipeline import compute
 from viba_lib.pipeline.explain import ExplainJob, explain_inputs
+from viba_lib.pipeline.run import STATISTICS, Run
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import colours, painted, paste_back, poster, scale_maximum, with_scale
 
@@ -58,33 +54,29 @@ def check_detector(detector: Detector, layer: str, weights: Path | None) -> torc
     VibaError
         A layer that the network does not have, weights that do not fit.
     """
-    model = detector.build()
+    model = detector.open(weights)
     find_layer(model, layer)
-    if weights is not None:
-        load_weights(model, weights)
     return model
 
 
-def layer_statistics(
-    study: Study, detector: str, layer: str, weights: Path | None, folder: Path
-) -> Path:
-    """File of a layer's statistics over the profile's training frames, of given weights or its own.
+def open_run(study: Study, detector: str, layer: str, weights: Path | None, folder: Path) -> Run:
+    """A detector at a layer, with given weights or those that the study's profile trains.
 
     Parameters
     ----------
-    folder : receives the statistics of given weights; a run that was stopped finds them there
+    folder : receives the layer's statistics under given weights, estimated over the profile's
+        training frames; a run that was stopped finds them there
     """
-    stage = study.stages.statistics(study.registered(detector), layer)
+    registered = study.registered(detector)
+    statistics = study.stages.statistics(registered, layer)
+    given: dict[str, Any] = {"dataset": study.dataset, "prepared": study.prepared.folder}
+    given |= {"detector": registered, "trained": weights or study.weights_path(detector)}
     if weights is None:
-        return study.get(stage) / compute.STATISTICS
-    path = folder / compute.STATISTICS
-    if not path.is_file():
+        folder = study.get(statistics)
+    elif not (folder / STATISTICS).is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        given: dict[str, Any] = dict(stage.inputs)
-        given |= {"dataset": study.dataset, "prepared": study.preparation_folder}
-        given |= {"trained": weights, **stage.settings}
-        compute.estimate_statistics(folder, study.work, **given)
-    return path
+        compute.estimate_statistics(folder, study.work, **given, **statistics.settings)
+    return Run(work=study.work, layer=layer, statistics=folder, **given)
 
 
 def explain_video(
@@ -96,7 +88,7 @@ def explain_video(
     layer: str | None = None,
     max_frames: int = 24,
     settings: dict[str, Any] | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> dict[str, Any]:
     """Explain a video and write `overlay.mp4`, `relevance.zarr`, `summary.json`, `poster.png`.
 
@@ -126,48 +118,37 @@ def explain_video(
         with _working(study, reader, indices.tolist(), prepared.model_dump()) as folder:
             clips = VideoChunks.prepare(folder / "clips", reader, indices, prepared, progress)
             progress(f"{len(clips.frames)} of {reader.length} frames have a face and are explained")
-            job = _job(study, detector, layer, weights, settings or {}, folder, progress)
-            numbers = _explain_chunks(job, clips, folder / job.digest, progress)
+            if weights is None:
+                progress(f"detector: {detector} of the profile {study.profile.name}")
+            own = folder / file_sha256(weights)[:16] if weights else folder
+            job = open_run(study, detector, layer, weights, own).job(
+                bottleneck=study.stages.bottleneck(**(settings or {})),
+                noise_draws=study.profile.evaluation.noise_draws,
+            )
+            results = _explain_chunks(job, clips, folder / job.digest, progress)
+            numbers = pd.concat([_numbers(part) for part in results], ignore_index=True)
             summary = _summary(reader, clips.frames, job, study.profile.name, numbers)
-            maps = _Maps(folder / job.digest / "maps", len(clips))
-            _write(out, reader, clips, maps, numbers["p_fake"], summary)
+            _write(out, reader, clips, results, numbers.p_fake.to_numpy(), summary)
             shutil.rmtree(folder)
     return summary
 
 
-def _job(
-    study: Study,
-    detector: str,
-    layer: str,
-    weights: Path | None,
-    settings: Mapping[str, Any],
-    folder: Path,
-    progress: Callable[[str], None],
-) -> ExplainJob:
-    if weights is None:
-        progress(f"detector: {detector} of the profile {study.profile.name}, trained if need be")
-    own = folder / digest(file_sha256(weights)) if weights else folder
-    return ExplainJob.of(
-        study.registered(detector),
-        weights or study.weights_path(detector),
-        layer_statistics(study, detector, layer, weights, own),
-        layer,
-        study.stages.bottleneck(**settings),
-        study.device,
-        size=study.settings(detector).size,
-        target="predicted",
-        noise_draws=study.profile.evaluation.noise_draws,
+def _numbers(part: Arrays) -> pd.DataFrame:
+    """What is one number a frame, as `summary.json` names it."""
+    return pd.DataFrame(
+        {
+            "p_fake": part["p_fake"],
+            "p_fake_with_bottleneck": part["p_fake_draws"].mean(1),
+            "bits_per_frame": part["relevance"].sum((1, 2)),
+        },
+        dtype=float,
     )
 
 
 def _summary(
-    video: VideoReader,
-    frames: Sequence[int],
-    job: ExplainJob,
-    profile: str,
-    numbers: Mapping[str, np.ndarray],
+    video: VideoReader, frames: Sequence[int], job: ExplainJob, profile: str, numbers: pd.DataFrame
 ) -> dict[str, Any]:
-    """The content of `summary.json`, from what is one number a frame."""
+    """The content of `summary.json`."""
     return {
         "video": video.path.name,
         "frames": video.length,
@@ -178,10 +159,8 @@ def _summary(
         "layer": job.layer,
         "bottleneck": dict(job.bottleneck),
         "profile": profile,
-        "p_fake_mean": float(numbers["p_fake"].mean()),
-        "p_fake": [round(float(p), 4) for p in numbers["p_fake"]],
-        "p_fake_with_bottleneck": [round(float(p), 4) for p in numbers["p_fake_bottleneck"]],
-        "bits_per_frame": [round(float(b), 2) for b in numbers["bits"]],
+        "p_fake_mean": numbers.p_fake.mean(),
+        **numbers.round({"bits_per_frame": 2}).round(4).to_dict("list"),
         "note": "A map shows what this detector used; it does not prove that a video is fake.",
     }
 
@@ -199,54 +178,22 @@ def _working(
         yield folder
 
 
-class _Maps:
-    """Maps of a video on disk, piece by piece."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        self.folder, self.count = folder, count
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for number in range(self.count):
-            found = read_checkpoint(self.folder, number)
-            if found is None:
-                raise VibaError(
-                    f"maps {number} in {self.folder} are broken; remove that folder and run again"
-                )
-            yield found["maps"]
-
-    def top(self) -> float:
-        """Relevance at full colour: the 99.5th percentile, of every n-th pixel of a long film."""
-        total = sum(maps.size for maps in self)
-        step = -(-total // SAMPLED)
-        values = np.concatenate([maps.ravel()[::step] for maps in self])
-        return scale_maximum(values)
-
-
 def _explain_chunks(
-    job: ExplainJob, clips: VideoChunks, folder: Path, progress: Callable[[str], None]
-) -> dict[str, np.ndarray]:
-    """Explain a video part by part; maps stay on disk, numbers (T,) of its frames are returned."""
-    found = map_checkpointed(
-        folder, range(len(clips)), partial(_explained, job, clips, folder / "maps"),
-        clips.sizes(), progress, "frames explained",
-    )  # fmt: skip
-    return {
-        name: np.concatenate([arrays_of(part)[name] for part in found])
-        for name in ("p_fake", "p_fake_bottleneck", "bits")
-    }
+    job: ExplainJob, clips: VideoChunks, folder: Path, progress: Progress
+) -> Results:
+    """Explain a video part by part; maps stay on disk."""
+
+    def explained(number: int) -> dict[str, np.ndarray]:
+        return explain_inputs(job, job.detector.inputs(clips[number], None, job.detector.size))
+
+    numbers = range(len(clips))
+    return map_checkpointed(folder, numbers, explained, clips.sizes(), progress, "frames explained")
 
 
-def _explained(
-    job: ExplainJob, clips: VideoChunks, folder: Path, number: int
-) -> dict[str, np.ndarray]:
-    """Numbers of one part of a video; its maps go to `folder` and are read to be painted."""
-    found = explain_inputs(job, job.detector.inputs(clips[number], None, job.size))
-    write_checkpoint(folder, number, {"maps": found["relevance"]})
-    return {
-        "p_fake": found["p_fake"],
-        "p_fake_bottleneck": found["p_fake_draws"].mean(1),
-        "bits": found["relevance"].sum((1, 2)),
-    }
+def _scale_maximum(results: Results, count: int) -> float:
+    """Relevance at full colour, found from every n-th pixel of a long video."""
+    step = -(-count * results[0]["relevance"][0].size // SAMPLED)
+    return scale_maximum(np.concatenate([p["relevance"].ravel()[::step] for p in results]))
 
 
 def film_rate(video: VideoReader, frames: Sequence[int]) -> float:
@@ -279,53 +226,44 @@ def _write(
     out: Path,
     video: VideoReader,
     clips: VideoChunks,
-    maps: _Maps,
+    results: Results,
     p_fake: np.ndarray,
     summary: dict[str, Any],
 ) -> None:
     """Write the four files into a folder aside, then move them to their place."""
-    best = clips.frames[int(np.argmax(p_fake))]
-    first = next(video.frames(clips.frames[:1]))
-    shape = (first.shape[0], first.shape[1])
-    top = maps.top()
+    numbers, top = clips.frames, _scale_maximum(results, len(p_fake))
+    best = int(np.argmax(p_fake))
 
     def pasted() -> Iterator[np.ndarray]:
-        for number, piece in enumerate(maps):
-            for square, values in zip(clips[number].squares, piece, strict=True):
-                yield paste_back(shape, square, values)
+        height, width = next(video.frames(numbers[:1])).shape[:2]
+        for number, part in enumerate(results):
+            for square, values in zip(clips[number].squares, part["relevance"], strict=True):
+                yield paste_back((height, width), square, values)
 
     with written_aside(out, FILES) as aside:
-        film = painted(video.frames(clips.frames), pasted(), top, p_fake)
-        write_video(aside / "overlay.mp4", film, film_rate(video, clips.frames), crf=23)
-        number = clips.frames.index(best)
-        shown = next(video.frames([best]))
-        values = next(islice(pasted(), number, None))
+        film = painted(video.frames(numbers), pasted(), top, p_fake)
+        write_video(aside / "overlay.mp4", film, film_rate(video, numbers), crf=23)
+        values = next(islice(pasted(), best, None))
         # One frame has a scale of its own: on that of the film it may be all dark.
         own = max(float(values.max()), 1e-9)
-        poster(aside / "poster.png", with_scale(colours(shown, values, own), own))
-        start = 0
-        for number, piece in enumerate(maps):
-            part = _labelled(piece, p_fake[start : start + len(piece)], clips[number], summary)
-            start += len(piece)
+        shown = colours(next(video.frames([numbers[best]])), values, own)
+        poster(aside / "poster.png", with_scale(shown, own))
+        for number, part in enumerate(results):
             more: dict[str, Any] = {"append_dim": "frame"} if number else {"mode": "w"}
-            part.to_zarr(aside / "relevance.zarr", consolidated=False, **more)
+            labelled = _labelled(part, clips[number], summary)
+            labelled.to_zarr(aside / "relevance.zarr", consolidated=False, **more)
         (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
 
 
-def _labelled(
-    maps: np.ndarray, p_fake: np.ndarray, clip: PreparedClip, summary: dict[str, Any]
-) -> xr.Dataset:
-    """Maps of a piece with labelled dimensions, as they are stored."""
+def _labelled(part: Arrays, clip: PreparedClip, summary: Mapping[str, Any]) -> xr.Dataset:
+    """Maps of a part of a video with labelled dimensions, as they are stored."""
+    units = {"units": "pixels of the frame", "value": "centre x, centre y, side"}
     return xr.Dataset(
         {
-            "relevance": (("frame", "y", "x"), maps, {"units": "bits per pixel"}),
-            "p_fake": ("frame", p_fake),
-            "square": (
-                ("frame", "value"),
-                clip.squares,
-                {"units": "pixels of the frame", "value": "centre x, centre y, side"},
-            ),
+            "relevance": (("frame", "y", "x"), part["relevance"], {"units": "bits per pixel"}),
+            "p_fake": ("frame", part["p_fake"]),
+            "square": (("frame", "value"), clip.squares, units),
         },
         coords={"frame": clip.frame},
-        attrs={k: v for k, v in summary.items() if isinstance(v, str)},
+        attrs={name: text for name, text in summary.items() if isinstance(text, str)},
     )

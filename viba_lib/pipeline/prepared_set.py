@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from viba_lib.core.cache import read_meta
+from viba_lib.core.cache import Work, read_meta
 from viba_lib.core.errors import VibaError
 from viba_lib.core.progress import Progress
 from viba_lib.data.catalog import CLASSES, load_catalog
 from viba_lib.data.clip_store import ClipStore, PreparedClip
 from viba_lib.data.prepare import Preparation, PreparationSettings, prepare_video
-from viba_lib.models.detectors import Detector
+from viba_lib.models.detectors import Change, Detector
 
 log = logging.getLogger(__name__)
 TABLES = ("index", "frames", "problems")
@@ -39,6 +39,13 @@ class PreparedSet:
     ) -> None:
         self.catalog_path, self.root, self.folder = catalog_path, root, folder
         self.progress = progress
+
+    @classmethod
+    def open(cls, dataset: Path, folder: Path, work: Work) -> "PreparedSet":
+        """Clips of a planted data set, which is a folder, or of the catalog of a licensed one."""
+        if dataset.is_dir():
+            return cls(dataset / "catalog.parquet", dataset, folder, work.progress)
+        return cls(dataset, work.data_root, folder, work.progress)
 
     @cached_property
     def catalog(self) -> pd.DataFrame:
@@ -75,10 +82,10 @@ class PreparedSet:
             rows = rows[(rows.label == 0) | rows.method.isin(list(methods))]
         return rows.reset_index(drop=True)
 
-    def sample(self, count: int, seed: int, methods: Sequence[str] = ()) -> pd.DataFrame:
-        """Up to `count` training frames, sampled without replacement."""
-        rows = self.frames("train", methods)
-        return rows.sample(min(count, len(rows)), random_state=seed)
+    def rows(self, positions: Sequence[tuple[str, int]]) -> pd.DataFrame:
+        """Rows of `all_frames` by video_id and position, in this order."""
+        wanted = pd.DataFrame(list(positions), columns=["video_id", "position"])
+        return wanted.merge(self.all_frames, how="left", validate="one_to_one")
 
     @cached_property
     def store(self) -> ClipStore:
@@ -111,39 +118,34 @@ class PreparedSet:
             raise VibaError(f"video {video_id!r} was not prepared; see study.problems()")
         return self.store[found.iloc[0]]
 
-    def inputs(self, detector: Detector, rows: pd.DataFrame, size: int) -> torch.Tensor:
-        """Detector inputs (T, 3, size, size) float32 of rows of `frames`."""
-        empty = torch.zeros(0, 3, size, size)
-        return torch.cat([empty, *self._each(detector.inputs, rows, size)])
+    def inputs(self, detector: Detector, rows: pd.DataFrame) -> torch.Tensor:
+        """Detector inputs (T, 3, S, S) float32 of rows of `frames`."""
+        return _joined(self._each(detector.inputs, rows, detector.size), detector.size)
 
     def batches(
-        self, detector: Detector, rows: pd.DataFrame, size: int, count: int = 16
+        self, detector: Detector, rows: pd.DataFrame, count: int = 16
     ) -> Iterator[torch.Tensor]:
         """The same inputs, `count` frames at a time."""
         for at in range(0, len(rows), count):
-            yield self.inputs(detector, rows.iloc[at : at + count], size)
+            yield self.inputs(detector, rows.iloc[at : at + count])
 
-    def images(self, detector: Detector, rows: pd.DataFrame, size: int) -> np.ndarray:
-        """Images (T, size, size, 3) uint8 of the inputs: what a map is painted on."""
-        return np.concatenate(self._each(detector.images, rows, size))
+    def images(self, detector: Detector, rows: pd.DataFrame) -> np.ndarray:
+        """Images (T, S, S, 3) uint8 of the inputs: what a map is painted on."""
+        return np.concatenate(self._each(detector.images, rows, detector.size))
 
-    def masks(self, detector: Detector, rows: pd.DataFrame, size: int) -> np.ndarray:
-        """Planted masks (T, size, size) float32 in [0, 1], zero for real frames."""
-        return np.concatenate(self._each(detector.masks, rows, size))
+    def masks(self, detector: Detector, rows: pd.DataFrame) -> np.ndarray:
+        """Planted masks (T, S, S) float32 in [0, 1], zero for real frames."""
+        return np.concatenate(self._each(detector.masks, rows, detector.size))
 
-    def degraded(
-        self,
-        detector: Detector,
-        rows: pd.DataFrame,
-        change: Callable[[np.ndarray], np.ndarray],
-        size: int,
-    ) -> torch.Tensor:
+    def degraded(self, detector: Detector, rows: pd.DataFrame, change: Change) -> torch.Tensor:
         """Detector inputs of rows whose crops were changed, before anything is computed on them."""
-        parts = [
-            detector.degrade(self.store[row.path], [row.position], change, size)
-            for row in rows.itertuples()
-        ]
-        return torch.cat([torch.zeros(0, 3, size, size), *parts])
+        return _joined(self._each(detector.degrade, rows, change, detector.size), detector.size)
 
-    def _each(self, function: Callable[..., Any], rows: pd.DataFrame, size: int) -> list[Any]:
-        return [function(self.store[row.path], [row.position], size) for row in rows.itertuples()]
+    def _each(self, function: Callable[..., Any], rows: pd.DataFrame, *rest: Any) -> list[Any]:
+        return [function(self.store[row.path], [row.position], *rest) for row in rows.itertuples()]
+
+
+def _joined(parts: list[torch.Tensor], size: int) -> torch.Tensor:
+    """Inputs of several frames, or of none."""
+    # An empty part would change the memory format, and with it the rounding of sums.
+    return torch.cat(parts) if parts else torch.zeros(0, 3, size, size)

@@ -4,8 +4,8 @@ A stage is given here exactly the settings that `viba_lib.pipeline.compute` uses
 values make its key. Nothing is computed by declaring.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from viba_lib.core.cache import External, HasDigest, Stage, digest
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import load_catalog
 from viba_lib.data.source_videos import default_files
-from viba_lib.models.detectors import DETECTORS, Detector
+from viba_lib.models.detectors import DETECTORS, Detector, find_detector
 from viba_lib.pipeline import compute
 from viba_lib.pipeline.profiles import DetectorSettings, Profile
 
@@ -33,19 +33,26 @@ class Stages:
 
     def __init__(self, profile: Profile, seed: int, data_root: Path) -> None:
         self.profile, self.seed, self.data_root = profile, seed, data_root
+        self._registered: dict[str, Detector] = {}
+
+    def detector(self, name: str) -> Detector:
+        """A detector of `find_detector`, with the input size that the profile gives it."""
+        if name not in self._registered:
+            detector = find_detector(name)
+            size = self.settings(detector).size if detector.settings else detector.size
+            self._registered[name] = replace(detector, size=size)
+        return self._registered[name]
 
     def settings(self, detector: Detector) -> DetectorSettings:
-        """The profile's settings of a detector; a detector without any keeps its own size."""
+        """The profile's settings of a detector; those of Xception for one that it does not know."""
+        found = getattr(self.profile, detector.settings or "xception")
+        assert isinstance(found, DetectorSettings)
         if detector.settings:
-            found = getattr(self.profile, detector.settings)
-            assert isinstance(found, DetectorSettings)
             return found
-        return self.profile.xception.model_copy(
-            update={"size": detector.size, "weights": None, "methods": []}
-        )
+        return found.model_copy(update={"size": detector.size, "weights": None, "methods": []})
 
     @cached_property
-    def dataset(self) -> HasDigest:
+    def dataset(self) -> Stage | External:
         """The data set: planted by a stage, or the catalog of a licensed one.
 
         Raises
@@ -55,7 +62,13 @@ class Stages:
         """
         settings = self.profile.dataset
         if settings.kind == "planted":
-            return self._planted()
+            planted = {
+                "sources": settings.sources,
+                "sha256": [file.sha256 for file in default_files(settings.sources)],
+                "planted": settings.planted.model_dump(),
+                "seed": self.seed,
+            }
+            return Stage("dataset", compute.plant_dataset, planted)
         path = self.data_root / settings.catalog
         if not path.is_file():
             raise VibaError(
@@ -65,101 +78,88 @@ class Stages:
             )
         return External(path, digest(load_catalog(path).to_json()))
 
-    def _planted(self) -> Stage:
-        settings = self.profile.dataset
-        return Stage(
-            "dataset",
-            compute.plant_dataset,
-            {
-                "sources": settings.sources,
-                "sha256": [file.sha256 for file in default_files(settings.sources)],
-                "planted": settings.planted.model_dump(),
-                "seed": self.seed,
-            },
-        )
-
     @cached_property
     def prepared(self) -> Stage:
         """Key frames, face crops and flow fields."""
         settings = {"settings": self.profile.preparation.model_dump(), "seed": self.seed}
+        inputs = {"dataset": self.dataset}
         # Clips may be many and large: their reader verifies the hash.
-        return Stage(
-            "prepare", compute.prepare, settings, {"dataset": self.dataset}, size_only=("clips/",)
-        )
+        return Stage("prepare", compute.prepare, settings, inputs, size_only=("clips/",))
 
     @property
     def data(self) -> dict[str, HasDigest]:
-        """The inputs `dataset` and `prepared`, from which `compute.open_prepared` opens clips."""
+        """The inputs `dataset` and `prepared`, from which `PreparedSet.open` opens clips."""
         return {"dataset": self.dataset, "prepared": self.prepared}
-
-    def trained(self, detector: Detector) -> Stage:
-        """Weights of a detector."""
-        if detector.start is None:
-            name = f"train-{detector.name}"
-            return Stage(name, compute.store_weights, inputs={"detector": detector})
-        settings = self.settings(detector)
-        return Stage(
-            f"train-{detector.name}",
-            compute.train_detector,
-            {
-                "size": settings.size,
-                "weights": settings.weights,
-                "methods": settings.methods,
-                "training": settings.training.model_dump(),
-                "planted": self.profile.dataset.kind == "planted",
-                "seed": self.seed,
-            },
-            self.data | {"detector": detector},
-        )
 
     def network(self, detector: Detector) -> dict[str, HasDigest]:
         """Inputs of a stage that runs a trained detector on prepared clips."""
         return self.data | {"trained": self.trained(detector), "detector": detector}
 
+    def applied(
+        self,
+        name: str,
+        compute: Callable[..., None],
+        detector: Detector,
+        settings: Mapping[str, Any],
+        layer: str | None = None,
+        inputs: Mapping[str, HasDigest] | None = None,
+    ) -> Stage:
+        """A stage that applies a trained detector to prepared clips.
+
+        Parameters
+        ----------
+        compute : receives `settings`, `inputs` and the fields of `Run`
+        layer : of the bottleneck, whose statistics count; None = no bottleneck is used
+        """
+        given = self.network(detector) | dict(inputs or {})
+        if layer is not None:
+            given["statistics"] = self.statistics(detector, layer)
+            settings = {**settings, "layer": layer}
+        return Stage(f"{name}-{detector.name}", compute, settings, given)
+
+    def trained(self, detector: Detector) -> Stage:
+        """Weights of a detector."""
+        name, own = f"train-{detector.name}", {"detector": detector}
+        if detector.start is None:
+            return Stage(name, compute.store_weights, inputs=own)
+        settings = self.settings(detector)
+        training = {
+            "weights": settings.weights,
+            "methods": settings.methods,
+            "training": settings.training.model_dump(),
+            "planted": self.profile.dataset.kind == "planted",
+            "seed": self.seed,
+        }
+        return Stage(name, compute.train_detector, training, self.data | own)
+
     def predictions(self, detector: Detector) -> Stage:
         """Probability of fake of validation and test frames."""
-        return Stage(
-            f"predict-{detector.name}",
-            compute.predict_frames,
-            self._forward(detector),
-            self.network(detector),
-        )
+        return self.applied("predict", compute.predict_frames, detector, self._forward(detector))
 
     def _forward(self, detector: Detector) -> dict[str, Any]:
         settings = self.settings(detector)
-        return {
-            "size": settings.size,
-            "methods": settings.methods,
-            "precision": settings.training.precision,
-        }
+        return {"methods": settings.methods, "precision": settings.training.precision}
 
     def robustness(self, detector: Detector) -> Stage:
         """Probability of fake of degraded test frames."""
         evaluation = self.profile.evaluation
-        limits = {
+        settings = self._forward(detector) | {
             "frames_per_clip": evaluation.robustness_frames,
             "clips": evaluation.robustness_clips,
         }
-        return Stage(
-            f"robustness-{detector.name}",
-            compute.predict_degraded,
-            self._forward(detector) | limits,
-            self.network(detector),
-        )
+        return self.applied("robustness", compute.predict_degraded, detector, settings)
 
     def statistics(self, detector: Detector, layer: str) -> Stage:
         """Mean and standard deviation of a layer."""
-        settings = self.settings(detector)
+        sample = {
+            "methods": self.settings(detector).methods,
+            "frames": self.profile.evaluation.statistics_frames,
+            "seed": self.seed,
+        }
         return Stage(
             f"statistics-{detector.name}",
             compute.estimate_statistics,
-            {
-                "size": settings.size,
-                "methods": settings.methods,
-                "layer": layer,
-                "frames": self.profile.evaluation.statistics_frames,
-                "seed": self.seed,
-            },
+            sample | {"layer": layer},
             self.network(detector),
         )
 
@@ -172,53 +172,46 @@ class Stages:
         detector: Detector,
         layer: str,
         rows: pd.DataFrame,
-        target: str,
-        changes: Mapping[str, Any],
+        target: str = "predicted",
+        changes: Mapping[str, Any] | None = None,
     ) -> Stage:
         """Relevance maps of rows of frames."""
-        pairs: Sequence[Any] = rows[["video_id", "position"]].to_numpy().tolist()
-        return Stage(
-            f"explain-{detector.name}",
-            compute.explain_frames,
-            {
-                "size": self.settings(detector).size,
-                "layer": layer,
-                "rows": pairs,
-                "bottleneck": self.bottleneck(**changes),
-                "target": target,
-                "noise_draws": self.profile.evaluation.noise_draws,
-            },
-            self.network(detector) | {"statistics": self.statistics(detector, layer)},
-        )
+        settings = {
+            "rows": positions_of(rows),
+            "bottleneck": self.bottleneck(**(changes or {})),
+            "target": target,
+            "noise_draws": self.profile.evaluation.noise_draws,
+        }
+        return self.applied("explain", compute.explain_frames, detector, settings, layer)
 
     def readout(self, detector: Detector) -> Stage:
         """Readout bottleneck at the detector's default layer."""
-        settings, layer = self.settings(detector), detector.layers[0]
-        return Stage(
-            f"readout-{detector.name}",
-            compute.fit_readout,
-            {
-                "size": settings.size,
-                "methods": settings.methods,
-                "layer": layer,
-                "settings": self.profile.readout.model_dump(),
-                "precision": self.profile.bottleneck.precision,
-                "seed": self.seed,
-            },
-            self.network(detector) | {"statistics": self.statistics(detector, layer)},
-        )
+        settings = {
+            "methods": self.settings(detector).methods,
+            "settings": self.profile.readout.model_dump(),
+            "precision": self.profile.bottleneck.precision,
+            "seed": self.seed,
+        }
+        layer = detector.layers[0]
+        return self.applied("readout", compute.fit_readout, detector, settings, layer)
 
     def shared(self) -> list[Stage]:
         """The stages that all chapters share, in the order in which they are computed.
 
         Explanations are not among them: their frames are known when clips are prepared.
         """
-        found = [self.prepared]
-        for detector in DETECTORS.values():
-            found += [
+        detectors = [self.detector(name) for name in DETECTORS]
+        stages = [self.prepared]
+        for detector in detectors:
+            stages += [
                 self.trained(detector),
                 self.predictions(detector),
                 self.robustness(detector),
                 self.statistics(detector, detector.layers[0]),
             ]
-        return [*found, self.readout(next(iter(DETECTORS.values())))]
+        return [*stages, self.readout(detectors[0])]
+
+
+def positions_of(rows: pd.DataFrame) -> list[list[Any]]:
+    """Video and position of each row, for the settings of a stage."""
+    return rows[["video_id", "position"]].to_numpy().tolist()

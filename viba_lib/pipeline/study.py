@@ -17,18 +17,19 @@ import xarray as xr
 from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
-from viba_lib.core.cache import Cache, HasDigest, Stage, Work
+from viba_lib.core.cache import Cache, Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
 from viba_lib.core.logs import log_to
 from viba_lib.data.card import data_card
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.prepare import Preparation, account
-from viba_lib.models.detectors import DETECTORS, Detector, find_detector
+from viba_lib.models.detectors import DETECTORS, Detector
 from viba_lib.pipeline import compute
 from viba_lib.pipeline.explain import TARGETS
 from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.profiles import DetectorSettings, Profile, load_profile
+from viba_lib.pipeline.run import STATISTICS, WEIGHTS
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.stages import Stages
 from viba_lib.visual.html_table import SavedTable
@@ -90,6 +91,7 @@ class Study:
         self.data_root, self.seed, self.device = _project_folder(data_root), int(seed), device
         self.root = _project_folder(results_root) / self.profile.name
         self.progress, self.scheduler = progress, scheduler
+        self._models: dict[str, nn.Module] = {}
         log_to(self.root)
         try:
             torch.zeros(1, device=device)
@@ -103,10 +105,11 @@ class Study:
     @cached_property
     def work(self) -> Work:
         """How stages are computed."""
-        return Work(
-            lambda line: self.progress(line), self.device, self.scheduler, self.profile.workers,
-            self.data_root,
-        )  # fmt: skip
+
+        def progress(line: str) -> None:
+            self.progress(line)  # chapters replace it after a study is opened
+
+        return Work(progress, self.device, self.scheduler, self.profile.workers, self.data_root)
 
     @cached_property
     def cache(self) -> Cache:
@@ -123,32 +126,26 @@ class Study:
         return self.cache.get(stage)
 
     def registered(self, detector: str) -> Detector:
-        """The detector of a name or `module:function`, see `find_detector`."""
-        if detector not in self._registered:
-            self._registered[detector] = find_detector(detector)
-        return self._registered[detector]
-
-    @cached_property
-    def _registered(self) -> dict[str, Detector]:
-        return {}
+        """The detector of a name or `module:function`, with the profile's input size."""
+        return self.stages.detector(detector)
 
     # ---- data ---------------------------------------------------------------------------------
 
     @cached_property
     def prepared(self) -> PreparedSet:
         """Prepared clips and their tables."""
-        return compute.open_prepared(self.dataset, self.get(self.stages.prepared), self.work)
+        return PreparedSet.open(self.dataset, self.get(self.stages.prepared), self.work)
 
     @cached_property
     def dataset(self) -> Path:
         """Folder of the planted data set, or catalog file of a licensed one."""
-        given: HasDigest = self.stages.dataset
-        return self.get(given) if isinstance(given, Stage) else given.path  # type: ignore[attr-defined]
+        given = self.stages.dataset
+        return self.get(given) if isinstance(given, Stage) else given.path
 
     @cached_property
     def _raw(self) -> PreparedSet:
         """The catalog, before anything is prepared."""
-        return compute.open_prepared(self.dataset, Path(), self.work)
+        return PreparedSet.open(self.dataset, Path(), self.work)
 
     def catalog(self) -> pd.DataFrame:
         """Catalog: one row per video."""
@@ -198,18 +195,15 @@ class Study:
 
     def inputs(self, detector: str, rows: pd.DataFrame) -> torch.Tensor:
         """Detector inputs (T, 3, S, S) float32 of rows of `frames()`."""
-        size = self.settings(detector).size
-        return self.prepared.inputs(self.registered(detector), rows, size)
+        return self.prepared.inputs(self.registered(detector), rows)
 
     def images(self, detector: str, rows: pd.DataFrame) -> np.ndarray:
         """Images (T, S, S, 3) uint8 of the inputs: face crops, or flow in colour."""
-        size = self.settings(detector).size
-        return self.prepared.images(self.registered(detector), rows, size)
+        return self.prepared.images(self.registered(detector), rows)
 
     def masks(self, detector: str, rows: pd.DataFrame) -> np.ndarray:
         """Planted masks (T, S, S) float32 in [0, 1], zero for real frames."""
-        size = self.settings(detector).size
-        return self.prepared.masks(self.registered(detector), rows, size)
+        return self.prepared.masks(self.registered(detector), rows)
 
     # ---- detectors ----------------------------------------------------------------------------
 
@@ -231,17 +225,13 @@ class Study:
     def detector(self, name: str) -> nn.Module:
         """Trained detector in evaluation mode."""
         if name not in self._models:
-            found = self.registered(name)
-            self._models[name] = compute.open_detector(found, self._trained(name), self.device)
+            weights = self.weights_path(name)
+            self._models[name] = self.registered(name).open(weights, self.device)
         return self._models[name]
-
-    @cached_property
-    def _models(self) -> dict[str, nn.Module]:
-        return {}
 
     def weights_path(self, detector: str) -> Path:
         """Safetensors file of a trained detector."""
-        return self._trained(detector) / compute.WEIGHTS
+        return self._trained(detector) / WEIGHTS
 
     def training(self, detector: str) -> pd.DataFrame:
         """Learning curve: step, loss, val_loss, val_auc, val_accuracy."""
@@ -271,7 +261,7 @@ class Study:
         """Mean and standard deviation of a layer over frames of the training split."""
         layer = layer or self.layer(detector)
         stage = self.stages.statistics(self.registered(detector), layer)
-        return compute.open_statistics(self.get(stage))
+        return LayerStatistics.load(self.get(stage) / STATISTICS)
 
     def bottleneck(
         self, detector: str, layer: str | None = None, **settings: Any
@@ -331,7 +321,7 @@ class Study:
     def explained_stage(self, detector: str) -> Stage:
         """The stage of the maps of the evaluation frames."""
         rows, layer = self.evaluation_rows(detector), self.layer(detector)
-        return self.stages.explained(self.registered(detector), layer, rows, "predicted", {})
+        return self.stages.explained(self.registered(detector), layer, rows)
 
     def explanations(self, detector: str, layer: str | None = None, **settings: Any) -> xr.Dataset:
         """Maps of the evaluation frames, see `explain` and `evaluation_rows`.
@@ -343,16 +333,13 @@ class Study:
 
     def readout(self, detector: str = "xception") -> ReadoutBottleneck:
         """Readout bottleneck of a detector at its default layer, fitted on the training split."""
-        folder = self.get(self.stages.readout(self.registered(detector)))
-        readout = compute.open_readout(
-            self.detector(detector),
-            self.layer(detector),
-            self.statistics(detector),
-            self.profile.readout.model_dump(),
-            self.profile.bottleneck.precision,
-            self.seed,
-        )
-        return readout.load(folder / compute.READOUT)
+        stage, numbers = self.stages.readout(self.registered(detector)), self.profile.readout
+        readout = ReadoutBottleneck(
+            self.detector(detector), self.layer(detector), numbers.layers,
+            self.statistics(detector), learning_rate=numbers.learning_rate, seed=self.seed,
+            precision=self.profile.bottleneck.precision,
+        )  # fmt: skip
+        return readout.load(self.get(stage) / compute.READOUT)
 
     def readout_history(self, detector: str = "xception") -> pd.DataFrame:
         """Mean loss (nats) of each epoch of the readout's training."""
@@ -410,7 +397,7 @@ class Study:
         }
         for detector in detectors:
             done = self._trained(detector)
-            sha = file_sha256(done / compute.WEIGHTS)[:16]
+            sha = file_sha256(done / WEIGHTS)[:16]
             source = done / "source.json"
             start = json.loads(source.read_text())["start"] if source.is_file() else "its own"
             facts[f"weights {detector}"] = f"{sha} (started from {start})"

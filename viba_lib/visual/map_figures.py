@@ -145,12 +145,24 @@ def maps_row(maps: Mapping[str, np.ndarray], unit: str = "") -> Figure:
 
 @style.figure_style()
 def method_grid(
-    image: np.ndarray, mask: np.ndarray, maps: Mapping[str, np.ndarray], columns: int = 4
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    maps: Mapping[str, np.ndarray],
+    label: str = "input",
+    maxima: Mapping[str, float] | None = None,
+    columns: int = 4,
 ) -> Figure:
-    """One input and its map by each method; each map has its own scale because units differ."""
-    figure, axes = style.new_panels(len(maps) + 1, 2.3, 2.6, columns)
-    style.show_image(axes[0], image, "input")
-    style.outline_mask(axes[0], mask)
+    """One input and its map by each method; each map has its own scale because units differ.
+
+    Parameters
+    ----------
+    maxima : of each method's colour scale; None = `scale_maximum` of its map
+    """
+    figure, axes = style.new_panels(len(maps) + 1, 2.3, 2.6, min(columns, len(maps) + 1))
+    style.show_image(axes[0], image, label)
+    if mask is not None:
+        style.outline_mask(axes[0], mask)
     for axis, (name, relevance) in zip(axes[1:], maps.items(), strict=True):
-        _show_map(axis, image, relevance, scale_maximum(relevance), mask, name)
+        maximum = scale_maximum(relevance) if maxima is None else maxima[name]
+        _show_map(axis, image, relevance, maximum, mask, name)
     return figure

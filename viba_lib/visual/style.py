@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 REAL, FAKE = "#0173b2", "#de8f05"  # seaborn's colour-blind palette
@@ -57,6 +58,15 @@ class NotebookFigure(Figure):
         data = io.BytesIO()
         self.savefig(data, format="png", bbox_inches="tight", dpi=self.dpi)
         return data.getvalue()
+
+
+def pixels(figure: Figure, ground: str) -> np.ndarray:
+    """A figure as an image (H, W, 3) uint8 on a ground of one colour, with even sides."""
+    figure.set(facecolor=ground)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = np.asarray(canvas.buffer_rgba())[..., :3]
+    return image[: len(image) // 2 * 2, : image.shape[1] // 2 * 2].copy()
 
 
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:

@@ -15,10 +15,11 @@ from viba_lib.baselines.explainers import NAMES, VIBA, candidates_of, check_name
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import mass_ratio
-from viba_lib.experiments.benchmark.runs import Positions, Run, positions_of, run_stage
+from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
 from viba_lib.pipeline.explain import save_maps
 from viba_lib.pipeline.profiles import ComparisonSettings
 from viba_lib.pipeline.select import select
+from viba_lib.pipeline.stages import positions_of
 from viba_lib.pipeline.study import Study
 
 SETTINGS = ("default", "tuned")
@@ -45,10 +46,10 @@ def compute_maps(
     folder: Path, work: Work, *, rows: Positions, method: str, value: Any, passes: int, **given: Any
 ) -> None:
     """Maps of frames by a method, with the measured cost of a frame."""
-    run, counts = Run(work, **given), list[int]()
+    run, counts = BenchmarkRun(work=work, **given), list[int]()
     setting = f", {option_of(method)} {value}" if option_of(method) else ""
     work.progress(f"{run.detector.name}: {len(rows)} maps by {method}{setting}")
-    inputs, model = run.inputs(rows), run.network.model
+    inputs, model = run.inputs_at(rows), run.network.model
     # One-off work of a first call, such as tracing the tail, is not part of the cost of a frame.
     run.maps(method, inputs[:1], 8, value)
     hook = model.register_forward_pre_hook(lambda _, given: counts.append(len(given[0])))

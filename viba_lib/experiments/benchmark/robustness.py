@@ -11,8 +11,9 @@ from viba_lib.core.cache import Stage, Work
 from viba_lib.evaluation.attack import AttackSettings, attack_scores, stability
 from viba_lib.evaluation.randomisation import marked, sanity_checks
 from viba_lib.experiments.benchmark.maps import Benchmark, open_maps
-from viba_lib.experiments.benchmark.runs import Positions, Run, Values, positions_of, run_stage
+from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, Values, run_stage
 from viba_lib.experiments.common import stacked
+from viba_lib.pipeline.stages import positions_of
 
 TOPS = (1, 2, 3)  # numbers of segments that are attacked
 TRAINING = 32  # training frames for the statistics of randomised networks
@@ -44,8 +45,8 @@ def compute_attacks(
     values : of the methods' settings; `given` has the folders of their maps under the same names
     """
     maps = {name: open_maps(given.pop(name)).maps.values[: len(rows)] for name in values}
-    run, settings = Run(work, **given), AttackSettings(**attack)
-    inputs = run.inputs(rows)
+    run, settings = BenchmarkRun(work=work, **given), AttackSettings(**attack)
+    inputs = run.inputs_at(rows)
     work.progress(f"{run.detector.name}: attacks on {len(rows)} frames")
     table = attack_scores(run.probabilities, inputs, maps, settings, TOPS, run.seed)
     for name, value in values.items():
@@ -100,13 +101,13 @@ def compute_sanity(
     folder: Path, work: Work, *, rows: Positions, values: Values, passes: int, **given: Any
 ) -> None:
     """Similarity of maps of the trained network and of randomised networks."""
-    run = Run(work, **given)
-    frames = run.clips.sample(TRAINING, run.seed, run.methods)
+    run = BenchmarkRun(work=work, **given)
+    frames = run.sample(TRAINING)
     table = sanity_checks(
         run.network,
         list(values),
-        run.inputs(rows),
-        run.clips.inputs(run.detector, frames, run.size),
+        run.inputs_at(rows),
+        run.inputs(frames),
         torch.from_numpy(frames.label.to_numpy()),
         passes,
         run.seed,

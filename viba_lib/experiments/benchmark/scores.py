@@ -21,8 +21,9 @@ from viba_lib.evaluation.faithfulness import (
 )
 from viba_lib.experiments.benchmark.maps import Benchmark, open_maps
 from viba_lib.experiments.benchmark.ranking import LOWER
-from viba_lib.experiments.benchmark.runs import Positions, Run, positions_of, run_stage
+from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
 from viba_lib.experiments.common import Bootstrap, interval_table, means_of
+from viba_lib.pipeline.stages import positions_of
 
 LOCALISATION = ("ratio", "inside", "rank", "hit", "precision_recall")
 FAITHFULNESS = ("insertion", "deletion", "degradation", "sensitivity")
@@ -69,9 +70,9 @@ def compute_faithfulness(
     folder: Path, work: Work, *, maps: Path, rows: Positions, steps: int, sets: int, **given: Any
 ) -> None:
     """Faithfulness of the maps of a method, for the first rows of a benchmark."""
-    run = Run(work, **given)
+    run = BenchmarkRun(work=work, **given)
     work.progress(f"{run.detector.name}: faithfulness of maps of {len(rows)} frames")
-    shared = (run.probabilities, run.inputs(rows), open_maps(maps).maps.values[: len(rows)])
+    shared = (run.probabilities, run.inputs_at(rows), open_maps(maps).maps.values[: len(rows)])
     scores = {
         "video_id": [video for video, _ in rows],
         "insertion": insertion_areas(*shared, steps=steps),

@@ -14,7 +14,7 @@ from viba_lib.core.cache import Stage, Work
 from viba_lib.evaluation.consistency import highlight, mean_iou, region_persistence
 from viba_lib.evaluation.faithfulness import deletion_areas, insertion_areas, mass_ratio
 from viba_lib.experiments.benchmark.maps import benchmark_rows
-from viba_lib.experiments.benchmark.runs import Run, run_stage
+from viba_lib.experiments.benchmark.runs import BenchmarkRun, run_stage
 from viba_lib.experiments.common import Bootstrap, interval_table, means_of
 from viba_lib.pipeline.consecutive import consecutive
 from viba_lib.pipeline.study import Study
@@ -35,19 +35,21 @@ def compute_joint(
     **given: Any,
 ) -> None:
     """Scores of clips explained frame by frame, jointly and smoothed afterwards."""
-    run, rows = Run(work, **given), []
+    run, rows = BenchmarkRun(work=work, **given), []
     for video in videos:
         work.progress(f"{run.detector.name}: {video} frame by frame and jointly")
         clip = consecutive(run.clips, video, frames, run.preparation)
-        inputs = run.detector.inputs(clip, None, run.size)
-        masks = run.detector.masks(clip, None, run.size)
+        inputs = run.detector.inputs(clip, None, run.detector.size)
+        masks = run.detector.masks(clip, None, run.detector.size)
         for name, maps in _ways(run, inputs, sigma, weight).items():
             scores = _scores(run, inputs, maps, masks, steps)
             rows.append({"name": name, "video_id": video} | scores)
     pd.DataFrame(rows).to_parquet(folder / "scores.parquet")
 
 
-def _ways(run: Run, inputs: torch.Tensor, sigma: float, weight: float) -> Mapping[str, np.ndarray]:
+def _ways(
+    run: BenchmarkRun, inputs: torch.Tensor, sigma: float, weight: float
+) -> Mapping[str, np.ndarray]:
     """Maps (T, S, S) of consecutive frames by each way of `joint_scores`."""
     model, statistics = run.network.model, run.network.statistics[run.layer]
 
@@ -69,7 +71,7 @@ def _ways(run: Run, inputs: torch.Tensor, sigma: float, weight: float) -> Mappin
 
 
 def _scores(
-    run: Run, inputs: torch.Tensor, maps: np.ndarray, masks: np.ndarray, steps: int
+    run: BenchmarkRun, inputs: torch.Tensor, maps: np.ndarray, masks: np.ndarray, steps: int
 ) -> dict[str, float]:
     """Scores of the maps (T, S, S) of one clip, see `joint_scores`."""
     highlighted = highlight(maps)

@@ -16,7 +16,7 @@ from viba_lib.data.artefacts import TEMPORAL, plant
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.faces import crop
 from viba_lib.data.flow import farneback
-from viba_lib.experiments.benchmark.runs import Run, Values, run_stage
+from viba_lib.experiments.benchmark.runs import BenchmarkRun, Values, run_stage
 from viba_lib.pipeline.consecutive import consecutive, first_frames
 from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.study import Study
@@ -88,14 +88,14 @@ def compute_temporal(
 
     The clips are up to `clips` real test videos, disturbed by the temporal methods in turn.
     """
-    run, rows = Run(work, **given), []
+    run, rows = BenchmarkRun(work=work, **given), []
     real = run.clips.frames("test", run.methods).query("label == 0")
     videos = real.video_id.drop_duplicates().sort_values().to_list()[:clips]
     for number, video in enumerate(videos):
         method, seed = TEMPORAL[number % len(TEMPORAL)], run.seed + number
         work.progress(f"temporal localisation: clip {number + 1} of {len(videos)}, {method}")
         clip, truth = disturbed(run.clips, video, method, frames, run.preparation, seed)
-        inputs = run.detector.inputs(clip, None, run.size)
+        inputs = run.detector.inputs(clip, None, run.detector.size)
         sums = {PROBABILITY: run.probabilities(inputs)[:, FAKE]}
         for name, value in values.items():
             sums[name] = run.maps(name, inputs, passes, value, FAKE).sum((1, 2))
