@@ -11,39 +11,61 @@ import ast
 import functools
 import hashlib
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 LIBRARY = Path(__file__).parents[1]
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+Name = tuple[str, str]  # of a definition: its module, and its name there
+ALL, ON_IMPORT = "*", "<import>"  # in place of the name: a whole file, or what its import runs
 
 
-@dataclass
 class Source:
-    """A parsed file: definitions by name, imports by name, and statements that run on import."""
+    """A parsed file.
 
-    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    imports: dict[str, tuple[str, str]] = field(default_factory=dict)
-    statements: list[ast.stmt] = field(default_factory=list)
+    Attributes
+    ----------
+    definitions : statements by the name that they define
+    names : where each name is defined, in this file or in one that it imports
+    """
 
-
-class _WithoutDocstrings(ast.NodeTransformer):
-    def visit(self, node: ast.AST) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+    def __init__(self, module: str, path: Path) -> None:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
-        return node
+        self.definitions: dict[str, list[ast.stmt]] = {ALL: []}
+        self.names: dict[str, Name] = {}
+        for statement in tree.body:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                self.names |= _imported(statement)
+                continue
+            self.definitions[ALL].append(statement)
+            bound = _bound(statement)
+            self.names |= {name: (module, name) for name in bound}
+            if not bound and "TYPE_CHECKING" not in ast.dump(statement):
+                bound = [ON_IMPORT]
+            for name in bound:
+                self.definitions.setdefault(name, []).append(statement)
+
+    def uses(self, nodes: Iterable[ast.AST]) -> Iterator[Name]:
+        """Where the names that some nodes of this file use are defined."""
+        for node in (inner for outer in nodes for inner in ast.walk(outer)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                yield from _imported(node).values()
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                # An attribute of a module; nothing is found if the name is something else.
+                yield ".".join(filter(None, self.names.get(node.value.id, ()))), node.attr
+            elif isinstance(node, ast.Name) and node.id in self.names:
+                yield self.names[node.id]
 
 
-def _imported(node: ast.stmt) -> dict[str, tuple[str, str]]:
-    """Local names that an import binds, each with its module and the name there ("" = all)."""
+def _imported(node: ast.Import | ast.ImportFrom) -> dict[str, Name]:
+    """Names that an import binds; of a module that is imported itself, the name there is ""."""
     if isinstance(node, ast.Import):
         return {a.asname or a.name.split(".")[0]: (a.name, "") for a in node.names}
-    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        return {a.asname or a.name: (node.module, a.name) for a in node.names}
-    return {}
+    return {a.asname or a.name: (node.module or "", a.name) for a in node.names}
 
 
 def _bound(node: ast.stmt) -> list[str]:
@@ -56,94 +78,22 @@ def _bound(node: ast.stmt) -> list[str]:
 
 
 @functools.cache
-def _parsed(path: Path, _stamp: int) -> Source:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    _WithoutDocstrings().visit(tree)
-    source = Source()
-    for node in tree.body:
-        names = _bound(node)
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            source.imports |= _imported(node)
-        elif names:
-            for name in names:
-                source.definitions.setdefault(name, []).append(node)
-        elif "TYPE_CHECKING" not in ast.dump(node):
-            source.statements.append(node)
-    return source
+def _parsed(module: str, path: Path, _stamp: int) -> Source:
+    return Source(module, path)
 
 
-class _Closure:
-    """The definitions that some code reaches, as text by module and name."""
-
-    def __init__(self, library: Path, elsewhere: dict[str, Path]) -> None:
-        self.library, self.elsewhere = library, elsewhere
-        self.found: dict[tuple[str, str], str] = {}
-
-    def path(self, module: str) -> Path | None:
-        """File of a module of the library, or of a module that the code itself lies in."""
-        if module in self.elsewhere:
-            return self.elsewhere[module]
-        parts = module.split(".")
-        if parts[0] != self.library.name:
-            return None
-        base = self.library.joinpath(*parts[1:])
-        tries = [base.with_suffix(".py"), base / "__init__.py"]
-        return next((path for path in tries if path.is_file()), None)
-
-    def add(self, module: str, name: str) -> None:
-        """Add a definition and all that it uses; "" stands for a whole file."""
-        path = self.path(module)
-        if path is None or (module, name) in self.found:
-            return
-        source = _parsed(path, path.stat().st_mtime_ns)
-        self.found[module, name] = ""
-        nodes = source.definitions.get(name, [])
-        if not name:
-            nodes = [node for part in source.definitions.values() for node in part]
-        elif name in source.imports:
-            self.follow(*source.imports[name])
-        elif not nodes:
-            self.add(f"{module}.{name}", "")
-        if name:
-            self.add_statements(module, source)
-        else:
-            nodes = nodes + source.statements
-        self.found[module, name] = "\n".join(ast.dump(node) for node in nodes)
-        self.add_uses(module, source, nodes)
-
-    def add_statements(self, module: str, source: Source) -> None:
-        """Add what runs when a file is imported, such as filling a registry."""
-        if source.statements and (module, "<import>") not in self.found:
-            dumped = "\n".join(ast.dump(node) for node in source.statements)
-            self.found[module, "<import>"] = dumped
-            self.add_uses(module, source, source.statements)
-
-    def add_uses(self, module: str, source: Source, nodes: list[ast.stmt]) -> None:
-        """Follow the names that some nodes use, and the imports inside them."""
-        for node in (inner for outer in nodes for inner in ast.walk(outer)):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                for target in _imported(node).values():
-                    self.follow(*target)
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                base = source.imports.get(node.value.id)
-                if base is not None and self.path(".".join(filter(None, base))):
-                    self.follow(".".join(filter(None, base)), node.attr)
-            elif isinstance(node, ast.Name):
-                if node.id in source.definitions:
-                    self.add(module, node.id)
-                elif node.id in source.imports:
-                    self.follow(*source.imports[node.id])
-
-    def follow(self, module: str, name: str) -> None:
-        """Follow an import; of a module that is imported as a name, the attributes are followed."""
-        if name and not self.path(f"{module}.{name}"):
-            self.add(module, name)
+def _file(module: str, library: Path) -> Path | None:
+    """File of a module of the library; None for other modules and for what is not a module."""
+    package, *parts = module.split(".")
+    base = library.joinpath(*parts)
+    tries = [base.with_suffix(".py"), base / "__init__.py"] if package == library.name else []
+    return next((path for path in tries if path.is_file()), None)
 
 
 def _origin(code: object) -> tuple[str, str, Path]:
     """Module, name of the outermost definition, and file of a function, class or source file."""
     if isinstance(code, Path):
-        return code.stem, "", code
+        return code.stem, ALL, code
     while isinstance(code, functools.partial):
         code = code.func
     owner: Any = code if hasattr(code, "__qualname__") else type(code)
@@ -154,18 +104,27 @@ def _origin(code: object) -> tuple[str, str, Path]:
     return module, name, Path(file)
 
 
-def reached(*code: object, library: Path = LIBRARY) -> dict[tuple[str, str], str]:
+def reached(*code: object, library: Path = LIBRARY) -> dict[Name, str]:
     """The definitions that count in `code_key`, by module and name, as syntax trees."""
-    return _closure(tuple(_origin(part) for part in code), library)
+    return _reached(tuple(_origin(part) for part in code), library)
 
 
-def _closure(origins: tuple[tuple[str, str, Path], ...], library: Path) -> dict[Any, str]:
-    inside = library.name + "."
-    elsewhere = {module: path for module, _, path in origins if not module.startswith(inside)}
-    closure = _Closure(library, elsewhere)
-    for module, name, _ in origins:
-        closure.add(module, name)
-    return closure.found
+def _reached(origins: tuple[tuple[str, str, Path], ...], library: Path) -> dict[Name, str]:
+    outside = {module: path for module, _, path in origins if _file(module, library) is None}
+    found: dict[Name, str] = {}
+    waiting = [(module, name) for module, name, _ in origins]
+    while waiting:
+        module, name = waiting.pop()
+        path = outside.get(module) or _file(module, library)
+        if path is None or (module, name) in found:
+            continue
+        source = _parsed(module, path, path.stat().st_mtime_ns)
+        nodes = source.definitions.get(name, [])
+        found[module, name] = "\n".join(map(ast.dump, nodes))
+        waiting += [(module, ON_IMPORT), *source.uses(nodes)]
+        if name in source.names:
+            waiting.append(source.names[name])
+    return found
 
 
 def code_key(*code: object, library: Path = LIBRARY) -> str:
@@ -189,5 +148,5 @@ def code_key(*code: object, library: Path = LIBRARY) -> str:
 def _key(
     origins: tuple[tuple[str, str, Path], ...], _stamps: tuple[int, ...], library: Path
 ) -> str:
-    found = sorted(_closure(origins, library).items())
+    found = sorted(_reached(origins, library).items())
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
