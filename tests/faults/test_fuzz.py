@@ -18,7 +18,6 @@ from viba_lib.core.cache import (
     Cache,
     Stage,
     Work,
-    changed,
     integrity_error,
     read_meta,
     write_meta,
@@ -30,6 +29,7 @@ from viba_lib.data.clip_store import load_clip, read_facts
 from viba_lib.data.readers import read_source
 from viba_lib.models.weights import read_state
 from viba_lib.pipeline.profiles import Profile, load_profile
+from viba_lib.pipeline.status import changed
 
 TINY = yaml.safe_load((Path("viba_lib/pipeline/profiles/tiny.yaml")).read_text())
 many = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

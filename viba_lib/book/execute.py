@@ -215,7 +215,7 @@ def _executed(cache: Cache, stage: Stage) -> Path:
     name = Path(stage.name).name
     before = read_meta(cache.folder(stage))
     folder = cache.get(stage)
-    if cache.used[folder] == before:
+    if read_meta(folder) == before:
         print_progress(f"{name}: unchanged")
     for path in sorted(folder.glob("*/**/*")):
         if path.is_file():

@@ -146,7 +146,7 @@ def status(
     chapters : Also the chapters of the book.
     as_json : Print JSON.
     """
-    from viba_lib.core.logs import NAME
+    from viba_lib.pipeline.logs import NAME
     from viba_lib.pipeline.status import as_rows, stage_states
 
     study = open_study()

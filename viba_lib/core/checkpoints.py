@@ -70,7 +70,7 @@ def map_checkpointed(
     work = partial(_compute, folder, function)
     given = [(number, items[number]) for number in missing]
     failed: list[Failed | None] = [None] * len(items)
-    for at, failure in map_unordered(work, given, 1, scheduler, progress):
+    for at, failure in map_unordered(work, given, 1, scheduler):
         failed[missing[at]] = failure
         lines.update(sizes[missing[at]])
     return Results(folder, failed)

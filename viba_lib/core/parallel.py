@@ -1,7 +1,6 @@
 """One function over many items with Dask: on this machine, or on a cluster by its address."""
 
 import errno
-import importlib.util
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,11 +32,7 @@ class Failed(VibaError):
 
 
 def map_unordered(
-    function: Callable[[Any], Any],
-    items: Sequence[Any],
-    workers: int = 1,
-    scheduler: str = "",
-    progress: Callable[[str], None] = lambda _: None,
+    function: Callable[[Any], Any], items: Sequence[Any], workers: int = 1, scheduler: str = ""
 ) -> Iterator[tuple[int, Any]]:
     """Results as they come, each with the number of its item.
 
@@ -47,7 +42,6 @@ def map_unordered(
         names must be where the workers see them
     workers : processes on this machine, in a Dask cluster of their own; ignored with an address
     scheduler : address of a Dask scheduler, such as tcp://10.0.0.1:8786; "" = this machine
-    progress : receives the address of the dashboard, if there is one
 
     Yields
     ------
@@ -67,14 +61,14 @@ def map_unordered(
     as failed if it waits at workers that another item kills: at a scheduler with other settings
     than `SETTINGS`, or if there are at most two items per worker.
     """
+    workers = min(workers, len(items))
     if scheduler:
-        yield from _on_cluster(function, items, scheduler, progress)
-    elif min(workers, len(items)) > 1:
-        with _local_cluster(min(workers, len(items))) as address:
-            yield from _on_cluster(function, items, address, progress)
+        yield from _on_cluster(function, items, scheduler)
+    elif workers > 1:
+        with _local_cluster(workers) as address:
+            yield from _on_cluster(function, items, address)
     else:
-        for number, item in enumerate(items):
-            yield number, _outcome(function, item)
+        yield from ((number, _outcome(function, item)) for number, item in enumerate(items))
 
 
 @contextmanager
@@ -84,10 +78,10 @@ def _local_cluster(workers: int) -> Iterator[str]:
     from distributed import LocalCluster
 
     with dask.config.set(SETTINGS):
+        # Dask's memory limit would kill the worker of a large file.
         cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=LOCAL,
-            # A large file may need much memory; Dask's limit would kill the worker.
-            memory_limit=0, silence_logs=logging.CRITICAL,
+            n_workers=workers, threads_per_worker=1, dashboard_address=LOCAL, memory_limit=0,
+            silence_logs=logging.CRITICAL,
         )  # fmt: skip
         try:
             yield cluster.scheduler_address
@@ -101,10 +95,7 @@ def _local_cluster(workers: int) -> Iterator[str]:
 
 
 def _on_cluster(
-    function: Callable[[Any], Any],
-    items: Sequence[Any],
-    scheduler: str,
-    progress: Callable[[str], None],
+    function: Callable[[Any], Any], items: Sequence[Any], scheduler: str
 ) -> Iterator[tuple[int, Any]]:
     from distributed import Client, KilledWorker, as_completed
 
@@ -117,9 +108,6 @@ def _on_cluster(
             "leave it out to work on this machine"
         ) from error
     with client, client.as_current():
-        # Without bokeh a scheduler has an address for its dashboard and nothing to show there.
-        if client.dashboard_link and importlib.util.find_spec("bokeh"):
-            progress(f"Dask dashboard: {client.dashboard_link}")
         futures = client.map(_outcome, [function] * len(items), items, pure=False)
         numbers = {future.key: number for number, future in enumerate(futures)}
         waiting = as_completed(futures)

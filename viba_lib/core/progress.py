@@ -5,8 +5,10 @@ rare enough for a log, for the output of a chapter and for a terminal, so none o
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
+Result = TypeVar("Result")
 Progress = Callable[[str], None]
 INTERVAL = 2.0  # seconds between two lines
 
@@ -54,6 +56,12 @@ class ProgressLines:
         if now - self.last >= INTERVAL or self.done >= self.left.total:
             self.last = now
             self.progress(f"{self.what}: {self.left(self.done)}")
+
+    def counted(self, results: Iterable[Result]) -> Iterator[Result]:
+        """The given results, each counted as one unit."""
+        for result in results:
+            self.update()
+            yield result
 
 
 def format_duration(seconds: float) -> str:

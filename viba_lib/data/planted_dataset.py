@@ -212,11 +212,8 @@ def build_planted(
     given: dict[str, Any] = {"data_root": data_root, "settings": settings, "seed": seed}
     clips = [clip for n, video in enumerate(files) for clip in _clips(video, n, **given)]
     work = partial(_build_clip, out_dir=out_dir, **given)
-    built: dict[int, Any] = {}
     lines = ProgressLines(progress, "clips made", len(clips))
-    for number, rows in map_unordered(work, clips, workers, scheduler, progress):
-        built[number] = rows
-        lines.update()
+    built = dict(lines.counted(map_unordered(work, clips, workers, scheduler)))
     for number, clip in enumerate(clips):
         if isinstance(built[number], Failed):
             raise VibaError(

@@ -252,11 +252,8 @@ def prepare_catalog(
     # Relative folders mean something else on a worker.
     root, out_dir = Path(root).absolute(), Path(out_dir).absolute()
     work = partial(_facts, root=root, out_dir=out_dir, settings=settings, seed=seed)
-    results: dict[int, Any] = {}
     lines = ProgressLines(progress, "videos prepared", len(rows))
-    for number, result in map_unordered(work, rows, workers, scheduler, progress):
-        results[number] = result
-        lines.update()
+    results = dict(lines.counted(map_unordered(work, rows, workers, scheduler)))
     given = [(row["video_id"], results[number]) for number, row in enumerate(rows)]
     problems = _problems(given)
     done = [facts for _, facts in given if not isinstance(facts, VibaError)]

@@ -12,7 +12,6 @@ import cv2
 import pandas as pd
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.memory import resident_memory, run_in_new_process
 from viba_lib.data.catalog import load_catalog, save_catalog
 from viba_lib.data.clip_store import SUFFIX, PreparedClip, save_clip
 from viba_lib.data.faces import FaceDetector
@@ -21,6 +20,7 @@ from viba_lib.data.prepare import PreparationSettings, choose_frames, prepare_vi
 from viba_lib.data.readers import read_source
 from viba_lib.data.splits import complete_splits
 from viba_lib.data.video import read_video, write_video
+from viba_lib.experiments.memory import resident_memory, run_in_new_process
 
 
 def standard_video(source: Path, out: Path, frames: int = 300, width: int = 640) -> Path:

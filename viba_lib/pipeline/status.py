@@ -1,14 +1,14 @@
 """Which stages of a run are done, stale, broken or half-way, and why; nothing is computed."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from viba_lib.core.cache import Stage, changed, integrity_error, read_meta
+from viba_lib.core.cache import Stage, integrity_error, read_meta
 from viba_lib.core.errors import VibaError
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
@@ -79,6 +79,24 @@ def state_of(stage: Stage, done: Path) -> State:
         changes = min((changed(meta["key"], stage.key) for meta in others), key=len)
         return State(name, "stale", "; ".join(changes), folder=str(done))
     return State(name, "absent", "not computed yet", folder=str(done))
+
+
+def changed(old: Any, new: Any, where: str = "") -> list[str]:
+    """Differences between two keys of a stage, in words; `where` is the position in the key."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        parts = [
+            changed(old.get(n), new.get(n), f"{where}.{n}".lstrip(".")) for n in {**old, **new}
+        ]
+        return [difference for part in parts for difference in part]
+    if old == new:
+        return []
+    if where.startswith("inputs."):
+        return [f"its input {where.removeprefix('inputs.')} changed"]
+    if where == "code":
+        return ["the code that computes it changed"]
+    where = where.removeprefix("settings.")
+    short = all(isinstance(value, (int, float, str, type(None))) for value in (old, new))
+    return [f"{where} {old} -> {new}" if short else f"{where} changed"]
 
 
 def _held(lock: Path) -> bool:

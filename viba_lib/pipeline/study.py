@@ -20,13 +20,13 @@ from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBot
 from viba_lib.core.cache import Cache, Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
-from viba_lib.core.logs import log_to
 from viba_lib.data.card import data_card
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.prepare import Preparation, account
 from viba_lib.models.detectors import DETECTORS, Detector
 from viba_lib.pipeline import compute
 from viba_lib.pipeline.explain import TARGETS
+from viba_lib.pipeline.logs import log_to
 from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.profiles import DetectorSettings, Profile, load_profile
 from viba_lib.pipeline.run import STATISTICS, WEIGHTS
