@@ -1,6 +1,5 @@
 """The per-sample bottleneck against the slow reference, its settings and its errors."""
 
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -312,26 +311,6 @@ def test_mirrored_noise_cancels():
     assert not torch.allclose(plain[0], -plain[1])
 
 
-def test_a_frame_stops_when_its_map_does(model, frames):
-    """Each frame as if alone, also when others stop before it."""
-    statistics = statistics_of(model)
-    make = dict(steps=60, noise_samples=2, stop_below=0.02)
-    together = PerSampleBottleneck(model, "middle", statistics, **make).attribute(frames)
-    ran = torch.isfinite(together.history["information_loss"]).sum(0)
-    assert ran.max() < 60 and len(set(ran.tolist())) > 1
-    assert torch.isfinite(together.capacity).all()
-    for i in range(len(frames)):
-        alone = PerSampleBottleneck(model, "middle", statistics, **make).attribute(
-            frames[i : i + 1]
-        )
-        assert len(alone.history["information_loss"]) == ran[i]
-        torch.testing.assert_close(together.capacity[i], alone.capacity[0], rtol=1e-3, atol=1e-4)
-    split = PerSampleBottleneck(model, "middle", statistics, frames_per_batch=1, **make).attribute(
-        frames
-    )
-    assert torch.equal(torch.isfinite(split.history["model_loss"]).sum(0), ran)
-
-
 def test_a_warm_start_goes_on_where_the_last_frame_ended(model, frames):
     statistics = statistics_of(model)
     same = frames[:1].expand(3, -1, -1, -1)
@@ -455,20 +434,6 @@ def test_tokens_come_back_as_maps_and_the_class_token_beside_them():
     )
     # Behind the block only the class token is read: it keeps more than one of the 16 patches does.
     assert (found.prefix_bits > 2 * found.bits_per_pixel.sum((1, 2)) / 16).all()
-
-
-@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a compiler")
-def test_a_compiled_tail_gives_the_same_map(frames):
-    torch.manual_seed(0)
-    model = Skip().eval()
-    statistics = statistics_of(model)
-    plain, compiled = (
-        PerSampleBottleneck(
-            model, "middle", statistics, steps=3, noise_samples=2, compile=compile
-        ).attribute(frames)
-        for compile in (False, True)
-    )
-    torch.testing.assert_close(compiled.capacity, plain.capacity, rtol=1e-4, atol=1e-4)
 
 
 def test_fresh_draws_decide_as_the_equation_says(model, frames):

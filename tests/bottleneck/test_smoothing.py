@@ -64,10 +64,14 @@ def test_a_frame_hears_its_neighbours_only_when_coupled(setting):
         {"temporal_sigma": 0.5, "temporal_weight": 50.0},
     ],
 )
-def test_a_clip_is_one_optimisation_in_whatever_parts_it_passes(setting, coupling, monkeypatch):
-    """Parts bound the memory; lambda and its gradient reach over their borders."""
+@pytest.mark.parametrize("frames", [3, 7])
+def test_a_clip_is_one_optimisation_in_parts_of_any_size(setting, coupling, frames, monkeypatch):
+    """Parts bound the memory; lambda and its gradient reach over their borders.
+
+    In a short clip, each part depends on all frames.
+    """
     model, statistics, _ = setting
-    clip = torch.randn(7, 3, 9, 9, generator=torch.Generator().manual_seed(3))
+    clip = torch.randn(frames, 3, 9, 9, generator=torch.Generator().manual_seed(3))
     step, gradients = torch.optim.Adam.step, []
 
     def watched(self, *arguments, **options):
@@ -76,13 +80,13 @@ def test_a_clip_is_one_optimisation_in_whatever_parts_it_passes(setting, couplin
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
     found = []
-    for size in (7, 1, 2, 3):
+    for size in (frames, 1, 2, 3):
         gradients.append([])
         made = PerSampleBottleneck(
             model, "0", statistics, steps=4, noise_samples=2, frames_per_batch=size, **coupling
         )
         found.append(made.attribute(clip, with_lam=True))
-        assert found[-1].history["model_loss"].shape == (4, 7)
+        assert found[-1].history["model_loss"].shape == (4, frames)
     for other, others in zip(found[1:], gradients[1:], strict=True):
         for one, whole in zip(others, gradients[0], strict=True):
             torch.testing.assert_close(one, whole, rtol=1e-3, atol=1e-6)

@@ -1,11 +1,9 @@
 """The result of an attribution: information per unit, bits per pixel, predictions and history."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 import torch
-from torch.nn import functional
 
 
 @dataclass
@@ -15,9 +13,9 @@ class Attribution:
     capacity (T, C, h, w) bits per unit of the layer; bits_per_pixel (T, H, W); logits
     (T, classes) with the bottleneck injected, mean over noise samples; logits_clean (T, classes)
     without it; target (T,); history: per step and frame the model loss and the information loss
-    (steps, T), in nats, NaN after a frame has stopped; lam: lambda of the last step, shaped as
-    capacity, if it was requested, otherwise empty; prefix_bits (T,): bits of tokens that belong to
-    no location, such as a class token.
+    (steps, T), in nats; lam: lambda of the last step, shaped as capacity, if it was requested,
+    otherwise empty; prefix_bits (T,): bits of tokens that belong to no location, such as a class
+    token.
     """
 
     capacity: torch.Tensor
@@ -51,13 +49,7 @@ class Attribution:
                     joined[name] = value.new_empty((frames * each, *value.shape[1:]))
                 joined[name][begin * each : (begin + count) * each] = value
             for key, rows in part.history.items():
-                history[key] = _as_long(history.get(key, rows.new_empty((0, frames))), len(rows))
-                history[key][: len(rows), begin : begin + count] = rows
+                filled = history.setdefault(key, rows.new_empty((len(rows), frames)))
+                filled[:, begin : begin + count] = rows
             begin += count
         return Attribution(**joined, history=history)
-
-
-def _as_long(history: torch.Tensor, steps: int) -> torch.Tensor:
-    """History (s, T) with rows of NaN up to `steps`."""
-    missing = steps - len(history)
-    return functional.pad(history, (0, 0, 0, missing), value=math.nan) if missing > 0 else history

@@ -1,8 +1,7 @@
 """The optimisation of lambda for one batch of frames, Eq. (1) and (2) of the paper."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -21,24 +20,11 @@ from viba_lib.core.errors import VibaError
 OnStep = Callable[[int, torch.Tensor], None]
 
 
-@dataclass(frozen=True)
-class Passes:
-    """What goes through the tail at once; it changes results by rounding only.
-
-    frames : optimised side by side
-    items : frames times noise samples in one pass
-    channels_last : memory format of activations (T, C, h, w)
-    """
-
-    frames: int
-    items: int
-    channels_last: bool = True
-
-    def format(self, units: torch.Tensor) -> torch.Tensor:
-        """Activations in the memory format of the passes."""
-        if self.channels_last and units.dim() == 4:
-            return units.contiguous(memory_format=torch.channels_last)
+def channels_last(units: torch.Tensor) -> torch.Tensor:
+    """Activations (T, C, h, w) in the memory format in which convolutions are fastest."""
+    if units.dim() != 4:
         return units
+    return units.contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -55,14 +41,12 @@ class Units:
     shift: torch.Tensor
 
     @classmethod
-    def of(
-        cls, statistics: LayerStatistics, min_std: float, device: torch.device, passes: Passes
-    ) -> "Units":
+    def of(cls, statistics: LayerStatistics, min_std: float, device: torch.device) -> "Units":
         """Statistics as the steps need them."""
         mean = statistics.mean.float()
         std = statistics.std.float().clamp_min(min_std)
         units = (mean, std, statistics.active.float(), 1 / std, -mean / std)
-        return cls(*(passes.format(x.to(device)[None]) for x in units))
+        return cls(*(channels_last(x.to(device)[None]) for x in units))
 
     def noise(self, seed: int, antithetic: bool) -> Noise:
         """Noise of these statistics; zero at inactive units."""
@@ -74,12 +58,12 @@ class Units:
 class _Window:
     """Frames of a batch that share a pass, with what is the same in each step.
 
-    rows : the numbers of these frames in the batch
+    rows : these frames in the batch
     source : the frames whose alpha their lambda depends on: the same or, if coupled, neighbours too
     """
 
-    rows: list[int]
-    source: list[int]
+    rows: slice
+    source: slice
     layout: Layout
     r: torch.Tensor
     target: torch.Tensor
@@ -87,56 +71,14 @@ class _Window:
     context: TailContext
     noise: Noise
 
-    def select(self, chosen: list[int]) -> "_Window":
-        """The window with some of its frames, which are not coupled."""
-        if len(chosen) == len(self.rows):
-            return self
-        rows = [self.rows[n] for n in chosen]
-        return replace(
-            self,
-            rows=rows,
-            source=rows,
-            r=self.r[chosen],
-            target=self.target[chosen],
-            context=self.context.select(chosen),
-        )
-
 
 @dataclass
 class _State:
-    """Alpha of a batch (T, ...), and the results of each frame's last forward pass.
-
-    `leaves` are the parameters of Adam: all of alpha, or one per frame if frames may stop.
-    """
+    """Alpha of a batch (T, ...), and information and lambda of each frame's last forward pass."""
 
     alpha: torch.Tensor
-    leaves: list[torch.Tensor]
     nats: torch.Tensor
     lam: torch.Tensor
-    logits: torch.Tensor
-    loss: torch.Tensor
-    change: torch.Tensor
-    target: torch.Tensor
-
-    def add_gradient(self, rows: list[int], gradient: torch.Tensor) -> None:
-        """Add the gradient of some frames to that of the leaves."""
-        if len(self.leaves) > 1:
-            for row, one in zip(rows, gradient.split(1), strict=True):
-                self.leaves[row].grad = one
-        elif len(rows) == len(self.alpha):
-            self.leaves[0].grad = gradient
-        else:
-            if self.leaves[0].grad is None:
-                self.leaves[0].grad = torch.zeros_like(self.leaves[0])
-            self.leaves[0].grad[rows[0] : rows[-1] + 1] += gradient
-
-    def losses(self) -> dict[str, torch.Tensor]:
-        """Model loss and information loss (T,) of the last step; NaN for frames that stopped."""
-        information = self.nats.mean(tuple(range(1, self.nats.dim())))
-        return {
-            "model_loss": self.loss.cpu(),
-            "information_loss": information.where(~self.loss.isnan(), math.nan).cpu(),
-        }
 
 
 @dataclass(frozen=True)
@@ -144,7 +86,8 @@ class Optimiser:
     """Optimises alpha of one batch after another.
 
     tail : of `split`, prepared for the precision of the settings
-    layout, seed : see `PerSampleBottleneck`
+    frames_per_window : frames of a coupled clip in one pass
+    items_per_pass, layout, seed : see `PerSampleBottleneck`
     with_lam : whether the results contain lambda
     on_step : see `PerSampleBottleneck.attribute`
     """
@@ -153,7 +96,8 @@ class Optimiser:
     tail: Tail
     units: Units
     settings: BottleneckSettings
-    passes: Passes
+    frames_per_window: int
+    items_per_pass: int
     layout: str | Layout
     seed: int
     with_lam: bool
@@ -171,43 +115,40 @@ class Optimiser:
         alpha : (T, ...) to start from; None = the initial alpha of the settings
         """
         # A batch is one window; the frames of a coupled clip may be too many for one pass.
-        size = self.passes.frames if self.settings.coupled else len(frames)
+        size = self.frames_per_window if self.settings.coupled else len(frames)
         begins = range(0, len(frames), size)
-        parts = [range(begin, min(begin + size, len(frames))) for begin in begins]
+        parts = [slice(begin, min(begin + size, len(frames))) for begin in begins]
         windows = [self._window(part, frames, target) for part in parts]
-        layout, state = windows[0].layout, self._state(windows, alpha)
-        optimizer = torch.optim.Adam(state.leaves, lr=self.settings.learning_rate, fused=True)
-        clean, history = state.logits.clone(), []
+        layout, state = windows[0].layout, self._state(len(frames), alpha)
+        optimizer = torch.optim.Adam([state.alpha], lr=self.settings.learning_rate, fused=True)
+        history: dict[str, list[torch.Tensor]] = {"model_loss": [], "information_loss": []}
         for step in range(1, self.settings.steps + 1):
             optimizer.zero_grad(set_to_none=True)
-            state.loss = torch.full_like(state.loss, math.nan)
-            for window in windows:
-                self._step(window, state)
+            outputs = [self._step(window, state) for window in windows]
+            logits, loss = (torch.cat(parts) for parts in zip(*outputs, strict=True))
             optimizer.step()
-            history.append(state.losses())
+            information = state.nats.mean(tuple(range(1, state.nats.dim())))
+            history["model_loss"].append(loss.cpu())
+            history["information_loss"].append(information.cpu())
             if self.on_step is not None:
                 self.on_step(step, state.nats / LN2)
-            windows = self._active(windows, state.change)
-            if not windows:
-                break
         capacity = state.nats.div_(LN2)
         return Attribution(
             capacity=capacity.contiguous().cpu(),
             bits_per_pixel=layout.bits_per_pixel(capacity, tuple(frames.shape[2:])).cpu(),
-            logits=state.logits.cpu(),
-            logits_clean=clean.cpu(),
-            target=state.target.cpu(),
-            history={name: torch.stack([h[name] for h in history]) for name in history[0]},
+            logits=logits.cpu(),
+            logits_clean=torch.cat([window.clean for window in windows]).cpu(),
+            target=torch.cat([window.target for window in windows]).cpu(),
+            history={name: torch.stack(rows) for name, rows in history.items()},
             lam=state.lam.contiguous().cpu(),
             prefix_bits=layout.prefix_bits(capacity).cpu(),
         )
 
-    def _window(self, rows: range, frames: torch.Tensor, target: torch.Tensor | None) -> _Window:
+    def _window(self, rows: slice, frames: torch.Tensor, target: torch.Tensor | None) -> _Window:
         """The window of some rows of a batch."""
-        part = slice(rows.start, rows.stop)
         with torch.no_grad():
-            activation, context = self.split.head(frames[part])
-            r = self.passes.format(activation)
+            activation, context = self.split.head(frames[rows])
+            r = channels_last(activation)
             clean = self.tail(r.clone(), context, 1)
         if not torch.isfinite(clean).all():
             raise VibaError("the model's output is not finite; check its weights")
@@ -222,54 +163,32 @@ class Optimiser:
         around = reach(self.settings.temporal_sigma)
         beyond = around + (self.settings.temporal_weight > 0)
         return _Window(
-            rows=list(rows),
-            source=list(range(max(0, rows.start - around), min(len(frames), rows.stop + beyond))),
+            rows=rows,
+            source=slice(max(0, rows.start - around), min(len(frames), rows.stop + beyond)),
             layout=Layout.infer(self.layout, r, tuple(frames.shape[2:]), prefix),
             r=r * self.units.active,
-            target=target_classes(None if target is None else target[part], clean),
+            target=target_classes(None if target is None else target[rows], clean),
             clean=clean,
             context=context,
             noise=self.units.noise(self.seed, self.settings.antithetic),
         )
 
-    def _state(self, windows: list[_Window], alpha: torch.Tensor | None) -> _State:
-        frames, device = windows[-1].rows[-1] + 1, self.units.mean.device
-        shape = (frames, *self.units.mean.shape[1:])
-        start = self.passes.format(torch.full(shape, self.settings.initial_alpha, device=device))
+    def _state(self, frames: int, alpha: torch.Tensor | None) -> _State:
+        shape, device = (frames, *self.units.mean.shape[1:]), self.units.mean.device
+        start = channels_last(torch.full(shape, self.settings.initial_alpha, device=device))
         if alpha is not None:
             start.copy_(alpha)
-        nats = self.passes.format(torch.zeros(shape, device=device))
-        # Views: what Adam changes of them is alpha. Frames that may stop are separate parameters,
-        # because Adam's momentum moves a parameter whose gradient is zero.
-        each = 1 if self.settings.stop_below > 0 and not self.settings.coupled else frames
-        return _State(
-            alpha=start,
-            leaves=[part.detach().requires_grad_() for part in start.split(each)],
-            nats=nats,
-            lam=torch.empty_like(nats) if self.with_lam else torch.zeros(0),
-            logits=torch.cat([w.clean for w in windows]),
-            loss=torch.full((frames,), math.nan, device=device),
-            change=torch.full((frames,), math.inf, device=device),
-            target=torch.cat([w.target for w in windows]),
-        )
+        lam = torch.empty_like(start) if self.with_lam else torch.zeros(0)
+        return _State(start.requires_grad_(), torch.zeros_like(start), lam)
 
-    def _active(self, windows: list[_Window], change: torch.Tensor) -> list[_Window]:
-        """Windows of the frames that have not converged; coupled frames stop together."""
-        if self.settings.stop_below <= 0:
-            return windows
-        moving = (change >= self.settings.stop_below).tolist()
-        if self.settings.coupled:
-            return windows if any(moving) else []
-        (window,) = windows
-        chosen = [n for n, row in enumerate(window.rows) if moving[row]]
-        return [window.select(chosen)] if chosen else []
-
-    def _step(self, window: _Window, state: _State) -> None:
-        """Gradient at alpha of a window's frames, and the results of its forward pass."""
+    def _step(self, window: _Window, state: _State) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the gradient at alpha of a window's frames; their logits and model loss (T,)."""
         rows, source = window.rows, window.source
-        here = slice(source.index(rows[0]), source.index(rows[-1]) + 1)
-        r = self.passes.format(window.r)
-        alpha = self.passes.format(state.alpha[_block(source)]).detach().requires_grad_()
+        here = slice(rows.start - source.start, rows.stop - source.start)
+        r = channels_last(window.r)
+        # A slice of all frames would copy the gradient once more.
+        alone = rows == slice(0, len(state.alpha))
+        alpha = state.alpha if alone else channels_last(state.alpha[source])
         # 1 - lambda is smoothed instead of lambda: near lambda = 1 it keeps the digits that the
         # slope of the information needs, and 1 minus the smoothed value is lambda, smoothed.
         smoothed = window.layout.smooth(torch.sigmoid(-alpha), self.settings.sigma)
@@ -283,17 +202,13 @@ class Optimiser:
         slope = unit_kl_slope(normal, lam.detach(), one_minus_lam) * self.units.active
         # The information is a mean over units.
         gradient = lam.grad.add_(slope, alpha=self.settings.beta / normal[0].numel())
-        if len(source) > len(rows) or self.settings.temporal_weight > 0:
+        if source != rows or self.settings.temporal_weight > 0:
             gradient = self._with_neighbours(gradient, smoothed.detach(), here)
         smoothed.backward(-gradient)
-        assert alpha.grad is not None
-        state.add_gradient(source, alpha.grad)
-        if self.settings.stop_below > 0:
-            state.change[rows] = _change(nats, state.nats[rows])
         if self.with_lam:
             state.lam = _put(state.lam, rows, lam.detach())
         state.nats = _put(state.nats, rows, nats)
-        state.logits, state.loss = _put(state.logits, rows, logits), _put(state.loss, rows, loss)
+        return logits, loss
 
     def _with_neighbours(
         self, gradient: torch.Tensor, one_minus_lam: torch.Tensor, here: slice
@@ -315,19 +230,18 @@ class Optimiser:
         """Logits and model loss (T,), means over noise samples; the gradient goes to `lam`."""
         frames, samples = len(r), self.settings.noise_samples
         logits, loss = torch.zeros((), device=r.device), torch.zeros(frames, device=r.device)
-        per_pass = max(1, self.passes.items // frames)
+        per_pass = max(1, self.items_per_pass // frames)
         for start in range(0, samples, per_pass):
             count = min(per_pass, samples - start)
             epsilon = window.noise.sample(count)
             # Eq. (1) for each frame and each sample, epsilon + lambda (r - epsilon); one sample
             # needs no axis. Inactive units are zero in r and in the noise, and so in z.
             if count == 1:
-                z = torch.lerp(self.passes.format(epsilon).expand_as(r), r, lam)
+                z = torch.lerp(channels_last(epsilon).expand_as(r), r, lam)
             else:
                 wide = (len(r), count, *r.shape[1:])
                 ends = (epsilon[None].expand(wide), r[:, None].expand(wide))
-                z = torch.lerp(*ends, lam[:, None].expand(wide)).flatten(0, 1)
-                z = self.passes.format(z)
+                z = channels_last(torch.lerp(*ends, lam[:, None].expand(wide)).flatten(0, 1))
             noisy = self.tail(z, window.context, count)
             each = functional.cross_entropy(
                 noisy, window.target.repeat_interleave(count), reduction="none"
@@ -339,21 +253,9 @@ class Optimiser:
         return logits, loss
 
 
-def _put(old: torch.Tensor, rows: list[int], new: torch.Tensor) -> torch.Tensor:
+def _put(old: torch.Tensor, rows: slice, new: torch.Tensor) -> torch.Tensor:
     """`old` with some rows replaced; without a copy if all are."""
-    if len(rows) == len(old):
+    if len(new) == len(old):
         return new
-    old[_block(rows)] = new
+    old[rows] = new
     return old
-
-
-def _block(rows: list[int]) -> slice | list[int]:
-    """Index of rows: a slice, which takes a view, if they are consecutive."""
-    block = rows[-1] - rows[0] + 1 == len(rows)
-    return slice(rows[0], rows[-1] + 1) if block else rows
-
-
-def _change(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
-    """Fraction of each frame's capacity (T, ...) that a step changed, unit by unit: (T,)."""
-    a, b = new.flatten(1), old.flatten(1)
-    return (a - b).abs().sum(1) / a.abs().sum(1).clamp_min(1e-12)

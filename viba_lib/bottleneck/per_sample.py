@@ -9,7 +9,7 @@ from torch import nn
 
 from viba_lib.bottleneck.attribution import Attribution
 from viba_lib.bottleneck.layout import Layout
-from viba_lib.bottleneck.optimiser import OnStep, Optimiser, Passes, Units
+from viba_lib.bottleneck.optimiser import OnStep, Optimiser, Units, channels_last
 from viba_lib.bottleneck.settings import PRESETS, BottleneckSettings
 from viba_lib.bottleneck.split import SplitModel, Tail, device_of, frozen, tail_dtype
 from viba_lib.bottleneck.statistics import LayerStatistics
@@ -39,8 +39,6 @@ class PerSampleBottleneck:
     frames_per_batch, items_per_pass : frames optimised side by side; frames times samples that
         go through the tail at once. They bound the memory and change results by rounding only.
         None = as many as keep a tensor of the layer's size under 10 MiB.
-    channels_last : memory format of activations (T, C, h, w); changes rounding only
-    compile : compile the tail with torch.compile; it can gain on a GPU and gains nothing on a CPU
     settings : fields of `BottleneckSettings`, such as beta=5.0; the default of each is the
         reference's
 
@@ -61,8 +59,6 @@ class PerSampleBottleneck:
         layout: str | Layout = "auto",
         frames_per_batch: int | None = None,
         items_per_pass: int | None = None,
-        channels_last: bool = True,
-        compile: bool = False,
         **settings: Any,
     ) -> None:
         self.split = SplitModel(model, layer)
@@ -74,13 +70,9 @@ class PerSampleBottleneck:
         for name, size in sizes.items():
             if size is not None and not size > 0:
                 raise VibaError(f"{name} is {size}; expected a number above 0")
-        self.passes = Passes(
-            fit if frames_per_batch is None else frames_per_batch,
-            fit if items_per_pass is None else items_per_pass,
-            channels_last,
-        )
+        self.frames_per_batch, self.items_per_pass = frames_per_batch or fit, items_per_pass or fit
         self.model, self.layer, self.statistics = model, layer, statistics
-        self.seed, self.layout, self.compile = seed, layout, compile
+        self.seed, self.layout = seed, layout
 
     @classmethod
     def fast(
@@ -139,7 +131,8 @@ class PerSampleBottleneck:
             tail=self._tail(),
             units=self._units(),
             settings=self.settings,
-            passes=self.passes,
+            frames_per_window=self.frames_per_batch,
+            items_per_pass=self.items_per_pass,
             layout=self.layout,
             seed=self.seed,
             with_lam=with_lam or self.settings.warm_start,
@@ -174,8 +167,8 @@ class PerSampleBottleneck:
         """
         check_frames(frames, self.statistics)
         check_lam(lam, len(frames), self.statistics, "lam")
-        tail, units, form = self._tail(), self._units(), self.passes.format
-        device, size = units.mean.device, self.passes.frames
+        tail, units = self._tail(), self._units()
+        device, size = units.mean.device, self.frames_per_batch
         parts = []
         with frozen(self.model), torch.no_grad():
             for batch, lams in zip(frames.split(size), lam.split(size), strict=True):
@@ -183,20 +176,19 @@ class PerSampleBottleneck:
                     self.seed + 1 if seed is None else seed, self.settings.antithetic
                 )
                 activation, context = self.split.head(batch.to(device))
-                r, weight = form(activation) * units.active, form(lams.to(device))
+                r, weight = channels_last(activation) * units.active, channels_last(lams.to(device))
                 logits = []
                 for _ in range(samples):
-                    z = torch.lerp(form(noise.sample(1)).expand_as(r), r, weight)
+                    z = torch.lerp(channels_last(noise.sample(1)).expand_as(r), r, weight)
                     logits.append(tail(z, context, 1))
                 parts.append(torch.stack(logits).float().cpu())
         return torch.cat(parts, 1)
 
     def _tail(self) -> Tail:
-        return self.split.prepare(tail_dtype(self.settings.precision), self.compile)
+        return self.split.prepare(tail_dtype(self.settings.precision))
 
     def _units(self) -> Units:
-        device = device_of(self.model)
-        return Units.of(self.statistics, self.settings.min_std, device, self.passes)
+        return Units.of(self.statistics, self.settings.min_std, device_of(self.model))
 
     def _batches(
         self,
@@ -209,7 +201,7 @@ class PerSampleBottleneck:
     ) -> Iterator[Attribution]:
         """Attributions of batch after batch."""
         device, warm = device_of(self.model), self.settings.warm_start
-        size = len(frames) if self.settings.coupled else 1 if warm else self.passes.frames
+        size = len(frames) if self.settings.coupled else 1 if warm else self.frames_per_batch
         lam = None
         for begin in range(0, len(frames), size):
             part = slice(begin, begin + size)

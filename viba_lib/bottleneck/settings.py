@@ -36,8 +36,6 @@ class BottleneckSettings:
     temporal_weight : weight of a penalty on changes of lambda from frame to frame; couples the
         frames of a call as well
     antithetic : sample noise in pairs of opposite sign, so that errors of first order cancel
-    stop_below : a frame stops after a step that changes less than this fraction of its map;
-        0 = never
     warm_start : each frame starts from the result of the previous frame, one after another
     """
 
@@ -52,7 +50,6 @@ class BottleneckSettings:
     temporal_sigma: NonNegativeFloat = 0.0
     temporal_weight: NonNegativeFloat = 0.0
     antithetic: bool = False
-    stop_below: NonNegativeFloat = 0.0
     warm_start: bool = False
 
     @model_validator(mode="after")
@@ -92,16 +89,14 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {message}, got {reprlib.repr(first['input'])}" if where else message
 
 
-# The settings that presets set; they also apply on top of a profile's.
-_FIELDS = ("steps", "noise_samples", "antithetic", "precision")
-_SETTINGS = {
-    "default": BottleneckSettings(),
-    "fast": BottleneckSettings(noise_samples=1, precision="bfloat16"),
-    "accurate": BottleneckSettings(
-        steps=40, noise_samples=2, antithetic=True, precision="bfloat16"
-    ),
+# A preset also applies on top of a profile, so it names all that any of them changes.
+_DEFAULT = {
+    name: getattr(BottleneckSettings(), name)
+    for name in ("steps", "noise_samples", "antithetic", "precision")
 }
+_ACCURATE = {"steps": 40, "noise_samples": 2, "antithetic": True, "precision": "bfloat16"}
 PRESETS: dict[str, dict[str, Any]] = {
-    preset: {field: getattr(settings, field) for field in _FIELDS}
-    for preset, settings in _SETTINGS.items()
+    "default": _DEFAULT,
+    "fast": _DEFAULT | {"noise_samples": 1, "precision": "bfloat16"},
+    "accurate": _ACCURATE,
 }

@@ -120,28 +120,19 @@ class TailContext:
     inputs: torch.Tensor | None = None
     runs: int = 0
 
-    def select(self, rows: Sequence[int]) -> "TailContext":
-        """The context of some of the inputs."""
-        chosen = list(rows)
-        return self._map(lambda value: value[chosen], lambda _: len(chosen))
-
     def repeat(self, repeats: int) -> "TailContext":
         """The context in which each input occurs `repeats` times in a row."""
-        return self._map(
-            lambda value: value.repeat_interleave(repeats, 0), lambda count: count * repeats
-        )
 
-    def _map(
-        self, rows: Callable[[torch.Tensor], torch.Tensor], count: Callable[[int], int]
-    ) -> "TailContext":
-        def changed(value: Any) -> Any:
-            return rows(value) if torch.is_tensor(value) else count(value)
+        def repeated(value: Any) -> Any:
+            if torch.is_tensor(value):
+                return value.repeat_interleave(repeats, 0)
+            return value * repeats  # a number that grows with the inputs counts them
 
         crossing = zip(self.crossing, self.per_input, strict=True)
         return replace(
             self,
-            crossing=tuple(changed(value) if grows else value for value, grows in crossing),
-            inputs=None if self.inputs is None else rows(self.inputs),
+            crossing=tuple(repeated(value) if grows else value for value, grows in crossing),
+            inputs=None if self.inputs is None else repeated(self.inputs),
         )
 
 
@@ -214,22 +205,18 @@ class SplitModel:
         ):
             return _logits(self.model(context.inputs))
 
-    def prepare(self, dtype: torch.dtype | None = None, compiled: bool = False) -> Tail:
-        """The tail for many passes: with folded batch norms, in another precision, compiled.
+    def prepare(self, dtype: torch.dtype | None = None) -> Tail:
+        """The tail for many passes: with folded batch norms, in another precision.
 
         Parameters
         ----------
         dtype : precision of the layers after the cut; None = that of the model
-        compiled : with torch.compile, if the graph is cut
 
         Returns
         -------
         Function like `tail` that in-place layers may change the activations of; logits in float32.
         """
-        run: Callable[..., Any] | None = None
-        if self._graphs is not None:
-            lean = lean_tail(self._graphs[1], dtype)
-            run = torch.compile(lean) if compiled else lean
+        run = None if self._graphs is None else lean_tail(self._graphs[1], dtype)
 
         def tail(z: torch.Tensor, context: TailContext, repeats: int = 1) -> torch.Tensor:
             with torch.autocast(z.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
