@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -24,7 +26,7 @@ from viba_lib.bottleneck.split import (
     tail_dtype,
 )
 from viba_lib.bottleneck.statistics import LayerStatistics, save_tensors
-from viba_lib.bottleneck.validate import check_frames, spread_target, target_classes
+from viba_lib.bottleneck.validate import check_frames
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 
@@ -98,12 +100,12 @@ class ReadoutBottleneck:
         """Clean logits, and the output of each readout layer at its own size."""
         outputs: dict[str, torch.Tensor] = {}
 
-        def store(name: str, output: torch.Tensor) -> None:
+        def store(name: str, _module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
             outputs[name] = output.detach().clone().float()
 
         with ExitStack() as hooks, torch.no_grad():
             for name, module in self.readouts.items():
-                hooks.enter_context(hooked(module, lambda _m, _i, out, name=name: store(name, out)))
+                hooks.enter_context(hooked(module, partial(store, name)))
             clean = self.model(frames).float()
         return clean, [outputs[name] for name in self.readout_layers]
 
@@ -261,8 +263,8 @@ class ReadoutBottleneck:
         logits = tail((lam * r + (1 - lam) * epsilon) * active, context, 1)  # Eq. (1)
         return logits, gaussian_kl(r, lam, mean, std) * active
 
-    def attribute(self, frames: torch.Tensor, target: torch.Tensor | None = None) -> Attribution:
-        """Maps of frames (T, 3, H, W), one pass each; `target` is only reported."""
+    def attribute(self, frames: torch.Tensor) -> Attribution:
+        """Maps of frames (T, 3, H, W), one pass each; the target is the predicted class."""
         check_frames(frames, self.statistics)
         device = device_of(self.model)
         generator = torch.Generator(device).manual_seed(self.seed)
@@ -285,11 +287,7 @@ class ReadoutBottleneck:
                         clean.argmax(1).cpu(),
                     )
                 )
-        joined = Attribution.join(parts, len(frames))
-        if target is not None:
-            chosen = spread_target(target, len(frames))
-            joined.target = target_classes(chosen, joined.logits_clean)
-        return joined
+        return Attribution.join(parts, len(frames))
 
     def save(self, path: str | Path) -> Path:
         """Write the trained network and the scales of its readouts as safetensors."""

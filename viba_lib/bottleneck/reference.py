@@ -1,7 +1,6 @@
 """The per-sample bottleneck computed the slow and obvious way, for tests and benchmarks."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -16,19 +15,6 @@ from viba_lib.core.errors import VibaError
 STEPS = BottleneckSettings().steps
 # The settings that it computes; the others belong to the fast implementation.
 SETTINGS = ("beta", "steps", "learning_rate", "noise_samples", "sigma", "min_std", "initial_alpha")
-
-
-@contextmanager
-def _gradients(model: nn.Module) -> Iterator[None]:
-    """Gradients of weights start empty and are restored afterwards."""
-    before = [(parameter, parameter.grad) for parameter in model.parameters()]
-    try:
-        for parameter, _ in before:
-            parameter.grad = None
-        yield
-    finally:
-        for parameter, gradient in before:
-            parameter.grad = gradient
 
 
 def _gaussian(sigma: float, channels: int) -> torch.Tensor:
@@ -66,7 +52,7 @@ def reference_attribute(
 
     Parameters
     ----------
-    model : in evaluation mode; its gradients and hooks are restored
+    model : in evaluation mode; its weights have no gradients afterwards
     frame : (3, H, W)
     target : class index
     settings : only those in `SETTINGS` may differ from the defaults
@@ -100,13 +86,14 @@ def reference_attribute(
     def inject(_module: nn.Module, _inputs: object, r: torch.Tensor) -> torch.Tensor:
         nonlocal nats
         lam = _smooth(torch.sigmoid(alpha), kernel)
-        draws = [torch.randn(mean.shape, generator=generator, device=device) for _ in r]
+        white = [torch.randn(mean.shape, generator=generator, device=device) for _ in r]
         normal = (r - mean) / std
         kl = -0.5 * (1 + torch.log((1 - lam) ** 2) - (lam * normal) ** 2 - (1 - lam) ** 2)
         nats = (kl * active).mean(0)
-        return (lam * r + (1 - lam) * (torch.stack(draws) * std + mean)) * active  # Eq. (1)
+        return (lam * r + (1 - lam) * (torch.stack(white) * std + mean)) * active  # Eq. (1)
 
-    with hooked(module, inject), _gradients(model):
+    model.zero_grad()
+    with hooked(module, inject):
         for step in range(1, settings.steps + 1):
             optimizer.zero_grad()
             logits = model(batch)
@@ -115,4 +102,5 @@ def reference_attribute(
             optimizer.step()
             if on_step is not None:
                 on_step(step)
+    model.zero_grad()
     return nats.detach() / LN2
