@@ -10,7 +10,7 @@ import pytest
 
 from viba_lib.core.errors import VibaError
 from viba_lib.data.video import read_video
-from viba_lib.visual.overlay import colours, overlay, overlay_video, paste_back, poster, video_html
+from viba_lib.visual.overlay import colours, overlay_video, paste_back, poster, video_html
 
 grey = np.full((3, 40, 60, 3), 128, np.uint8)
 
@@ -20,16 +20,6 @@ def test_no_relevance_only_darkens_and_high_relevance_covers():
     assert nothing.shape == grey[0].shape and nothing.dtype == np.uint8
     assert np.ptp(nothing, axis=2).max() <= 3, "grey stays grey"
     assert np.ptp(much, axis=2).min() > 40, "heat has a colour"
-
-
-def test_all_frames_share_one_scale():
-    relevance = np.stack([np.full((4, 4), v) for v in (0.1, 1.0, 1.0)])
-    painted = overlay(grey, relevance)
-    assert (painted[1] == painted[2]).all() and (painted[0] != painted[1]).any()
-    assert (overlay(grey, relevance, maximum=0.1)[0] == painted[1]).all()
-    assert overlay(grey, np.zeros((3, 4, 4))).shape == grey.shape
-    with pytest.raises(VibaError, match="as many"):
-        overlay(grey, relevance[:2])
 
 
 @pytest.mark.parametrize("square", [(30, 20, 16), (58, 2, 16)], ids=["inside", "over the border"])
@@ -63,6 +53,12 @@ def test_the_video_is_h264_with_a_strip(tmp_path):
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
 
 
+def test_as_many_maps_as_frames_are_needed(tmp_path):
+    with pytest.raises(VibaError, match="as many"):
+        overlay_video(tmp_path / "a.mp4", grey, np.ones((2, 8, 8)), 5)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_element_has_a_poster_and_a_name_and_does_not_start(tmp_path):
     path = overlay_video(tmp_path / "a.mp4", grey, np.ones((3, 8, 8)), 5)
     text = video_html(path, grey[0], 'a "fake" <video>')
@@ -86,10 +82,9 @@ def test_the_frame_shows_where_relevance_is_low_and_colour_where_it_is_high():
     frame = np.full((40, 40, 3), 100, np.uint8)
     relevance = np.zeros((20, 20))
     relevance[:, 10:] = 1
-    painted = overlay(frame[None], relevance[None])[0].astype(int)
+    painted = colours(frame, relevance, 1.0).astype(int)
     assert np.abs(painted[:, 35:] - 100).mean() > 2 * np.abs(painted[:, :5] - 100).mean()
-    with pytest.raises(VibaError, match="expected as many"):
-        overlay(frame[None], relevance[None].repeat(2, 0))
+    assert (colours(frame, 10 * relevance, 10.0) == painted).all(), "scaled by the maximum"
 
 
 def test_a_map_goes_back_to_its_place():

@@ -34,25 +34,6 @@ def colours(
     return np.clip(image * (1 - weight) + painted * weight, 0, 255).astype(np.uint8)
 
 
-def overlay(
-    frames: np.ndarray, relevance: np.ndarray, maximum: float | None = None, alpha: float = 0.65
-) -> np.ndarray:
-    """Frames (T, H, W, 3) uint8 with maps (T, h, w) over them, one scale for all.
-
-    Parameters
-    ----------
-    maximum : relevance at full colour; None = `scale_maximum` of the clip
-
-    Returns
-    -------
-    (T, H, W, 3) uint8.
-    """
-    if len(frames) != len(relevance):
-        raise VibaError(f"{len(frames)} frames and {len(relevance)} maps; expected as many")
-    top = scale_maximum(relevance) if maximum is None else maximum
-    return np.stack([colours(f, r, top, alpha) for f, r in zip(frames, relevance, strict=True)])
-
-
 def paste_back(shape: tuple[int, int], square: np.ndarray, relevance: np.ndarray) -> np.ndarray:
     """Put a crop's map (h, w) back at its place in the whole frame (H, W); zero outside.
 

@@ -54,7 +54,7 @@ def robustness(table: pd.DataFrame, measure: str = "auc") -> Figure:
 
     Parameters
     ----------
-    table : see `tables.robustness_table`; the unchanged pictures are the dotted lines
+    table : see `experiments.detection.robustness_table`; unchanged frames are the dotted lines
     """
     kinds = [kind for kind in table.corruption.unique() if kind != UNCHANGED]
     rows = -(-len(kinds) // 2)
@@ -64,13 +64,13 @@ def robustness(table: pd.DataFrame, measure: str = "auc") -> Figure:
             OTHERS, table.groupby("detector", sort=False), strict=False
         ):
             of_kind = part[part.corruption == kind]
-            places = np.arange(len(of_kind))
-            axis.plot(places, of_kind[measure], "o-", color=colour, label=name)
-            axis.fill_between(places, of_kind[f"{measure}_low"], of_kind[f"{measure}_high"],
+            positions = np.arange(len(of_kind))
+            axis.plot(positions, of_kind[measure], "o-", color=colour, label=name)
+            axis.fill_between(positions, of_kind[f"{measure}_low"], of_kind[f"{measure}_high"],
                               color=colour, alpha=0.2, lw=0)  # fmt: skip
             for value in part.loc[part.corruption == UNCHANGED, measure]:
                 axis.axhline(value, color=colour, ls=":", lw=1)
-        axis.set_xticks(places, [f"{level:g}" for level in of_kind.level])
+        axis.set_xticks(positions, [f"{level:g}" for level in of_kind.level])
         axis.set(xlabel=f"{kind}: {CORRUPTIONS[kind][2]}", ylim=(0, 1.03), ylabel=measure.upper())
     axes[0].legend(loc="lower left", fontsize=10)
     return figure
@@ -107,9 +107,7 @@ def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
             palette={"real": REAL, "fake": FAKE}, legend=number == 1,
         )  # fmt: skip
         axis.set(xlabel="threshold", ylabel=measure)
-    legend = axes[min(1, len(measures) - 1)]
-    if legend.get_legend() is not None:
-        sns.move_legend(legend, "upper left", bbox_to_anchor=(1, 1))
+    style.legend_beside(axes[min(1, len(measures) - 1)])
     return figure
 
 
@@ -125,8 +123,7 @@ def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
                          palette=list(OTHERS), ax=axis, legend=axis is axes[0, -1])  # fmt: skip
             axis.set(xlabel=f"regions, {name}", ylabel=measure, ylim=(0, 1.02))
             axis.set_xticks(sorted(part.top.unique()))
-    if axes[0, -1].get_legend() is not None:
-        sns.move_legend(axes[0, -1], "upper left", bbox_to_anchor=(1, 1))
+    style.legend_beside(axes[0, -1])
     return figure
 
 
@@ -181,17 +178,15 @@ def intervals(
     wide = 2 if len(measures) == 4 else min(3, len(measures))
     height = 0.45 * len(frame) + 1.3
     figure, axes = style.new_panels(len(measures), 2 / wide + 2.4, height, wide)
-    at = np.arange(len(frame))[::-1]
     for number, (axis, measure) in enumerate(zip(axes, measures, strict=True)):
+        at = style.label_rows(axis, frame[labels] if number % wide == 0 else [""] * len(frame))
         low, high = frame.get(f"{measure}_low"), frame.get(f"{measure}_high")
         if low is not None and high is not None:
             axis.hlines(at, low, high, color=INK)
         axis.plot(frame[measure], at, "o", color=FIRST, ms=8)
-        axis.set_yticks(at, frame[labels] if number % wide == 0 else [""] * len(frame))
         axis.set_xlabel(measure)
         if chance and measure in chance:
             axis.axvline(chance[measure], color=INK, ls=":", lw=1)
-        axis.set_ylim(-0.6, len(frame) - 0.4)
     return figure
 
 
@@ -213,13 +208,12 @@ def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure:
 def paper_plot(table: pd.DataFrame) -> Figure:
     """The paper's values beside this run's with intervals (columns row, paper, run, low, high)."""
     figure, axis = style.new_plot(7, 0.6 * len(table) + 1.4)
-    at = np.arange(len(table))[::-1]
+    at = style.label_rows(axis, table.row)
     axis.hlines(at, table.low, table.high, color=INK)
     axis.plot(table.run, at, "o", color=FIRST, ms=9, label="this run")
     axis.plot(table.paper, at, "D", color=SECOND, ms=8, label="the paper")
-    axis.set_yticks(at, table.row)
     axis.set_xlabel(str(table.measure.iloc[0]))
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    style.legend_beside(axis)
     return figure
 
 
@@ -228,19 +222,18 @@ def sensitivity(frame: pd.DataFrame) -> Figure:
     """Change of a result in per cent (column relative) under each alternative, a row per choice."""
     choices = list(dict.fromkeys(frame.choice))
     figure, axis = style.new_plot(7.5, 0.42 * len(choices) + 1.2)
-    at = {name: len(choices) - i for i, name in enumerate(choices)}
+    at = dict(zip(choices, style.label_rows(axis, choices), strict=True))
     axis.axvline(0, color=INK, ls=":", lw=1)
     for (name, part), colour, marker in zip(
         frame.groupby("detector", sort=False), OTHERS, "os^D", strict=False
     ):
         axis.plot(100 * part.relative, part.choice.map(at), marker, color=colour, ms=8, alpha=0.8,
                   label=name)  # fmt: skip
-    axis.set_yticks(list(at.values()), list(at))
     axis.set_xscale("symlog", linthresh=10)
     axis.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:g}"))
     axis.set_xlabel("change, % (linear up to 10)")
     axis.grid(axis="y", alpha=0.3)
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    style.legend_beside(axis)
     return figure
 
 
@@ -255,24 +248,23 @@ def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure:
     height = 0.5 * max(map(len, groups.values())) + 1.8
     figure, axes = style.new_panels(len(groups), 4.6, height, len(groups))
     for axis, (name, frame) in zip(axes, groups.items(), strict=True):
-        at = np.arange(len(frame))[::-1]
+        names = [f"{m} ({n})" for m, n in zip(frame.method, frame.frames, strict=True)]
+        at = style.label_rows(axis, names)
         axis.hlines(at, frame.without, frame.with_bottleneck, color=INK, lw=1.5)
         axis.plot(frame.without, at, "o", color=FIRST, ms=9, label="without")
         axis.plot(frame.with_bottleneck, at, "D", color=SECOND, ms=6, label="with bottleneck")
-        axis.set_yticks(at, [f"{m} ({n})" for m, n in zip(frame.method, frame.frames, strict=True)])
-        axis.set(xlabel=f"{name}: share right", xlim=(-0.04, 1.04), ylim=(-0.6, len(frame) - 0.4))
+        axis.set(xlabel=f"{name}: share right", xlim=(-0.04, 1.04))
     axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
 
 @style.figure_style()
 def cost_shares(table: pd.DataFrame) -> Figure:
-    """Share of a pass before and behind each layer (columns detector, layer, share of behind)."""
+    """Share of a pass before and after each layer (columns detector, layer, share after it)."""
     figure, axis = style.new_plot(7, 0.42 * len(table) + 1.4)
-    at = np.arange(len(table))[::-1]
-    axis.barh(at, table.share, color=FIRST, label="behind: run in every step")
+    at = style.label_rows(axis, [f"{r.detector}, {r.layer}" for r in table.itertuples()])
+    axis.barh(at, table.share, color=FIRST, label="after: run in every step")
     axis.barh(at, 1 - table.share, left=table.share, color=SECOND, label="before: run once")
-    axis.set_yticks(at, [f"{r.detector}, {r.layer}" for r in table.itertuples()])
     axis.set(xlabel="share of multiply-accumulates", xlim=(0, 1))
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
@@ -285,16 +277,15 @@ def seconds_bars(table: pd.DataFrame) -> Figure:
     One panel per detector and layer, one below the other.
     """
     groups = list(table.groupby(["detector", "layer"], sort=False))
-    height = sum(0.4 * len(part) + 1 for _, part in groups)
-    figure, axes = style.new_figure(7, height, len(groups))
+    total = sum(0.4 * len(part) + 1 for _, part in groups)
+    figure, axes = style.new_figure(7, total, len(groups))
     low = 10 ** np.floor(np.log10(table.seconds.min()))
     for axis, ((detector, layer), part) in zip(axes[:, 0], groups, strict=True):
-        at = np.arange(len(part))[::-1]
+        at = style.label_rows(axis, part.settings)
         # Bars of a log axis have no zero to start from: they start at a power of ten for all.
         axis.barh(at, part.seconds - low, left=low, color=FIRST)
-        for place, seconds in zip(at, part.seconds, strict=True):
-            axis.text(seconds * 1.06, place, f"{seconds:.3g} s", va="center", fontsize=11)
-        axis.set_yticks(at, part.settings)
+        for height, seconds in zip(at, part.seconds, strict=True):
+            axis.text(seconds * 1.06, height, f"{seconds:.3g} s", va="center", fontsize=11)
         axis.set(xscale="log", xlim=(low, table.seconds.max() * 2.5))
         axis.set_xlabel(f"{detector} at {layer}: seconds per frame")
     return figure
@@ -319,21 +310,18 @@ def over_steps(
     figure, axes = style.new_panels(len(panels), 4.4, 3.6, len(panels))
     steps = sorted({s for frame in panels.values() for s in frame.steps})
     for axis, (name, frame) in zip(axes, panels.items(), strict=True):
-        styles = zip("osd^", ("-", "--", ":", "-."), strict=True)
-        for (line, part), (marker, dashes) in zip(
-            frame.groupby("line", sort=False), styles, strict=False
-        ):
-            axis.plot(part.steps, part[measure], marker=marker, ls=dashes, label=line)
+        axis.sharey(axes[0])  # so that panels can be compared
+        colours = list(OTHERS[: frame.line.nunique()])
+        sns.lineplot(
+            frame, x="steps", y=measure, hue="line", style="line", markers=True, palette=colours,
+            errorbar=None, ax=axis,
+        )  # fmt: skip
         if chance is not None:
             axis.axhline(chance, color=INK, ls=":", lw=1)
         axis.set(xscale="log", yscale="log" if log else "linear", xlabel="steps", ylabel=ylabel)
         axis.set_xticks(steps, [str(s) for s in steps])
         axis.minorticks_off()
         axis.legend(title=name)
-    # One scale, so that panels can be compared.
-    ends = np.array([axis.get_ylim() for axis in axes])
-    for axis in axes:
-        axis.set_ylim(ends.min(), ends.max())
     return figure
 
 

@@ -1,7 +1,7 @@
 """One figure style for the whole book; importing it changes nothing of a user's matplotlib."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -96,6 +96,22 @@ def show_image(axis: Axes, image: np.ndarray, label: str = "") -> None:
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
     axis.set_xlabel(label, fontsize=11)
+
+
+def label_rows(axis: Axes, labels: Iterable[str]) -> np.ndarray:
+    """Label rows from top to bottom; returns their heights on the axis."""
+    names = list(labels)
+    heights = np.arange(len(names))[::-1]
+    axis.set_yticks(heights, names)
+    axis.set_ylim(-0.6, len(names) - 0.4)
+    return heights
+
+
+def legend_beside(axis: Axes) -> None:
+    """Put the legend of an axis, if it has one, outside on its right."""
+    if axis.get_legend() is not None or axis.get_legend_handles_labels()[0]:
+        axis.get_legend() or axis.legend()
+        sns.move_legend(axis, "upper left", bbox_to_anchor=(1, 1))
 
 
 def outline_mask(axis: Axes, mask: np.ndarray) -> None:
