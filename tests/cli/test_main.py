@@ -1,7 +1,6 @@
 """The command line: bad input gives one clear line, exit status 2 and no file."""
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,20 +10,10 @@ import torch
 import xarray as xr
 from safetensors.torch import save_file
 
+from tests.command import viba
 from viba_lib.bottleneck.settings import PRESETS
-from viba_lib.cli import main as cli
 from viba_lib.data.source_videos import QUICK_FILES
 from viba_lib.data.video import read_video, write_video
-
-
-def viba(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Run the command line; returns its exit status."""
-    monkeypatch.setattr(sys, "argv", ["viba", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def assert_refused(captured: str, *words: str) -> None:

@@ -1,14 +1,13 @@
 """From a file that names folders to the videos of a study, prepared, with one command."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
-from viba_lib.cli import main as cli
+from tests import command
 from viba_lib.data.catalog import CatalogError
 from viba_lib.data.clip_store import load_clip
 from viba_lib.data.readers.folders import read_all, read_folders
@@ -21,13 +20,7 @@ def viba(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Run the command line; returns exit status, stdout and stderr."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["viba", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return status, *capsys.readouterr()
+        return command.viba(monkeypatch, *arguments), *capsys.readouterr()
 
     return run
 

@@ -19,10 +19,10 @@ import skimage.data
 import torch
 from safetensors.torch import save_file
 
+from tests.command import viba
 from tests.faults import bad_input
 from tests.faults.bad_input import PARAMETERS, PROBLEM, REFUSED, TABLES, TAKEN, VIDEOS, WEIGHTS
 from tests.faults.runs import environment
-from viba_lib.cli import main as cli
 from viba_lib.data.catalog import validate_catalog
 from viba_lib.data.prepare import PreparationSettings, account, prepare_catalog
 from viba_lib.data.video import write_video
@@ -41,15 +41,6 @@ def test_the_book_shows_this_table():
 def named(rows, happens=None):
     kept = [row for row in rows if happens in (None, row.happens)]
     return pytest.mark.parametrize("row", kept, ids=[row.name for row in kept])
-
-
-def viba(monkeypatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["viba", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def refused(said: str, words: str) -> None:

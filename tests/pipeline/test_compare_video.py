@@ -1,7 +1,6 @@
 """Methods side by side: four whole files of one shape, and wrong names told before any work."""
 
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,9 +11,9 @@ import xarray as xr
 from scipy.stats import spearmanr
 from torch import nn
 
+from tests.command import viba
 from viba_lib.baselines.explainers import NAMES
 from viba_lib.bottleneck import LayerStatistics
-from viba_lib.cli import main as cli
 from viba_lib.core.errors import VibaError
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.source_videos import QUICK_FILES
@@ -32,16 +31,6 @@ from viba_lib.pipeline.study import Study
 # Eight frames of noise are few, and do here.
 pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
 FILES = ["compare.mp4", "maps.zarr", "poster.png", "summary.json"]
-
-
-def viba(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Run the command line; returns its exit status."""
-    monkeypatch.setattr(sys, "argv", ["viba", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture
