@@ -93,7 +93,7 @@ def test_one_command_from_folders_to_flow_maps(folders: Path, tmp_path: Path, vi
     study = Study(profile, tmp_path / "data", tmp_path / "results")
     assert len(study.frames()) == 20 and study.problems().video_id.tolist() == ["c"]
     first = study.frames().iloc[0]
-    assert load_clip(study.preparation_folder / first.path).flow.shape == (2, 2, 64, 64)
+    assert load_clip(study.prepared.folder / first.path).flow.shape == (2, 2, 64, 64)
     # A second run has nothing to do, and one with the paper's counts says what it lacks.
     assert viba("data", "build", folders, "--all", *options)[0] == 0
     status, _, err = viba("data", "build", folders, *options)

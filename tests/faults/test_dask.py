@@ -107,7 +107,7 @@ def test_workers_killed_while_preparing_cost_nothing(shared, cluster, tmp_path):
     account(given[0], found)
     whole = {n: r for n, r in files_of(study.root, "prepare").items() if "/clips/" in n}
     ours = {name: record.sha256 for name, record in record_files(tmp_path / "out").items()}
-    folder = study.preparation_folder.name
+    folder = study.prepared.folder.name
     clips = {n: s for n, s in whole.items() if n.startswith(f"prepare/{folder}/")}
     assert ours == {name.split(f"{folder}/")[1]: sha for name, sha in clips.items()}
 
@@ -189,7 +189,7 @@ def test_one_process_and_two_give_the_same_bytes(shared, tmp_path, workers):
     )
     assert tables(found) == tables(study.preparation)
     ours = {n: r.sha256 for n, r in record_files(tmp_path / "out").items()}
-    folder = f"prepare/{study.preparation_folder.name}/"
+    folder = f"prepare/{study.prepared.folder.name}/"
     known = files_of(study.root, "prepare")
     assert ours == {n.removeprefix(folder): s for n, s in known.items()
                     if n.startswith(f"{folder}clips/")}  # fmt: skip

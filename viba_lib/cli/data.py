@@ -189,7 +189,7 @@ def _prepare(study: "Study") -> None:
     frames = problems[problems.frame.notna()]
     for (video, reason), rows in frames.groupby(["video_id", "reason"], sort=False):
         print(f"{video}: {reason} in the frames {', '.join(map(str, rows.frame))}")
-    folder = study.preparation_folder
+    folder = study.prepared.folder
     print(f"written to {folder}: index, frames and problems (Parquet), clips (Zarr)")
 
 

@@ -121,7 +121,7 @@ def _others(done: Path) -> list[dict[str, Any]]:
 
 def _others_below(root: Path, shared: set[Path]) -> Iterator[State]:
     """Results of single chapters, other settings and other versions: the broken ones, and a sum."""
-    whole, size, old = 0, 0, 0
+    complete, size, old = 0, 0, 0
     for path in sorted(root.glob("*/*/meta.json")):
         folder = path.parent
         if folder in shared or ".broken-" in folder.name or folder.name.endswith(".part"):
@@ -133,10 +133,10 @@ def _others_below(root: Path, shared: set[Path]) -> Iterator[State]:
         elif wrong or meta is None:
             yield State(folder.parent.name, "broken", f"{wrong}; {AGAIN}", folder=str(folder))
         else:
-            whole += 1
+            complete += 1
             size += sum(record.size for record in meta["files"].values())
-    if whole:
-        yield State(f"{whole} others", "done", "of chapters, or of other settings", size=size)
+    if complete:
+        yield State(f"{complete} others", "done", "of chapters, or of other settings", size=size)
     if old:
         yield State(f"{old} others", "stale", "written by an older version; never used")
 

@@ -156,11 +156,6 @@ class Study:
         return self._raw.root
 
     @property
-    def preparation_folder(self) -> Path:
-        """Folder of the prepared clips and the tables about them."""
-        return self.prepared.folder
-
-    @property
     def preparation(self) -> Preparation:
         """What became of the catalog's videos: index, frames and problems."""
         return self.prepared.preparation

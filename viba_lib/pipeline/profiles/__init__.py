@@ -1,6 +1,5 @@
 """Profiles: how much of everything a run computes, checked when read."""
 
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -133,10 +132,7 @@ class Profile(_Strict):
 
 def profile_names() -> list[str]:
     """Names of the profiles that come with the library."""
-    folder = resources.files("viba_lib.pipeline.profiles")
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.yaml"))
 
 
 def load_profile(name: str | Path) -> Profile:
@@ -147,28 +143,19 @@ def load_profile(name: str | Path) -> Profile:
     VibaError
         Unknown name, file that is not YAML, unknown key or value out of range.
     """
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise VibaError(f"profile file {name} does not exist; give a name: {profile_names()}")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise VibaError(f"profile {name} is not valid YAML: it is no UTF-8 text") from error
-    elif str(name) in profile_names():
-        folder = resources.files("viba_lib.pipeline.profiles")
-        text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
-    else:
+    own = str(name) in profile_names()
+    path = Path(__file__).with_name(f"{name}.yaml") if own else Path(name)
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
         raise VibaError(
             f"profile {str(name)!r} does not exist; choose one of {', '.join(profile_names())}, "
             "or give the path of a .yaml file"
         )
     try:
-        profile = Profile.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise VibaError(f"profile {name} is not valid YAML: {error}") from error
+        profile = Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         raise VibaError(f"profile {name}: {first_problem(error)}") from error
+    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
+        raise VibaError(f"profile {name} is not valid YAML: {error}") from error
     unknown = {*profile.xception.methods, *profile.flow.methods} - set(METHODS)
     if unknown:
         raise VibaError(f"profile {name}: unknown methods {sorted(unknown)}; known: {METHODS}")
