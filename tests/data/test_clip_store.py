@@ -75,14 +75,14 @@ def test_files_that_are_no_clips(clip: PreparedClip, tmp_path: Path, content) ->
 def test_an_array_that_is_missing_is_named(tmp_path: Path) -> None:
     with ZipStore(tmp_path / "x.zarr.zip", mode="w") as store:
         zarr.create_group(store)
-    with pytest.raises(VibaError, match=r"no whole prepared clip.*frame"):
+    with pytest.raises(VibaError, match=r"not a complete prepared clip.*frame"):
         load_clip(tmp_path / "x.zarr.zip")
 
 
 def test_formats_that_may_hold_pickles_are_refused(tmp_path: Path) -> None:
     with ZipStore(tmp_path / "x.zarr.zip", mode="w") as store:
         zarr.create_group(store, zarr_format=2)
-    with pytest.raises(VibaError, match="no whole prepared clip"):
+    with pytest.raises(VibaError, match="not a complete prepared clip"):
         load_clip(tmp_path / "x.zarr.zip")
 
 

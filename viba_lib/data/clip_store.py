@@ -118,7 +118,7 @@ def _open(path: Path) -> Iterator[zarr.Group]:
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError,
             zipfile.BadZipFile) as error:  # fmt: skip
         raise VibaError(
-            f"{path} is no whole prepared clip ({type(error).__name__}: {error}); expected a "
+            f"{path} is not a complete prepared clip ({type(error).__name__}: {error}); expected a "
             "zipped Zarr store that `viba data prepare` wrote: remove the file and prepare again"
         ) from error
 

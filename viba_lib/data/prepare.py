@@ -1,7 +1,7 @@
 """From a video to the inputs of the detectors: key frames, face crops, flow fields, landmarks."""
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -254,15 +254,21 @@ def prepare_catalog(
     work = partial(_facts, root=root, out_dir=out_dir, settings=settings, seed=seed)
     lines = ProgressLines(progress, "videos prepared", len(rows))
     results = dict(lines.counted(map_unordered(work, rows, workers, scheduler)))
-    given = [(row["video_id"], results[number]) for number, row in enumerate(rows)]
-    problems = _problems(given)
-    done = [facts for _, facts in given if not isinstance(facts, VibaError)]
+    problems: list[tuple[str, str, int | None, str]] = []
+    done = []
+    for number, row in enumerate(rows):
+        facts = results[number]
+        if isinstance(facts, VibaError):
+            problems.append((row["video_id"], "prepare", None, str(facts)))
+            continue
+        problems += [(row["video_id"], "prepare", frame, "no face") for frame in facts["lost"]]
+        done.append(facts)
     if not done:
         raise VibaError(
-            f"none of {len(catalog)} videos could be prepared; the first reason: "
-            f"{problems.reason.iloc[0]}"
+            f"none of {len(catalog)} videos could be prepared; the first reason: {problems[0][3]}"
         )
-    return Preparation(_index(done), _frames(done), problems)
+    table = pd.DataFrame(problems, columns=["video_id", "stage", "frame", "reason"])
+    return Preparation(*_tables(pd.DataFrame(done)), table.astype({"frame": "Int64"}))
 
 
 def _facts(
@@ -278,34 +284,15 @@ def _facts(
     return read_facts(out_dir / path) | {"path": path}
 
 
-def _index(done: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    table = pd.DataFrame(done)[["video_id", "path", "decoded", "key_frames", "chosen"]]
-    return table.assign(
-        chosen=table.chosen.map(len),
-        frames=[len(facts["frame"]) for facts in done],
-        tracked=[sum(facts["tracked"]) for facts in done],
+def _tables(done: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Index and frames of a `Preparation`, from the facts of its videos."""
+    index = done[["video_id", "path", "decoded", "key_frames"]].assign(
+        chosen=done.chosen.map(len), frames=done.frame.map(len), tracked=done.tracked.map(sum)
     )
-
-
-def _frames(done: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    rows = [
-        (facts["video_id"], facts["path"], position, facts["frame"][position], bool(tracked))
-        for facts in done
-        for position, tracked in enumerate(facts["tracked"])
-    ]
-    return pd.DataFrame(rows, columns=["video_id", "path", "position", "frame", "tracked"])
-
-
-def _problems(given: Sequence[tuple[str, Any]]) -> pd.DataFrame:
-    """Excluded videos and frames, from the facts or the error of each video."""
-    rows: list[tuple[str, str, int | None, str]] = []
-    for video_id, facts in given:
-        if isinstance(facts, VibaError):
-            rows.append((video_id, "prepare", None, str(facts)))
-        else:
-            rows += [(video_id, "prepare", frame, "no face") for frame in facts["lost"]]
-    table = pd.DataFrame(rows, columns=["video_id", "stage", "frame", "reason"])
-    return table.astype({"frame": "Int64"})
+    frames = done[["video_id", "path", "frame", "tracked"]].explode(["frame", "tracked"])
+    frames = frames.reset_index(drop=True).astype({"frame": int, "tracked": bool})
+    frames.insert(2, "position", frames.groupby("path").cumcount())
+    return index, frames
 
 
 def account(catalog: pd.DataFrame, prepared: Preparation) -> pd.DataFrame:

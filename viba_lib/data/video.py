@@ -4,6 +4,7 @@ import hashlib
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import cached_property
 from itertools import chain, count, islice
@@ -68,9 +69,7 @@ class VideoReader:
         try:
             self._file = self.path.open("rb")
             self._begin()
-        except VideoError:
-            raise
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except (av.FFmpegError, OSError) as error:
             raise VideoError(
                 f"{path} cannot be read as a video ({error.__class__.__name__}); expected a file "
                 "that FFmpeg decodes, such as MP4 with H.264: check that it is complete"
@@ -159,9 +158,7 @@ class VideoReader:
         self._file.seek(0)
         self._container = av.open(self._file, "r")
         if not self._container.streams.video:
-            raise VideoError(
-                f"{self.path} has no picture, only other streams; expected a video stream"
-            )
+            raise VideoError(f"{self.path} has no video stream, only others; expected a video file")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self._coming: Iterator[tuple[int, av.VideoFrame]] = enumerate(self._counted())
@@ -189,12 +186,10 @@ class VideoReader:
     def _stamped(self, stamps: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Frames from the current entry point on, with their numbers by time stamp."""
         numbers = {stamp: number for number, stamp in enumerate(stamps)}
-        try:
+        with suppress(av.FFmpegError):  # the caller then decodes from the first frame
             for frame in self._container.decode(self._stream):
                 if frame.pts in numbers:
                     yield numbers[frame.pts], frame
-        except av.FFmpegError:
-            return  # the caller decodes from the first frame
 
     def _no_frames(self) -> VideoError:
         if self._break is not None:
@@ -268,11 +263,10 @@ class VideoReader:
         return stamps, keys
 
     def _packets(self) -> list[tuple[int | None, bool]]:
-        try:
+        with suppress(av.FFmpegError):
             packets = self._container.demux(self._stream)
             return [(packet.pts, packet.is_keyframe) for packet in packets if packet.size]
-        except av.FFmpegError:
-            return []
+        return []
 
 
 def read_video(
@@ -317,25 +311,22 @@ def write_video(
     head = next(rest, None)
     if head is None:
         raise VideoError(f"no frames to write to {path}; expected at least one")
-    form = "gray" if head.ndim == 2 else "rgb24"
+    pixels, stored = ("gray", "gray") if head.ndim == 2 else ("rgb24", "bgr0")
     # Bit-exact: no random identifiers, no name of the encoder's version.
     options = {"fflags": "+bitexact"} | ({} if lossless else {"movflags": "+faststart"})
     with atomic_write(path) as tmp, av.open(str(tmp), "w", options=options) as container:
         stream = container.add_stream(
             "ffv1" if lossless else "libx264", rate=Fraction(rate).limit_denominator(1001)
         )
-        first = head if lossless else _even(head)
-        stream.height, stream.width = first.shape[:2]
-        stream.pix_fmt = ("gray" if form == "gray" else "bgr0") if lossless else "yuv420p"
+        stream.height, stream.width = head.shape[:2] if lossless else _even(head).shape[:2]
+        stream.pix_fmt = stored if lossless else "yuv420p"
         if not lossless:
             # One thread and no macroblock tree: with them x264 gives the same bytes each time
             # and on any number of cores; the tree's own estimate varies from run to run.
             stream.options = {"crf": str(crf), "preset": "fast", "threads": "1"}
             stream.options |= {"x264-params": "mbtree=0"}
         for array in chain([head], rest):
-            pixels = np.ascontiguousarray(array if lossless else _even(array))
-            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format=form)):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
+            given = np.ascontiguousarray(array if lossless else _even(array))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(given, format=pixels)))
+        container.mux(stream.encode())
     return path

@@ -6,25 +6,16 @@ from pathlib import Path
 import pandas as pd
 
 from viba_lib.core.errors import VibaError
-from viba_lib.data.readers.avdeepfake1m import catalog as avdeepfake1m
-from viba_lib.data.readers.celebdf import catalog as celebdf
-from viba_lib.data.readers.deeperforensics import catalog as deeperforensics
-from viba_lib.data.readers.dfdc import catalog as dfdc
-from viba_lib.data.readers.faceforensics import catalog as faceforensics
-from viba_lib.data.readers.faceforensics import dfd
-from viba_lib.data.readers.fakeavceleb import catalog as fakeavceleb
-from viba_lib.data.readers.table import catalog as table
+from viba_lib.data.readers.avdeepfake1m import avdeepfake1m
+from viba_lib.data.readers.celebdf import celebdf
+from viba_lib.data.readers.deeperforensics import deeperforensics
+from viba_lib.data.readers.dfdc import dfdc
+from viba_lib.data.readers.faceforensics import dfd, faceforensics
+from viba_lib.data.readers.fakeavceleb import fakeavceleb
+from viba_lib.data.readers.table import table
 
-SOURCES: dict[str, Callable[..., pd.DataFrame]] = {
-    "table": table,
-    "faceforensics": faceforensics,
-    "dfd": dfd,
-    "celebdf": celebdf,
-    "dfdc": dfdc,
-    "deeperforensics": deeperforensics,
-    "fakeavceleb": fakeavceleb,
-    "avdeepfake1m": avdeepfake1m,
-}
+READERS = (table, faceforensics, dfd, celebdf, dfdc, deeperforensics, fakeavceleb, avdeepfake1m)
+SOURCES: dict[str, Callable[..., pd.DataFrame]] = {read.__name__: read for read in READERS}
 # Sets that come in several compressions, whose readers take the argument.
 COMPRESSED = ("faceforensics", "dfd")
 

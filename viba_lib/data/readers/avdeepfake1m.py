@@ -13,7 +13,7 @@ FAKE_IMAGES = ("both_modified", "visual_modified")
 FAKE_AUDIO = ("both_modified", "audio_modified")
 
 
-def catalog(root: Path) -> pd.DataFrame:
+def avdeepfake1m(root: Path) -> pd.DataFrame:
     """One row for each visually fake part of a video, and one for each video with real images.
 
     Only frames inside `visual_fake_segments` are fake, so a fake video is listed as these parts,

@@ -12,7 +12,7 @@ FOLDERS = {"Celeb-real": "real", "YouTube-real": "real", "Celeb-synthesis": "fak
 TEST_LIST = "List_of_testing_videos.txt"
 
 
-def catalog(root: Path) -> pd.DataFrame:
+def celebdf(root: Path) -> pd.DataFrame:
     """Catalog of Celeb-DF; labels come from the folders, not from the test list.
 
     The official test videos have the split "test", the others none.

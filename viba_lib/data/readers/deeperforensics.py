@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from viba_lib.data.readers import faceforensics
+from viba_lib.data.readers.faceforensics import faceforensics, has_originals
 from viba_lib.data.readers.layout import Rows, video_files
 
 
-def catalog(root: Path) -> pd.DataFrame:
+def deeperforensics(root: Path) -> pd.DataFrame:
     """Fakes `<target>_<source actor>.mp4` of all methods, with the official splits.
 
     The real videos are not the set's source videos but the videos of FaceForensics++ that the fakes
@@ -51,11 +51,11 @@ def _originals(root: Path, fakes: pd.DataFrame) -> list[pd.DataFrame]:
     # Not root.parent, which of "." is "." again.
     above = Path(os.path.abspath(root)).parent
     for folder in (root, above, above / "FaceForensics++"):
-        if faceforensics.has_originals(folder):
+        if has_originals(folder):
             # A target may also have fakes that are in no list: the split of the others counts.
             given = fakes.sort_values("split").drop_duplicates("identity", keep="last")
             by_target = dict(zip(given.identity, given.split, strict=True))
-            real = faceforensics.catalog(folder).query("label == 'real'")
+            real = faceforensics(folder).query("label == 'real'")
             real = real[real.identity.isin(by_target)]
             split = real.split.where(real.split != "", real.identity.map(by_target))
             return [real.assign(dataset="deeperforensics", split=split)]

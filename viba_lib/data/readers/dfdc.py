@@ -23,7 +23,7 @@ LABELS = {"REAL": "real", "FAKE": "fake", "0": "real", "1": "fake"}
 METHODS = {"real": "", "fake": "dfdc"}
 
 
-def catalog(root: Path) -> pd.DataFrame:
+def dfdc(root: Path) -> pd.DataFrame:
     """Videos of the training parts, of the test set and of the preview, as far as they exist.
 
     Parts are read under train/ and directly under the folder. The set does not name the methods of

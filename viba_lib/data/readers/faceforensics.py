@@ -2,30 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
-from viba_lib.data.catalog import CatalogError
+from viba_lib.data.catalog import SPLITS, CatalogError
 from viba_lib.data.readers.layout import Rows, video_files
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 DFD_METHODS = ("DeepFakeDetection",)
 COMPRESSIONS = ("c23", "raw", "c40", "c0")
 ALL = "all"
+REAL = "real"  # in place of a method
 
 
-class _File(NamedTuple):
-    path: Path
-    method: str  # "" = an original
-    compression: str
-    ending: str  # of the ids, if one video is listed in several compressions
-    mask: str
-
-
-def catalog(root: Path, compression: str = "") -> pd.DataFrame:
+def faceforensics(root: Path, compression: str = "") -> pd.DataFrame:
     """FaceForensics++: originals `000`, fakes `<target>_<source>`, official splits.
 
     Parameters
@@ -52,7 +43,7 @@ def catalog(root: Path, compression: str = "") -> pd.DataFrame:
 def dfd(root: Path, compression: str = "") -> pd.DataFrame:
     """DFD: real `<actor>__<scene>`, fake `<target>_<source>__<scene>__<8 characters>`.
 
-    See `catalog` for the compression and errors; there are no official splits.
+    See `faceforensics` for the compression and errors; there are no official splits.
     """
     rows = _rows("dfd", root, "actors", DFD_METHODS, compression)
     return rows.catalog("original_sequences/actors/c23/videos/01__talking.mp4")
@@ -60,55 +51,54 @@ def dfd(root: Path, compression: str = "") -> pd.DataFrame:
 
 def has_originals(root: Path) -> bool:
     """Whether the originals of FaceForensics++ exist, in any compression."""
-    return bool(_files(root, "youtube", (), ""))
+    folder = root / "original_sequences" / "youtube"
+    return any(video_files(folder / c / "videos", root) for c in COMPRESSIONS)
 
 
 def _rows(
     dataset: str, root: Path, originals: str, methods: Sequence[str], compression: str
 ) -> Rows:
-    """Rows of all videos, whose names are `<target>_<source>`, with `__<scene>` in DFD."""
-    rows = Rows(dataset, root)
-    for file in _files(root, originals, methods, compression):
-        people, *scene = file.path.stem.split("__")
-        target, _, source = people.partition("_")
-        original = "__".join([target, *scene[:1]])
-        made_from = {
-            "original": f"{dataset}-real-{original}{file.ending}",
-            "donor": source,
-            "mask_path": file.mask,
-        }
-        rows.add(
-            file.path, "fake" if file.method else "real", method=file.method, identity=target,
-            video_id=f"{dataset}-{file.method or 'real'}-{file.path.stem}{file.ending}",
-            compression=file.compression, **(made_from if file.method else {}),
-        )  # fmt: skip
+    """Originals, then the fakes of each method, with the wanted compression."""
+    folders = {REAL: root / "original_sequences" / originals}
+    folders |= {method: root / "manipulated_sequences" / method for method in methods}
+    videos = {
+        c: {method: video_files(folder / c / "videos", root) for method, folder in folders.items()}
+        for c in COMPRESSIONS
+    }
+    rows, chosen = Rows(dataset, root), _chosen(compression, videos, root)
+    for method, folder in folders.items():
+        for c in chosen:
+            masks = video_files(folder / "masks" / c / "videos", root)
+            masks += video_files(folder / "masks" / "videos", root)  # these take precedence
+            _add(rows, method, c, f"-{c}" if compression == ALL else "", videos[c][method], masks)
     return rows
 
 
-def _files(root: Path, originals: str, methods: Sequence[str], compression: str) -> list[_File]:
-    """Videos with the wanted compression: originals, then method by method."""
-    folders = {"": f"original_sequences/{originals}"}
-    folders |= {method: f"manipulated_sequences/{method}" for method in methods}
-    there = {
-        c: {m: video_files(root / folder / c / "videos", root) for m, folder in folders.items()}
-        for c in COMPRESSIONS
-    }
-    filled = {c: [m for m, paths in found.items() if paths] for c, found in there.items()}
-    # Both originals and fakes count more than the number of methods.
-    worth = {c: (len(names) > 1 and "" in names, len(names)) for c, names in filled.items()}
-    chosen = _chosen(compression, worth, root)
-    files = []
-    for method, c in product(folders, chosen):
-        masks = _masks(root, method, c) if method else {}
-        ending = f"-{c}" if compression == ALL else ""
-        for path in there[c][method]:
-            files.append(_File(path, method, c, ending, masks.get(path.stem, "")))
-    return files
+def _add(
+    rows: Rows, method: str, compression: str, ending: str, videos: list[Path], masks: list[Path]
+) -> None:
+    """Add videos, whose names are `<target>_<source>`, in DFD with `__<scene>`."""
+    mask_of = {path.stem: str(path) for path in masks}
+    for path in videos:
+        people, *scene = path.stem.split("__")
+        target, _, source = people.partition("_")
+        fields = {"identity": target, "compression": compression, "method": ""}
+        if method != REAL:
+            original = "__".join([target, *scene[:1]])
+            fields |= {
+                "method": method,
+                "original": f"{rows.dataset}-real-{original}{ending}",
+                "donor": source,
+                "mask_path": mask_of.get(path.stem, ""),
+            }
+        video_id = f"{rows.dataset}-{method}-{path.stem}{ending}"
+        rows.add(path, "real" if method == REAL else "fake", video_id=video_id, **fields)
 
 
-def _chosen(compression: str, worth: dict[str, tuple[bool, int]], root: Path) -> list[str]:
+def _chosen(compression: str, videos: dict[str, dict[str, list[Path]]], root: Path) -> list[str]:
     """Compressions to list, by whether and how many folders have videos of each."""
-    have = [c for c in COMPRESSIONS if worth[c][1]]
+    filled = {c: [name for name, paths in found.items() if paths] for c, found in videos.items()}
+    have = [c for c in COMPRESSIONS if filled[c]]
     if compression not in ("", ALL, *COMPRESSIONS):
         raise CatalogError(
             f"compression {compression!r} is unknown; expected one of {', '.join(COMPRESSIONS)} or "
@@ -121,13 +111,15 @@ def _chosen(compression: str, worth: dict[str, tuple[bool, int]], root: Path) ->
             f"{root} has no videos with the compression {compression}, but with {', '.join(have)}; "
             "expected one of these: choose it, or fetch the other"
         )
-    return [compression or max(have, key=lambda c: worth[c])]  # of equals the first
+    # Both originals and fakes count more than the number of methods. Of equals, the first.
+    best = max(have, key=lambda c: (REAL in filled[c] and len(filled[c]) > 1, len(filled[c])))
+    return [compression or best]
 
 
 def _splits(root: Path) -> dict[str, str]:
     """Official split of each video id, from train.json, val.json and test.json if they exist."""
     found = {}
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         for path in (root / f"{split}.json", root / "splits" / f"{split}.json"):
             if path.is_file():
                 try:
@@ -139,10 +131,3 @@ def _splits(root: Path) -> dict[str, str]:
                         "file or remove it"
                     ) from error
     return found
-
-
-def _masks(root: Path, method: str, compression: str) -> dict[str, str]:
-    """Mask videos by name, if they were downloaded; those for all compressions take precedence."""
-    folder = root / "manipulated_sequences" / method / "masks"
-    paths = [p for c in (compression, "") for p in video_files(folder / c / "videos", root)]
-    return {path.stem: str(path) for path in paths}

@@ -17,7 +17,7 @@ LABELS = {
 FACE_SWAPS = ("faceswap", "fsgan")
 
 
-def catalog(root: Path) -> pd.DataFrame:
+def fakeavceleb(root: Path) -> pd.DataFrame:
     """Videos in the four folders, with method and donor from meta_data.csv if it exists.
 
     Raises

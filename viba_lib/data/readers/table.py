@@ -7,7 +7,7 @@ import pandas as pd
 from viba_lib.data.catalog import CatalogError, read_table, resolve, validate_catalog
 
 
-def catalog(root: Path) -> pd.DataFrame:
+def table(root: Path) -> pd.DataFrame:
     """Catalog from a CSV or Parquet table, or from the only table in a folder.
 
     Columns path and label, and if known dataset, method, identity, donor, split, original, start,
