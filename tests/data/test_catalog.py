@@ -33,7 +33,7 @@ def test_left_out_columns_are_filled_and_others_kept(catalog: pd.DataFrame) -> N
         ({"label": "FAKE"}, "labels.*'FAKE'"),
         ({"split": "training"}, "splits.*'training'"),
         ({"path": "a/../../b.mp4"}, r"leave the folder"),
-        ({"start": "soon"}, "no number of seconds"),
+        ({"start": "soon"}, "not a number of seconds"),
         ({"start": 3.0, "end": 2.0}, "not before end"),
     ],
 )

@@ -12,6 +12,10 @@ def scenes(lengths: list[int]) -> np.ndarray:
     return np.broadcast_to(levels[:, None, None, None], (len(levels), 24, 32, 3)).astype(np.uint8)
 
 
+def changes(lengths: list[int]) -> np.ndarray:
+    return frame_differences(scenes(lengths))
+
+
 def test_differences_are_of_grey_frames_and_start_at_zero() -> None:
     found = frame_differences(scenes([3, 2]))
     np.testing.assert_allclose(found, [0, 0, 0, 120, 0], atol=1)
@@ -19,13 +23,7 @@ def test_differences_are_of_grey_frames_and_start_at_zero() -> None:
 
 
 def test_cuts_are_key_frames() -> None:
-    assert key_frames(scenes([5, 6, 7, 4])).tolist() == [5, 11, 18]
-
-
-def test_frames_and_their_differences_give_the_same() -> None:
-    frames = scenes([5, 6, 7])
-    np.testing.assert_array_equal(key_frames(frames), key_frames(frame_differences(frames)))
-    np.testing.assert_array_equal(key_frames(iter(frames)), key_frames(frames))
+    assert key_frames(changes([5, 6, 7, 4])).tolist() == [5, 11, 18]
 
 
 def test_slow_change_is_baseline() -> None:
@@ -36,14 +34,14 @@ def test_slow_change_is_baseline() -> None:
 
 
 def test_the_last_frame_is_never_chosen() -> None:
-    assert 9 not in key_frames(scenes([9, 1]))
-    assert key_frames(scenes([1]), minimum=1).tolist() == []
-    assert key_frames(scenes([2]), minimum=5).tolist() == [0]
+    assert 9 not in key_frames(changes([9, 1]))
+    assert key_frames(changes([1]), minimum=1).tolist() == []
+    assert key_frames(changes([2]), minimum=5).tolist() == [0]
 
 
 @pytest.mark.parametrize("minimum", [1, 3, 6, 30])
 def test_still_videos_are_filled_evenly(minimum: int) -> None:
-    found = key_frames(scenes([20]), minimum=minimum)
+    found = key_frames(changes([20]), minimum=minimum)
     assert len(found) == min(minimum, 19)
     assert np.all(np.diff(found) > 0)
     if 1 < minimum < 19:

@@ -59,7 +59,7 @@ TABLES = [
     Row("t-up", "a path with `..`", REFUSED, "leads out of"),
     Row("t-link", "a path through a link out of the folder", REFUSED, "leads out of"),
     Row("t-span", "a start after its end", REFUSED, "start is not before end"),
-    Row("t-number", "a start that is no number", REFUSED, "no number of seconds"),
+    Row("t-number", "a start that is no number", REFUSED, "not a number of seconds"),
     Row("t-rows", "no rows", REFUSED, "no rows"),
     Row("t-nopath", "a row without a path", REFUSED, "rows without a path"),
     Row("t-bytes", "random bytes called .parquet", REFUSED, "cannot be read as a table"),

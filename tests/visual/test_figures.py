@@ -63,7 +63,7 @@ CASES = {
         images[0], (4, 5, 15, 16), rng.random((68, 2)) * 24, (10, 10, 15), 32
     ),
     "followed_faces": lambda: data_figures.followed_faces(
-        images, [Sighting((4, 5, 15, 16), 1, False), Sighting((4, 5, 15, 16), 0, True), None]
+        images, [Sighting((4, 5, 15, 16), False), Sighting((4, 5, 15, 16), True), None]
     ),
     "flow_vectors": lambda: data_figures.flow_vectors(
         images[0], rng.normal(size=(24, 24, 2)).astype(np.float32)

@@ -18,7 +18,6 @@ TEMPORAL = ("jitter", "lag", "freeze")
 METHODS = SPATIAL + TEMPORAL
 TEMPORAL_REGIONS = ("whole_face", "mouth", "eyes_brows", "nose_cheeks")
 
-JAW = slice(0, 17)
 _POINTS: dict[str, list[int]] = {
     "mouth": list(range(48, 68)),
     "eyes_brows": [*range(17, 27), *range(36, 48)],
@@ -44,7 +43,7 @@ def region_polygon(points: np.ndarray, region: str) -> np.ndarray:
         # distance from brows to chin.
         brows = points[17:27]
         lift = (points[8] - brows.mean(0)) * 0.33
-        chosen = np.concatenate([points[JAW], brows - lift])
+        chosen = np.concatenate([points[:17], brows - lift])
     else:
         chosen = points[_POINTS[region]]
         if region == "chin_neck":
@@ -194,6 +193,6 @@ def _disturb(
             held = max(0, t - int(rng.choice([1, 3, 5])))
         elif t - held >= int(rng.integers(2, 6)):
             held = t  # frozen for some frames, then a jump to the present
-        # The held content stays at its position in the image while the head moves on.
+        # The held content stays at its position in the image while the head moves.
         out.append(frames[held].astype(np.float32))
     return out

@@ -1,4 +1,4 @@
-"""A data card: what a catalog holds, counted from the catalog itself.
+"""A data card: the contents of a catalog, counted from the catalog itself.
 
 The questions are those of Gebru et al. (2021), "Datasheets for datasets", as far as a catalog and
 its files can answer them.
@@ -16,7 +16,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import resolve
 from viba_lib.data.splits import leaks
 
-# What a card says of values that the catalog does not give.
+# Texts for values that the catalog does not give.
 EMPTY = {
     "method": {"": "-"},
     "split": {"": "(none)"},
@@ -45,7 +45,7 @@ def data_card(
 
     Returns
     -------
-    Markdown. What stands in the catalog is escaped.
+    Markdown; texts from the catalog are escaped.
     """
     named = catalog.replace(EMPTY)
     people = catalog[catalog.identity != ""].drop_duplicates(["dataset", "identity"])
@@ -113,7 +113,7 @@ def _size(path: str, root: Path) -> float:
 
 
 def _biases(catalog: pd.DataFrame) -> Iterable[str]:
-    """Biases that the rows alone show, and what they do not show."""
+    """Biases that follow from the rows, and properties that are unknown."""
     fake = (catalog.label == "fake").mean()
     yield f"{fake:.0%} of the videos are fake: a detector that always says so is right as often."
     for name, rows in catalog.groupby("dataset"):
@@ -123,12 +123,6 @@ def _biases(catalog: pd.DataFrame) -> Iterable[str]:
                 f"All videos of {_text(name)} are {only}: its camera and compression tell the "
                 "label, whatever the face shows."
             )
-    methods = catalog.loc[catalog.label == "fake", "method"].value_counts()
-    if len(methods) > 1:
-        yield (
-            f"Of {len(methods)} methods, {_text(methods.index[0])} has {methods.iloc[0]} videos "
-            f"and {_text(methods.index[-1])} {methods.iloc[-1]}."
-        )
     unknown = (catalog.identity == "").mean()
     if unknown:
         yield (
@@ -154,7 +148,5 @@ def _text(value: Any) -> str:
 def _table(frame: pd.DataFrame) -> str:
     if frame.empty:
         return "None."
-    head = "| " + " | ".join(_text(c) for c in frame.columns) + " |"
-    rule = "|" + " --- |" * len(frame.columns)
-    rows = ["| " + " | ".join(_text(v) for v in row) + " |" for row in frame.to_numpy().tolist()]
-    return "\n".join([head, rule, *rows])
+    rows = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(map(_text, row))} |" for row in rows)

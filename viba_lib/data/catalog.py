@@ -16,18 +16,13 @@ SPLITS = ("train", "val", "test")
 REQUIRED = ("video_id", "path", "label")
 # The identity is the person that the video shows. The donor is the person whose face or expression
 # was put on, named like the identities of the data set, or "" if there is none or it is not known.
-TEXT = ("dataset", "method", "identity", "donor", "split", "original", "mask_path", "source",
-        "licence")  # fmt: skip
 COLUMNS = ("dataset", "video_id", "path", "label", "method", "identity", "donor", "split",
            "original", "mask_path", "start", "end", "source", "licence")  # fmt: skip
+TEXT = tuple(name for name in COLUMNS if name not in (*REQUIRED, "start", "end"))
 
 
 class CatalogError(VibaError):
     """A catalog is missing, unreadable or wrong."""
-
-
-def _examples(values: pd.Series) -> str:
-    return ", ".join(repr(v) for v in values.astype(str).unique()[:3])
 
 
 def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +56,7 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
     leaves = out.path.str.split(r"[/\\]").map(lambda parts: ".." in parts)
     checks = [
         ("video ids or paths are empty", "video_id", empty),
-        ("start or end is no number of seconds", "video_id", unknown),
+        ("start or end is not a number of seconds", "video_id", unknown),
         ("start is not before end", "video_id", out.start >= out.end),
         ("video ids are given twice", "video_id", out.video_id.duplicated()),
         ("video ids contain characters that a file name cannot", "video_id", no_file_name),
@@ -71,9 +66,10 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
     ]
     for problem, column, bad in checks:
         if bad.any():
+            examples = ", ".join(map(repr, out.loc[bad, column].astype(str).unique()[:3]))
             raise CatalogError(
                 f"the catalog is wrong in {int(bad.sum())} of {len(out)} rows: {problem} "
-                f"({_examples(out.loc[bad, column])}); correct these rows and read it again"
+                f"({examples}); correct these rows and read it again"
             )
     rest = [c for c in out if c not in COLUMNS]
     return out[[*COLUMNS, *rest]].reset_index(drop=True)
@@ -93,7 +89,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     CatalogError
-        The file is no such table.
+        The file is not such a table.
     """
     try:
         if path.suffix.lower() == ".csv":

@@ -1,6 +1,6 @@
 """Faces: detection, 68 landmarks and square crops (dlib, King 2009)."""
 
-import importlib.util
+import importlib.metadata
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,21 +26,15 @@ def landmark_model() -> Path:
     The package is located and not imported, because importing it needs `pkg_resources`, which new
     versions of setuptools do not have.
     """
-    spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or spec.origin is None:
-        raise VibaError("the package face_recognition_models is missing; run `make env` again")
-    return Path(spec.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
+    package = importlib.metadata.distribution("face_recognition_models")
+    name = "face_recognition_models/models/shape_predictor_68_face_landmarks.dat"
+    return Path(str(package.locate_file(name)))
 
 
 # The landmark model takes a second to load, so a process loads it once for all its videos.
 @cache
-def _dlib_detector() -> Any:
-    return dlib.get_frontal_face_detector()
-
-
-@cache
-def _dlib_predictor() -> Any:
-    return dlib.shape_predictor(str(landmark_model()))
+def _dlib_models() -> tuple[Any, Any]:
+    return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(landmark_model()))
 
 
 class FaceDetector:
@@ -64,7 +58,7 @@ class FaceDetector:
         # A very flat image would be reduced to no rows at all.
         size = [max(1, round(side * factor)) for side in (frame.shape[1], frame.shape[0])]
         small = cv2.resize(frame, size, interpolation=method)
-        found = _dlib_detector()(np.ascontiguousarray(small), 0)
+        found = _dlib_models()[0](np.ascontiguousarray(small), 0)
         boxes = [(r.left(), r.top(), r.right(), r.bottom()) for r in found]
         scaled = [tuple(round(v / factor) for v in box) for box in boxes]
         return sorted(scaled, key=lambda b: (b[0] - b[2]) * (b[3] - b[1]))
@@ -76,7 +70,7 @@ class FaceDetector:
 
     def landmarks(self, frame: np.ndarray, box: Box) -> np.ndarray:
         """Landmarks (68, 2) float32 in pixels (x, y) of the face in a box."""
-        shape = _dlib_predictor()(np.ascontiguousarray(frame), dlib.rectangle(*box))
+        shape = _dlib_models()[1](np.ascontiguousarray(frame), dlib.rectangle(*box))
         return np.array([(p.x, p.y) for p in shape.parts()], np.float32)
 
 

@@ -49,7 +49,7 @@ def without_baseline(differences: np.ndarray) -> np.ndarray:
 
 
 def key_frames(
-    frames: Iterable[np.ndarray] | np.ndarray,
+    differences: np.ndarray,
     threshold: float = 0.3,
     minimum: int = 1,
     maximum: int | None = None,
@@ -58,14 +58,12 @@ def key_frames(
 
     Parameters
     ----------
-    frames : frames, or their differences (T,)
+    differences : (T,), see `frame_differences`
     threshold : minimum height of a peak, as a fraction of the highest
     minimum : if there are fewer peaks, evenly spaced frames are added
     maximum : if there are more peaks, the highest are kept
     """
-    given = isinstance(frames, np.ndarray) and frames.ndim == 1
-    differences = frames if given else frame_differences(frames)
-    signal = without_baseline(np.asarray(differences))
+    signal = without_baseline(differences)
     last = len(signal) - 1
     if last < 1:
         return np.zeros(0, int)

@@ -52,7 +52,7 @@ def clip_landmarks(frames: np.ndarray) -> np.ndarray | None:
     # Landmarks jitter by a pixel from frame to frame. A mask that jitters would be an artefact of
     # its own in every fake, so landmarks are smoothed along time.
     kernel = cv2.getGaussianKernel(5, 1.0)[:, 0]
-    padded = np.concatenate([points[:1], points[:1], points, points[-1:], points[-1:]])
+    padded = np.pad(points, [(2, 2), (0, 0), (0, 0)], mode="edge")
     smooth = sum(w * padded[i : i + len(points)] for i, w in enumerate(kernel))
     return np.asarray(smooth, np.float32)
 
@@ -68,15 +68,12 @@ def sway(frames: np.ndarray, rng: np.random.Generator, amount: float = 0.03) -> 
     ----------
     amount : largest shift as a fraction of the frame's height
     """
-    size = amount * frames.shape[1]
-    times = np.arange(len(frames))
     path = np.zeros((len(frames), 2))
     for axis in (0, 1):
         period, phase = rng.uniform(10, 20), rng.uniform(0, 2 * np.pi)
-        path[:, axis] = size * rng.uniform(0.5, 1) * np.sin(2 * np.pi * times / period + phase)
-    centre = np.zeros(2)
-    moved = [move(f, by, 1.0, centre) for f, by in zip(frames, path, strict=True)]
-    return np.stack(moved)
+        size = amount * frames.shape[1] * rng.uniform(0.5, 1)
+        path[:, axis] = size * np.sin(2 * np.pi * np.arange(len(frames)) / period + phase)
+    return np.stack([move(f, by, 1.0, np.zeros(2)) for f, by in zip(frames, path, strict=True)])
 
 
 def _shrink(frames: np.ndarray, width: int) -> np.ndarray:
@@ -214,19 +211,19 @@ def build_planted(
     work = partial(_build_clip, out_dir=out_dir, **given)
     lines = ProgressLines(progress, "clips made", len(clips))
     built = dict(lines.counted(map_unordered(work, clips, workers, scheduler)))
+    rows: list[dict[str, Any]] = []
     for number, clip in enumerate(clips):
         if isinstance(built[number], Failed):
             raise VibaError(
                 f"clips of {clip.video.name} could not be made: {built[number]}; finished clips "
                 "are kept, so run it again"
             )
-    catalog = pd.DataFrame([row for number in range(len(clips)) for row in built[number]])
-    if catalog.empty:
+        rows += built[number]
+    if not rows:
         raise VibaError(
-            f"no face was found in any clip of {len(files)} sources; expected at "
-            "least one talking face: run `viba data verify` to check whether the sources are "
-            "complete"
+            f"no face was found in any clip of {len(files)} sources; expected a talking face: run "
+            "`viba data verify` to check whether the sources are complete"
         )
-    path = save_catalog(catalog, out_dir / "catalog.parquet")
+    path = save_catalog(pd.DataFrame(rows), out_dir / "catalog.parquet")
     shutil.rmtree(out_dir / FINISHED)
     return load_catalog(path)

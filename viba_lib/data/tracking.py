@@ -17,10 +17,9 @@ OVERLAP = 0.3
 
 @dataclass(frozen=True)
 class Sighting:
-    """A face in a frame: its box, the number of detected faces, and whether it was only tracked."""
+    """A face in a frame: its box, and whether it was tracked because the detector missed it."""
 
     box: Box
-    faces: int
     tracked: bool
 
 
@@ -99,7 +98,7 @@ class FaceTrack:
         if chosen is None:
             chosen = self._preferred(boxes, frame)
         self.last = chosen
-        return None if chosen is None else Sighting(chosen, len(boxes), tracked)
+        return None if chosen is None else Sighting(chosen, tracked)
 
     def _same(self, boxes: list[Box], last: Box | None) -> Box | None:
         if last is None:
@@ -108,9 +107,11 @@ class FaceTrack:
         return max(near, key=lambda box: overlap(box, last), default=None)
 
     def _preferred(self, boxes: list[Box], frame: np.ndarray) -> Box | None:
-        if not boxes or self.prefer == "largest":
+        if self.prefer == "largest":
             return boxes[0] if boxes else None
         height, width = frame.shape[:2]
-        return min(
-            boxes, key=lambda box: np.hypot(box[0] + box[2] - width, box[1] + box[3] - height)
-        )
+
+        def off_centre(box: Box) -> float:
+            return float(np.hypot(box[0] + box[2] - width, box[1] + box[3] - height))
+
+        return min(boxes, key=off_centre, default=None)

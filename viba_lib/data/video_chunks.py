@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -81,17 +81,12 @@ class VideoChunks:
         if done.is_file():
             return cls(folder, json.loads(done.read_text(encoding="utf-8"))["frames"])
         frames: list[int] = []
-        chunk: list[dict[str, Any]] = []
         lines = ProgressLines(progress, "faces found in frames", len(indices))
-        for row in prepare_key_frames(video, indices, settings):
-            frames.append(int(row["frame"]))
-            chunk.append(row)
-            lines.update()
-            if len(chunk) == CHUNK_FRAMES:
-                _write(folder, frames, chunk)
-                chunk = []
-        if chunk:
-            _write(folder, frames, chunk)
+        rows = lines.counted(prepare_key_frames(video, indices, settings))
+        while chunk := list(islice(rows, CHUNK_FRAMES)):
+            number = len(frames) // CHUNK_FRAMES
+            write_checkpoint(folder, number, vars(PreparedClip.stack(chunk)))
+            frames += [int(row["frame"]) for row in chunk]
         write_text(done, json.dumps({"frames": frames}))
         return cls(folder, frames)
 
@@ -110,9 +105,3 @@ class VideoChunks:
         """Frames in each chunk."""
         count = len(self.frames)
         return [min(CHUNK_FRAMES, count - first) for first in range(0, count, CHUNK_FRAMES)]
-
-
-def _write(folder: Path, frames: list[int], chunk: list[dict[str, Any]]) -> None:
-    """Write the chunk that ends with the last of the frames."""
-    number = (len(frames) - 1) // CHUNK_FRAMES
-    write_checkpoint(folder, number, vars(PreparedClip.stack(chunk)))

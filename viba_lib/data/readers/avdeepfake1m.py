@@ -83,5 +83,5 @@ def _add(rows: Rows, path: Path, name: Path, split: str, facts: dict[str, Any]) 
         ) from error
     for start, end in times:
         if end > start:
-            part = {"video_id": f"{rows.id_of(name)}@{start:g}", "start": start, "end": end}
-            rows.add(path, "fake", method=modified, **part, **common)
+            common |= {"video_id": f"{rows.id_of(name)}@{start:g}", "start": start, "end": end}
+            rows.add(path, "fake", method=modified, **common)

@@ -26,9 +26,9 @@ def celebdf(root: Path) -> pd.DataFrame:
     for folder, label in FOLDERS.items():
         for path in video_files(root / folder, root):
             rows.add(
-                path, label, video_id=f"{folder}-{path.stem}",
+                path, label, {"method": folder}, video_id=f"{folder}-{path.stem}",
                 split="test" if _key(f"{folder}/{path.name}") in test else "",
-                method=folder if label == "fake" else "", **_people(folder, path.stem),
+                **_people(folder, path.stem),
             )  # fmt: skip
     return rows.catalog(f"{', '.join(FOLDERS)} with .mp4 files")
 

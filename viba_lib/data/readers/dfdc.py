@@ -6,21 +6,15 @@ from typing import Any
 import pandas as pd
 
 from viba_lib.data.catalog import CatalogError
-from viba_lib.data.readers.layout import (
-    Rows,
-    all_video_files,
-    name_key,
-    read_csv,
-    read_json,
-    video_files,
-)
+from viba_lib.data.readers import layout
+from viba_lib.data.readers.layout import Rows, name_key, video_files
 
 EXPECTED = (
     "train/dfdc_train_part_0/metadata.json beside its videos, test/labels.csv, or dataset.json of "
     "the preview"
 )
 LABELS = {"REAL": "real", "FAKE": "fake", "0": "real", "1": "fake"}
-METHODS = {"real": "", "fake": "dfdc"}
+OF_FAKE = {"method": "dfdc"}
 
 
 def dfdc(root: Path) -> pd.DataFrame:
@@ -58,7 +52,8 @@ def _add_part(rows: Rows, meta: Path) -> None:
     if not videos:
         return  # the metadata of a folder that is a link out are not read either
     expected = 'entries such as {"x.mp4": {"label": "FAKE", "original": "y.mp4"}}'
-    content = {name_key(name): facts for name, facts in read_json(meta, dict, expected).items()}
+    listed = layout.read_json(meta, dict, expected)
+    content = {name_key(name): facts for name, facts in listed.items()}
     for path in videos:
         name = name_key(path.name)
         facts = content.get(name)
@@ -68,7 +63,7 @@ def _add_part(rows: Rows, meta: Path) -> None:
         # The original may be absent or null, and a named one need not be on disk.
         original = Path(name_key(str(facts.get("original") or ""))).stem
         rows.add(
-            path, label, video_id=rows.id_of(name), method=METHODS[label],
+            path, label, OF_FAKE, video_id=rows.id_of(name),
             original=original and rows.id_of(original), identity=original or Path(name).stem,
             split="train" if facts.get("split", "train") == "train" else "",
         )  # fmt: skip
@@ -76,20 +71,20 @@ def _add_part(rows: Rows, meta: Path) -> None:
 
 def _add_test(rows: Rows, folder: Path) -> None:
     listed = folder / "labels.csv"
-    table = read_csv(listed, ("filename", "label"))
+    table = layout.read_csv(listed, ("filename", "label"))
     labels = dict(zip(table.filename.map(name_key), table.label, strict=True))
     for path in video_files(folder, rows.root):
         if name_key(path.name) in labels:
             label = _label(labels[name_key(path.name)], listed)
-            rows.add(path, label, method=METHODS[label], identity=path.stem, split="test")
+            rows.add(path, label, OF_FAKE, identity=path.stem, split="test")
 
 
 def _add_preview(rows: Rows) -> None:
     """Videos method_A/<target>/<target>_<source>_... and original_videos/<person>/..."""
     listed = rows.root / "dataset.json"
-    content = read_json(listed, dict, "entries with label and set, keyed by path")
+    content = layout.read_json(listed, dict, "entries with label and set, keyed by path")
     facts_of = {name_key(name): facts for name, facts in content.items()}
-    for path in all_video_files(rows.root):
+    for path in layout.all_video_files(rows.root):
         name = Path(name_key(path.relative_to(rows.root.resolve()).as_posix()))
         if name.as_posix() not in facts_of:
             continue
@@ -100,9 +95,8 @@ def _add_preview(rows: Rows) -> None:
         identity = name.parts[1] if len(name.parts) > 2 else name.stem
         made_from = {"method": name.parts[0], "donor": _donor(name.stem, identity)}
         rows.add(
-            path, label, video_id=rows.id_of(name), identity=identity,
+            path, label, made_from, video_id=rows.id_of(name), identity=identity,
             split=facts["set"] if facts.get("set") in ("train", "test") else "",
-            **(made_from if label == "fake" else {}),
         )  # fmt: skip
 
 

@@ -82,17 +82,17 @@ def _add(
     for path in videos:
         people, *scene = path.stem.split("__")
         target, _, source = people.partition("_")
-        fields = {"identity": target, "compression": compression, "method": ""}
-        if method != REAL:
-            original = "__".join([target, *scene[:1]])
-            fields |= {
-                "method": method,
-                "original": f"{rows.dataset}-real-{original}{ending}",
-                "donor": source,
-                "mask_path": mask_of.get(path.stem, ""),
-            }
-        video_id = f"{rows.dataset}-{method}-{path.stem}{ending}"
-        rows.add(path, "real" if method == REAL else "fake", video_id=video_id, **fields)
+        original = "__".join([target, *scene[:1]])
+        of_fake = {
+            "method": method,
+            "original": f"{rows.dataset}-real-{original}{ending}",
+            "donor": source,
+            "mask_path": mask_of.get(path.stem, ""),
+        }
+        rows.add(
+            path, "real" if method == REAL else "fake", of_fake, identity=target,
+            video_id=f"{rows.dataset}-{method}-{path.stem}{ending}", compression=compression,
+        )  # fmt: skip
 
 
 def _chosen(compression: str, videos: dict[str, dict[str, list[Path]]], root: Path) -> list[str]:

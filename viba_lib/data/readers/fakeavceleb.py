@@ -32,9 +32,8 @@ def fakeavceleb(root: Path) -> pd.DataFrame:
             name = Path(folder, path.relative_to((home / folder).resolve()))
             known = facts.get(name_key(name.as_posix()), {"method": folder})
             rows.add(
-                path, label, identity=path.parent.name, video_id=rows.id_of(name),
+                path, label, known, identity=path.parent.name, video_id=rows.id_of(name),
                 audio="fake" if "FakeAudio" in folder else "real",
-                **(known if label == "fake" else {}),
             )  # fmt: skip
     return rows.catalog("RealVideo-RealAudio/African/men/id00076/00109.mp4")
 

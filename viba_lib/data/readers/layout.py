@@ -3,7 +3,7 @@
 import json
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +118,21 @@ class Rows:
         """Id of a video by its name, with folders but without suffix."""
         return "-".join([self.dataset, *Path(name).with_suffix("").parts])
 
-    def add(self, path: Path, label: str, **fields: Any) -> None:
-        """Add a video; without `video_id`, its id is that of the file's name."""
+    def add(
+        self, path: Path, label: str, of_fake: Mapping[str, Any] | None = None, **fields: Any
+    ) -> None:
+        """Add a video.
+
+        Parameters
+        ----------
+        of_fake : more fields if the video is fake
+        fields : columns of the catalog; without `video_id`, it is made from the file's name
+        """
         self.rows.append(
             {"dataset": self.dataset, "source": self.dataset, "licence": LICENCE}
             | {"video_id": f"{self.dataset}-{path.stem}", "path": str(path), "label": label}
             | fields
+            | (dict(of_fake or {}) if label == "fake" else {})
         )
 
     def catalog(self, expected: str) -> pd.DataFrame:
