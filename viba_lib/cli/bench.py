@@ -58,8 +58,8 @@ def settings(
             for kind, row in speed.measurements(subject, growth, memory, **runs):
                 rows[kind].append(row)
                 what = row.get("settings") or f"a call of {row['frames']} frames"
-                place = f"{subject.detector} at {subject.layer}"
-                print_progress(f"{place}: {what}: {row['seconds']:.3f} s")
+                where = f"{subject.detector} at {subject.layer}"
+                print_progress(f"{where}: {what}: {row['seconds']:.3f} s")
                 # Row by row, so that finished rows outlive an interrupt.
                 if out is not None:
                     speed.save_rows(out, study, rows["rows"], rows["growth"])
@@ -151,12 +151,12 @@ def _numbers(text: str) -> list[float]:
     except ValueError:
         numbers = []
     if not numbers or not all(0 < number < 1e4 for number in numbers):
-        raise VibaError(f"--minutes {text!r} are no lengths; expected such as 1,5,10")
+        raise VibaError(f"--minutes {text!r} are not lengths; expected numbers such as 1,5,10")
     return sorted(numbers)
 
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal()) or int(width) % 2 or int(height) % 2:
-        raise VibaError(f"--size {text!r} is no size; expected even numbers such as 1920x1080")
+        raise VibaError(f"--size {text!r} is not a size; expected even numbers such as 1920x1080")
     return int(width), int(height)

@@ -79,7 +79,7 @@ def _counts(given: Iterable[str] | None, paper: bool) -> dict[str, int]:
     for text in given or []:
         name, _, number = text.partition("=")
         if not number.isdecimal():
-            raise VibaError(f"--count {text!r} is no count; expected NAME=N, such as dfdc=50")
+            raise VibaError(f"--count {text!r} is not a count; expected NAME=N, such as dfdc=50")
         wanted[name] = int(number)
     return wanted
 

@@ -2,13 +2,13 @@
 
 import json
 import logging
-import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 from rich.console import Console
 from typer import Option
@@ -143,7 +143,7 @@ def status(
 
     Parameters
     ----------
-    chapters : Also the chapters of the book.
+    chapters : Also the chapters of the book, which need the extra `book`.
     as_json : Print JSON.
     """
     from viba_lib.pipeline.logs import NAME
@@ -152,13 +152,8 @@ def status(
     study = open_study()
     states = list(stage_states(study))
     if chapters:
-        try:
-            from viba_lib.book.execute import chapter_states
-        except ImportError as error:
-            raise VibaError(
-                f"the states of chapters need {error.name}; install the package with its extra "
-                "`book`, or add --no-chapters"
-            ) from error
+        from viba_lib.book.execute import chapter_states
+
         states += chapter_states(study.profile.name, study.seed, study.device)
     if as_json:
         print(json.dumps(as_rows(states), indent=1))
@@ -170,13 +165,10 @@ def status(
 
 
 def _print_states(states: Sequence[Any]) -> None:
-    rows = []
-    for state in states:
-        seconds = math.nan if state.seconds is None else state.seconds
-        size = math.nan if state.size is None else state.size / 1e6
-        rows.append({**vars(state), "seconds": seconds, "size": size})
+    rows = pd.DataFrame(states).astype({"seconds": float, "size": float})
+    rows["size"] /= 1e6
     cells = "{stage} | {state} | {seconds:.0f} | {size:.1f} | {why}"
-    print_rows(rows, "stage | state | seconds | MB | why", cells)
+    print_rows(rows.to_dict("records"), "stage | state | seconds | MB | why", cells)
     counts = Counter(state.state for state in states)
     print(", ".join(f"{count} {name}" for name, count in counts.most_common()))
 
@@ -210,9 +202,12 @@ def main() -> None:
     """Entry point: an error that a user can fix is one line on stderr and exit status 2."""
     try:
         app()
-    except (VibaError, OSError) as error:
-        # OSError: a full disk, a folder without write permission.
-        message = disk_message(error) if isinstance(error, OSError) else str(error)
+    except (VibaError, OSError, ModuleNotFoundError) as error:
+        message = str(error)
+        if isinstance(error, OSError):  # a full disk, a folder without write permission
+            message = disk_message(error)
+        elif isinstance(error, ModuleNotFoundError):
+            message = f"this command needs {error.name}; install the package with its extra `book`"
         log.error("%s", message)
         Console(stderr=True, soft_wrap=True, highlight=False).print(
             f"error: {message}", style="red", markup=False
