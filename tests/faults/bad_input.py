@@ -69,7 +69,7 @@ TABLES = [
     Row("t-two", "a folder with two tables", REFUSED, "expected one .csv or .parquet"),
 ]
 WEIGHTS = [
-    Row("w-code", "a pickle that would run code", REFUSED, "holds more than tensors"),
+    Row("w-code", "a pickle that would run code", REFUSED, "contains more than tensors"),
     Row("w-keys", "weights of another network", REFUSED, "does not fit"),
     Row("w-shapes", "weights of other shapes", REFUSED, "of another shape"),
     Row("w-nan", "weights that are not numbers", REFUSED, "not finite"),

@@ -12,7 +12,7 @@ from torch import nn
 
 from viba_lib.models import flow_vgg11, save_weights, xception
 from viba_lib.models.keras_xception import keras_xception_state
-from viba_lib.models.weights import WeightsError, read_state
+from viba_lib.models.weights import WeightsError, load_weights, read_state
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_file_for_other_classes_is_a_start_and_no_detector(face, tmp_path):
     state = as_pretrained_models(face.state_dict())
     state |= {"last_linear.weight": torch.zeros(1000, 2048), "last_linear.bias": torch.zeros(1000)}
     torch.save(state, tmp_path / "imagenet.pth")
-    with pytest.raises(WeightsError, match=r"tells 1000 classes.*`weights`.*profile"):
+    with pytest.raises(WeightsError, match=r"2 of another shape \(fc.*`weights`.*profile"):
         xception(tmp_path / "imagenet.pth")
     start = xception(tmp_path / "imagenet.pth", adapt_classifier=True)
     assert start.fc.out_features == 2
@@ -116,6 +116,23 @@ def test_a_file_for_other_classes_is_a_start_and_no_detector(face, tmp_path):
     torch.save(face.state_dict(), tmp_path / "own.pth")
     again = xception(tmp_path / "own.pth", adapt_classifier=True)
     assert torch.equal(again.fc.weight, face.fc.weight)
+
+
+class Wrapper(nn.Module):
+    """A network whose only attribute has the name of a wrapper."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 2))
+
+
+def test_a_network_may_have_the_attribute_of_a_wrapper(tmp_path):
+    one = Wrapper()
+    for state in (one.state_dict(), in_parallel(one.state_dict()), one.model.state_dict()):
+        other = Wrapper()
+        torch.save(state, tmp_path / "w.pth")
+        load_weights(other, tmp_path / "w.pth")
+        assert torch.equal(other.model[2].weight, one.model[2].weight)
 
 
 def test_saved_weights_come_back(flow, tmp_path):

@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -27,7 +26,7 @@ from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
 from viba_lib.models.batches import FaceBatches, FlowBatches
 from viba_lib.models.flow_vgg import FLOW_LAYERS, flow_vgg11
 from viba_lib.models.weights import load_weights
-from viba_lib.models.xception import XCEPTION_LAYERS, face_tensor, xception
+from viba_lib.models.xception import XCEPTION_LAYERS, face_tensor, resized, xception
 
 Positions = Sequence[int] | None
 Change = Callable[[np.ndarray], np.ndarray]
@@ -35,13 +34,6 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 def _chosen(frames: np.ndarray, positions: Positions) -> np.ndarray:
     return frames if positions is None else frames[np.asarray(positions, int)]
-
-
-def _resized(images: np.ndarray, size: int) -> np.ndarray:
-    """Images (T, H, W, ...) resized to (T, size, size, ...) by averaging over areas."""
-    if not len(images):
-        return np.zeros((0, size, size, *images.shape[3:]), images.dtype)
-    return np.stack([cv2.resize(i, (size, size), interpolation=cv2.INTER_AREA) for i in images])
 
 
 def planted_masks(clip: PreparedClip, positions: Positions, size: int) -> np.ndarray:
@@ -52,7 +44,7 @@ def planted_masks(clip: PreparedClip, positions: Positions, size: int) -> np.nda
     positions : of the frames in the clip; None = all
     size : side in pixels
     """
-    return _resized(_chosen(clip.masks, positions), size).astype(np.float32) / 255
+    return resized(_chosen(clip.masks, positions), size).astype(np.float32) / 255
 
 
 @dataclass(frozen=True)
@@ -147,12 +139,12 @@ class Detector:
 
 def face_inputs(clip: PreparedClip, positions: Positions, size: int) -> torch.Tensor:
     """Face crops (T, 3, size, size) of a clip in [-1, 1]; arguments as in `planted_masks`."""
-    return face_tensor(face_images(clip, positions, size), size)
+    return face_tensor(_chosen(clip.faces, positions), size)
 
 
 def face_images(clip: PreparedClip, positions: Positions, size: int) -> np.ndarray:
     """Face crops (T, size, size, 3) uint8 of a clip; arguments as in `planted_masks`."""
-    return _resized(_chosen(clip.faces, positions), size)
+    return resized(_chosen(clip.faces, positions), size)
 
 
 def degraded_faces(

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torchvision.models import vgg11_bn
 
-from viba_lib.models.weights import load_weights
+from viba_lib.models.weights import starting_from
 
 FLOW_LAYERS = ("features.9", "features.12", "features.16")
 
@@ -52,10 +52,4 @@ def flow_vgg11(
     WeightsError
         A file that is missing, unreadable or of another network.
     """
-    model = FlowVGG11(num_classes)
-    source = "random weights"
-    if weights is not None:
-        load_weights(model, weights, adapt_classifier)
-        source = f"file {Path(weights).name}"
-    model.weights_source = source  # type: ignore[assignment]
-    return model.eval()
+    return starting_from(FlowVGG11(num_classes), weights, adapt_classifier)

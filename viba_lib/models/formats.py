@@ -9,7 +9,7 @@ from torch import nn
 # A checkpoint may keep the weights beside an optimiser and an epoch.
 INSIDE = ("state_dict", "model_state_dict", "model", "net")
 # Wrappers put an attribute's name before each key: DataParallel, and classes that hold a network.
-PREFIXES = ("module.", "model.", "net.")
+WRAPPERS = re.compile(r"^(?:(?:module|model|net)\.)+")
 CLASSIFIER = re.compile(r"^(?:last_linear|fc|classifier)(?:\.\d+)?\.(weight|bias)$")
 
 
@@ -36,24 +36,18 @@ def to_names_of(model: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str
     - Pointwise convolutions may be matrices, as in the ImageNet file of pretrained-models.pytorch.
     - Counters of batch norm, which files of PyTorch before 0.4.1 lack, are the network's own.
     """
-    found = dict(state)
-    prefix = _shared_prefix(found)
-    while prefix:
-        found = {key.removeprefix(prefix): value for key, value in found.items()}
-        prefix = _shared_prefix(found)
+    own = model.state_dict()
+    # The network may have such an attribute itself.
+    names = {WRAPPERS.sub("", key): key for key in own}
+    bare = {key: WRAPPERS.sub("", key) for key in state if key not in own}
+    found = {names.get(bare[k], bare[k]) if k in bare else k: v for k, v in state.items()}
     heads = [key for key in found if CLASSIFIER.match(key)]
     if len(heads) <= 2:
         for key in heads:
             kind = key.rpartition(".")[2]
             found[f"{classifier_of(model)}.{kind}"] = found.pop(key)
-    own = model.state_dict()
     for key, value in found.items():
         if key in own and value.ndim == 2 and own[key].ndim == 4:
             found[key] = value[:, :, None, None]
     counters = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")}
     return {k: v for k, v in counters.items() if k not in found} | found
-
-
-def _shared_prefix(state: Mapping[str, torch.Tensor]) -> str:
-    shared = (p for p in PREFIXES if state and all(key.startswith(p) for key in state))
-    return next(shared, "")

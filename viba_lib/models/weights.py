@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
+from viba_lib.bottleneck.statistics import save_tensors
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import atomic_write
 from viba_lib.models.formats import classifier_of, inner_state, to_names_of
 
 # What the readers of PyTorch and safetensors, which check little, raise for a damaged file.
@@ -32,7 +32,7 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     Raises
     ------
     WeightsError
-        The file is missing, cannot be read without running code, or holds no tensors.
+        The file is missing, cannot be read without running code, or contains no tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -48,23 +48,39 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         # `weights_only` refuses anything but tensors and plain containers.
         raise WeightsError(
-            f"weights file {path} holds more than tensors and was not opened ({_first_line(error)})"
+            f"weights file {path} contains more than tensors and was not opened "
+            f"({_first_line(error)})"
             "; expected a plain state dict: save `model.state_dict()` and pass that file"
         ) from error
     except DAMAGED as error:
         raise WeightsError(
-            f"weights file {path} cannot be read: {_first_line(error)}; expected a whole "
+            f"weights file {path} cannot be read: {_first_line(error)}; expected a complete "
             ".safetensors or PyTorch state dict: fetch or save it again"
         ) from error
     state = inner_state(state)
     if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
-        raise WeightsError(f"weights file {path} holds no state dict of named tensors")
+        raise WeightsError(f"weights file {path} contains no state dict of named tensors")
     return dict(state)
 
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:160] if lines else type(error).__name__
+
+
+def starting_from(
+    model: nn.Module, weights: str | Path | None, adapt_classifier: bool = False
+) -> nn.Module:
+    """The model in evaluation mode with the weights of a file, or random ones if there is none.
+
+    `model.weights_source` says which.
+    """
+    source = "random weights"
+    if weights is not None:
+        load_weights(model, weights, adapt_classifier)
+        source = f"file {Path(weights).name}"
+    model.weights_source = source  # type: ignore[assignment]
+    return model.eval()
 
 
 def load_weights(model: nn.Module, path: str | Path, adapt_classifier: bool = False) -> nn.Module:
@@ -89,16 +105,12 @@ def load_weights(model: nn.Module, path: str | Path, adapt_classifier: bool = Fa
         state |= {key: own[key] for key in head}
     problems = _misfits(state, own)
     if problems:
-        remedy = "check that the detector and the file belong together"
-        if set(problems) == {"of another shape"} and set(problems["of another shape"]) <= {*head}:
-            remedy = (
-                f"the file tells {len(state[head[1]])} classes apart and is no detector, but "
-                "training can start from it: name it as `weights` of the detector in a profile"
-            )
         listed = "; ".join(f"{len(keys)} {what} ({_few(keys)})" for what, keys in problems.items())
         raise WeightsError(
             f"weights file {path} does not fit {type(model).__name__}: {listed}; expected weights "
-            f"of this network: {remedy}"
+            "of this network: check that the detector and the file belong together. To start "
+            "training from a file for other classes, name it as `weights` of the detector in a "
+            "profile"
         )
     model.load_state_dict(state)
     return model
@@ -126,7 +138,4 @@ def _few(keys: list[str]) -> str:
 
 def save_weights(model: nn.Module, path: str | Path) -> Path:
     """Save a model's state as safetensors, atomically."""
-    path = Path(path)
-    with atomic_write(path) as tmp:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp)
-    return path
+    return save_tensors(model.state_dict(), path)

@@ -15,7 +15,7 @@ from torch import nn
 
 from viba_lib.core.download import FetchError, fetch
 from viba_lib.models.keras_xception import KERAS_XCEPTION, keras_xception_state
-from viba_lib.models.weights import WeightsError, load_weights
+from viba_lib.models.weights import WeightsError, starting_from
 
 log = logging.getLogger(__name__)
 HUB_SECONDS = 10.0
@@ -54,13 +54,9 @@ def xception(
         A file that is missing, unreadable or of another network.
     """
     model = timm.create_model("legacy_xception", num_classes=num_classes)
-    source = "random weights"
-    if weights == "imagenet":
-        source = _load_imagenet(model, Path(data_root))
-    elif weights is not None:
-        load_weights(model, weights, adapt_classifier)
-        source = f"file {Path(weights).name}"
-    model.weights_source = source  # type: ignore[assignment]
+    if weights != "imagenet":
+        return starting_from(model, weights, adapt_classifier)
+    model.weights_source = _load_imagenet(model, Path(data_root))  # type: ignore[assignment]
     return model.eval()
 
 
@@ -107,8 +103,12 @@ def _load_imagenet(model: nn.Module, data_root: Path) -> str:
 
 def face_tensor(images: np.ndarray, size: int) -> torch.Tensor:
     """Face crops (T, S, S, 3) uint8 to Xception's input (T, 3, size, size) in [-1, 1]."""
-    if images.shape[1] != size:
-        images = np.stack(
-            [cv2.resize(i, (size, size), interpolation=cv2.INTER_AREA) for i in images]
-        )
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    scaled = resized(images, size)
+    return torch.from_numpy(np.ascontiguousarray(scaled)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """Images (T, H, W, ...) resized to (T, size, size, ...) by averaging over areas."""
+    if not len(images):
+        return np.zeros((0, size, size, *images.shape[3:]), images.dtype)
+    return np.stack([cv2.resize(i, (size, size), interpolation=cv2.INTER_AREA) for i in images])
