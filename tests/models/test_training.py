@@ -128,11 +128,6 @@ def test_a_budget_is_in_steps_or_in_epochs(budget):
         TrainingSettings(**budget)
 
 
-def test_older_profiles_have_other_names_for_two_settings():
-    old = TrainingSettings(steps=3, keep="last", window_steps=2)
-    assert old == TrainingSettings(steps=3, restore="last", crop_steps=2)
-
-
 class Blinding(Batches):
     """From the third batch on, an input is not a number."""
 
@@ -188,14 +183,6 @@ def test_a_damaged_checkpoint_is_not_resumed(started, damage):
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     assert _Run(small(), settings(), started, "cpu", lines.append).step == 0
     assert lines[0] == "resumed at step 4" and "checkpoint cannot be read" in lines[1]
-
-
-def test_a_checkpoint_without_the_best_weights_is_not_resumed(started):
-    (started / "best.pt").unlink()
-    lines = []
-    assert _Run(small(), settings(), started, "cpu", lines.append).step == 0
-    assert "checkpoint cannot be read (WeightsError)" in lines[0]
-    assert _Run(small(), settings(restore="last"), started, "cpu", lines.append).step == 4
 
 
 def test_another_error_is_no_damaged_checkpoint(started, monkeypatch):

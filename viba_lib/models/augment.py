@@ -7,9 +7,7 @@ import cv2
 import numpy as np
 import torch
 
-from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback, flow_to_input, scale_flow
-from viba_lib.models.xception import face_tensor
 
 
 def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -155,21 +153,6 @@ class Augmentation:
         if self.quality:
             out = _jpeg(out, self.quality)
         return out[:, ::-1] if self.flip else out
-
-
-def augmented_face(
-    clip: PreparedClip, at: int, rng: np.random.Generator, size: int
-) -> torch.Tensor:
-    """Input (3, size, size) of the face detector, with a random augmentation."""
-    return face_tensor(Augmentation.sample(rng)(clip.faces[at])[None], size)[0]
-
-
-def augmented_flow(
-    clip: PreparedClip, at: int, rng: np.random.Generator, size: int
-) -> torch.Tensor:
-    """Input (3, size, size) of the motion detector, with a random augmentation."""
-    motion, augmentation = MotionAugmentation.sample(rng), Augmentation.sample_for_flow(rng)
-    return pair_to_flow(motion.move(motion.soften(clip.pairs[at])), augmentation, size)
 
 
 def pair_to_flow(pair: np.ndarray, augmentation: Augmentation, size: int) -> torch.Tensor:

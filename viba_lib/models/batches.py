@@ -1,7 +1,7 @@
 """Training batches of real frames and their manipulated twins."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,18 +13,9 @@ from torch.utils.data import Dataset
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import plant
 from viba_lib.data.clip_store import ClipStore, PreparedClip
-from viba_lib.models.augment import (
-    Augmentation,
-    LowQuality,
-    MotionAugmentation,
-    augmented_face,
-    augmented_flow,
-    pair_to_flow,
-)
+from viba_lib.models.augment import Augmentation, LowQuality, MotionAugmentation, pair_to_flow
 from viba_lib.models.training import TrainingSettings
 from viba_lib.models.xception import face_tensor
-
-Item = Callable[[PreparedClip, int, np.random.Generator, int], torch.Tensor]
 
 
 def _identity_weights(identity: pd.Series) -> np.ndarray:
@@ -128,13 +119,12 @@ class TrainingBatches(Dataset, ABC):
         order = np.random.default_rng([self.seed, 104729, epoch]).permutation(len(self.frames))
         count = self.training.batch_size
         rows = list(self.frames.iloc[order[batch * count : (batch + 1) * count]].itertuples())
-        items = [self.item(self.store[r.path], int(r.position), rng, self.size) for r in rows]
+        items = [self.item(self.store[r.path], int(r.position), rng) for r in rows]
         return torch.stack(items), torch.tensor([int(r.label) for r in rows])
 
-    @property
     @abstractmethod
-    def item(self) -> Item:
-        """Function from a clip, a position, a random generator and a size to an input."""
+    def item(self, clip: PreparedClip, at: int, rng: np.random.Generator) -> torch.Tensor:
+        """Input (3, size, size) of a position in a clip, with a random augmentation."""
 
     @abstractmethod
     def _pair(self, rng: np.random.Generator) -> Pair:
@@ -154,7 +144,9 @@ class TrainingBatches(Dataset, ABC):
 class FaceBatches(TrainingBatches):
     """Batches (B, 3, size, size) of face crops for Xception."""
 
-    item = staticmethod(augmented_face)
+    def item(self, clip: PreparedClip, at: int, rng: np.random.Generator) -> torch.Tensor:
+        """Input (3, size, size) of a face crop, with a random augmentation."""
+        return face_tensor(Augmentation.sample(rng)(clip.faces[at])[None], self.size)[0]
 
     def _pair(self, rng: np.random.Generator) -> Pair:
         clip, at, given, given_at = self._sample(rng)
@@ -174,7 +166,10 @@ class FaceBatches(TrainingBatches):
 class FlowBatches(TrainingBatches):
     """Batches (B, 3, size, size) of flow inputs for the motion detector."""
 
-    item = staticmethod(augmented_flow)
+    def item(self, clip: PreparedClip, at: int, rng: np.random.Generator) -> torch.Tensor:
+        """Input (3, size, size) of a pair of frames, with a random augmentation."""
+        motion, augmentation = MotionAugmentation.sample(rng), Augmentation.sample_for_flow(rng)
+        return pair_to_flow(motion.move(motion.soften(clip.pairs[at])), augmentation, self.size)
 
     def _pair(self, rng: np.random.Generator) -> Pair:
         clip, at, given, given_at = self._sample(rng)

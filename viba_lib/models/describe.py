@@ -1,50 +1,38 @@
 """Tables of a network's layers, read off the live network (Tables 5 to 7 of the paper)."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 import pandas as pd
 import torch
 from torch import nn
 
+from viba_lib.bottleneck.split import device_of, hooked
+
 Row = tuple[str, str, str, dict[str, object]]
 
 
-# Facts that a table prints of a module, by its type: name in the table and attribute.
-FACTS = {
-    nn.Conv2d: {"in": "in_channels", "out": "out_channels", "groups": "groups",
-                "kernel": "kernel_size", "stride": "stride", "bias": "bias"},
-    nn.BatchNorm2d: {"in": "num_features", "out": "num_features", "eps": "eps",
-                     "momentum": "momentum"},
-    nn.ReLU: {"inplace": "inplace"},
-    nn.MaxPool2d: {"kernel": "kernel_size", "stride": "stride", "padding": "padding"},
-}  # fmt: skip
-DETAILS = ("kernel", "stride", "bias", "eps", "momentum", "inplace")  # of `layer_table`
+# Attributes of a module by the names of Tables 5 to 7, if these differ; the first one counts.
+ATTRIBUTES = {
+    "in": ("in_channels", "num_features"),
+    "out": ("out_channels", "num_features"),
+    "kernel": ("kernel_size",),
+}
+PARTS = {nn.Linear: "fully connected", nn.Dropout: "dropout"}
 
 
-def _fact(module: nn.Module, attribute: str) -> object:
-    value = getattr(module, attribute)
-    if attribute == "bias":
+def fact_of(module: nn.Module, name: str) -> object:
+    """A fact about a module that a table of the paper prints, such as "kernel"; None if absent."""
+    if name == "parts":
+        found = [PARTS[type(part)] for part in module.modules() if type(part) in PARTS]
+        return ", ".join(sorted(found, reverse=True))
+    if type(module).__name__ == "SeparableConv2d":
+        module = module.get_submodule("pointwise" if name == "out" else "conv1")
+    values = (getattr(module, key, None) for key in ATTRIBUTES.get(name, (name,)))
+    value = next((value for value in values if value is not None), None)
+    if name == "bias":
         return value is not None
     return value[0] if isinstance(value, tuple) else value
-
-
-def facts_of(module: nn.Module) -> dict[str, object]:
-    """Facts that a table of layers prints of a module, by name."""
-    if type(module).__name__ == "SeparableConv2d":
-        out = facts_of(module.get_submodule("pointwise"))["out"]
-        return facts_of(module.get_submodule("conv1")) | {"out": out}
-    if names := FACTS.get(type(module)):
-        return {name: _fact(module, attribute) for name, attribute in names.items()}
-    known = {nn.Linear: "fully connected", nn.Dropout: "dropout"}
-    parts = [known[type(part)] for part in module.modules() if type(part) in known]
-    return {"parts": ", ".join(sorted(parts, reverse=True))} if parts else {}
-
-
-def _detail(module: nn.Module) -> str:
-    if isinstance(module, nn.Linear):
-        return f"{module.in_features} to {module.out_features}"
-    known = isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.ReLU)
-    return _text({k: v for k, v in facts_of(module).items() if known and k in DETAILS})
 
 
 def _text(facts: Mapping[str, object]) -> str:
@@ -66,7 +54,7 @@ def layer_table(model: nn.Module, size: int, inside: str = "") -> pd.DataFrame:
 
     Returns
     -------
-    layer, type, output (shape without the batch), parameters, details.
+    layer, type, output (shape without the batch), parameters, details (as torch prints them).
     """
     names = {module: name for name, module in model.get_submodule(inside).named_children()}
     rows: list[dict[str, object]] = []
@@ -74,17 +62,13 @@ def layer_table(model: nn.Module, size: int, inside: str = "") -> pd.DataFrame:
     def note(m: nn.Module, _inputs: object, output: object) -> None:
         shape = "x".join(map(str, output.shape[1:])) if torch.is_tensor(output) else ""
         count = sum(p.numel() for p in m.parameters())
-        rows.append({"layer": names[m], "type": type(m).__name__, "output": shape,
-                     "parameters": count, "details": _detail(m)})  # fmt: skip
+        row = {"layer": names[m], "type": type(m).__name__, "output": shape, "parameters": count}
+        rows.append(row | {"details": m.extra_repr()})
 
-    handles = [module.register_forward_hook(note) for module in names]
-    try:
-        with torch.inference_mode():
-            device = next(model.parameters()).device
-            model(torch.zeros(1, 3, size, size, device=device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks, torch.inference_mode():
+        for module in names:
+            hooks.enter_context(hooked(module, note))
+        model(torch.zeros(1, 3, size, size, device=device_of(model)))
     return pd.DataFrame(rows)
 
 
@@ -105,9 +89,8 @@ def beside_paper(model: nn.Module, rows: Sequence[Row], inside: str = "") -> pd.
     found = []
     for layer, name, category, printed in rows:
         module = part.get_submodule(name)
-        facts = facts_of(module)
         paper = ", ".join(filter(None, [category, _text(printed)]))
-        live = _text({key: facts.get(key) for key in printed})
+        live = _text({key: fact_of(module, key) for key in printed})
         here = ", ".join(filter(None, [type(module).__name__, live]))
         found.append({"layer": layer, "paper": paper, "here": here, "agrees": paper == here})
     return pd.DataFrame(found)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 from viba_lib.core.progress import Progress, TimeLeft
-from viba_lib.models.weights import DAMAGED, WeightsError, read_state
+from viba_lib.models.weights import DAMAGED
+
+STATE = ("step", "best", "stale", "history", "best_weights")  # in a checkpoint, of `_Run`
 
 
 class TrainingSettings(BaseModel):
@@ -27,10 +29,10 @@ class TrainingSettings(BaseModel):
     Appendix A is `epochs` 50, batches of 16, `optimizer` adam without decay, `schedule` constant
     at 0.001 without warm-up or `clip` (largest norm of the gradient), and patience 7.
     The first `crop_steps` batches are crops of half the side around the artefact, which cost a
-    quarter, cut from inputs at their full scale; a profile may call them `window_steps`.
+    quarter, cut from inputs at their full scale.
     `restore` says which weights the trained detector has: those with the lowest validation loss, or
     the last ones, which is the better choice for a short schedule and a validation split of one
-    person. `patience` then has no effect. A profile may call it `keep`.
+    person. `patience` then has no effect.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -48,11 +50,9 @@ class TrainingSettings(BaseModel):
     freeze_batchnorm: bool = True
     precision: str = "bfloat16"
     fresh: float = 0.7
-    crop_steps: int = Field(0, ge=0, validation_alias=AliasChoices("crop_steps", "window_steps"))
+    crop_steps: int = Field(0, ge=0)
     label_smoothing: float = 0.0
-    restore: Literal["best", "last"] = Field(
-        "best", validation_alias=AliasChoices("restore", "keep")
-    )
+    restore: Literal["best", "last"] = "best"
 
     @model_validator(mode="after")
     def _one_budget(self) -> "TrainingSettings":
@@ -147,7 +147,7 @@ def train(
             progress(f"stopped early: {settings.patience} validations without a lower loss")
             break
     if settings.restore == "best":
-        model.load_state_dict(read_state(run.best_weights))
+        model.load_state_dict(run.best_weights)
     model.eval()
     return pd.DataFrame(run.history)
 
@@ -170,13 +170,14 @@ class _Run:
     ) -> None:
         self.model, self.settings, self.device = model, settings, device
         model.to(device).to(memory_format=torch.channels_last)
-        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-        self.optimizer: torch.optim.Optimizer = kinds[settings.optimizer](
+        optimizers = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+        self.optimizer: torch.optim.Optimizer = optimizers[settings.optimizer](
             model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.checkpoint, self.best_weights = folder / "checkpoint.pt", folder / "best.pt"
+        self.checkpoint = folder / "checkpoint.pt"
         self.step, self.best, self.stale = 0, float("inf"), 0
         self.history: list[dict[str, float]] = []
+        self.best_weights: dict[str, torch.Tensor] = {}
         saved = self._saved(progress)
         if saved is not None:
             model.load_state_dict(saved.pop("model"))
@@ -193,16 +194,14 @@ class _Run:
         """The content of the checkpoint; None if there is none, or it is damaged."""
         try:
             saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            if self.settings.restore == "best" and np.isfinite(saved["best"]):
-                read_state(self.best_weights)
+            return {name: saved[name] for name in ("model", "optimizer", *STATE)}
         except FileNotFoundError:
             return None
-        except (WeightsError, *DAMAGED) as error:
+        except DAMAGED as error:
             # A machine that lost power may leave a file without its content, in many ways.
             name = type(error).__name__
             progress(f"the checkpoint cannot be read ({name}); training starts from the beginning")
             return None
-        return dict(saved)
 
     def update(self, inputs: torch.Tensor, labels: torch.Tensor, rate: float) -> float:
         """Update the weights with one batch; its loss before the update."""
@@ -241,16 +240,13 @@ class _Run:
         self.step, self.best = int(row["step"]), min(row["val_loss"], self.best)
         self.stale = 0 if better else self.stale + 1
         self.history.append(row)
-        if better:
-            _write(self.model.state_dict(), self.best_weights)
-        state = {name: vars(self)[name] for name in ("step", "best", "stale", "history")}
+        if better and self.settings.restore == "best":
+            weights = self.model.state_dict()
+            self.best_weights = {name: w.detach().cpu().clone() for name, w in weights.items()}
+        state = {name: vars(self)[name] for name in STATE}
         parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        _write(state | parts, self.checkpoint)
-
-
-def _write(content: Any, path: Path) -> None:
-    with atomic_write(path) as tmp:
-        torch.save(content, tmp)
+        with atomic_write(self.checkpoint) as tmp:
+            torch.save(state | parts, tmp)
 
 
 def _remaining(batches: Dataset, start: int, stop: int) -> Any:

@@ -109,8 +109,7 @@ def train_detector(
     save_weights(model.cpu(), folder / WEIGHTS)
     history.to_parquet(folder / "history.parquet")
     (folder / "source.json").write_text(json.dumps({"start": model.weights_source}))
-    for leftover in ("checkpoint.pt", "best.pt"):
-        (folder / leftover).unlink(missing_ok=True)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
 
 
 def predict_frames(folder: Path, work: Work, **given: Any) -> None:
