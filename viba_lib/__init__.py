@@ -2,7 +2,5 @@
 
 import logging
 
-__version__ = "0.1.0"
-
-# Without a log of its own, nothing is written: see `viba_lib.pipeline.logs`.
+# Nothing is logged until `viba_lib.pipeline.logs.log_to` opens a file.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -124,7 +124,7 @@ class Record(NamedTuple):
     sha256: str
 
     def differs(self, path: Path, content: bool = True) -> str:
-        """What is wrong with a file; "" if it is as it was written.
+        """Difference between a file and its record, in words; "" if there is none.
 
         Parameters
         ----------
@@ -170,7 +170,7 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
 def integrity_error(
     folder: Path, meta: Mapping[str, Any] | None, size_only: Sequence[str] = ()
 ) -> str:
-    """What is wrong with a finished folder; "" if nothing. For `size_only` see `Stage`."""
+    """First fault of a finished folder, in words, or ""; for `size_only` see `Stage`."""
     if meta is None:
         return f"{META} is missing or is not what was written"
     differences = (
@@ -270,7 +270,7 @@ class Cache:
 
 
 def _broken(stage: Stage, done: Path) -> str:
-    """What is wrong with the folder of a stage, "" if it is complete."""
+    """First fault of the folder of a stage, in words; "" if the folder is complete."""
     return integrity_error(done, read_meta(done), stage.size_only)
 
 

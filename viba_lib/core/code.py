@@ -18,7 +18,7 @@ from typing import Any
 LIBRARY = Path(__file__).parents[1]
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 Name = tuple[str, str]  # of a definition: its module, and its name there
-ALL, ON_IMPORT = "*", "<import>"  # in place of the name: a whole file, or what its import runs
+ALL, ON_IMPORT = "*", "<import>"  # names for a complete file, and for what its import runs
 
 
 class Source:
@@ -132,7 +132,7 @@ def code_key(*code: object, library: Path = LIBRARY) -> str:
 
     Parameters
     ----------
-    code : functions, classes, partial functions, or paths of Python files (a file counts whole)
+    code : functions, classes, partial functions, or paths of Python files (all of a file counts)
     library : folder of the library's source; it is read once in a process, as imports are
 
     Raises

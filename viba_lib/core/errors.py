@@ -2,4 +2,4 @@
 
 
 class VibaError(ValueError):
-    """What was given, what was expected and what to do next, in one sentence or two."""
+    """Names the given value, the expected one and the next step, in one sentence or two."""

@@ -59,7 +59,7 @@ REMEDIES = {
 
 
 def disk_message(error: OSError) -> str:
-    """What went wrong with which file, and what to do next."""
+    """Message for an error of the disk: the reason, the file, and what to do next."""
     where = f" ({error.filename})" if error.filename else ""
     message = REMEDIES.get(error.errno or 0) or error.strerror or str(error)
     return f"{message}{where}; finished work is kept, and the same command resumes it"

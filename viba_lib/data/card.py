@@ -53,7 +53,7 @@ def data_card(
         f"# {_text(title)}",
         f"{len(catalog)} videos of {catalog.dataset.nunique()} data set(s), "
         f"{len(people)} known identities.",
-        "## What it holds",
+        "## Contents",
         _counts(named, ["dataset", "label", "method"]),
         "## Splits",
         _table(_splits(named)),
@@ -120,8 +120,8 @@ def _biases(catalog: pd.DataFrame) -> Iterable[str]:
         if rows.label.nunique() == 1:
             only = rows.label.iloc[0]
             yield (
-                f"All videos of {_text(name)} are {only}: its camera and compression tell the "
-                "label, whatever the face shows."
+                f"All videos of {_text(name)} are {only}: its camera and compression give "
+                "the label away, whatever the face shows."
             )
     unknown = (catalog.identity == "").mean()
     if unknown:
@@ -134,8 +134,8 @@ def _biases(catalog: pd.DataFrame) -> Iterable[str]:
         most = (named.dataset + " / " + named.identity).value_counts(normalize=True)
         yield f"The most frequent person is in {most.iloc[0]:.0%} of the videos with a known one."
     yield (
-        "Age, sex, skin colour and language are not in the catalog, so nothing can be said of how "
-        "even they are, nor of how a detector does on each."
+        "Age, sex, skin colour and language are not in the catalog, so their balance is "
+        "unknown, and so is the accuracy of a detector on each group."
     )
 
 

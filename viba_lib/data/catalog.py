@@ -31,8 +31,8 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     CatalogError
-        Missing or doubled columns, no rows, empty or doubled ids, ids that are no file names,
-        unknown labels or splits, times that are none, paths that leave the catalog's folder
+        Missing or doubled columns, no rows, empty or doubled ids, ids that are not file names,
+        unknown labels or splits, times that are not numbers, paths that leave the catalog's folder
         through `..`.
     """
     doubled = frame.columns[frame.columns.duplicated()].tolist()

@@ -147,6 +147,12 @@ def choose_frames(
     return np.sort(rng.choice(peaks, wanted, replace=False)), len(peaks)
 
 
+def check_pairs(video: VideoReader) -> None:
+    """Raise a `VideoError` if a video has no two consecutive frames."""
+    if video.length < 2:
+        raise VideoError(f"{video.path} has one frame; a flow map needs two: give a longer video")
+
+
 def prepare_video(
     row: Mapping[str, Any],
     root: str | Path,
@@ -172,10 +178,7 @@ def prepare_video(
     video_id = str(row["video_id"])
     with VideoReader(*segment(row, root)) as video:
         differences = frame_differences(video.frames(format="gray"))
-        if len(differences) < 2:
-            raise VideoError(
-                f"{video.path} has one frame; a flow map needs two: give a longer video"
-            )
+        check_pairs(video)
         indices, found = choose_frames(differences, settings, video_id, seed)
         masks = _planted_masks(row, root, video, indices)
         clip = PreparedClip.stack(prepare_key_frames(video, indices, settings, masks))
@@ -210,7 +213,7 @@ class Preparation:
         these that were followed, not detected)
     frames : one row per kept frame: video_id, path, position (in the arrays), frame (in the video),
         tracked
-    problems : video_id, stage, frame (none if the video as a whole is excluded), reason
+    problems : video_id, stage, frame (none if the complete video is excluded), reason
     """
 
     index: pd.DataFrame

@@ -106,5 +106,5 @@ def draw_catalog(
         See `join_catalogs`, `sample_catalog` and `split_catalog`.
     """
     joined = join_catalogs(frames)
-    drawn = joined if counts is None else sample_catalog(joined, counts, seed)
-    return split_together(drawn, seed=seed) if together else split_catalog(drawn, seed=seed)
+    sampled = joined if counts is None else sample_catalog(joined, counts, seed)
+    return split_together(sampled, seed) if together else split_catalog(sampled, seed)

@@ -12,7 +12,7 @@ from viba_lib.core.checkpoints import read_checkpoint, write_checkpoint
 from viba_lib.core.files import write_text
 from viba_lib.core.progress import ProgressLines
 from viba_lib.data.clip_store import PreparedClip
-from viba_lib.data.prepare import PreparationSettings, prepare_key_frames
+from viba_lib.data.prepare import PreparationSettings, check_pairs, prepare_key_frames
 from viba_lib.data.video import VideoError, VideoReader
 
 CHUNK_FRAMES = 16
@@ -27,8 +27,7 @@ def spread_frames(video: VideoReader, max_frames: int) -> np.ndarray:
     VideoError
         Not decodable, or one frame only.
     """
-    if video.length < 2:
-        raise VideoError(f"{video.path} has one frame; a flow map needs two: give a longer video")
+    check_pairs(video)
     numbers = np.linspace(0, video.length - 2, min(max_frames, video.length - 1))
     return np.unique(numbers.round().astype(int))
 

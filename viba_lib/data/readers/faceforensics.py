@@ -13,7 +13,7 @@ METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter"
 DFD_METHODS = ("DeepFakeDetection",)
 COMPRESSIONS = ("c23", "raw", "c40", "c0")
 ALL = "all"
-REAL = "real"  # in place of a method
+REAL = "real"  # instead of a method
 
 
 def faceforensics(root: Path, compression: str = "") -> pd.DataFrame:

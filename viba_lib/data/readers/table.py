@@ -18,7 +18,7 @@ def table(root: Path) -> pd.DataFrame:
     ------
     CatalogError
         No table or several, not readable, missing columns, paths that leave the folder. A video
-        that does not exist is no error here: it becomes a problem when it is prepared.
+        that does not exist is not an error here: it becomes a problem when it is prepared.
     """
     tables = [root] if root.is_file() else sorted(p for p in root.iterdir() if _is_table(p))
     if len(tables) != 1:
