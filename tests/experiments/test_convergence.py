@@ -53,24 +53,24 @@ def test_the_longest_optimisation_is_compared_as_well():
     assert c.steps_until(1) == [1]
 
 
-def test_maps_are_judged_by_the_mask():
+def test_maps_are_measured_against_the_mask():
     maps = np.zeros((2, 4, 4))
     maps[0, :2, :2] = 1
     maps[1] = 1
     masks = np.zeros((2, 4, 4), np.float32)
     masks[:, :2, :2] = 1
-    found = c.judge(maps, masks)
+    found = c.measure(maps, masks)
     assert found.bits.tolist() == [4, 16]
     assert found.ratio.tolist() == [4, 1]
     assert found.hit.iloc[0] == 1
-    assert c.judge(maps, 0 * masks).ratio.isna().all()
+    assert c.measure(maps, 0 * masks).ratio.isna().all()
 
 
 def test_the_map_at_step_n_is_that_of_a_run_of_n_steps(make, inputs, masks):
-    table, _ = c.judge_steps(make(steps=5, noise_samples=1), inputs, masks, [2, 5])
+    table, _ = c.measure_steps(make(steps=5, noise_samples=1), inputs, masks, [2, 5])
     for steps in (2, 5):
         run = make(steps=steps, noise_samples=1).attribute(inputs)
-        expected = c.judge(run.bits_per_pixel.numpy(), masks)
+        expected = c.measure(run.bits_per_pixel.numpy(), masks)
         part = table[table.steps == steps].drop(columns="steps").reset_index(drop=True)
         pd.testing.assert_frame_equal(part, expected, rtol=1e-4)
 

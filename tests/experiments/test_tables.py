@@ -10,7 +10,7 @@ from viba_lib.evaluation.agreement import region_masks
 from viba_lib.experiments import consistency, detection, human_agreement, open_choices
 from viba_lib.experiments import paper_and_run as paper
 from viba_lib.experiments.common import Bootstrap, ExplainedVideo
-from viba_lib.experiments.localisation import localise
+from viba_lib.experiments.localisation import map_measures
 from viba_lib.experiments.paper_numbers import TABLE_2, TABLE_3, TABLE_4, read_packaged
 from viba_lib.visual.html_table import Link
 
@@ -105,7 +105,7 @@ def test_localisation_of_maps_with_and_without_a_mask():
     maps, masks = np.ones((3, 4, 4)), np.zeros((3, 4, 4), np.float32)
     maps[0, 0, 0], maps[1, :2, :2] = 3, 5
     masks[:2, :2, :2] = 1
-    table = localise(maps, masks)
+    table = map_measures(maps, masks)
     assert table.inside.tolist() == pytest.approx([6 / 18, 20 / 32, 0])
     assert table.ratio[:2].tolist() == pytest.approx([4 / 3, 2.5]) and np.isnan(table.ratio[2])
     assert table.hit.tolist() == [True, True, False] and table.area.tolist() == [0.25, 0.25, 0]

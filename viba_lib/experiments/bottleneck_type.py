@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.evaluation.consistency import highlight, mean_iou
-from viba_lib.evaluation.faithfulness import deletion_areas, entropy
+from viba_lib.evaluation.faithfulness import deletion_areas
 from viba_lib.experiments.common import (
     Bootstrap,
     Explained,
@@ -15,20 +15,19 @@ from viba_lib.experiments.common import (
     probabilities_of,
     with_intervals,
 )
-from viba_lib.experiments.localisation import localise
+from viba_lib.experiments.localisation import map_measures
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
 TYPE_MEASURES = ("kept", "bits", "entropy", "ratio", "deletion")
 
 
-def bottleneck_types(study: Study, detector: str, count: int, steps: int = 10) -> Explained:
+def bottleneck_types(study: Study, detector: str, count: int) -> Explained:
     """Maps of the same held-out frames by both bottleneck types, and their measures.
 
     Parameters
     ----------
     count : real and fake frames each, two of a video if there are as many
-    steps : of deletion, see `evaluation.faithfulness.deletion_areas`
 
     Returns
     -------
@@ -52,12 +51,10 @@ def bottleneck_types(study: Study, detector: str, count: int, steps: int = 10) -
         seconds = (time.perf_counter() - start) / len(rows)
         maps[name] = attribution.bits_per_pixel.numpy()
         same = attribution.logits.argmax(1) == attribution.logits_clean.argmax(1)
-        measures = rows[["video_id", "label"]].assign(
+        measures = map_measures(maps[name], masks).assign(
+            video_id=rows.video_id,
             kept=same.numpy().astype(float),
-            bits=maps[name].sum((1, 2)),
-            entropy=[entropy(one) for one in maps[name]],
-            ratio=localise(maps[name], masks).ratio,
-            deletion=deletion_areas(probabilities, inputs, maps[name], steps),
+            deletion=deletion_areas(probabilities, inputs, maps[name]),
         )
         row = {"type": name, "frames": len(rows)}
         row |= with_intervals(measures, means_of(TYPE_MEASURES), bootstrap)

@@ -12,11 +12,12 @@ import torch
 
 from viba_lib.bottleneck import Attribution, PerSampleBottleneck, bits_per_pixel
 from viba_lib.experiments.common import held_out_predictions
-from viba_lib.experiments.localisation import localise
+from viba_lib.experiments.localisation import map_measures
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
 STEPS = (1, 2, 5, 10, 20, 40, 100, 200)
+BETAS = (1.0, 10.0, 100.0)
 SHORT, BETA = 10, 10.0  # the reference's
 MEASURES = ["bits", "ratio", "hit"]
 MakeBottleneck = Callable[..., PerSampleBottleneck]
@@ -27,27 +28,20 @@ def steps_until(longest: int) -> list[int]:
     return sorted({s for s in STEPS if s < longest} | {longest})
 
 
-def judge(maps: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
-    """Item, bits, ratio and hit of maps (T, H, W) against masks (T, H, W), see `localise`."""
-    where = localise(maps, masks)
-    return pd.DataFrame(
-        {
-            "item": range(len(where)),
-            "bits": [float(one.sum()) for one in maps],
-            "ratio": where.ratio,
-            "hit": where.hit.astype(float),
-        }
-    )
+def measure(maps: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
+    """Item and MEASURES of maps (T, H, W) against masks (T, H, W), see `map_measures`."""
+    table = map_measures(maps, masks)[MEASURES].astype(float)
+    return table.rename_axis("item").reset_index()
 
 
-def judge_steps(
+def measure_steps(
     bottleneck: PerSampleBottleneck,
     inputs: torch.Tensor,
     masks: np.ndarray,
     steps: Sequence[int],
     start: torch.Tensor | None = None,
 ) -> tuple[pd.DataFrame, Attribution]:
-    """Judge the maps of one optimisation after several of its steps.
+    """Measure the maps of one optimisation after several of its steps.
 
     Parameters
     ----------
@@ -59,15 +53,15 @@ def judge_steps(
 
     Returns
     -------
-    `judge` with a column steps, and the result of the optimisation.
+    `measure` with a column steps, and the result of the optimisation.
     """
     parts: list[pd.DataFrame] = []
-    size = (int(inputs.shape[-2]), int(inputs.shape[-1]))
+    size = tuple(inputs.shape[-2:])
 
     def on_step(step: int, capacity: torch.Tensor) -> None:
         if step in steps:
             maps = bits_per_pixel(capacity, size).cpu().numpy()
-            parts.append(judge(maps, masks).assign(steps=step))
+            parts.append(measure(maps, masks).assign(steps=step))
 
     attribution = bottleneck.attribute(inputs, start=start, on_step=on_step, with_lam=True)
     return pd.concat(parts, ignore_index=True), attribution
@@ -81,7 +75,7 @@ def compare_starts(
     longest: int,
     betas: Sequence[float],
 ) -> Iterator[pd.DataFrame]:
-    """`judge_steps` for the frames of one clip: cold for each beta, then from the readout, warm.
+    """`measure_steps` of one clip: cold for each beta, then from the readout, then warm.
 
     Parameters
     ----------
@@ -97,17 +91,17 @@ def compare_starts(
     count, steps = len(inputs), steps_until(longest)
     make = partial(make, frames_per_batch=count)
     for beta in sorted({*betas, BETA}):
-        table, attribution = judge_steps(make(steps=longest, beta=beta), inputs, masks, steps)
+        table, attribution = measure_steps(make(steps=longest, beta=beta), inputs, masks, steps)
         if beta == BETA:
             before = attribution.lam[:1]
         yield table.assign(start="cold", beta=beta)
-    table, _ = judge_steps(make(steps=longest, beta=BETA), inputs, masks, steps, readout)
+    table, _ = measure_steps(make(steps=longest, beta=BETA), inputs, masks, steps, readout)
     yield table.assign(start="readout", beta=BETA)
     for short in [s for s in steps if s <= SHORT and count > 1]:
         chain = make(steps=short, beta=BETA, warm_start=True)
         start = before.expand(count - 1, *before.shape[1:])
         maps = chain.attribute(inputs[1:], start=start).bits_per_pixel.numpy()
-        table = judge(maps, masks[1:])
+        table = measure(maps, masks[1:])
         yield table.assign(item=table["item"] + 1, steps=short, start="warm", beta=BETA)
 
 
@@ -117,7 +111,6 @@ def convergence(
     clips: int = 3,
     frames: int = 3,
     longest: int = 40,
-    betas: Sequence[float] = (1.0, 10.0, 100.0),
 ) -> pd.DataFrame:
     """Maps over steps, for several beta and several starts.
 
@@ -133,7 +126,7 @@ def convergence(
 
     Returns
     -------
-    video_id, frame, start, beta, steps and the measures of `judge`.
+    video_id, frame, start, beta, steps and the measures of `measure`.
     """
     fakes = held_out_predictions(study, detector).sort_values("video_id", kind="stable")
     rows = select(
@@ -147,7 +140,7 @@ def convergence(
         clip = clip.reset_index(drop=True)
         inputs, masks = study.inputs(detector, clip), study.masks(detector, clip)
         readout = study.readout(detector).predict_lam(inputs)
-        for table in compare_starts(make, inputs, masks, readout, longest, betas):
+        for table in compare_starts(make, inputs, masks, readout, longest, BETAS):
             names = clip.loc[table["item"], ["video_id", "frame"]].reset_index(drop=True)
             parts.append(pd.concat([names, table.drop(columns="item")], axis=1))
     return pd.concat(parts, ignore_index=True)

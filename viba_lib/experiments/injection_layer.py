@@ -8,7 +8,7 @@ import torch
 
 from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
-from viba_lib.evaluation.faithfulness import deletion_areas, entropy
+from viba_lib.evaluation.faithfulness import deletion_areas
 from viba_lib.experiments.common import (
     Bootstrap,
     Explained,
@@ -17,7 +17,7 @@ from viba_lib.experiments.common import (
     means_of,
     probabilities_of,
 )
-from viba_lib.experiments.localisation import localise
+from viba_lib.experiments.localisation import map_measures
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
@@ -68,19 +68,13 @@ def injection_maps(
 
 
 def layer_measures(
-    study: Study,
-    layer: str,
-    beta: float,
-    count: int,
-    detectors: Iterable[str] = DETECTORS,
-    steps: int = 10,
+    study: Study, layer: str, beta: float, count: int, detectors: Iterable[str] = DETECTORS
 ) -> pd.DataFrame:
     """Measures of the maps at each layer, frame by frame.
 
     Parameters
     ----------
     count : number of real and of fake test videos, one frame of each
-    steps : of deletion, see `evaluation.faithfulness.deletion_areas`
 
     Returns
     -------
@@ -95,19 +89,14 @@ def layer_measures(
         probabilities = probabilities_of(study, detector)
         inputs = study.inputs(detector, rows)
         order = np.random.default_rng(study.seed).random(masks.shape)
-        random = deletion_areas(probabilities, inputs, order, steps)
+        random = deletion_areas(probabilities, inputs, order)
         for name, maps in explained.maps.items():
-            deletion = deletion_areas(probabilities, inputs, maps, steps)
-            measures = {
-                "bits": maps.sum((1, 2)),
-                "entropy": [entropy(r) for r in maps],
-                "ratio": localise(maps, masks).ratio,
-                "deletion": deletion,
-                "random": random,
-                "over_random": random - deletion,
-            }
+            deletion = deletion_areas(probabilities, inputs, maps)
+            measures = map_measures(maps, masks)[["bits", "entropy", "ratio"]].assign(
+                deletion=deletion, random=random, over_random=random - deletion
+            )
             facts = rows[["video_id", "label"]].assign(detector=detector, layer=name)
-            parts.append(facts.assign(**measures))
+            parts.append(facts.join(measures))
             study.progress(f"{detector} at {name}: {len(rows)} maps measured")
     return pd.concat(parts, ignore_index=True)
 

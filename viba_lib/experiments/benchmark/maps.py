@@ -12,10 +12,11 @@ import xarray as xr
 from pydantic import ValidationError
 
 from viba_lib.baselines.explainers import NAMES, VIBA, candidates_of, check_names, option_of
+from viba_lib.bottleneck.settings import first_problem
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
-from viba_lib.evaluation.faithfulness import mass_ratio
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
+from viba_lib.experiments.localisation import map_measures
 from viba_lib.pipeline.explain import save_maps
 from viba_lib.pipeline.profiles import ComparisonSettings
 from viba_lib.pipeline.select import select
@@ -43,7 +44,7 @@ def benchmark_rows(study: Study, detector: str, split: str, count: int) -> pd.Da
 
 
 def compute_maps(
-    folder: Path, work: Work, *, rows: Positions, method: str, value: Any, passes: int, **given: Any
+    folder: Path, work: Work, *, rows: Positions, method: str, value: Any, **given: Any
 ) -> None:
     """Maps of frames by a method, with the measured cost of a frame."""
     run, counts = BenchmarkRun(work=work, **given), list[int]()
@@ -54,7 +55,7 @@ def compute_maps(
     run.maps(method, inputs[:1], 8, value)
     hook = model.register_forward_pre_hook(lambda _, given: counts.append(len(given[0])))
     start = time.perf_counter()
-    maps = run.maps(method, inputs, passes, value)
+    maps = run.maps(method, inputs, run.numbers["passes"], value)
     seconds = (time.perf_counter() - start) / len(rows)
     hook.remove()
     forward = sum(counts) / len(rows)
@@ -68,14 +69,11 @@ def maps_stage(
     study: Study, detector: str, rows: pd.DataFrame, name: str, value: Any = None
 ) -> Stage:
     """Stage of `maps_of`."""
-    candidates, passes = (
-        candidates_of(name, study.layers(detector)),
-        study.profile.comparison.passes,
-    )
+    candidates = candidates_of(name, study.layers(detector))
     value = candidates[0] if value is None and candidates else value
-    settings = {"rows": positions_of(rows), "method": name, "value": value, "passes": passes}
+    settings = {"rows": positions_of(rows), "method": name, "value": value}
     layer = value if name == VIBA else None
-    return run_stage(study, detector, "compare", compute_maps, layer, settings)
+    return run_stage(study, detector, "compare", compute_maps, layer, ["passes"], settings)
 
 
 def maps_of(
@@ -115,8 +113,8 @@ def tuning(study: Study, detector: str, names: Sequence[str] = NAMES) -> pd.Data
     for name in names:
         for at, value in enumerate(candidates_of(name, study.layers(detector))):
             maps = maps_of(study, detector, frames, name, value).maps.values
-            ratios = np.array([mass_ratio(r, m) for r, m in zip(maps, masks, strict=True)])
-            ratio = float(np.nanmean(ratios)) if np.isfinite(ratios).any() else 0.0
+            ratios = map_measures(maps, masks).ratio
+            ratio = ratios.mean() if ratios.notna().any() else 0.0
             rows.append((name, option_of(name), str(value), ratio, at == 0))
     table = pd.DataFrame(rows, columns=["method", "option", "value", "ratio", "default"])
     best = table.groupby("method").ratio.idxmax()
@@ -146,15 +144,9 @@ def with_comparison(study: Study, **numbers: int) -> Study:
     """
     changes = {name: value for name, value in numbers.items() if value != 0}
     try:
-        comparison = ComparisonSettings.model_validate(
-            study.profile.comparison.model_dump() | changes
-        )
+        comparison = ComparisonSettings(**study.profile.comparison.model_dump() | changes)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise VibaError(
-            f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}; give 0 for "
-            "the profile's number"
-        ) from error
+        raise VibaError(f"{first_problem(error)}; give 0 for the profile's number") from error
     profile = study.profile.model_copy(update={"comparison": comparison})
     roots = (study.data_root, study.root.parent)
     return Study(profile, *roots, study.device, study.seed, study.progress, study.scheduler)
@@ -189,13 +181,12 @@ class Benchmark:
         study.settings(detector)
         self.study, self.detector, self.settings = study, detector, settings
         self.names = check_names(list(names))
-        self._rows = rows
+        if rows is not None:
+            self.rows = rows
 
     @cached_property
     def rows(self) -> pd.DataFrame:
         """Frames to explain, see `benchmark_rows`."""
-        if self._rows is not None:
-            return self._rows
         count = self.study.profile.comparison.frames
         return benchmark_rows(self.study, self.detector, "test", count)
 
@@ -230,12 +221,7 @@ class Benchmark:
         image, mask = self.study.images(self.detector, row)[0], self.study.masks(self.detector, row)
         return image, mask[0], {name: m.maps.values[item] for name, m in self.maps().items()}
 
-    def ratios(self, name: str = VIBA) -> np.ndarray:
-        """Relevance inside the mask over chance (T,) of a method's maps."""
-        masks, maps = self.study.masks(self.detector, self.rows), self.maps()[name].maps.values
-        return np.array([mass_ratio(r, m) for r, m in zip(maps, masks, strict=True)])
-
     def worst(self, name: str = VIBA) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """`example` of the row on which a method has the lowest ratio."""
-        ratios = self.ratios(name)
-        return self.example(int(np.argmin(np.where(np.isfinite(ratios), ratios, np.inf))))
+        """`example` of the row on which a method has the lowest ratio inside the mask."""
+        masks, maps = self.study.masks(self.detector, self.rows), self.maps()[name].maps.values
+        return self.example(int(map_measures(maps, masks).ratio.fillna(np.inf).argmin()))

@@ -15,28 +15,13 @@ from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, Values,
 from viba_lib.experiments.common import stacked
 from viba_lib.pipeline.stages import positions_of
 
+ATTACK = ("attack_samples", "attack_steps", "short_passes")  # of `ComparisonSettings`
 TOPS = (1, 2, 3)  # numbers of segments that are attacked
 TRAINING = 32  # training frames for the statistics of randomised networks
 
 
-def _settings(benchmark: Benchmark, count: int) -> dict[str, Any]:
-    """Settings of a stage that explains the first rows of a benchmark."""
-    return {
-        "rows": positions_of(benchmark.rows.head(count)),
-        "values": benchmark.values,
-        "passes": benchmark.study.profile.comparison.short_passes,
-    }
-
-
 def compute_attacks(
-    folder: Path,
-    work: Work,
-    *,
-    rows: Positions,
-    values: Values,
-    attack: Values,
-    passes: int,
-    **given: Any,
+    folder: Path, work: Work, *, rows: Positions, values: Values, **given: Any
 ) -> None:
     """Attacks on the segments that each method ranks first, and the stability of its maps.
 
@@ -45,8 +30,9 @@ def compute_attacks(
     values : of the methods' settings; `given` has the folders of their maps under the same names
     """
     maps = {name: open_maps(given.pop(name)).maps.values[: len(rows)] for name in values}
-    run, settings = BenchmarkRun(work=work, **given), AttackSettings(**attack)
-    inputs = run.inputs_at(rows)
+    run = BenchmarkRun(work=work, **given)
+    samples, steps, passes = (run.numbers[name] for name in ATTACK)
+    settings, inputs = AttackSettings(samples=samples, iterations=steps), run.inputs_at(rows)
     work.progress(f"{run.detector.name}: attacks on {len(rows)} frames")
     table = attack_scores(run.probabilities, inputs, maps, settings, TOPS, run.seed)
     for name, value in values.items():
@@ -56,8 +42,8 @@ def compute_attacks(
             return run.maps(name, frames, passes, value)
 
         plain, own = sample(inputs), table.method == name
-        found = stability(sample, run.probabilities, inputs, plain, settings, seed=run.seed)
-        table.loc[own, "stability"] = found[table.item[own]]
+        similarity = stability(sample, run.probabilities, inputs, plain, settings, seed=run.seed)
+        table.loc[own, "stability"] = similarity[table.item[own]]
     table["video_id"] = np.array([video for video, _ in rows], object)[table.item]
     table.to_parquet(folder / "scores.parquet")
 
@@ -65,11 +51,10 @@ def compute_attacks(
 def attack_stage(benchmark: Benchmark) -> Stage:
     """Stage of `attacks`."""
     study, detector, layer = benchmark.study, benchmark.detector, benchmark.layer
-    numbers = study.profile.comparison
-    attack = {"samples": numbers.attack_samples, "iterations": numbers.attack_steps}
-    settings = _settings(benchmark, numbers.attacked) | {"attack": attack}
+    rows = positions_of(benchmark.rows.head(study.profile.comparison.attacked))
+    settings = {"rows": rows, "values": benchmark.values}
     maps = {name: benchmark.maps_stage(name) for name in benchmark.names}
-    return run_stage(study, detector, "attack", compute_attacks, layer, settings, maps)
+    return run_stage(study, detector, "attack", compute_attacks, layer, ATTACK, settings, maps)
 
 
 def attacks(benchmark: Benchmark) -> pd.DataFrame:
@@ -98,7 +83,7 @@ def attack_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def compute_sanity(
-    folder: Path, work: Work, *, rows: Positions, values: Values, passes: int, **given: Any
+    folder: Path, work: Work, *, rows: Positions, values: Values, **given: Any
 ) -> None:
     """Similarity of maps of the trained network and of randomised networks."""
     run = BenchmarkRun(work=work, **given)
@@ -109,7 +94,7 @@ def compute_sanity(
         run.inputs_at(rows),
         run.inputs(frames),
         torch.from_numpy(frames.label.to_numpy()),
-        passes,
+        run.numbers["short_passes"],
         run.seed,
         values,
         lambda line: work.progress(f"{run.detector.name}: {line}"),
@@ -120,8 +105,9 @@ def compute_sanity(
 def sanity_stage(benchmark: Benchmark) -> Stage:
     """Stage of `sanity`."""
     study, detector, layer = benchmark.study, benchmark.detector, benchmark.layer
-    settings = _settings(benchmark, study.profile.comparison.sanity)
-    return run_stage(study, detector, "sanity", compute_sanity, layer, settings)
+    rows = positions_of(benchmark.rows.head(study.profile.comparison.sanity))
+    settings = {"rows": rows, "values": benchmark.values}
+    return run_stage(study, detector, "sanity", compute_sanity, layer, ["short_passes"], settings)
 
 
 def sanity(benchmark: Benchmark) -> pd.DataFrame:
@@ -137,5 +123,4 @@ def sanity(benchmark: Benchmark) -> pd.DataFrame:
 
 def sanity_table(checks: pd.DataFrame) -> pd.DataFrame:
     """`randomisation.marked` by detector: methods with similar maps for a random network."""
-    tables = {name: marked(part) for name, part in checks.groupby("detector", sort=False)}
-    return stacked(tables)
+    return stacked({name: marked(part) for name, part in checks.groupby("detector", sort=False)})

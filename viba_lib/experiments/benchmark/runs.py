@@ -1,6 +1,6 @@
 """What the stages of the benchmark share: a trained detector and the clips it is applied to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,7 @@ class BenchmarkRun(Run):
 
     preparation: Mapping[str, Any]
     bottleneck: Mapping[str, Any]
+    numbers: Mapping[str, int]
 
     @cached_property
     def network(self) -> Network:
@@ -54,6 +55,7 @@ def run_stage(
     name: str,
     compute: Callable[..., None],
     layer: str | None,
+    numbers: Collection[str],
     settings: Mapping[str, Any],
     inputs: Mapping[str, HasDigest] | None = None,
 ) -> Stage:
@@ -63,6 +65,7 @@ def run_stage(
     ----------
     compute : receives `settings`, `inputs` and the fields of `BenchmarkRun`
     layer : of the bottleneck, whose statistics and settings count; None = no bottleneck is used
+    numbers : names of fields of `ComparisonSettings` that the result depends on
     """
     stages, registered = study.stages, study.registered(detector)
     own = stages.settings(registered)
@@ -72,6 +75,7 @@ def run_stage(
         "preparation": study.profile.preparation.model_dump(),
         "layer": registered.layers[0],
         "bottleneck": stages.bottleneck() if layer is not None else {},
+        "numbers": study.profile.comparison.model_dump(include=set(numbers)),
         "seed": study.seed,
     }
     return stages.applied(name, compute, registered, {**shared, **settings}, layer, inputs)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from viba_lib.core.cache import Stage, Work
@@ -12,9 +11,6 @@ from viba_lib.evaluation.faithfulness import (
     degradation_scores,
     deletion_areas,
     insertion_areas,
-    mass_inside,
-    mass_ratio,
-    pointing_game,
     precision_recall_area,
     rank_accuracy,
     sensitivity_n,
@@ -23,9 +19,11 @@ from viba_lib.experiments.benchmark.maps import Benchmark, open_maps
 from viba_lib.experiments.benchmark.ranking import LOWER
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
 from viba_lib.experiments.common import Bootstrap, interval_table, means_of
+from viba_lib.experiments.localisation import map_measures
 from viba_lib.pipeline.stages import positions_of
 
 LOCALISATION = ("ratio", "inside", "rank", "hit", "precision_recall")
+PIXEL_RANKS = {"rank": rank_accuracy, "precision_recall": precision_recall_area}
 FAITHFULNESS = ("insertion", "deletion", "degradation", "sensitivity")
 SIZES = (0.0, 0.1, 0.2, 1.0)  # bounds of the mask's share of the frame
 SIZE_NAMES = ("up to 10 %", "10 to 20 %", "over 20 %")
@@ -48,29 +46,25 @@ def localisation_scores(benchmark: Benchmark) -> pd.DataFrame:
         "video_id": rows.video_id.to_numpy(), "planted": rows.method.to_numpy(), "area": area,
         "size": pd.cut(area, SIZES, labels=SIZE_NAMES).astype(str),
     })  # fmt: skip
-    for name, found in benchmark.maps().items():
-        pairs = list(zip(found.maps.values, masks, strict=True))
-        scores = {
-            "ratio": [_or_zero(mass_ratio(r, m), r, m) for r, m in pairs],
-            "inside": [_or_zero(mass_inside(r, m), r, m) for r, m in pairs],
-            "rank": [rank_accuracy(r, m) for r, m in pairs],
-            "hit": [float(pointing_game(r, m)) for r, m in pairs],
-            "precision_recall": [precision_recall_area(r, m) for r, m in pairs],
-        }
-        parts.append(facts.assign(detector=detector, method=name, **scores))
+    for name, result in benchmark.maps().items():
+        maps = result.maps.values
+        scores = map_measures(maps, masks)[["ratio", "inside", "hit"]].astype(float)
+        # A method must not gain from empty maps.
+        empty = ~maps.any((1, 2)) & masks.any((1, 2))
+        scores.loc[empty, ["ratio", "inside"]] = 0.0
+        for measure, function in PIXEL_RANKS.items():
+            scores[measure] = [function(r, m) for r, m in zip(maps, masks, strict=True)]
+        scores = scores[list(LOCALISATION)]
+        parts.append(facts.assign(detector=detector, method=name).join(scores))
     return pd.concat(parts, ignore_index=True)
 
 
-def _or_zero(value: float, relevance: np.ndarray, mask: np.ndarray) -> float:
-    """The value, or 0 for a map of zeros: a method must not gain from empty maps."""
-    return 0.0 if not relevance.any() and mask.any() else value
-
-
 def compute_faithfulness(
-    folder: Path, work: Work, *, maps: Path, rows: Positions, steps: int, sets: int, **given: Any
+    folder: Path, work: Work, *, maps: Path, rows: Positions, **given: Any
 ) -> None:
     """Faithfulness of the maps of a method, for the first rows of a benchmark."""
     run = BenchmarkRun(work=work, **given)
+    steps, sets = run.numbers["steps"], run.numbers["sets"]
     work.progress(f"{run.detector.name}: faithfulness of maps of {len(rows)} frames")
     shared = (run.probabilities, run.inputs_at(rows), open_maps(maps).maps.values[: len(rows)])
     scores = {
@@ -85,12 +79,12 @@ def compute_faithfulness(
 
 def faithfulness_stage(benchmark: Benchmark, name: str) -> Stage:
     """Stage of `faithfulness_scores` for one method."""
-    study, numbers = benchmark.study, benchmark.study.profile.comparison
-    rows = positions_of(benchmark.rows.head(numbers.faithful))
-    settings = {"rows": rows, "steps": numbers.steps, "sets": numbers.sets}
-    maps = {"maps": benchmark.maps_stage(name)}
-    compute = compute_faithfulness
-    return run_stage(study, benchmark.detector, "faithful", compute, None, settings, maps)
+    study, numbers = benchmark.study, ["steps", "sets"]
+    rows = positions_of(benchmark.rows.head(study.profile.comparison.faithful))
+    return run_stage(
+        study, benchmark.detector, "faithful", compute_faithfulness, None, numbers,
+        {"rows": rows}, {"maps": benchmark.maps_stage(name)},
+    )  # fmt: skip
 
 
 def faithfulness_scores(benchmark: Benchmark) -> pd.DataFrame:
@@ -109,10 +103,8 @@ def faithfulness_scores(benchmark: Benchmark) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns]
 
 
-def tuned_gain(
-    plain: pd.DataFrame, tuned: pd.DataFrame, tried: pd.DataFrame, measure: str = "ratio"
-) -> pd.DataFrame:
-    """Gain on test frames from a setting that was tuned on the validation split.
+def tuned_gain(plain: pd.DataFrame, tuned: pd.DataFrame, tried: pd.DataFrame) -> pd.DataFrame:
+    """Gain of the ratio on test frames from a setting that was tuned on the validation split.
 
     Parameters
     ----------
@@ -122,16 +114,13 @@ def tuned_gain(
     Returns
     -------
     detector, method, option, value (chosen), changed (whether it differs from the default),
-    default, tuned (means of the measure) and gain.
+    default, tuned (means of the ratio) and gain.
     """
-    chosen = tried[tried.chosen][["detector", "method", "option", "value", "default"]]
-    table = chosen.assign(changed=~chosen.default.astype(bool)).drop(columns="default")
-    means = {
-        name: scores.groupby("method")[measure].mean()
-        for name, scores in (("default", plain), ("tuned", tuned))
-    }
-    table = table.assign(**{name: table.method.map(mean) for name, mean in means.items()})
-    return table.assign(gain=table.tuned - table.default).reset_index(drop=True)
+    chosen = tried[tried.chosen].reset_index(drop=True)
+    table = chosen[["detector", "method", "option", "value"]].assign(changed=~chosen.default)
+    for name, scores in (("default", plain), ("tuned", tuned)):
+        table[name] = table.method.map(scores.groupby("method").ratio.mean())
+    return table.assign(gain=table.tuned - table.default)
 
 
 def score_table(

@@ -22,6 +22,7 @@ from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.study import Study
 
 FAKE = 1
+NUMBERS = ("clips", "clip_frames", "short_passes")  # of `ComparisonSettings`
 PROBABILITY = "p(fake) itself"
 
 
@@ -81,14 +82,13 @@ def _with_frames(clip: PreparedClip, frames: np.ndarray, following: np.ndarray) 
     return dataclasses.replace(clip, faces=faces, pairs=pairs, flow=flow)
 
 
-def compute_temporal(
-    folder: Path, work: Work, *, values: Values, clips: int, frames: int, passes: int, **given: Any
-) -> None:
+def compute_temporal(folder: Path, work: Work, *, values: Values, **given: Any) -> None:
     """Area under the ROC curve of each method's sums of relevance, for disturbed clips.
 
-    The clips are up to `clips` real test videos, disturbed by the temporal methods in turn.
+    The clips are real test videos, disturbed by the temporal methods in turn.
     """
     run, rows = BenchmarkRun(work=work, **given), []
+    clips, frames, passes = (run.numbers[name] for name in NUMBERS)
     real = run.clips.frames("test", run.methods).query("label == 0")
     videos = real.video_id.drop_duplicates().sort_values().to_list()[:clips]
     for number, video in enumerate(videos):
@@ -109,15 +109,9 @@ def compute_temporal(
 
 def temporal_stage(study: Study, detector: str, values: Values) -> Stage:
     """Stage of `temporal_scores`."""
-    numbers = study.profile.comparison
-    settings = {
-        "values": dict(values),
-        "clips": numbers.clips,
-        "frames": numbers.clip_frames,
-        "passes": numbers.short_passes,
-    }
+    settings = {"values": dict(values)}
     layer = values.get(VIBA) or study.layer(detector)
-    return run_stage(study, detector, "temporal", compute_temporal, layer, settings)
+    return run_stage(study, detector, "temporal", compute_temporal, layer, NUMBERS, settings)
 
 
 def temporal_scores(study: Study, detector: str, values: Values) -> pd.DataFrame:
