@@ -61,15 +61,9 @@ HTML(study.banner())
 # are compared by, or why there are none.
 
 # %%
-from viba_lib.experiments.open_choices import (
-    all_effects,
-    choices_table,
-    packaged_choices,
-    sensitivity,
-)
+from viba_lib.experiments.open_choices import all_effects, choices_table, sensitivity
 
-choices = packaged_choices()
-questions = choices_table(choices)
+questions = choices_table()
 study.save_table("open_choices", questions, questions)
 
 # %% [markdown]
@@ -83,7 +77,7 @@ study.save_table("open_choices", questions, questions)
 # %% mystnb={"image": {"alt": "One row per choice with dots for each alternative: the change of a measure in per cent of its value, for both detectors, around a dotted line at zero."}, "figure": {"caption": "Change of a result under each alternative, in per cent of the value under our choice.", "name": "fig-sensitivity"}}
 from viba_lib.visual import result_figures
 
-effects = sensitivity(all_effects(study), choices)
+effects = sensitivity(all_effects(study))
 result_figures.sensitivity(effects)
 
 # %%

@@ -144,7 +144,8 @@ result_figures.intervals(tables["flow-vgg11"], ["ratio", "rank", "hit"], chance=
 # its p-values are corrected for the number of methods (Holm). `difference` is positive if the bottleneck is better.
 
 # %%
-from viba_lib.experiments.benchmark.ranking import paired_tests, rank_message, rank_of
+from viba_lib.evaluation.significance import paired_tests, rank_of
+from viba_lib.experiments.benchmark.ranking import rank_message
 
 tests = pd.concat(
     [paired_tests(s, "ratio", seed=seed).assign(detector=name) for name, s in localised.items()]

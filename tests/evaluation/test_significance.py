@@ -1,12 +1,20 @@
-"""Bootstrap intervals, and McNemar's test against statsmodels."""
+"""Bootstrap intervals, McNemar's test against statsmodels, and ranks by paired tests."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar as other_mcnemar
 
+from tests.scores import scores_of
+from viba_lib.baselines.explainers import VIBA
 from viba_lib.evaluation.detection import detection_metrics
-from viba_lib.evaluation.significance import bootstrap_intervals, mcnemar
+from viba_lib.evaluation.significance import (
+    INCONCLUSIVE,
+    bootstrap_intervals,
+    mcnemar,
+    paired_tests,
+    rank_of,
+)
 
 
 def test_bootstrap_leaves_out_samples_without_a_value():
@@ -38,3 +46,33 @@ def test_mcnemar_agrees_with_statsmodels():
     assert (found["only_first"], found["only_second"]) == (5, 1)
     wanted = other_mcnemar([[3, 5], [1, 1]], exact=True).pvalue
     assert found["p_value"] == pytest.approx(wanted)
+
+
+def test_paired_tests_find_what_is_there_and_no_more():
+    scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 2.0})
+    tests = paired_tests(scores, "ratio").set_index("method")
+    assert tests.better["Grad-CAM"] == VIBA and tests.better["RISE"] == INCONCLUSIVE
+    assert tests.difference["Grad-CAM"] == pytest.approx(1.0, abs=0.3)
+    assert (tests.p_holm >= tests.p).all()
+    # The exact two-sided p-value if twelve of twelve differences have the same sign.
+    assert tests.p["Grad-CAM"] == pytest.approx(2 / 2**12)
+    worse = scores.rename(columns={"ratio": "deletion"})
+    assert paired_tests(worse, "deletion").set_index("method").better["Grad-CAM"] == "Grad-CAM"
+
+
+def test_the_test_is_inconclusive_for_few_videos():
+    scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 1.5}, videos=4)
+    rank = rank_of(scores, "ratio")
+    assert rank["verdict"] == INCONCLUSIVE and rank["ahead"] == [] and rank["min_p"] > 0.05
+    assert rank["rank"] == 1 and rank["best"] == VIBA
+
+
+def test_verdicts_are_first_tied_and_behind():
+    assert rank_of(scores_of({VIBA: 3.0, "Grad-CAM": 1.0}), "ratio")["verdict"] == "first"
+    behind = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 3.0, "Random": 9.0}), "ratio")
+    assert behind["verdict"] == "behind" and behind["behind"] == ["Grad-CAM"]
+    assert behind["best"] == "Grad-CAM", "controls are not ranked"
+    equal = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 1.0}, spread=0), "ratio")
+    assert equal["rank"] == 1 and equal["best"] == VIBA and equal["verdict"] == "first"
+    close = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 1.1}, spread=1.0), "ratio")
+    assert close["rank"] == 2 and close["verdict"] == "tied for first"

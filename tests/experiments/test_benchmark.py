@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.scores import scores_of
 from viba_lib.baselines.explainers import (
     NAMES,
     VIBA,
@@ -19,6 +20,7 @@ from viba_lib.baselines.explainers import (
 from viba_lib.core.cache import Stage
 from viba_lib.core.code import LIBRARY, code_key, reached
 from viba_lib.core.errors import VibaError
+from viba_lib.evaluation.significance import rank_of
 from viba_lib.experiments.benchmark.maps import (
     Benchmark,
     benchmark_rows,
@@ -27,14 +29,7 @@ from viba_lib.experiments.benchmark.maps import (
     tuning,
     with_comparison,
 )
-from viba_lib.experiments.benchmark.ranking import (
-    INCONCLUSIVE,
-    costs,
-    paired_tests,
-    pareto,
-    rank_message,
-    rank_of,
-)
+from viba_lib.experiments.benchmark.ranking import costs, pareto, rank_message
 from viba_lib.experiments.benchmark.robustness import attack_stage, sanity_stage
 from viba_lib.experiments.benchmark.scores import (
     FAITHFULNESS,
@@ -171,47 +166,7 @@ def test_a_typo_in_a_docstring_computes_nothing_again(stages, tmp_path):
         assert code_key(stage.compute) == code_key(stage.compute, library=copied)
 
 
-# ---- ranks and tests ---------------------------------------------------------------------------
-
-
-def scores_of(means: dict[str, float], videos: int = 12, spread: float = 0.3) -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    rows = [
-        {"method": name, "video_id": str(video), "ratio": mean + spread * rng.random()}
-        for name, mean in means.items()
-        for video in range(videos)
-    ]
-    return pd.DataFrame(rows)
-
-
-def test_paired_tests_find_what_is_there_and_no_more():
-    scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 2.0})
-    tests = paired_tests(scores, "ratio").set_index("method")
-    assert tests.better["Grad-CAM"] == VIBA and tests.better["RISE"] == INCONCLUSIVE
-    assert tests.difference["Grad-CAM"] == pytest.approx(1.0, abs=0.3)
-    assert (tests.p_holm >= tests.p).all()
-    # The exact two-sided p-value if twelve of twelve differences have the same sign.
-    assert tests.p["Grad-CAM"] == pytest.approx(2 / 2**12)
-    worse = scores.rename(columns={"ratio": "deletion"})
-    assert paired_tests(worse, "deletion").set_index("method").better["Grad-CAM"] == "Grad-CAM"
-
-
-def test_the_test_is_inconclusive_for_few_videos():
-    scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 1.5}, videos=4)
-    rank = rank_of(scores, "ratio")
-    assert rank["verdict"] == INCONCLUSIVE and rank["ahead"] == [] and rank["min_p"] > 0.05
-    assert rank["rank"] == 1 and rank["best"] == VIBA
-
-
-def test_verdicts_are_first_tied_and_behind():
-    assert rank_of(scores_of({VIBA: 3.0, "Grad-CAM": 1.0}), "ratio")["verdict"] == "first"
-    behind = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 3.0, "Random": 9.0}), "ratio")
-    assert behind["verdict"] == "behind" and behind["behind"] == ["Grad-CAM"]
-    assert behind["best"] == "Grad-CAM", "controls are not ranked"
-    equal = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 1.0}, spread=0), "ratio")
-    assert equal["rank"] == 1 and equal["best"] == VIBA and equal["verdict"] == "first"
-    close = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 1.1}, spread=1.0), "ratio")
-    assert close["rank"] == 2 and close["verdict"] == "tied for first"
+# ---- ranks ---------------------------------------------------------------------------
 
 
 def test_the_message_says_what_the_numbers_say():

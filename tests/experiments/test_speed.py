@@ -57,8 +57,6 @@ def test_agreement_is_of_ranks_and_per_frame():
     assert speed.agreement(maps, maps**3 * [[[1.0]], [[100.0]]]) == pytest.approx(1)
     assert speed.agreement(maps, np.stack([maps[0], -maps[1]])) == pytest.approx(0)
     assert np.isnan(speed.agreement(maps, np.ones_like(maps)))
-    with pytest.raises(VibaError, match="shapes"):
-        speed.agreement(maps, maps[:1])
 
 
 def test_the_mean_of_runs(subject):
@@ -67,8 +65,8 @@ def test_the_mean_of_runs(subject):
         PerSampleBottleneck(*parts, seed=s).attribute(subject.frames).capacity.sum(1)
         for s in range(2)
     ]
-    found = speed.mean_maps(subject, runs=2)
-    torch.testing.assert_close(found, (runs[0] + runs[1]) / 2)
+    mean = speed.mean_maps(subject, runs=2)
+    torch.testing.assert_close(mean, (runs[0] + runs[1]) / 2)
     assert not torch.allclose(runs[0], runs[1])
 
 
@@ -98,15 +96,13 @@ def test_steps_of_the_reference_that_are_left_out_are_counted(subject, monkeypat
     """A first step of 5 s and others of 2 s: ten steps take 23 s."""
     times = iter([0.0, 5.0, 7.0, 9.0])
     monkeypatch.setattr(speed, "_clock", lambda _device: next(times))
-    seconds, _ = speed._time_reference(subject, 0, steps=3)
+    seconds, _ = speed._time_reference(subject, steps=3)
     assert seconds == pytest.approx(23)
 
 
 def test_unknown_settings_are_refused(subject):
     with pytest.raises(VibaError, match=r"quick.*default"):
         next(speed.measure_subject(subject, ["quick"]))
-    with pytest.raises(VibaError, match="plain_steps"):
-        next(speed.measure_subject(subject, plain_steps=1))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is not reported")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 
 from viba_lib.core.errors import VibaError
 
@@ -33,6 +34,13 @@ def overlap_coefficient(first: Iterable[str], second: Iterable[str]) -> float:
     if not a or not b:
         return float(not a and not b)
     return len(a & b) / min(len(a), len(b))
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rank correlation of two maps (H, W) over pixels; NaN if one is constant."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(spearmanr(first.ravel(), second.ravel())[0])
 
 
 def planted_regions(region: str) -> set[str]:

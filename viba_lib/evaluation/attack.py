@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import spearmanr
 
 from viba_lib.baselines.perturbations import segments_of
 from viba_lib.core.errors import VibaError
+from viba_lib.evaluation.agreement import rank_correlation
 from viba_lib.evaluation.faithfulness import Probabilities
 
 
@@ -188,12 +188,10 @@ def stability(
     generator, found = torch.Generator().manual_seed(seed), []
     for frame, plain in zip(inputs, maps, strict=True):
         noisy = _noisy(probabilities, frame, settings, limit, tries, generator)
-        if noisy is None or np.ptp(plain) == 0:
+        if noisy is None:
             found.append(float("nan"))
-            continue
-        other = explain(noisy[None])[0]
-        same = np.ptp(other) > 0
-        found.append(float(spearmanr(plain.ravel(), other.ravel())[0]) if same else float("nan"))
+        else:
+            found.append(rank_correlation(plain, explain(noisy[None])[0]))
     return np.array(found)
 
 

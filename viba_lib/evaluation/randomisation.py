@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import spearmanr
 from skimage.metrics import structural_similarity
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -19,6 +18,7 @@ from viba_lib.baselines.explainers import VIBA, Network, explain_with
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.split import device_of
 from viba_lib.core.errors import VibaError
+from viba_lib.evaluation.agreement import rank_correlation
 
 STAGES = ("top", "upper half", "all")
 LABELS = "random labels"
@@ -144,8 +144,7 @@ def map_similarity(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
     """
     rows = []
     for item, (a, b) in enumerate(zip(first, second, strict=True)):
-        varies = np.ptp(a) > 0 and np.ptp(b) > 0
-        rank = float(spearmanr(a.ravel(), b.ravel())[0]) if varies else 0.0
+        rank = np.nan_to_num(rank_correlation(a, b))
         scaled = [(m - m.min()) / max(float(np.ptp(m)), 1e-12) for m in (a, b)]
         ssim = float(structural_similarity(*scaled, data_range=1.0))
         rows.append({"item": item, "rank": rank, "ssim": ssim})

@@ -1,20 +1,13 @@
-"""Choices that the paper leaves open, and how much results depend on them (chapter 14).
-
-The questions are in `tables/open_choices.yaml`.
-"""
+"""Choices that the paper leaves open, and how much results depend on them (chapter 14)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib import resources
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ValidationError
 
-from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import segment
 from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.data.video import VideoReader
@@ -32,54 +25,16 @@ from viba_lib.experiments.consistency import consistency_by_video
 from viba_lib.experiments.detection import explained_for_true_class, per_video, target_accuracies
 from viba_lib.experiments.human_agreement import rules_table
 from viba_lib.experiments.localisation import localisation
+from viba_lib.experiments.paper_numbers import read_yaml
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
 FEW = 6  # fakes that are explained again
 
 
-class Choice(BaseModel, extra="forbid", frozen=True):
-    """A question that the paper leaves open.
-
-    paper: what it says; here: what is done; measured: what was measured of the alternatives, or why
-    nothing was.
-    """
-
-    question: str
-    paper: str
-    here: str
-    measured: str
-
-
-class Choices(BaseModel, extra="forbid", frozen=True):
-    """Open choices by name: those with measured alternatives, and the others."""
-
-    measured: dict[str, Choice]
-    unmeasured: dict[str, Choice]
-
-
-def read_choices(text: str) -> Choices:
-    """Choices from YAML.
-
-    Raises
-    ------
-    VibaError
-        A choice without one of its texts, with another key, or measured by no function.
-    """
-    try:
-        choices = Choices.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise VibaError(f"the table of open choices is wrong: {error}") from error
-    if set(choices.measured) != {*EFFECTS, KEY_FRAMES}:
-        wrong = sorted(set(choices.measured) ^ {*EFFECTS, KEY_FRAMES})
-        raise VibaError(f"open choices without a question, or without a measurement: {wrong}")
-    return choices
-
-
-def packaged_choices() -> Choices:
-    """The choices that come with the library."""
-    path = resources.files("viba_lib.experiments") / "tables" / "open_choices.yaml"
-    return read_choices(path.read_text(encoding="utf-8"))
+# Texts of each question by its name: question, paper (what it says), here (what is done), measured
+# (what was measured of the alternatives, or why nothing was).
+CHOICES: Mapping[str, Mapping[str, str]] = read_yaml("open_choices")
 
 
 @dataclass(frozen=True)
@@ -103,14 +58,19 @@ class Results:
 Effects = Mapping[str, float]  # value of a measure by variant, ours first
 
 
+def _consistency(
+    results: Results, threshold: float = 0.5, rule: str = "frame", measure: str = "iou"
+) -> float:
+    videos = consistency_by_video(results.videos, [threshold], rule)
+    return float(videos[measure].mean())
+
+
 def _mask_thresholds(results: Results) -> Effects:
-    videos = consistency_by_video(results.videos, (0.5, 0.3, 0.7))
-    return {f"{t:g}": part.iou.mean() for t, part in videos.groupby("threshold", sort=False)}
+    return {f"{t:g}": _consistency(results, t) for t in (0.5, 0.3, 0.7)}
 
 
 def _mask_references(results: Results) -> Effects:
-    rules = ("frame", "clip", "area")
-    return {rule: consistency_by_video(results.videos, [0.5], rule).iou.mean() for rule in rules}
+    return {rule: _consistency(results, rule=rule) for rule in ("frame", "clip", "area")}
 
 
 def _mean_iou(videos: Sequence[ExplainedVideo], every: int = 1) -> float:
@@ -120,13 +80,12 @@ def _mean_iou(videos: Sequence[ExplainedVideo], every: int = 1) -> float:
 
 def _mask_sizes(results: Results) -> Effects:
     side = results.videos[0].relevance.shape[1]
-    ours = consistency_by_video(results.videos, [0.5]).iou.mean()
-    return {"924": ours, f"{side} (the map's own)": _mean_iou(results.videos)}
+    return {"924": _consistency(results), f"{side} (the map's own)": _mean_iou(results.videos)}
 
 
 def _temporal_consistency(results: Results) -> Effects:
-    videos = consistency_by_video(results.videos, [0.5])
-    return {"Eq. (3)": videos.tcs.mean(), "persistence": videos.persistence.mean()}
+    measures = {"Eq. (3)": "tcs", "persistence": "persistence"}
+    return {name: _consistency(results, measure=m) for name, m in measures.items()}
 
 
 def _spacing(results: Results) -> Effects:
@@ -135,8 +94,7 @@ def _spacing(results: Results) -> Effects:
 
 
 def _targets(results: Results) -> Effects:
-    frames = explained_for_true_class(results.study, results.detector)
-    accuracies = target_accuracies(frames)
+    accuracies = target_accuracies(explained_for_true_class(results.study, results.detector))
     return {"predicted": accuracies["predicted"], "true (label leakage)": accuracies["true"]}
 
 
@@ -148,17 +106,17 @@ def _noise_samples(results: Results) -> Effects:
     return {"mean": mean, "worst sample": single.min(), "best sample": single.max()}
 
 
-def _accuracy(frames: pd.DataFrame) -> float:
-    return detection_of("p_fake")(frames)["accuracy"]
+def _accuracies(tables: Mapping[str, pd.DataFrame]) -> Effects:
+    return {k: detection_of("p_fake")(table)["accuracy"] for k, table in tables.items()}
 
 
 def _units(results: Results) -> Effects:
-    return {"frame": _accuracy(results.frames), "video": _accuracy(per_video(results.frames))}
+    return _accuracies({"frame": results.frames, "video": per_video(results.frames)})
 
 
 def _frames(results: Results) -> Effects:
     prepared = held_out_predictions(results.study, results.detector)
-    return {"explained": _accuracy(results.frames), "all prepared": _accuracy(prepared)}
+    return _accuracies({"explained": results.frames, "all prepared": prepared})
 
 
 def _bins(results: Results) -> Effects:
@@ -167,18 +125,13 @@ def _bins(results: Results) -> Effects:
     return {str(bins): expected_calibration_error(both, labels, bins) for bins in (15, 10, 30)}
 
 
-def _rules(results: Results) -> Effects:
-    table = rules_table({results.detector: results.videos}, tops=[3])
-    return dict(zip(table.rule, table.f1, strict=True))
-
-
-def _region_counts(results: Results) -> Effects:
-    table = rules_table({results.detector: results.videos}, None, (3, 1, 2, 4), ["density"])
-    return dict(zip(table.top.astype(str), table.f1, strict=True))
+def _region_f1(by: str, results: Results, **given: Any) -> Effects:
+    table = rules_table({results.detector: results.videos}, **given)
+    return dict(zip(table[by].astype(str), table.f1, strict=True))
 
 
 def _macro_f1(results: Results) -> Effects:
-    table = rules_table({results.detector: results.videos}, None, [3], ["density"])
+    table = rules_table({results.detector: results.videos}, tops=[3], rules=["density"])
     f1, precision, recall = table.loc[0, ["f1", "precision", "recall"]]
     total = precision + recall
     harmonic = 2 * precision * recall / total if total > 0 else np.nan
@@ -189,12 +142,12 @@ def _bottleneck(name: str, values: tuple[float, ...], results: Results) -> Effec
     """Localisation on a few fakes, explained again with other settings of the bottleneck."""
     study, detector = results.study, results.detector
     rows = choose_rows(study, detector, FEW).query("label == 1")
-    effects = {}
-    for value in values:
-        setting: dict[str, Any] = {name: value}
+
+    def ratio(**setting: Any) -> float:
         maps = study.explain(detector, rows, **setting)
-        effects[f"{value:g}"] = localisation(study, detector, maps).ratio.mean()
-    return effects
+        return float(localisation(study, detector, maps).ratio.mean())
+
+    return {f"{value:g}": ratio(**{name: value}) for value in values}
 
 
 def _key_frame_thresholds(study: Study) -> Effects:
@@ -219,8 +172,8 @@ EFFECTS: Mapping[str, Callable[[Results], Effects]] = {
     "unit of Table 2": _units,
     "frames of Table 2": _frames,
     "bins of the ECE": _bins,
-    "map to regions": _rules,
-    "number of regions": _region_counts,
+    "map to regions": partial(_region_f1, "rule", tops=[3]),
+    "number of regions": partial(_region_f1, "top", tops=(3, 1, 2, 4), rules=["density"]),
     "macro F1": _macro_f1,
     "beta": partial(_bottleneck, "beta", (10.0, 1.0, 100.0)),
     "steps": partial(_bottleneck, "steps", (10, 5, 40)),
@@ -229,13 +182,9 @@ EFFECTS: Mapping[str, Callable[[Results], Effects]] = {
 KEY_FRAMES = "key-frame threshold"  # the same for all detectors
 
 
-def choices_table(choices: Choices) -> pd.DataFrame:
+def choices_table() -> pd.DataFrame:
     """Every question with the paper's answer, the answer here, and what was measured."""
-    rows = [
-        {"choice": name, **choice.model_dump()}
-        for name, choice in (choices.measured | choices.unmeasured).items()
-    ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame.from_dict(CHOICES, "index").rename_axis("choice").reset_index()
 
 
 def all_effects(study: Study) -> Iterator[tuple[str, str, Effects]]:
@@ -248,7 +197,7 @@ def all_effects(study: Study) -> Iterator[tuple[str, str, Effects]]:
     yield KEY_FRAMES, "both", _key_frame_thresholds(study)
 
 
-def sensitivity(effects: Iterable[tuple[str, str, Effects]], choices: Choices) -> pd.DataFrame:
+def sensitivity(effects: Iterable[tuple[str, str, Effects]]) -> pd.DataFrame:
     """Effect of each choice on a result.
 
     Parameters
@@ -263,9 +212,10 @@ def sensitivity(effects: Iterable[tuple[str, str, Effects]], choices: Choices) -
     rows = []
     for name, detector, values in effects:
         (here, ours), *others = values.items()
-        facts = {"choice": name, "measure": choices.measured[name].measured, "detector": detector}
-        for other, value in others:
-            row = facts | {"here": here, "value_here": ours, "other": other, "value_other": value}
-            change = value - ours
-            rows.append(row | {"change": change, "relative": change / ours if ours else np.nan})
-    return pd.DataFrame(rows)
+        first = (name, CHOICES[name]["measured"], detector, here, ours)
+        rows += [(*first, other, value) for other, value in others]
+    columns = ["choice", "measure", "detector", "here", "value_here", "other", "value_other"]
+    table = pd.DataFrame(rows, columns=columns)
+    change = table.value_other - table.value_here
+    relative = change / table.value_here.where(table.value_here != 0)
+    return table.assign(change=change, relative=relative)

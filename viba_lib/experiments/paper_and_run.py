@@ -48,14 +48,10 @@ def table_1(catalog: pd.DataFrame) -> pd.DataFrame:
 
 # For each table of the paper: the chapter and cell that compute it, how the run's numbers are
 # computed, and, for Tables 5 to 7, the detector and the part of its network.
-_TABLES = paper_numbers.read_packaged(
-    "paper_tables", ("table", "chapter", "cell", "how", "detector", "inside"), text=True
-).set_index("table")
-_NUMBERS = {
-    "Table 2": (paper_numbers.TABLE_2, ["detector", "bottleneck"]),
-    "Table 3": (paper_numbers.TABLE_3, ["detector", "label"]),
-    "Table 4": (paper_numbers.TABLE_4, ["detector"]),
-}
+_TABLES = paper_numbers.read_csv("paper_tables", keep_default_na=False).set_index("table")
+_NUMBERS = {"Table 2": paper_numbers.TABLE_2, "Table 3": paper_numbers.TABLE_3}
+_NUMBERS["Table 4"] = paper_numbers.TABLE_4
+_DIFFERENCES = paper_numbers.read_yaml("paper_layer_differences")
 _CELLS: dict[object, str] = {True: "with bottleneck", False: "without"}
 _FRACTIONS = ("ece", "iou", "tcs", "rpi")  # the paper prints other measures in per cent
 COUNT = "videos"
@@ -114,7 +110,8 @@ def paper_beside_run(
         ("Table 1", name, COUNT, PAPER_COUNTS[key], counts[key], counts[key], counts[key])
         for key, name in paper_numbers.DATASET_NAMES.items()
     ]
-    for table, (paper, keys) in _NUMBERS.items():
+    for table, paper in _NUMBERS.items():
+        keys = list(paper.select_dtypes(exclude="number"))
         both = paper.merge(tables[table], "left", keys, suffixes=("_paper", ""), validate="1:1")
         for row in both.to_dict("records"):
             name = " ".join(_CELLS.get(row[k], str(row[k])) for k in keys)
@@ -130,13 +127,6 @@ def paper_beside_run(
     return numbers.assign(how=_TABLES.how[numbers.table].to_numpy())
 
 
-# Why a row of Tables 5 to 7 differs, by its layer there; none of them changes a result.
-_WHY = {
-    ("Table 5", "last_linear"): "one linear layer; dropout has no effect in evaluation mode",
-    ("Table 6", "0"): "must not overwrite its input, which the skip connection reads as well",
-}
-
-
 def layers_beside_run(study: Study) -> pd.DataFrame:
     """Every row of the paper's Tables 5 to 7 beside the run's networks.
 
@@ -145,15 +135,12 @@ def layers_beside_run(study: Study) -> pd.DataFrame:
     table, row, paper, run, status, why, how.
     """
     parts = []
-    for table, rows in {
-        "Table 5": paper_numbers.TABLE_5,
-        "Table 6": paper_numbers.TABLE_6,
-        "Table 7": paper_numbers.TABLE_7,
-    }.items():
+    for table, rows in paper_numbers.LAYERS.items():
         how, detector, inside = _TABLES.loc[table, ["how", "detector", "inside"]]
         both = beside_paper(study.detector(detector), rows, inside)
         both = both.rename(columns={"layer": "row", "here": "run"})
-        reasons = [_WHY.get((table, row), "another setting, the same function") for row in both.row]
+        known = _DIFFERENCES[table]
+        reasons = [known.get(row, "another setting, the same function") for row in both.row]
         both["status"] = np.where(both.agrees, REPRODUCED, DIFFERS)
         both["why"] = np.where(both.agrees, "all that is printed agrees", reasons)
         parts.append(both.drop(columns="agrees").assign(table=table, how=how))
@@ -163,15 +150,15 @@ def layers_beside_run(study: Study) -> pd.DataFrame:
 
 def for_page(beside: pd.DataFrame) -> pd.DataFrame:
     """Rows of `paper_beside_run` or `layers_beside_run` as a page shows them; no cell is empty."""
-    shown = beside.drop(columns=["how"]).assign(made=[link_to(t) for t in beside.table])
+    shown = beside.assign(made=[link_to(t) for t in beside.table])
     if "low" in shown:
         ends = zip(shown.measure, shown.run, shown.low, shown.high, strict=True)
         shown["run (95 % interval)"] = [_with_interval(*row) for row in ends]
-        shown["paper"] = [f"{value:.4g}" for value in shown.paper]
-        shown = shown.drop(columns="run")
-    names = ["table", "row", "measure", "paper", "run", "run (95 % interval)"]
-    names += ["status", "why", "made"]
-    return shown[[n for n in names if n in shown]].reset_index(drop=True)
+        shown["paper"] = shown.paper.map("{:.4g}".format)
+        columns = ["measure", "paper", "run (95 % interval)"]
+    else:
+        columns = ["paper", "run"]
+    return shown[["table", "row", *columns, "status", "why", "made"]].reset_index(drop=True)
 
 
 def _with_interval(measure: str, value: float, low: float, high: float) -> str:
@@ -183,9 +170,8 @@ def _with_interval(measure: str, value: float, low: float, high: float) -> str:
 
 def status_counts(*tables: pd.DataFrame) -> pd.DataFrame:
     """How many numbers of each of the paper's tables have which status, with links."""
-    joined = pd.concat([t[["table", "status"]] for t in tables])
-    counts = joined.groupby(["table", "status"]).size().unstack(fill_value=0)
+    joined = pd.concat(tables)
+    counts = pd.crosstab(joined.table, joined.status).rename_axis(columns=None)
     counts = counts.reindex(columns=[REPRODUCED, DIFFERS, NOT_RUN], fill_value=0).reset_index()
-    counts.columns.name = None
     how = _TABLES.how[counts.table].to_numpy()
     return counts.assign(how=how, made=[link_to(t) for t in counts.table])

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import spearmanr
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -25,6 +25,7 @@ from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.bottleneck.split import device_of, find_layer, hooked
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
+from viba_lib.evaluation.agreement import rank_correlation
 from viba_lib.experiments.memory import resident_memory, run_in_new_process
 from viba_lib.models.detectors import DETECTORS, find_detector
 from viba_lib.pipeline.select import select
@@ -49,19 +50,9 @@ def agreement(first: Any, second: Any) -> float:
     Parameters
     ----------
     first, second : tensors or arrays, capacity summed over channels; NaN for a constant map
-
-    Raises
-    ------
-    VibaError
-        Maps of different shapes.
     """
-    a, b = np.asarray(first), np.asarray(second)
-    if a.shape != b.shape or a.ndim != 3:
-        raise VibaError(f"maps of shapes {a.shape} and {b.shape}; expected (T, h, w) twice")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a constant map has no ranks; the result is NaN
-        ranks = [spearmanr(x.ravel(), y.ravel()).statistic for x, y in zip(a, b, strict=True)]
-    return float(np.mean(ranks))
+    pairs = zip(np.asarray(first), np.asarray(second), strict=True)
+    return float(np.mean([rank_correlation(*pair) for pair in pairs]))
 
 
 @dataclass(frozen=True)
@@ -83,10 +74,15 @@ class Subject:
         """Bottleneck with the given settings and the defaults."""
         return PerSampleBottleneck(self.model, self.layer, self.statistics, **settings)
 
+    @cached_property
     def targets(self) -> torch.Tensor:
         """Predicted class of each frame."""
         with torch.no_grad():
             return self.model(self.frames.to(device_of(self.model))).argmax(1).cpu()
+
+    def maps(self, bottleneck: PerSampleBottleneck) -> torch.Tensor:
+        """Layer maps (T, h, w) of the frames in bits."""
+        return bottleneck.attribute(self.frames, self.targets).capacity.sum(1)
 
     def contiguous(self) -> "Subject":
         """Copy in the default memory format, which the reference implementation uses."""
@@ -94,17 +90,11 @@ class Subject:
         return replace(self, model=model, frames=self.frames.contiguous())
 
 
-def mean_maps(
-    subject: Subject,
-    target: torch.Tensor | None = None,
-    runs: int = 8,
-    precision: str = "float32",
-) -> torch.Tensor:
+def mean_maps(subject: Subject, runs: int, precision: str = "float32") -> torch.Tensor:
     """Layer maps (T, h, w) in bits: mean of runs of the defaults with seeds 0 to runs - 1."""
     total = torch.zeros(())
     for seed in range(runs):
-        run = subject.bottleneck(seed=seed, precision=precision)
-        total = total + run.attribute(subject.frames, target).capacity.sum(1)
+        total = total + subject.maps(subject.bottleneck(seed=seed, precision=precision))
     return total / runs
 
 
@@ -124,10 +114,10 @@ def named_layers(study: Study, detectors: Iterable[str], layer: str = "") -> dic
     if layer in ("", "all"):
         return known if layer else {name: layers[:1] for name, layers in known.items()}
     networks = {name: find_detector(name).build() for name in known}
-    found = {d: [layer] for d, n in networks.items() if layer in dict(n.named_modules())}
-    if not found:
+    chosen = {d: [layer] for d, n in networks.items() if layer in dict(n.named_modules())}
+    if not chosen:
         find_layer(next(iter(networks.values())), layer)
-    return found
+    return chosen
 
 
 def subjects(
@@ -146,28 +136,28 @@ def subjects(
     """
     for detector, names in named_layers(study, detectors, layer).items():
         if untrained:
-            yield from _untrained(study, detector, names, frames)
-            continue
-        fakes = select(study.evaluation_rows(detector), label=1).head(frames)
-        model, inputs = study.detector(detector), study.inputs(detector, fakes)
+            model, inputs = _untrained(study, detector, max(8, frames))
+        else:
+            fakes = select(study.evaluation_rows(detector), label=1).head(frames)
+            model, inputs = study.detector(detector), study.inputs(detector, fakes)
         for name in names:
-            yield Subject(detector, name, model, study.statistics(detector, name), inputs)
+            if untrained:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # few inputs are enough, maps have no meaning
+                    statistics = LayerStatistics.estimate(model, name, [inputs])
+            else:
+                statistics = study.statistics(detector, name)
+            yield Subject(detector, name, model, statistics, inputs[:frames])
 
 
-def _untrained(
-    study: Study, detector: str, layers: Sequence[str], frames: int
-) -> Iterator[Subject]:
+def _untrained(study: Study, detector: str, frames: int) -> tuple[nn.Module, torch.Tensor]:
+    """Model with random weights, and random frames (T, 3, S, S)."""
     size = study.settings(detector).size
     with torch.random.fork_rng():
         torch.manual_seed(study.seed)
         model = find_detector(detector).build().to(study.device)
-        inputs = torch.rand(max(8, frames), 3, size, size) * 2 - 1
-    model = model.to(memory_format=torch.channels_last)
-    for layer in layers:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # few inputs are enough if maps have no meaning
-            statistics = LayerStatistics.estimate(model, layer, [inputs])
-        yield Subject(detector, layer, model, statistics, inputs[:frames])
+        inputs = torch.rand(frames, 3, size, size) * 2 - 1
+    return model.to(memory_format=torch.channels_last), inputs
 
 
 def _clock(device: torch.device) -> float:
@@ -176,13 +166,13 @@ def _clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _time_reference(subject: Subject, target: int, steps: int) -> tuple[float, torch.Tensor]:
+def _time_reference(subject: Subject, steps: int) -> tuple[float, torch.Tensor]:
     """Seconds of the reference implementation for the first frame, and its layer map (1, h, w).
 
     Only some of its steps are run. All steps do the same work: the first, which also allocates,
     counts once, and the mean of the others is the time of each further step.
     """
-    device = device_of(subject.model)
+    device, target = device_of(subject.model), int(subject.targets[0])
     marks = [_clock(device)]
     capacity = reference_attribute(
         subject.model, subject.layer, subject.statistics, subject.frames[0], target,
@@ -193,7 +183,7 @@ def _time_reference(subject: Subject, target: int, steps: int) -> tuple[float, t
 
 
 def _time_bottleneck(
-    subject: Subject, name: str, target: torch.Tensor, repeats: int, seed: int
+    subject: Subject, name: str, repeats: int, seed: int
 ) -> tuple[float, torch.Tensor]:
     """Seconds per frame of the fastest run, and layer maps (T, h, w).
 
@@ -201,12 +191,12 @@ def _time_bottleneck(
     """
     device, seconds = device_of(subject.model), []
     bottleneck = subject.bottleneck(**CHANGES[name], seed=seed)
-    subject.bottleneck(**CHANGES[name] | {"steps": 1}).attribute(subject.frames, target)
+    subject.maps(subject.bottleneck(**CHANGES[name] | {"steps": 1}))  # the first call also traces
     for _ in range(repeats):
         start = _clock(device)
-        attribution = bottleneck.attribute(subject.frames, target)
+        maps = subject.maps(bottleneck)
         seconds.append(_clock(device) - start)
-    return min(seconds) / len(subject.frames), attribution.capacity.sum(1)
+    return min(seconds) / len(subject.frames), maps
 
 
 def measure_subject(
@@ -226,7 +216,7 @@ def measure_subject(
     runs : the maps of each setting are compared with the mean map of so many default runs; 0 = no
         comparison
     repeats : runs of which the fastest counts
-    plain_steps : steps of the reference implementation that are run
+    plain_steps : steps of the reference implementation that are run, 2 or more
     memory : measure it as well, see `peak_memory`
     precision : of the default runs
 
@@ -239,31 +229,26 @@ def measure_subject(
     Raises
     ------
     VibaError
-        Unknown settings, or fewer than two steps of the reference implementation.
+        Unknown settings.
     """
-    if plain_steps < 2:
-        raise VibaError(
-            f"plain_steps is {plain_steps}; expected 2 or more: the first also warms up"
-        )
-    target = subject.targets()
     expected, reference = None, math.nan
     for name in settings:
         if name not in SETTINGS:
             raise VibaError(f"settings {name!r} are not known; choose of {', '.join(SETTINGS)}")
         if name == REFERENCE:
-            seconds, maps = _time_reference(subject.contiguous(), int(target[0]), plain_steps)
+            seconds, maps = _time_reference(subject.contiguous(), plain_steps)
             reference = seconds
         else:
             # Another seed than those of the mean: a run must not be compared with itself.
-            seconds, maps = _time_bottleneck(subject, name, target, repeats, runs)
-        same = math.nan
-        if runs > 0 and (name != REFERENCE or plain_steps == STEPS):
-            if expected is None:
-                expected = mean_maps(subject, target, runs, precision)
-            same = agreement(maps, expected[: len(maps)])
-        added = peak_memory(subject, name) if memory else math.nan
+            seconds, maps = _time_bottleneck(subject, name, repeats, runs)
         row = {"settings": name, "seconds": seconds, "ratio": reference / seconds}
-        yield subject.names | row | {"agreement": same, "memory": added}
+        row |= {"agreement": math.nan, "memory": math.nan}
+        if runs > 0 and (name != REFERENCE or plain_steps == STEPS):
+            expected = mean_maps(subject, runs, precision) if expected is None else expected
+            row["agreement"] = agreement(maps, expected[: len(maps)])
+        if memory:
+            row["memory"] = peak_memory(subject, name)
+        yield subject.names | row
 
 
 def counts_until(largest: int) -> list[int]:
@@ -359,13 +344,14 @@ def layer_costs(sizes: Mapping[str, int]) -> pd.DataFrame:
 
 
 def _added_memory(subject: Subject, name: str) -> float:
-    device, target = device_of(subject.model), int(subject.targets()[0])
+    device = device_of(subject.model)
+    _ = subject.targets  # their forward pass does not count
     before = resident_memory()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device) / 2**20
     if name == REFERENCE:
-        _time_reference(subject, target, steps=2)
+        _time_reference(subject, steps=2)
     else:
         subject.bottleneck(**CHANGES[name] | {"steps": 2}).attribute(subject.frames)
     if device.type == "cuda":
@@ -401,9 +387,9 @@ def save_rows(
         "versions": {name: version(name) for name in ("viba", "torch")},
         "commit": commit(),
         "profile": study.profile.name,
-        **{
-            name: [{k: None if v != v else v for k, v in row.items()} for row in table]
-            for name, table in (("rows", rows), ("growth", growth))
-        },
+        "rows": rows,
+        "growth": growth,
     }
-    write_text(path, json.dumps(content, indent=1))
+    # JSON has no NaN.
+    finite = json.loads(json.dumps(content), parse_constant=lambda _: None)
+    write_text(path, json.dumps(finite, indent=1))

@@ -15,8 +15,8 @@ from viba_lib.evaluation.faithfulness import (
     rank_accuracy,
     sensitivity_n,
 )
+from viba_lib.evaluation.significance import LOWER
 from viba_lib.experiments.benchmark.maps import Benchmark, open_maps
-from viba_lib.experiments.benchmark.ranking import LOWER
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
 from viba_lib.experiments.common import Bootstrap, interval_table, means_of
 from viba_lib.experiments.localisation import map_measures
