@@ -149,9 +149,20 @@ HTML(
 # each draw of noise, to meet at the right end, and to lie apart where noise decides.
 
 # %% mystnb={"image": {"alt": "Probability of fake over the share of signal lambda: dots of single draws of noise, and their mean; at lambda 1 all draws meet at the prediction without noise."}, "figure": {"caption": "Probability of fake of this frame when the whole layer is mixed with noise, over the share of signal lambda: eight draws of noise each, and their mean.", "name": "fig-noise"}}
-from viba_lib.experiments.injection_layer import noise_response
+import numpy as np
+import pandas as pd
+import torch
 
-response = noise_response(study, "xception", row)
+generator = torch.Generator().manual_seed(seed)
+noise = torch.randn(8, *activation.shape, generator=generator)
+noise = noise * statistics.std + statistics.mean
+response = {}
+for lam in np.linspace(0, 1, 11):
+    z = (lam * activation + (1 - lam) * noise) * statistics.active
+    with torch.inference_mode():
+        logits = split.tail(z.to(device), context, len(noise)).float().cpu()
+    response[lam] = logits.softmax(1)[:, 1].numpy()
+response = pd.DataFrame(response).melt(var_name="lambda", value_name="p_fake")
 result_figures.draws(response, "lambda", "p_fake", "share of signal, lambda", "probability of fake")
 
 # %% tags=["remove-input"]

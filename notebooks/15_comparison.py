@@ -361,9 +361,15 @@ study.save_table(
 result_figures.intervals(jointly["xception"], ["iou", "ratio", "insertion"], chance={"ratio": 1})
 
 # %% tags=["remove-input"]
-from viba_lib.experiments.benchmark.temporal_coupling import joint_message
-
-HTML("".join(f"<p>{name}: {joint_message(table)}</p>" for name, table in jointly.items()))
+ways = {
+    name: [
+        f"{row.name}: overlap {row.iou:.2f}, relevance on the artefact {row.ratio:.2f} times "
+        f"chance, insertion {row.insertion:.2f}"
+        for row in table.itertuples()
+    ]
+    for name, table in jointly.items()
+}
+HTML("".join(f"<p>{name}. {'; '.join(lines)}.</p>" for name, lines in ways.items()))
 
 # %% [markdown]
 # ## Failures of the bottleneck
@@ -397,9 +403,11 @@ if detector:
 # means.
 
 # %%
-from viba_lib.experiments.benchmark.ranking import ranks
-
-overall = pd.DataFrame(ranks(localised, LOCALISATION, seed) + ranks(faithful, FAITHFULNESS, seed))
+verdicts = []
+for scores_of, measures in ((localised, LOCALISATION), (faithful, FAITHFULNESS)):
+    for name, scores in scores_of.items():
+        verdicts += [{"detector": name} | rank_of(scores, m, seed=seed) for m in measures]
+overall = pd.DataFrame(verdicts)
 for column in ("behind", "ahead", "even"):
     overall[column] = overall[column].str.join(", ")
 columns = ["detector", "measure", "best", "rank", "verdict", "behind", "videos", "min_p"]

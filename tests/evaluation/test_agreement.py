@@ -23,6 +23,7 @@ from viba_lib.evaluation.agreement import (
     planted_regions,
     region_masks,
     regions_of,
+    shuffled_agreement,
     vote,
 )
 
@@ -139,3 +140,16 @@ def test_annotators_who_agree_and_who_do_not():
     assert found.alpha["all"] == pytest.approx(1 - 23 * 2 / (24**2 - 19**2 - 5**2))
     alone = annotator_agreement(both[both.annotator == "a"])
     assert alone.alpha.isna().all(), "one annotator agrees with nobody"
+
+
+def table_of(pairs):
+    return pd.DataFrame(pairs, columns=["annotated", "highlighted"])
+
+
+def test_maps_of_other_videos_agree_less():
+    right = table_of([("L", "L"), ("B", "B"), ("C", "C"), ("N", "N")])
+    chance = shuffled_agreement(right, samples=400).mean()
+    assert chance.overlap == pytest.approx(1 / 4, abs=0.06)
+    same = table_of([("L", "LB"), ("B", "LB"), ("L", "LB")])
+    always = shuffled_agreement(same, samples=5)
+    assert (always.overlap == 1).all(), "maps that are all the same agree with each video"

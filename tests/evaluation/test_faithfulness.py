@@ -13,6 +13,7 @@ from viba_lib.evaluation.faithfulness import (
     deletion_areas,
     entropy,
     insertion_areas,
+    map_measures,
     mass_inside,
     mass_ratio,
     pointing_game,
@@ -111,3 +112,13 @@ def test_sensitivity_is_a_correlation_with_what_is_lost():
     right, _, wrong = (sensitivity_n(corner, frame, r, 0.2, 64, 4)[0] for r in corner_maps())
     assert right == pytest.approx(1) and wrong < -0.9
     assert np.isnan(sensitivity_n(corner, frame, np.ones((1, 16, 16)), 0.2, 16, 4)[0])
+
+
+def test_localisation_of_maps_with_and_without_a_mask():
+    maps, masks = np.ones((3, 4, 4)), np.zeros((3, 4, 4), np.float32)
+    maps[0, 0, 0], maps[1, :2, :2] = 3, 5
+    masks[:2, :2, :2] = 1
+    table = map_measures(maps, masks)
+    assert table.inside.tolist() == pytest.approx([6 / 18, 20 / 32, 0])
+    assert table.ratio[:2].tolist() == pytest.approx([4 / 3, 2.5]) and np.isnan(table.ratio[2])
+    assert table.hit.tolist() == [True, True, False] and table.area.tolist() == [0.25, 0.25, 0]

@@ -142,7 +142,9 @@ def test_maps_that_ignore_the_network_are_marked(small, frames):
         statistics = {layer: LayerStatistics.estimate(small, layer, [frames])}
     network = Network(small, (layer,), statistics, {"steps": 2, "noise_samples": 1})
     names = (VIBA, "Grad-CAM", "Random", "Centred blob", "Edges")
-    checks = sanity_checks(network, names, frames[:2], frames, torch.arange(24) % 2, 8)
+    checks = sanity_checks(
+        network, dict.fromkeys(names), frames[:2], frames, torch.arange(24) % 2, 8
+    )
     assert len(checks) == 4 * 2 * len(names) and set(checks.stage) == {*STAGES, LABELS}
     found = marked(checks).set_index("method")
     assert found.same[["Centred blob", "Edges"]].all() and not found.same["Random"]

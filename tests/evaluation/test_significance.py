@@ -10,18 +10,19 @@ from viba_lib.baselines.explainers import VIBA
 from viba_lib.evaluation.detection import detection_metrics
 from viba_lib.evaluation.significance import (
     INCONCLUSIVE,
-    bootstrap_intervals,
     mcnemar,
     paired_tests,
     rank_of,
+    with_intervals,
 )
 
 
 def test_bootstrap_leaves_out_samples_without_a_value():
     frame = pd.DataFrame({"video_id": list("abcd"), "label": [0, 0, 0, 1], "p": [0.1, 0.2, 0.6, 1]})
-    found = bootstrap_intervals(frame, lambda d: detection_metrics(d.label, d.p), draws=100)
-    assert found["auc"] == (1, 1)
-    assert set(found) == {"accuracy", "precision", "recall", "auc", "ece"}
+    row = with_intervals(frame, lambda d: detection_metrics(d.label, d.p), samples=100)
+    assert row["auc_low"] == row["auc_high"] == 1
+    measures = ["accuracy", "precision", "recall", "auc", "ece"]
+    assert list(row) == [m + end for m in measures for end in ("", "_low", "_high")]
 
 
 def mean(rows):
@@ -30,13 +31,13 @@ def mean(rows):
 
 def test_bootstrap_samples_videos():
     frame = pd.DataFrame({"video_id": list("aabbcc"), "value": [0, 0, 1, 1, 2, 2.0]})
-    low, high = bootstrap_intervals(frame, mean, draws=300)["mean"]
+    row = with_intervals(frame, mean, samples=300)
     # Three videos of two equal frames: the mean of a sample is a multiple of a third, and the mean
     # 0 has a probability of 1/27, more than the 2.5 % that lie below the interval.
-    assert (low, high) == (0, 2)
-    assert bootstrap_intervals(frame, mean, draws=300)["mean"] == (low, high)
-    one = frame[frame.video_id == "a"]
-    assert np.isnan(bootstrap_intervals(one, mean)["mean"]).all()
+    assert row == {"mean": 1, "mean_low": 0, "mean_high": 2}
+    assert with_intervals(frame, mean, samples=300) == row
+    one = with_intervals(frame[frame.video_id == "b"], mean)
+    assert one["mean"] == 1 and np.isnan([one["mean_low"], one["mean_high"]]).all()
 
 
 def test_mcnemar_agrees_with_statsmodels():

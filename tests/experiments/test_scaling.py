@@ -29,15 +29,6 @@ def test_a_video_has_the_given_length_and_size(study, tmp_path):
     assert 0 < max(steps) < 20
 
 
-def test_a_frame_is_fitted_without_being_stretched():
-    frame = np.zeros((100, 100, 3), np.uint8)
-    frame[40:60, 40:60] = 255
-    wide = scaling._fitted(frame, (320, 180))
-    assert wide.shape == (180, 320, 3)
-    rows, columns = np.nonzero(wide[..., 0] > 127)
-    assert abs(np.ptp(rows) - np.ptp(columns)) <= 2
-
-
 def rows_of(seconds, minutes=(1, 2, 5, 10)):
     return [{"minutes": m, "seconds": s, "explained": 6 * m}
             for m, s in zip(minutes, seconds, strict=True)]  # fmt: skip
@@ -54,12 +45,12 @@ def test_a_line_is_distinguished_from_faster_growth():
 
 def test_a_projection_multiplies_and_counts_the_networks_alone():
     row = {"seconds": 36.0, "explained": 60.0}
-    few, many = scaling.projection(row, flops=1e12, workers=10, teraflops=1.0)
+    few, many = scaling.projection(row, 1e12, 10, 1.0, measured_on_gpu=False)
     assert few["videos"] == 1_000 and few["worker_hours"] == pytest.approx(10)
     assert few["days"] == pytest.approx(1 / 24)
     assert few["gpu_hours"] == pytest.approx(60 * 1000 / 3600)
     assert many["worker_hours"] == pytest.approx(10_000)
-    measured, _ = scaling.projection(row, flops=1e12, measured_on_gpu=True)
+    measured, _ = scaling.projection(row, 1e12, 10, 1.0, measured_on_gpu=True)
     assert measured["gpu_hours"] == measured["worker_hours"]
 
 

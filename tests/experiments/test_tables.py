@@ -9,7 +9,6 @@ from viba_lib.evaluation.agreement import region_masks
 from viba_lib.experiments import consistency, detection, human_agreement, open_choices
 from viba_lib.experiments import paper_and_run as paper
 from viba_lib.experiments.common import Bootstrap, ExplainedVideo
-from viba_lib.experiments.localisation import map_measures
 from viba_lib.experiments.paper_numbers import DATASET_NAMES, LAYERS, TABLE_2, TABLE_3, TABLE_4
 from viba_lib.visual.html_table import Link
 
@@ -98,29 +97,6 @@ def test_table_3_leaves_out_steps_over_cuts(frames):
     assert fake.persistence == pytest.approx((0.5 + 1) / 2)
     difference = consistency.real_minus_fake(videos.assign(detector="net"), BOOTSTRAP)
     assert difference.iou.tolist() == [pytest.approx(0.5)]
-
-
-def test_localisation_of_maps_with_and_without_a_mask():
-    maps, masks = np.ones((3, 4, 4)), np.zeros((3, 4, 4), np.float32)
-    maps[0, 0, 0], maps[1, :2, :2] = 3, 5
-    masks[:2, :2, :2] = 1
-    table = map_measures(maps, masks)
-    assert table.inside.tolist() == pytest.approx([6 / 18, 20 / 32, 0])
-    assert table.ratio[:2].tolist() == pytest.approx([4 / 3, 2.5]) and np.isnan(table.ratio[2])
-    assert table.hit.tolist() == [True, True, False] and table.area.tolist() == [0.25, 0.25, 0]
-
-
-def regions_of(pairs):
-    return pd.DataFrame(pairs, columns=["annotated", "highlighted"])
-
-
-def test_maps_of_other_videos_agree_less():
-    right = regions_of([("L", "L"), ("B", "B"), ("C", "C"), ("N", "N")])
-    chance = human_agreement.shuffled_agreement(right, samples=400).mean()
-    assert chance.overlap == pytest.approx(1 / 4, abs=0.06)
-    same = regions_of([("L", "LB"), ("B", "LB"), ("L", "LB")])
-    always = human_agreement.shuffled_agreement(same, samples=5)
-    assert (always.overlap == 1).all(), "maps that are all the same agree with each video"
 
 
 def test_votes_of_frames_and_the_mean_map_differ(frames):

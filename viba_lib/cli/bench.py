@@ -110,15 +110,13 @@ def scale(
     lengths, shape = _numbers(minutes), _size(size)
     study = open_study()
     rows: Rows = []
-    for row in scaling.scale_rows(study, detector, lengths, per_minute, shape, print_progress):
+    for row in scaling.scale_rows(study, detector, lengths, per_minute, shape):
         rows.append(row)
         line = "{minutes:g} minutes: {seconds:.1f} s, {memory:.0f} MiB"
         print_progress(line.format_map(row))
     on_gpu = study.device.startswith("cuda")
     flops = scaling.operations(study, detector)
-    projected = scaling.projection(
-        rows[-1], flops, workers=workers, teraflops=teraflops, measured_on_gpu=on_gpu
-    )
+    projected = scaling.projection(rows[-1], flops, workers, teraflops, on_gpu)
     if out is not None:
         save_rows(out, study, rows, projected)
     fit = scaling.line(rows)

@@ -196,6 +196,33 @@ def agreement_table(annotated: Sequence[str], found: Sequence[str]) -> pd.Series
     return pd.Series([*macro, overlap, top1, len(annotated)], index=names)
 
 
+def agreement_of(videos: pd.DataFrame) -> dict[str, float]:
+    """Measures of `agreement_table` for the columns annotated and highlighted."""
+    measures = agreement_table(videos.annotated.tolist(), videos.highlighted.tolist())
+    return measures.drop("videos").to_dict()
+
+
+def shuffled_agreement(videos: pd.DataFrame, seed: int = 0, samples: int = 200) -> pd.DataFrame:
+    """Agreement if each video gets the highlighted regions of another, random video.
+
+    Some regions are often annotated and often highlighted in all videos. This is the agreement
+    that follows from that alone.
+
+    Parameters
+    ----------
+    videos : annotated and highlighted (letters per video)
+
+    Returns
+    -------
+    One row per sample with the measures of `agreement_table`.
+    """
+    rng = np.random.default_rng(seed)
+    regions = videos.highlighted.to_numpy()
+    return pd.DataFrame(
+        [agreement_of(videos.assign(highlighted=rng.permutation(regions))) for _ in range(samples)]
+    )
+
+
 def krippendorff_alpha(answers: pd.DataFrame) -> float:
     """Krippendorff's alpha for nominal data: agreement of annotators beyond chance.
 

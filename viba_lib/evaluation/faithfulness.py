@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
@@ -70,6 +71,28 @@ def entropy(relevance: np.ndarray) -> float:
     share = positive / max(float(positive.sum()), 1e-12)
     share = share[share > 0]
     return float(-(share * np.log2(share)).sum())
+
+
+def map_measures(relevance: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
+    """Measures of maps (T, H, W), also against planted masks (T, H, W) in [0, 1].
+
+    Returns
+    -------
+    One row per frame: bits (sum of the map), entropy (of the map over pixels, in bits), inside
+    (share of relevance inside the mask), area (the mask's share of the frame), ratio (inside /
+    area, chance is 1) and hit (strongest pixel inside the mask). For an empty mask, ratio is NaN.
+    """
+    pairs = list(zip(relevance, masks, strict=True))
+    return pd.DataFrame(
+        {
+            "bits": relevance.sum((1, 2)),
+            "entropy": [entropy(one) for one in relevance],
+            "inside": [mass_inside(*pair) for pair in pairs],
+            "area": [float(mask.mean()) for mask in masks],
+            "ratio": [mass_ratio(*pair) for pair in pairs],
+            "hit": [pointing_game(*pair) for pair in pairs],
+        }
+    )
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

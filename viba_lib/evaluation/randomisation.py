@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -153,13 +153,12 @@ def map_similarity(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
 
 def sanity_checks(
     network: Network,
-    names: Sequence[str],
+    values: Mapping[str, Any],
     frames: torch.Tensor,
     training: torch.Tensor,
     labels: torch.Tensor,
     passes: int = 64,
     seed: int = 0,
-    values: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
     """Similarity of each method's maps to its maps of random networks.
@@ -168,19 +167,18 @@ def sanity_checks(
 
     Parameters
     ----------
-    names : methods, see `baselines.explainers.NAMES`
+    values : of each method's setting, None = its default; for methods see
+        `baselines.explainers.NAMES`
     frames : (T, 3, S, S), explained
     training : (N, 3, S, S), for statistics of the random networks; labels : (N,)
-    values : of each method's setting; a name that is missing has its default
 
     Returns
     -------
     method, stage (one of STAGES or "random labels"), item, rank, ssim.
     """
-    values = values or {}
     target = classes_of(network.model, frames, None)
-    own = {name: explain_with(name, network, frames, target, passes, seed, values.get(name))
-           for name in names}  # fmt: skip
+    own = {name: explain_with(name, network, frames, target, passes, seed, value)
+           for name, value in values.items()}  # fmt: skip
     layer = str(values.get(VIBA) or network.layers[0])
     parts = []
     for stage in (*STAGES, LABELS):
@@ -190,9 +188,9 @@ def sanity_checks(
         else:
             model = revived(randomised(network.model, stage, seed), training, stage)
         other = rebuilt(network, model, training, layer)
-        for name in names:
+        for name, value in values.items():
             # With one seed, random masks would be the same for both networks, and maps similar.
-            maps = explain_with(name, other, frames, target, passes, seed + 1, values.get(name))
+            maps = explain_with(name, other, frames, target, passes, seed + 1, value)
             parts.append(map_similarity(own[name], maps).assign(method=name, stage=stage))
     return pd.concat(parts, ignore_index=True)[["method", "stage", "item", "rank", "ssim"]]
 

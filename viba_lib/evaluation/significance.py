@@ -1,6 +1,6 @@
-"""Confidence intervals, and tests for differences, of methods among others."""
+"""Confidence intervals, tests for differences, and ranks of methods by paired tests."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from viba_lib.baselines.explainers import CONTROLS, VIBA
 INCONCLUSIVE = "inconclusive"
 LOWER = ("deletion",)  # measures for which lower is better
 SIGNIFICANCE = 0.05
+LEVEL = 0.95  # of confidence intervals
+Statistics = Callable[[pd.DataFrame], Mapping[str, float]]
 
 
 def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, float]:
@@ -33,41 +35,70 @@ def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[s
     }
 
 
-def bootstrap_intervals(
-    frame: pd.DataFrame,
-    statistics: Callable[[pd.DataFrame], Mapping[str, float]],
-    groups: str = "video_id",
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> dict[str, tuple[float, float]]:
-    """Percentile intervals of several statistics by one bootstrap over groups.
+def with_intervals(
+    frame: pd.DataFrame, statistics: Statistics, samples: int = 1000, seed: int = 0
+) -> dict[str, float]:
+    """Statistics of rows with 95 % percentile intervals, by one bootstrap over videos.
 
     Frames of one video are similar, so videos are sampled, not frames.
 
     Parameters
     ----------
-    statistics : of rows of `frame`: values by name
-    draws : number of bootstrap samples
+    frame : rows with video_id
+    statistics : function from rows to values by name
+    samples : number of bootstrap samples
 
     Returns
     -------
-    (low, high) by name, over the samples in which a statistic is defined; NaN if it never is, or
-    if there are fewer than two groups.
+    name, name_low and name_high of each statistic. The ends are over the samples in which it is
+    defined; NaN if it never is, or if there are fewer than two videos.
     """
-    rng = np.random.default_rng(seed)
-    parts = list(frame.groupby(groups, sort=True).indices.values())
-    if len(parts) < 2:
-        return {name: (float("nan"), float("nan")) for name in statistics(frame)}
-    samples = []
-    for _ in range(draws):
-        chosen = rng.integers(len(parts), size=len(parts))
-        samples.append(statistics(frame.iloc[np.concatenate([parts[i] for i in chosen])]))
-    found = {}
-    for name, values in pd.DataFrame(samples).astype(float).items():
-        ends = values.quantile([(1 - level) / 2, (1 + level) / 2])
-        found[str(name)] = (float(ends.iloc[0]), float(ends.iloc[1]))
-    return found
+    values, rng = statistics(frame), np.random.default_rng(seed)
+    videos = list(frame.groupby("video_id", sort=True).indices.values())
+    found = []
+    for _ in range(samples if len(videos) > 1 else 0):
+        chosen = rng.integers(len(videos), size=len(videos))
+        found.append(statistics(frame.iloc[np.concatenate([videos[i] for i in chosen])]))
+    sampled = pd.DataFrame(found, columns=list(values), dtype=float)
+    row: dict[str, float] = {}
+    for name, value in values.items():
+        low, high = sampled[name].quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return row
+
+
+def means_of(measures: Iterable[str]) -> Statistics:
+    """Function from rows to the means of some columns, for `with_intervals`."""
+    columns = list(measures)
+    return lambda rows: rows[columns].mean().to_dict()
+
+
+def interval_table(
+    rows: pd.DataFrame,
+    by: Sequence[str],
+    statistics: Statistics,
+    bootstrap: tuple[int, int],
+    count: str = "frames",
+) -> pd.DataFrame:
+    """Statistics of groups of rows, with 95 % intervals over videos.
+
+    Parameters
+    ----------
+    by : columns whose values are the groups, in the order of the rows
+    statistics, bootstrap : see `with_intervals`; the number of samples and the random seed
+    count : name of the column with the number of rows of a group
+
+    Returns
+    -------
+    name (the values of `by`), `by`, `count`, videos, and each statistic with _low and _high.
+    """
+    table = []
+    for key, part in rows.groupby(list(by), sort=False, dropna=False):
+        facts: dict[str, object] = {"name": ", ".join(map(str, key))}
+        facts |= dict(zip(by, key, strict=True))
+        facts |= {count: len(part), "videos": part.video_id.nunique()}
+        table.append(facts | with_intervals(part, statistics, *bootstrap))
+    return pd.DataFrame(table)
 
 
 def _sign(measure: str) -> float:

@@ -5,6 +5,7 @@ import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import ipywidgets as widgets  # in the extra `book`
 import numpy as np
 import pandas as pd
 from filelock import FileLock
@@ -88,8 +89,8 @@ class AnnotationSession:
         annotator, clips (with an answer), marked (mean number of regions).
         """
         table = self._table().assign(marked=lambda t: t.regions.str.len())
-        found = table.groupby("annotator").agg(clips=("video", "size"), marked=("marked", "mean"))
-        return found.reset_index()
+        groups = table.groupby("annotator", as_index=False)
+        return groups.agg(clips=("video", "size"), marked=("marked", "mean"))
 
     def answer(self, regions: Sequence[str]) -> None:
         """Save the answer to the current clip; it replaces an earlier one.
@@ -111,8 +112,7 @@ class AnnotationSession:
             table = self._table()
             old = (table.annotator == self.annotator) & (table.video == self.video)
             new = pd.DataFrame([[self.annotator, self.video, letters]], columns=COLUMNS)
-            text = pd.concat([table[~old], new]).to_csv(index=False)
-            write_text(self.path, text)
+            write_text(self.path, pd.concat([table[~old], new]).to_csv(index=False))
         self.answers[self.video] = letters
 
     def move(self, step: int) -> None:
@@ -143,19 +143,9 @@ class AnnotationForm:
     Parameters
     ----------
     html_of : HTML of a clip by its identifier, see `clip_html`
-
-    Raises
-    ------
-    VibaError
-        ipywidgets is not installed.
     """
 
     def __init__(self, session: AnnotationSession, html_of: Callable[[str], str]) -> None:
-        try:
-            import ipywidgets as widgets
-        except ImportError as error:
-            message = "the form needs ipywidgets; install it with `pip install viba[book]`"
-            raise VibaError(message) from error
         self.session, self.html_of = session, html_of
         self.video, self.state = widgets.HTML(), widgets.HTML()
         wide = widgets.Layout(width="17em")
@@ -203,5 +193,4 @@ class AnnotationForm:
         words = f"Clip {session.at + 1} of {len(session.videos)}; {session.done} answered"
         if session.done == len(session.videos):
             words += ". <b>All are answered, thank you.</b>"
-        saved = html.escape(session.path.name)
-        self.state.value = f"{words}. Answers are kept in <code>{saved}</code>."
+        self.state.value = f"{words}. Saved in <code>{html.escape(session.path.name)}</code>."

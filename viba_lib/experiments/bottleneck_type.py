@@ -7,22 +7,16 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.evaluation.consistency import highlight, mean_iou
-from viba_lib.evaluation.faithfulness import deletion_areas
-from viba_lib.experiments.common import (
-    Bootstrap,
-    Explained,
-    means_of,
-    probabilities_of,
-    with_intervals,
-)
-from viba_lib.experiments.localisation import map_measures
+from viba_lib.evaluation.faithfulness import deletion_areas, map_measures
+from viba_lib.evaluation.significance import means_of, with_intervals
+from viba_lib.experiments import common
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
 TYPE_MEASURES = ("kept", "bits", "entropy", "ratio", "deletion")
 
 
-def bottleneck_types(study: Study, detector: str, count: int) -> Explained:
+def bottleneck_types(study: Study, detector: str, count: int) -> common.Explained:
     """Maps of the same held-out frames by both bottleneck types, and their measures.
 
     Parameters
@@ -38,7 +32,7 @@ def bottleneck_types(study: Study, detector: str, count: int) -> Explained:
     """
     rows = choose_pairs(study.evaluation_rows(detector), count)
     masks, inputs = study.masks(detector, rows), study.inputs(detector, rows)
-    probabilities, bootstrap = probabilities_of(study, detector), Bootstrap.of(study)
+    probabilities, bootstrap = common.probabilities_of(study, detector), common.Bootstrap.of(study)
     types: dict[str, Any] = {
         "per-sample": study.bottleneck(detector),
         "readout": study.readout(detector),
@@ -57,12 +51,12 @@ def bottleneck_types(study: Study, detector: str, count: int) -> Explained:
             deletion=deletion_areas(probabilities, inputs, maps[name]),
         )
         row = {"type": name, "frames": len(rows)}
-        row |= with_intervals(measures, means_of(TYPE_MEASURES), bootstrap)
-        row |= with_intervals(_overlaps(rows, maps[name]), means_of(["iou"]), bootstrap)
+        row |= with_intervals(measures, means_of(TYPE_MEASURES), *bootstrap)
+        row |= with_intervals(_overlaps(rows, maps[name]), means_of(["iou"]), *bootstrap)
         table.append(row | {"seconds": seconds, "training": training[name]})
         study.progress(f"{name}: {len(rows)} maps, {seconds:.2f} s each")
     labels = [f"{r.method or 'real'}" for r in rows.itertuples()]
-    return Explained(study.images(detector, rows), masks, labels, maps, pd.DataFrame(table))
+    return common.Explained(study.images(detector, rows), masks, labels, maps, pd.DataFrame(table))
 
 
 def choose_pairs(rows: pd.DataFrame, count: int) -> pd.DataFrame:

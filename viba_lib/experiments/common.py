@@ -1,9 +1,9 @@
 """What experiments share: explained frames and videos, and intervals over videos."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,13 @@ from viba_lib.data.clip_store import PreparedClip
 from viba_lib.evaluation.agreement import planted_regions, region_masks
 from viba_lib.evaluation.detection import detection_metrics
 from viba_lib.evaluation.faithfulness import Probabilities
-from viba_lib.evaluation.significance import bootstrap_intervals
+from viba_lib.evaluation.significance import Statistics
 from viba_lib.models.training import predict
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
-Statistics = Callable[[pd.DataFrame], Mapping[str, float]]
 
-
-@dataclass(frozen=True)
-class Bootstrap:
+class Bootstrap(NamedTuple):
     """A bootstrap over videos: number of samples and random seed."""
 
     samples: int = 1000
@@ -32,50 +29,6 @@ class Bootstrap:
     def of(cls, study: Study) -> "Bootstrap":
         """The bootstrap of a study's profile and seed."""
         return cls(study.profile.evaluation.draws, study.seed)
-
-
-def with_intervals(
-    frame: pd.DataFrame, statistics: Statistics, bootstrap: Bootstrap
-) -> dict[str, float]:
-    """Statistics of rows as m, m_low, m_high, with 95 % intervals from a bootstrap over videos."""
-    ends = bootstrap_intervals(frame, statistics, draws=bootstrap.samples, seed=bootstrap.seed)
-    row: dict[str, float] = {}
-    for name, value in statistics(frame).items():
-        row |= {name: value, f"{name}_low": ends[name][0], f"{name}_high": ends[name][1]}
-    return row
-
-
-def means_of(measures: Iterable[str]) -> Statistics:
-    """Function from rows to the means of some columns, for `with_intervals`."""
-    columns = list(measures)
-    return lambda rows: rows[columns].mean().to_dict()
-
-
-def interval_table(
-    rows: pd.DataFrame,
-    by: Sequence[str],
-    statistics: Statistics,
-    bootstrap: Bootstrap,
-    count: str = "frames",
-) -> pd.DataFrame:
-    """Statistics of groups of rows, with 95 % intervals over videos.
-
-    Parameters
-    ----------
-    by : columns whose values are the groups, in the order of the rows
-    count : name of the column with the number of rows of a group
-
-    Returns
-    -------
-    name (the values of `by`), `by`, `count`, videos, and each statistic with _low and _high.
-    """
-    table = []
-    for key, part in rows.groupby(list(by), sort=False, dropna=False):
-        facts: dict[str, object] = {"name": ", ".join(map(str, key))}
-        facts |= dict(zip(by, key, strict=True))
-        facts |= {count: len(part), "videos": part.video_id.nunique()}
-        table.append(facts | with_intervals(part, statistics, bootstrap))
-    return pd.DataFrame(table)
 
 
 def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -7,14 +7,8 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.evaluation import consistency as measures
-from viba_lib.experiments.common import (
-    Bootstrap,
-    ExplainedVideo,
-    explained_videos,
-    interval_table,
-    means_of,
-    stacked,
-)
+from viba_lib.evaluation.significance import interval_table, means_of
+from viba_lib.experiments import common
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
@@ -24,7 +18,7 @@ THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 def consistency_by_video(
-    videos: Iterable[ExplainedVideo], thresholds: Sequence[float], rule: str = "frame"
+    videos: Iterable[common.ExplainedVideo], thresholds: Sequence[float], rule: str = "frame"
 ) -> pd.DataFrame:
     """IoU, TCS, RPI and persistence of explained videos, at the paper's 924 px.
 
@@ -43,38 +37,29 @@ def consistency_by_video(
         relevance = np.stack(
             [cv2.resize(r, size, interpolation=cv2.INTER_LINEAR) for r in video.relevance]
         )
-        facts: dict[str, object] = {
-            "video_id": video.video_id,
-            "label": "fake" if video.fake else "real",
-            "frames": len(video.frames),
-            "cuts": len(cuts),
-        }
+        label = "fake" if video.fake else "real"
+        facts = (video.video_id, label, len(video.frames), len(cuts))
         for threshold in thresholds:
             masks = measures.highlight(relevance, threshold, rule)
-            rows.append(
-                facts
-                | {
-                    "threshold": threshold,
-                    "empty": float((~masks.any((1, 2))).mean()),
-                    "iou": measures.mean_iou(masks, cuts),
-                    "tcs": measures.temporal_consistency(masks),
-                    "rpi": measures.region_persistence(masks, cuts),
-                    "persistence": measures.pixel_persistence(masks, cuts),
-                }
-            )
-    return pd.DataFrame(rows)
+            empty = float((~masks.any((1, 2))).mean())
+            iou, tcs = measures.mean_iou(masks, cuts), measures.temporal_consistency(masks)
+            rpi = measures.region_persistence(masks, cuts)
+            persistence = measures.pixel_persistence(masks, cuts)
+            rows.append((*facts, threshold, empty, iou, tcs, rpi, persistence))
+    columns = ["video_id", "label", "frames", "cuts", "threshold", "empty", *CONSISTENCY]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def consistency(study: Study, thresholds: Sequence[float], rule: str = "frame") -> pd.DataFrame:
     """`consistency_by_video` for the explained videos of each `detector`, fakes first."""
     tables = {
-        name: consistency_by_video(explained_videos(study, name), thresholds, rule)
+        name: consistency_by_video(common.explained_videos(study, name), thresholds, rule)
         for name in DETECTORS
     }
-    return stacked({k: v.sort_values("label", kind="stable") for k, v in tables.items()})
+    return common.stacked({k: v.sort_values("label", kind="stable") for k, v in tables.items()})
 
 
-def table_3(videos: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+def table_3(videos: pd.DataFrame, bootstrap: common.Bootstrap) -> pd.DataFrame:
     """Means over videos with 95 % intervals (paper's Table 3).
 
     Parameters
@@ -88,7 +73,7 @@ def table_3(videos: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     return table.merge(facts, on=by)
 
 
-def real_minus_fake(videos: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+def real_minus_fake(videos: pd.DataFrame, bootstrap: common.Bootstrap) -> pd.DataFrame:
     """How much more consistent maps of real videos are: the paper's claim, with 95 % intervals.
 
     Parameters

@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 
 from viba_lib.bottleneck import Attribution, PerSampleBottleneck, bits_per_pixel
+from viba_lib.evaluation.faithfulness import map_measures
 from viba_lib.experiments.common import held_out_predictions
-from viba_lib.experiments.localisation import map_measures
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
@@ -20,7 +20,6 @@ STEPS = (1, 2, 5, 10, 20, 40, 100, 200)
 BETAS = (1.0, 10.0, 100.0)
 SHORT, BETA = 10, 10.0  # the reference's
 MEASURES = ["bits", "ratio", "hit"]
-MakeBottleneck = Callable[..., PerSampleBottleneck]
 
 
 def steps_until(longest: int) -> list[int]:
@@ -68,7 +67,7 @@ def measure_steps(
 
 
 def compare_starts(
-    make: MakeBottleneck,
+    make: Callable[..., PerSampleBottleneck],
     inputs: torch.Tensor,
     masks: np.ndarray,
     readout: torch.Tensor,
@@ -105,13 +104,7 @@ def compare_starts(
         yield table.assign(item=table["item"] + 1, steps=short, start="warm", beta=BETA)
 
 
-def convergence(
-    study: Study,
-    detector: str,
-    clips: int = 3,
-    frames: int = 3,
-    longest: int = 40,
-) -> pd.DataFrame:
+def convergence(study: Study, detector: str, clips: int, frames: int, longest: int) -> pd.DataFrame:
     """Maps over steps, for several beta and several starts.
 
     Starts are "cold" (lambda near 1, the reference's), "readout" (the prediction of the readout

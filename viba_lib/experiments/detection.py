@@ -5,23 +5,18 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from viba_lib.evaluation.significance import mcnemar
-from viba_lib.experiments.common import (
-    Bootstrap,
-    detection_of,
-    explained_frames,
-    interval_table,
-    stacked,
-    with_intervals,
-)
+from viba_lib.evaluation.significance import interval_table, mcnemar, with_intervals
+from viba_lib.experiments import common
 from viba_lib.pipeline.study import Study
 
 ByDetector = Mapping[str, pd.DataFrame]
 
 
-def held_out_table(predictions: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
+def held_out_table(predictions: ByDetector, bootstrap: common.Bootstrap) -> pd.DataFrame:
     """Detection on unseen identities, from `held_out_predictions` of each detector."""
-    return interval_table(stacked(predictions), ["detector"], detection_of("p_fake"), bootstrap)
+    return interval_table(
+        common.stacked(predictions), ["detector"], common.detection_of("p_fake"), bootstrap
+    )
 
 
 def decisions(predictions: ByDetector) -> pd.DataFrame:
@@ -36,12 +31,12 @@ def decisions(predictions: ByDetector) -> pd.DataFrame:
     detector, identity, method ("real" for real frames), frames, called_fake (number), share (of
     frames called fake: detected fakes, or false alarms).
     """
-    frames = stacked(predictions).replace({"method": {"": "real"}})
+    frames = common.stacked(predictions).replace({"method": {"": "real"}})
     groups = frames.assign(fake=frames.p_fake > 0.5).groupby(["detector", "identity", "method"])
     return groups.fake.agg(frames="size", called_fake="sum", share="mean").reset_index()
 
 
-def robustness_table(predictions: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
+def robustness_table(predictions: ByDetector, bootstrap: common.Bootstrap) -> pd.DataFrame:
     """Accuracy and AUC on corrupted test frames, with intervals over videos.
 
     Parameters
@@ -53,7 +48,9 @@ def robustness_table(predictions: ByDetector, bootstrap: Bootstrap) -> pd.DataFr
     detector, corruption, level, frames, accuracy and auc with _low and _high.
     """
     by = ["detector", "corruption", "level"]
-    table = interval_table(stacked(predictions), by, detection_of("p_fake"), bootstrap)
+    table = interval_table(
+        common.stacked(predictions), by, common.detection_of("p_fake"), bootstrap
+    )
     return table[[*by, "frames", *table.filter(regex="^(accuracy|auc)")]]
 
 
@@ -69,7 +66,7 @@ UNITS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 }
 
 
-def table_2(explained: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
+def table_2(explained: ByDetector, bootstrap: common.Bootstrap) -> pd.DataFrame:
     """Detection with and without the bottleneck on the explained test frames (paper's Table 2).
 
     With the bottleneck, the probability is a mean over samples of the noise.
@@ -89,11 +86,11 @@ def table_2(explained: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
         for detector, frames in explained.items():
             table = grouped(frames)
             samples = table.filter(regex=r"^p_fake_\d+$")
-            std = pd.DataFrame([detection_of(name)(table) for name in samples]).std()
+            std = pd.DataFrame([common.detection_of(name)(table) for name in samples]).std()
             for injected, column in ((False, "p_fake"), (True, "p_fake_bottleneck")):
                 name = f"{detector} {'+' if injected else '-'}"
                 facts = {"name": name, "unit": unit, "detector": detector, "bottleneck": injected}
-                row = with_intervals(table, detection_of(column), bootstrap)
+                row = with_intervals(table, common.detection_of(column), *bootstrap)
                 row |= {f"{m}_std": value if injected else 0.0 for m, value in std.items()}
                 rows.append(facts | {"count": len(table)} | row)
     return pd.DataFrame(rows)
@@ -128,7 +125,7 @@ def explained_for_true_class(study: Study, detector: str) -> pd.DataFrame:
         maps = study.explain(detector, rows, target="true")
         return np.asarray(maps.p_fake_bottleneck.values)
 
-    return with_true_target(explained_frames(study, detector), explain)
+    return with_true_target(common.explained_frames(study, detector), explain)
 
 
 def target_accuracies(frames: pd.DataFrame) -> dict[str, float]:
@@ -138,7 +135,7 @@ def target_accuracies(frames: pd.DataFrame) -> dict[str, float]:
     return correct | {"bias": correct["true"] - correct["predicted"]}
 
 
-def label_leakage(explained: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
+def label_leakage(explained: ByDetector, bootstrap: common.Bootstrap) -> pd.DataFrame:
     """Optimistic bias of a bottleneck that is optimised for the true class: label leakage.
 
     Parameters
@@ -151,7 +148,7 @@ def label_leakage(explained: ByDetector, bootstrap: Bootstrap) -> pd.DataFrame:
     accuracies with _low and _high: without (the bottleneck), predicted and true (its target), and
     bias, true minus predicted.
     """
-    frames = stacked(explained)
+    frames = common.stacked(explained)
     table = interval_table(frames, ["detector"], target_accuracies, bootstrap)
     wrong = ((frames.p_fake > 0.5) != frames.label).groupby(frames.detector).sum()
     return table.assign(wrong=table.detector.map(wrong))
@@ -196,7 +193,6 @@ def mcnemar_tests(explained: ByDetector) -> pd.DataFrame:
         for unit, grouped in UNITS.items():
             part = grouped(frames)
             test = mcnemar(part.label.to_numpy(), part.p_fake > 0.5, part.p_fake_bottleneck > 0.5)
-            row = {"detector": detector, "unit": unit, "count": len(part)}
-            row |= {"only_without": test["only_first"], "only_with": test["only_second"]}
-            rows.append(row | {"p_value": test["p_value"]})
-    return pd.DataFrame(rows)
+            rows.append((detector, unit, len(part), *test.values()))
+    columns = ["detector", "unit", "count", "only_without", "only_with", "p_value"]
+    return pd.DataFrame(rows, columns=columns)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation import agreement
-from viba_lib.experiments.common import Bootstrap, ExplainedVideo, with_intervals
+from viba_lib.evaluation.significance import with_intervals
+from viba_lib.experiments.common import Bootstrap, ExplainedVideo
 
 # Besides the rules for the mean map of a video: each frame has a vote.
 VOTES = "votes"
@@ -100,32 +101,6 @@ def regions_by_video(
     return pd.DataFrame(rows, columns=["video_id", "method", "annotated", "highlighted"])
 
 
-def _agreement(videos: pd.DataFrame) -> dict[str, float]:
-    measures = agreement.agreement_table(videos.annotated.tolist(), videos.highlighted.tolist())
-    return measures.drop("videos").to_dict()
-
-
-def shuffled_agreement(videos: pd.DataFrame, seed: int = 0, samples: int = 200) -> pd.DataFrame:
-    """Agreement if each video gets the highlighted regions of another, random video.
-
-    Some regions are often annotated and often highlighted in all videos. This is the agreement
-    that follows from that alone.
-
-    Parameters
-    ----------
-    videos : see `regions_by_video`
-
-    Returns
-    -------
-    One row per sample with the measures of `agreement_table`.
-    """
-    rng = np.random.default_rng(seed)
-    regions = videos.highlighted.to_numpy()
-    return pd.DataFrame(
-        [_agreement(videos.assign(highlighted=rng.permutation(regions))) for _ in range(samples)]
-    )
-
-
 def table_4(regions: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame:
     """Agreement of highlighted with annotated regions, with intervals (paper's Table 4).
 
@@ -141,9 +116,10 @@ def table_4(regions: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.Dat
     rows = []
     for detector, videos in regions.items():
         row = {"detector": detector, "videos": len(videos)}
-        row |= with_intervals(videos, _agreement, bootstrap)
-        chance = shuffled_agreement(videos, bootstrap.seed).mean()
-        rows.append(row | {f"{name}_chance": value for name, value in chance.items()})
+        chance = agreement.shuffled_agreement(videos, bootstrap.seed).mean().add_suffix("_chance")
+        rows.append(
+            row | with_intervals(videos, agreement.agreement_of, *bootstrap) | chance.to_dict()
+        )
     return pd.DataFrame(rows)
 
 
@@ -168,7 +144,7 @@ def rules_table(
     for (detector, explained), rule, top in product(videos.items(), rules, tops):
         regions = regions_by_video(explained, top, annotations, rule)
         facts = {"detector": detector, "rule": rule, "top": top, "videos": len(regions)}
-        rows.append(facts | _agreement(regions))
+        rows.append(facts | agreement.agreement_of(regions))
     return pd.DataFrame(rows)
 
 

@@ -4,20 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 
-from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
-from viba_lib.evaluation.faithfulness import deletion_areas
-from viba_lib.experiments.common import (
-    Bootstrap,
-    Explained,
-    choose_rows,
-    interval_table,
-    means_of,
-    probabilities_of,
-)
-from viba_lib.experiments.localisation import map_measures
+from viba_lib.evaluation.faithfulness import deletion_areas, map_measures
+from viba_lib.evaluation.significance import interval_table, means_of
+from viba_lib.experiments import common
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
@@ -46,7 +37,7 @@ def layers_of(layers: Mapping[str, Sequence[str]], detector: str, layer: str) ->
 
 def injection_maps(
     study: Study, layer: str, beta: float, count: int, detectors: Iterable[str] = DETECTORS
-) -> dict[str, Explained]:
+) -> dict[str, common.Explained]:
     """The same real and fake inputs, `count` of each class, explained at the injection layers.
 
     Raises
@@ -56,14 +47,14 @@ def injection_maps(
     """
     layers, explained = {name: study.layers(name) for name in detectors}, {}
     for detector in layers:
-        rows = choose_rows(study, detector, count)
+        rows = common.choose_rows(study, detector, count)
         maps = {
             name: study.explain(detector, rows, name, beta=beta).relevance.values
             for name in layers_of(layers, detector, layer)
         }
         labels = [f"{r.method or 'real'}, {r.p_fake:.2f}" for r in rows.itertuples()]
         images, masks = study.images(detector, rows), study.masks(detector, rows)
-        explained[detector] = Explained(images, masks, labels, maps, rows)
+        explained[detector] = common.Explained(images, masks, labels, maps, rows)
     return explained
 
 
@@ -86,7 +77,7 @@ def layer_measures(
     parts = []
     for detector, explained in injection_maps(study, layer, beta, count, detectors).items():
         rows, masks = explained.table, explained.masks
-        probabilities = probabilities_of(study, detector)
+        probabilities = common.probabilities_of(study, detector)
         inputs = study.inputs(detector, rows)
         order = np.random.default_rng(study.seed).random(masks.shape)
         random = deletion_areas(probabilities, inputs, order)
@@ -101,13 +92,13 @@ def layer_measures(
     return pd.concat(parts, ignore_index=True)
 
 
-def layer_table(measures: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+def layer_table(measures: pd.DataFrame, bootstrap: common.Bootstrap) -> pd.DataFrame:
     """Means of `layer_measures` by detector and layer, see `interval_table`."""
     return interval_table(measures, ["detector", "layer"], means_of(LAYER_MEASURES), bootstrap)
 
 
 def layer_differences(
-    measures: pd.DataFrame, defaults: Mapping[str, str], bootstrap: Bootstrap
+    measures: pd.DataFrame, defaults: Mapping[str, str], bootstrap: common.Bootstrap
 ) -> pd.DataFrame:
     """Measures of each layer minus those of the default layer, on the same frames.
 
@@ -129,30 +120,3 @@ def layer_differences(
         pairs[measure] -= pairs[f"{measure}_default"]
     by = ["name", "detector", "layer"]
     return interval_table(pairs, by, means_of(LAYER_MEASURES), bootstrap)
-
-
-def noise_response(
-    study: Study, detector: str, row: pd.DataFrame, points: int = 11, samples: int = 8
-) -> pd.DataFrame:
-    """Probability of fake if the whole layer is mixed with noise at one lambda (chapter 04).
-
-    Returns
-    -------
-    One row per lambda and sample of the noise: lambda, sample, p_fake.
-    """
-    layer = study.layer(detector)
-    split = SplitModel(study.detector(detector), layer)
-    statistics = study.statistics(detector, layer)
-    generator = torch.Generator().manual_seed(study.seed)
-    rows = []
-    with torch.inference_mode():
-        activation, context = split.head(study.inputs(detector, row).to(study.device))
-        r = activation.cpu()
-        noise = torch.randn(samples, *r.shape[1:], generator=generator)
-        noise = noise * statistics.std + statistics.mean
-        for lam in np.linspace(0, 1, points):
-            z = (lam * r + (1 - lam) * noise) * statistics.active
-            logits = split.tail(z.to(study.device), context, samples)
-            fake = logits.float().softmax(1)[:, 1].cpu().numpy()
-            rows += [{"lambda": lam, "sample": i, "p_fake": p} for i, p in enumerate(fake)]
-    return pd.DataFrame(rows)

@@ -13,16 +13,8 @@ from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.consistency import highlight, mean_iou
 from viba_lib.evaluation.detection import expected_calibration_error
-from viba_lib.experiments.common import (
-    ExplainedVideo,
-    choose_rows,
-    detection_of,
-    explained_frames,
-    explained_videos,
-    held_out_predictions,
-)
+from viba_lib.experiments import common, detection
 from viba_lib.experiments.consistency import consistency_by_video
-from viba_lib.experiments.detection import explained_for_true_class, per_video, target_accuracies
 from viba_lib.experiments.human_agreement import rules_table
 from viba_lib.experiments.localisation import localisation
 from viba_lib.experiments.paper_numbers import read_yaml
@@ -47,12 +39,12 @@ class Results:
     @cached_property
     def frames(self) -> pd.DataFrame:
         """See `explained_frames`."""
-        return explained_frames(self.study, self.detector)
+        return common.explained_frames(self.study, self.detector)
 
     @cached_property
-    def videos(self) -> list[ExplainedVideo]:
+    def videos(self) -> list[common.ExplainedVideo]:
         """See `explained_videos`."""
-        return list(explained_videos(self.study, self.detector))
+        return list(common.explained_videos(self.study, self.detector))
 
 
 Effects = Mapping[str, float]  # value of a measure by variant, ours first
@@ -73,7 +65,7 @@ def _mask_references(results: Results) -> Effects:
     return {rule: _consistency(results, rule=rule) for rule in ("frame", "clip", "area")}
 
 
-def _mean_iou(videos: Sequence[ExplainedVideo], every: int = 1) -> float:
+def _mean_iou(videos: Sequence[common.ExplainedVideo], every: int = 1) -> float:
     # Of clips of one frame there is no overlap: pandas leaves them out without a warning.
     return float(pd.Series([mean_iou(highlight(v.relevance[::every])) for v in videos]).mean())
 
@@ -94,7 +86,9 @@ def _spacing(results: Results) -> Effects:
 
 
 def _targets(results: Results) -> Effects:
-    accuracies = target_accuracies(explained_for_true_class(results.study, results.detector))
+    accuracies = detection.target_accuracies(
+        detection.explained_for_true_class(results.study, results.detector)
+    )
     return {"predicted": accuracies["predicted"], "true (label leakage)": accuracies["true"]}
 
 
@@ -102,20 +96,20 @@ def _noise_samples(results: Results) -> Effects:
     frames = results.frames
     samples = frames.filter(regex=r"^p_fake_\d+$")
     single = (samples > 0.5).eq(frames.label, axis=0).mean()
-    mean = detection_of("p_fake_bottleneck")(frames)["accuracy"]
+    mean = common.detection_of("p_fake_bottleneck")(frames)["accuracy"]
     return {"mean": mean, "worst sample": single.min(), "best sample": single.max()}
 
 
 def _accuracies(tables: Mapping[str, pd.DataFrame]) -> Effects:
-    return {k: detection_of("p_fake")(table)["accuracy"] for k, table in tables.items()}
+    return {k: common.detection_of("p_fake")(table)["accuracy"] for k, table in tables.items()}
 
 
 def _units(results: Results) -> Effects:
-    return _accuracies({"frame": results.frames, "video": per_video(results.frames)})
+    return _accuracies({"frame": results.frames, "video": detection.per_video(results.frames)})
 
 
 def _frames(results: Results) -> Effects:
-    prepared = held_out_predictions(results.study, results.detector)
+    prepared = common.held_out_predictions(results.study, results.detector)
     return _accuracies({"explained": results.frames, "all prepared": prepared})
 
 
@@ -141,7 +135,7 @@ def _macro_f1(results: Results) -> Effects:
 def _bottleneck(name: str, values: tuple[float, ...], results: Results) -> Effects:
     """Localisation on a few fakes, explained again with other settings of the bottleneck."""
     study, detector = results.study, results.detector
-    rows = choose_rows(study, detector, FEW).query("label == 1")
+    rows = common.choose_rows(study, detector, FEW).query("label == 1")
 
     def ratio(**setting: Any) -> float:
         maps = study.explain(detector, rows, **setting)

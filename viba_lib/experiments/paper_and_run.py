@@ -25,19 +25,11 @@ def table_1(catalog: pd.DataFrame) -> pd.DataFrame:
     dataset, paper (its number of videos, none for other sets), and of the catalog: videos, real,
     fake, methods, people (known ones). The last row is the sum.
     """
-    groups = catalog.assign(
-        real=catalog.label == "real",
-        fake=catalog.label == "fake",
-        method=catalog.method.replace("", np.nan),
-        identity=catalog.identity.replace("", np.nan),
-    ).groupby("dataset")
-    table = groups.agg(
-        videos=("label", "size"),
-        real=("real", "sum"),
-        fake=("fake", "sum"),
-        methods=("method", "nunique"),
-        people=("identity", "nunique"),
-    )
+    labels = pd.crosstab(catalog.dataset, catalog.label).reindex(columns=["real", "fake"])
+    groups = catalog.replace({"method": {"": None}, "identity": {"": None}}).groupby("dataset")
+    table = labels.fillna(0).astype(int).rename_axis(columns=None)
+    table.insert(0, "videos", groups.size())
+    table[["methods", "people"]] = groups[["method", "identity"]].nunique()
     names = list(dict.fromkeys([*paper_numbers.DATASET_NAMES.index, *table.index]))
     table = table.reindex(names, fill_value=0)
     table.loc["all"] = table.sum()

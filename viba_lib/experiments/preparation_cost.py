@@ -3,7 +3,7 @@
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,7 @@ def prepare_library(video: Path, out: Path, settings: PreparationSettings) -> No
     prepare_video({"video_id": "x", "path": str(video)}, video.parent, out, settings)
 
 
-WAYS: dict[str, Callable[[Path, Path, PreparationSettings], None]] = {
-    "plain": prepare_reference,
-    "library": prepare_library,
-}
+WAYS = {"plain": prepare_reference, "library": prepare_library}
 
 
 def _run(way: str, video: Path, settings: PreparationSettings) -> tuple[float, float]:

@@ -66,20 +66,19 @@ def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
                 continue
             sign = 1 if label == "fake" else -1
             video = max(same, key=lambda v: sign * v.frames.p_fake.mean())
-            shown, pasted = _pasted(
-                video, catalog.loc[video.video_id], study.catalog_root(), max_frames
-            )
+            row = catalog.loc[video.video_id]
+            shown, pasted = _pasted(video, row, study.catalog_root(), max_frames)
             # One colour scale for both videos: with its own, a map of few bits would look like one
             # of many.
             top = top or scale_maximum(pasted)
             frames = video.frames.head(max_frames)
             path = study.output / "videos" / f"{detector}-{label}.mp4"
             overlay_video(path, shown, pasted, RATE, frames.p_fake.to_numpy(), top)
-            method = frames.method.iloc[0]
-            text = f"Relevance of {detector} on a {label} video"
-            text += f", artefact: {method}" if method else ""
-            text += f"; mean probability of fake {frames.p_fake.mean():.2f}"
-            text += f"; {frames.total_bits.mean():,.0f} bits per frame"
+            artefact = f", artefact: {row.method}" if row.method else ""
+            text = (
+                f"Relevance of {detector} on a {label} video{artefact}; mean probability of fake "
+                f"{frames.p_fake.mean():.2f}; {frames.total_bits.mean():,.0f} bits per frame"
+            )
             element = video_html(path, read_video(path, max_frames=1).frames[0], text)
             out[f"{detector} {label}"] = f"{element}<p>{html.escape(text)}.</p>"
     return out

@@ -2,14 +2,14 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
+from PIL import Image, ImageOps
 from scipy.stats import linregress
 
 from viba_lib.data.catalog import segment
@@ -35,22 +35,17 @@ def long_video(study: Study, path: Path, minutes: float, size: tuple[int, int]) 
     catalog = study.catalog()
     rows = catalog[(catalog.split == "test") & (catalog.label == "real")]
     source = segment((rows if len(rows) else catalog).iloc[0], study.catalog_root())
-    with VideoReader(*source) as video:
-        frames = [_fitted(f, size) for f in islice(video.frames(), RATE * LOOP_SECONDS)]
     count = max(2, round(min(LOOP_SECONDS, minutes * 60) * RATE))
+    with VideoReader(*source) as video:
+        images = map(Image.fromarray, islice(video.frames(), count // 2 + 1))
+        frames = [
+            np.asarray(ImageOps.fit(image, size, Image.Resampling.BILINEAR)) for image in images
+        ]
     # Forward and back, so that the loop has no jump.
     loop = islice(cycle([*frames, *frames[-2:0:-1]]), count)
     with tempfile.TemporaryDirectory() as folder:
         short = write_video(Path(folder) / "loop.mp4", loop, RATE)
         return _repeated(short, path, max(1, round(minutes * 60 * RATE / count)))
-
-
-def _fitted(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The middle of a frame in another size, without distortion."""
-    zoom = max(size[0] / frame.shape[1], size[1] / frame.shape[0])
-    scaled = cv2.resize(frame, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
-    top, left = (scaled.shape[0] - size[1]) // 2, (scaled.shape[1] - size[0]) // 2
-    return scaled[top : top + size[1], left : left + size[0]]
 
 
 def _repeated(short: Path, path: Path, times: int) -> Path:
@@ -89,7 +84,6 @@ def scale_rows(
     minutes: Sequence[float],
     per_minute: float,
     size: tuple[int, int],
-    progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[dict[str, Any]]:
     """Cost of videos of several lengths, each explained in a process of its own.
 
@@ -108,9 +102,9 @@ def scale_rows(
     opened = (study.profile, study.data_root, study.root.parent, study.device, study.seed)
     for length in minutes:
         with tempfile.TemporaryDirectory() as folder:
-            progress(f"writing a video of {length:g} minutes, {size[0]}x{size[1]}")
+            study.progress(f"writing a video of {length:g} minutes, {size[0]}x{size[1]}")
             video = long_video(study, Path(folder) / "video.mp4", length, size)
-            progress(f"explaining it with {detector}")
+            study.progress(f"explaining it with {detector}")
             count = max(1, round(length * per_minute))
             row = run_in_new_process(_explain, opened, video, detector, count)
         yield {"minutes": length, "frames": round(length * 60 * RATE), **row}
@@ -151,14 +145,9 @@ def operations(study: Study, detector: str) -> float:
 
 
 def projection(
-    row: dict[str, Any],
-    flops: float,
-    videos: Sequence[int] = (1_000, 1_000_000),
-    workers: int = 32,
-    teraflops: float = 20.0,
-    measured_on_gpu: bool = False,
+    row: dict[str, Any], flops: float, workers: int, teraflops: float, measured_on_gpu: bool
 ) -> list[dict[str, Any]]:
-    """Cost of many videos such as the one that was measured.
+    """Cost of 1,000 and 1,000,000 videos such as the one that was measured.
 
     Videos do not share work. Therefore the time of a cluster is that of one video, times their
     number, over its workers. The start of workers and slow disks are not included.
@@ -185,5 +174,5 @@ def projection(
             "days": hours * count / workers / 24,
             "gpu_hours": (hours if measured_on_gpu else networks) * count,
         }
-        for count in videos
+        for count in (1_000, 1_000_000)
     ]

@@ -41,7 +41,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "accurate": PRESETS["accurate"],
 }
 SETTINGS = (REFERENCE, *CHANGES)
-COLUMNS = ("detector", "layer", "settings", "seconds", "ratio", "agreement", "memory")
+Row = dict[str, Any]
 
 
 def agreement(first: Any, second: Any) -> float:
@@ -207,7 +207,7 @@ def measure_subject(
     plain_steps: int = 2,
     memory: bool = False,
     precision: str = "float32",
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """Seconds per frame of each setting, and of the reference implementation for the first frame.
 
     Parameters
@@ -251,21 +251,13 @@ def measure_subject(
         yield subject.names | row
 
 
-def counts_until(largest: int) -> list[int]:
-    """1, 2, 4, ... and `largest` itself."""
-    return [*(2**n for n in range(largest.bit_length()) if 2**n < largest), largest]
-
-
-def growth(
-    subject: Subject, counts: Sequence[int], settings: str = "fast", memory: bool = False
-) -> Iterator[dict[str, Any]]:
-    """Cost of calls with several numbers of frames.
+def growth(subject: Subject, counts: Sequence[int], memory: bool = False) -> Iterator[Row]:
+    """Cost of calls with several numbers of frames, with the preset "fast".
 
     Parameters
     ----------
     subject : its frames are repeated if there are fewer
     counts : numbers of frames, each explained in one call
-    settings : a key of `CHANGES`
     memory : measure it as well, see `peak_memory`
 
     Yields
@@ -275,20 +267,20 @@ def growth(
     device = device_of(subject.model)
     copies = -(-max(counts) // len(subject.frames))
     frames = subject.frames.repeat(copies, 1, 1, 1)
-    bottleneck = subject.bottleneck(**CHANGES[settings])
+    bottleneck = subject.bottleneck(**PRESETS["fast"])
     bottleneck.attribute(frames[:1])  # the first call also allocates
     for count in counts:
         start = _clock(device)
         bottleneck.attribute(frames[:count])
         seconds = _clock(device) - start
         few = replace(subject, frames=frames[:count].clone())
-        added = peak_memory(few, settings) if memory else math.nan
+        added = peak_memory(few, "fast") if memory else math.nan
         yield subject.names | {"frames": count, "seconds": seconds, "memory": added}
 
 
 def measurements(
     subject: Subject, largest: int = 0, memory: bool = False, **options: Any
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, Row]]:
     """All measurements of a subject: "rows" of settings, then "growth" up to `largest` frames.
 
     Parameters
@@ -299,7 +291,8 @@ def measurements(
     for row in measure_subject(subject, memory=memory, **options):
         yield "rows", row
     if largest:
-        for row in growth(subject, counts_until(largest), memory=memory):
+        counts = [*(2**n for n in range(largest.bit_length()) if 2**n < largest), largest]
+        for row in growth(subject, counts, memory):
             yield "growth", row
 
 
@@ -371,12 +364,7 @@ def peak_memory(subject: Subject, name: str) -> float:
     return run_in_new_process(_added_memory, given, name)
 
 
-def save_rows(
-    path: Path,
-    study: Study,
-    rows: Sequence[dict[str, Any]],
-    growth: Sequence[dict[str, Any]] = (),
-) -> None:
+def save_rows(path: Path, study: Study, rows: Sequence[Row], growth: Sequence[Row] = ()) -> None:
     """Write rows of `measure_subject` and of `growth` as JSON, with the machine they are from."""
     cuda = study.device.startswith("cuda")
     processor = torch.cuda.get_device_name() if cuda else torch.backends.cpu.get_cpu_capability()

@@ -15,8 +15,8 @@ from viba_lib.baselines.explainers import NAMES, VIBA, candidates_of, check_name
 from viba_lib.bottleneck.settings import first_problem
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
+from viba_lib.evaluation.faithfulness import map_measures
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
-from viba_lib.experiments.localisation import map_measures
 from viba_lib.pipeline.explain import save_maps
 from viba_lib.pipeline.profiles import ComparisonSettings
 from viba_lib.pipeline.select import select
@@ -100,36 +100,6 @@ def open_maps(folder: Path) -> xr.Dataset:
     return xr.open_zarr(folder / "maps.zarr", consolidated=False).load()
 
 
-def tuning(study: Study, detector: str, names: Sequence[str] = NAMES) -> pd.DataFrame:
-    """Choose the setting of each method on the validation split, by relevance inside the mask.
-
-    Returns
-    -------
-    method, option, value, ratio (mean of relevance inside the mask over chance), default (whether
-    this is the value without tuning), chosen (whether it is the best), detector.
-    """
-    frames = benchmark_rows(study, detector, "val", study.profile.comparison.tuning)
-    masks, rows = study.masks(detector, frames), []
-    for name in names:
-        for at, value in enumerate(candidates_of(name, study.layers(detector))):
-            maps = maps_of(study, detector, frames, name, value).maps.values
-            ratios = map_measures(maps, masks).ratio
-            ratio = ratios.mean() if ratios.notna().any() else 0.0
-            rows.append((name, option_of(name), str(value), ratio, at == 0))
-    table = pd.DataFrame(rows, columns=["method", "option", "value", "ratio", "default"])
-    best = table.groupby("method").ratio.idxmax()
-    return table.assign(chosen=table.index.isin(best), detector=detector)
-
-
-def tuned_values(study: Study, detector: str, table: pd.DataFrame) -> dict[str, Any]:
-    """Value of each method's setting that `tuning` chose."""
-    values = {}
-    for row in table[table.chosen.astype(bool)].itertuples():
-        candidates = candidates_of(row.method, study.layers(detector))
-        values[row.method] = next(v for v in candidates if str(v) == row.value)
-    return values
-
-
 def with_comparison(study: Study, **numbers: int) -> Study:
     """A copy of the study with other numbers in its profile's `comparison`.
 
@@ -192,15 +162,35 @@ class Benchmark:
 
     @cached_property
     def tuning(self) -> pd.DataFrame:
-        """Settings tried on the validation split, see `tuning`."""
-        return tuning(self.study, self.detector, self.names)
+        """Settings tried on the validation split; relevance inside the mask chooses.
+
+        Returns
+        -------
+        method, option, value, ratio (mean of relevance inside the mask over chance), default
+        (whether this is the value without tuning), chosen (whether it is the best), detector.
+        """
+        study, detector = self.study, self.detector
+        frames = benchmark_rows(study, detector, "val", study.profile.comparison.tuning)
+        masks, rows = study.masks(detector, frames), []
+        for name in self.names:
+            for at, value in enumerate(candidates_of(name, study.layers(detector))):
+                maps = maps_of(study, detector, frames, name, value).maps.values
+                ratios = map_measures(maps, masks).ratio
+                ratio = ratios.mean() if ratios.notna().any() else 0.0
+                rows.append((name, option_of(name), str(value), ratio, at == 0))
+        table = pd.DataFrame(rows, columns=["method", "option", "value", "ratio", "default"])
+        best = table.groupby("method").ratio.idxmax()
+        return table.assign(chosen=table.index.isin(best), detector=detector)
 
     @cached_property
     def values(self) -> dict[str, Any]:
         """Value of each method's setting; None for the default."""
-        tuned = self.settings == "tuned"
-        values = tuned_values(self.study, self.detector, self.tuning) if tuned else {}
-        return {name: values.get(name) for name in self.names}
+        values = dict.fromkeys(self.names)
+        if self.settings == "tuned":
+            for row in self.tuning[self.tuning.chosen].itertuples():
+                candidates = candidates_of(row.method, self.study.layers(self.detector))
+                values[row.method] = next(v for v in candidates if str(v) == row.value)
+        return values
 
     @property
     def layer(self) -> str:

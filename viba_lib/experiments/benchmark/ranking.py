@@ -1,6 +1,6 @@
-"""Ranks of the methods in several measures, and the front of cost against quality."""
+"""Ranks of the methods as text, and the front of cost against quality."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,22 +8,11 @@ import pandas as pd
 import xarray as xr
 
 from viba_lib.baselines.explainers import CONTROLS, VIBA
-from viba_lib.evaluation.significance import SIGNIFICANCE, rank_of
-
-
-def ranks(
-    scores: Mapping[str, pd.DataFrame], measures: Sequence[str], seed: int = 0
-) -> list[dict[str, Any]]:
-    """`rank_of` in each measure, for scores by detector."""
-    return [
-        {"detector": detector} | rank_of(table, measure, seed=seed)
-        for detector, table in scores.items()
-        for measure in measures
-    ]
+from viba_lib.evaluation.significance import SIGNIFICANCE
 
 
 def rank_message(rank: Mapping[str, Any], name: str = VIBA) -> str:
-    """The result of `rank_of` as text."""
+    """The result of `evaluation.significance.rank_of` as text."""
     if not rank["best"]:
         return "these frames have no planted masks, so the methods cannot be ranked."
     start = f"by the mean, {name} is best. "
@@ -43,10 +32,7 @@ def rank_message(rank: Mapping[str, Any], name: str = VIBA) -> str:
 
 def costs(maps: Mapping[str, xr.Dataset]) -> pd.DataFrame:
     """Cost of a frame: method, seconds, forward (passes), see `maps.maps_of`."""
-    rows = [
-        {"method": name, "seconds": found.attrs["seconds"], "forward": found.attrs["forward"]}
-        for name, found in maps.items()
-    ]
+    rows = [(name, m.attrs["seconds"], m.attrs["forward"]) for name, m in maps.items()]
     return pd.DataFrame(rows, columns=["method", "seconds", "forward"])
 
 

@@ -1,5 +1,6 @@
 """Attacks on the regions that maps mark, and maps of randomised networks."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,7 @@ def compute_attacks(
     table = attack_scores(run.probabilities, inputs, maps, settings, TOPS, run.seed)
     for name, value in values.items():
         work.progress(f"{run.detector.name}: stability of {name}")
-
-        def sample(frames: torch.Tensor, name: str = name, value: Any = value) -> np.ndarray:
-            return run.maps(name, frames, passes, value)
-
+        sample = partial(run.maps, name, passes=passes, value=value)
         plain, own = sample(inputs), table.method == name
         similarity = stability(sample, run.probabilities, inputs, plain, settings, seed=run.seed)
         table.loc[own, "stability"] = similarity[table.item[own]]
@@ -87,17 +85,10 @@ def compute_sanity(
 ) -> None:
     """Similarity of maps of the trained network and of randomised networks."""
     run = BenchmarkRun(work=work, **given)
-    frames = run.sample(TRAINING)
+    inputs, frames, passes = run.inputs_at(rows), run.sample(TRAINING), run.numbers["short_passes"]
+    labels = torch.from_numpy(frames.label.to_numpy())
     table = sanity_checks(
-        run.network,
-        list(values),
-        run.inputs_at(rows),
-        run.inputs(frames),
-        torch.from_numpy(frames.label.to_numpy()),
-        run.numbers["short_passes"],
-        run.seed,
-        values,
-        lambda line: work.progress(f"{run.detector.name}: {line}"),
+        run.network, values, inputs, run.inputs(frames), labels, passes, run.seed, work.progress
     )
     table.to_parquet(folder / "checks.parquet")
 

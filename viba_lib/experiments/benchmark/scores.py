@@ -11,15 +11,15 @@ from viba_lib.evaluation.faithfulness import (
     degradation_scores,
     deletion_areas,
     insertion_areas,
+    map_measures,
     precision_recall_area,
     rank_accuracy,
     sensitivity_n,
 )
-from viba_lib.evaluation.significance import LOWER
+from viba_lib.evaluation.significance import LOWER, interval_table, means_of
 from viba_lib.experiments.benchmark.maps import Benchmark, open_maps
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
-from viba_lib.experiments.common import Bootstrap, interval_table, means_of
-from viba_lib.experiments.localisation import map_measures
+from viba_lib.experiments.common import Bootstrap
 from viba_lib.pipeline.stages import positions_of
 
 LOCALISATION = ("ratio", "inside", "rank", "hit", "precision_recall")
@@ -109,7 +109,7 @@ def tuned_gain(plain: pd.DataFrame, tuned: pd.DataFrame, tried: pd.DataFrame) ->
     Parameters
     ----------
     plain, tuned : `localisation_scores` with default and with tuned settings
-    tried : result of `maps.tuning`
+    tried : `Benchmark.tuning`
 
     Returns
     -------

@@ -12,11 +12,11 @@ from scipy.ndimage import gaussian_filter1d
 from viba_lib.bottleneck import PerSampleBottleneck
 from viba_lib.core.cache import Stage, Work
 from viba_lib.evaluation.consistency import highlight, mean_iou, region_persistence
-from viba_lib.evaluation.faithfulness import deletion_areas, insertion_areas
+from viba_lib.evaluation.faithfulness import deletion_areas, insertion_areas, map_measures
+from viba_lib.evaluation.significance import interval_table, means_of
 from viba_lib.experiments.benchmark.maps import benchmark_rows
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, run_stage
-from viba_lib.experiments.common import Bootstrap, interval_table, means_of
-from viba_lib.experiments.localisation import map_measures
+from viba_lib.experiments.common import Bootstrap
 from viba_lib.pipeline.consecutive import consecutive
 from viba_lib.pipeline.study import Study
 
@@ -106,17 +106,3 @@ def joint_scores(study: Study, detector: str) -> pd.DataFrame:
 def joint_table(scores: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     """`interval_table` of `joint_scores`: name, videos, and COUPLING with _low and _high."""
     return interval_table(scores, ["name"], means_of(COUPLING), bootstrap, "videos")
-
-
-def joint_message(table: pd.DataFrame) -> str:
-    """Means of `joint_table` without coupling, with it, and smoothed afterwards, as text."""
-    by_name = table.set_index("name")
-    alone = by_name.loc[ALONE]
-    within = by_name[by_name.index.str.startswith("joint, smoothed")].iloc[0]
-    after = by_name[by_name.index.str.startswith("alone, smoothed")].iloc[0]
-    return (
-        f"the overlap of consecutive regions is {alone.iou:.2f} frame by frame, {within.iou:.2f} "
-        f"coupled and {after.iou:.2f} smoothed afterwards; relevance on the artefact is "
-        f"{alone.ratio:.2f}, {within.ratio:.2f} and {after.ratio:.2f} times chance; insertion is "
-        f"{alone.insertion:.2f}, {within.insertion:.2f} and {after.insertion:.2f}."
-    )

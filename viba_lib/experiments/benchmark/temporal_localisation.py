@@ -46,10 +46,8 @@ def disturbed(
     Raises
     ------
     VibaError
-        A method that is not temporal, an unknown video, or one that is too short.
+        An unknown video, or one that is too short.
     """
-    if method not in TEMPORAL:
-        raise VibaError(f"method {method!r} disturbs no motion; choose one of {TEMPORAL}")
     clip = consecutive(clips, video_id, count, preparation)
     frames, _ = first_frames(clips, video_id, count + 1)
     count = len(clip.frame)
