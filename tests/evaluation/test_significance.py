@@ -49,7 +49,7 @@ def test_mcnemar_agrees_with_statsmodels():
     assert found["p_value"] == pytest.approx(wanted)
 
 
-def test_paired_tests_find_what_is_there_and_no_more():
+def test_paired_tests_detect_differences_and_nothing_else():
     scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 2.0})
     tests = paired_tests(scores, "ratio").set_index("method")
     assert tests.better["Grad-CAM"] == VIBA and tests.better["RISE"] == INCONCLUSIVE

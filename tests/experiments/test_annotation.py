@@ -35,7 +35,7 @@ def form_of(path, name="ann1", videos=VIDEOS):
     return AnnotationForm(AnnotationSession(path, name, videos), lambda video: f"<i>{video}</i>")
 
 
-def test_what_is_pressed_is_saved(path):
+def test_answers_are_saved(path):
     form = form_of(path)
     order = form.session.videos
     assert sorted(order) == VIDEOS and form.video.value == f"<i>{order[0]}</i>"
@@ -58,7 +58,7 @@ def test_an_answer_can_be_changed(path):
     assert read_annotations(path).regions.tolist() == ["O"]
 
 
-def test_who_comes_back_goes_on(path):
+def test_an_interrupted_annotation_is_resumed(path):
     first = form_of(path)
     press(first, "L")
     other = form_of(path, "ann2")
@@ -72,7 +72,7 @@ def test_who_comes_back_goes_on(path):
     assert again.session.progress().clips.tolist() == [2, 1]
 
 
-def test_orders_differ_between_people(path):
+def test_orders_differ_between_annotators(path):
     many = [f"v{i}" for i in range(12)]
     orders = {tuple(AnnotationSession(path, name, many).videos) for name in "abc"}
     assert len(orders) == 3
@@ -97,7 +97,7 @@ def test_bad_input_is_named(path):
         read_annotations(path)
 
 
-def test_an_answer_that_cannot_be_saved_is_said(path):
+def test_an_answer_that_cannot_be_saved_is_reported(path):
     form = form_of(path)
     press(form, "L")
     path.write_text("spoilt")

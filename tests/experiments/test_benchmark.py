@@ -176,7 +176,7 @@ def test_the_message_says_what_the_numbers_say():
     assert "no planted masks" in rank_message(rank_of(blank, "ratio"))
 
 
-def test_the_front_holds_what_nothing_beats():
+def test_the_front_contains_the_methods_that_no_other_dominates():
     names = [VIBA, "RISE", "LIME", "LRP", "Random"]
     table = pd.DataFrame({"method": names, "seconds": [1, 2, 3, 3, 0.1], "ratio": [1, 3, 2, 3, 9]})
     found = pareto(table)

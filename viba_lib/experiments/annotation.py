@@ -41,7 +41,7 @@ class AnnotationSession:
 
     Parameters
     ----------
-    path : CSV with annotator, video, regions; answers of other annotators in it are kept
+    path : CSV with annotator, video, regions; answers of other annotators stay in it
     annotator : name or number of the annotator
     videos : identifiers of the clips
 

@@ -43,8 +43,8 @@ def detection_of(column: str) -> Statistics:
 
 def held_out_predictions(study: Study, detector: str) -> pd.DataFrame:
     """Predictions for all prepared test frames in the detector's scope, with `p_fake`."""
-    found = study.predictions(detector)
-    return found[(found.split == "test") & found.in_scope]
+    rows = study.predictions(detector)
+    return rows[(rows.split == "test") & rows.in_scope]
 
 
 def probabilities_of(study: Study, detector: str) -> Probabilities:

@@ -20,7 +20,7 @@ TOPS = (1, 2, 3, 4)
 def read_annotations(path: str | Path) -> pd.DataFrame:
     """Human annotations from a CSV: annotator, video, regions (letters such as LB).
 
-    An annotator who found nothing has "" for regions.
+    An annotator who marked nothing has "" for regions.
 
     Raises
     ------

@@ -65,8 +65,8 @@ def _status(licensed: bool, measure: str, paper: float, low: float, high: float)
     inside = low <= paper <= high
     if measure == COUNT:
         return (REPRODUCED, "the same count") if inside else (DIFFERS, "another count")
-    where = "inside" if inside else "outside"
-    return (REPRODUCED if inside else DIFFERS), f"the paper's value is {where} the interval"
+    side = "inside" if inside else "outside"
+    return (REPRODUCED if inside else DIFFERS), f"the paper's value is {side} the interval"
 
 
 def run_tables(study: Study) -> dict[str, pd.DataFrame]:

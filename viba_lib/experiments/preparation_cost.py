@@ -1,4 +1,4 @@
-"""Cost of preparing a video, compared with the obvious way, and of listing files."""
+"""Cost of preparing a video, compared with a reference implementation, and of listing files."""
 
 import json
 import tempfile
@@ -39,7 +39,7 @@ def standard_video(source: Path, out: Path, frames: int = 300, width: int = 640)
 
 
 def prepare_reference(video: Path, out: Path, settings: PreparationSettings) -> None:
-    """The obvious way: all frames in memory, and face detection in each of them."""
+    """Reference implementation: all frames in memory, and face detection in each of them."""
     frames = read_video(video).frames
     chosen, key_frames = choose_frames(frame_differences(frames), settings, "x")
     detector = FaceDetector()
@@ -53,7 +53,7 @@ def prepare_reference(video: Path, out: Path, settings: PreparationSettings) -> 
 
 
 def prepare_library(video: Path, out: Path, settings: PreparationSettings) -> None:
-    """The library's way, see `prepare_video`."""
+    """The library's implementation, see `prepare_video`."""
     prepare_video({"video_id": "x", "path": str(video)}, video.parent, out, settings)
 
 
@@ -74,11 +74,11 @@ def _run(way: str, video: Path, settings: PreparationSettings) -> tuple[float, f
 def preparation_cost(
     source: Path, settings: PreparationSettings, counts: tuple[int, ...] = (300,)
 ) -> Iterator[dict[str, Any]]:
-    """Time both ways on videos of several lengths, each in a process of its own.
+    """Time both implementations on videos of several lengths, each in a process of its own.
 
     Yields
     ------
-    way, frames, seconds, ratio (of the obvious way's seconds to these) and memory (MiB by which the
+    way, frames, seconds, ratio (of the reference's seconds to these) and memory (MiB by which the
     process grew; NaN if the system does not report it).
     """
     with tempfile.TemporaryDirectory() as folder:
