@@ -1,5 +1,7 @@
 """The compared methods against their equations and libraries, and input-agnostic controls."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -95,7 +97,8 @@ class Corner(nn.Module):
 
 
 # Grad-CAM weights channels by mean slopes, so it cannot distinguish corners of a uniform channel.
-INFORMED = [n for n, m in METHODS.items() if m.category != "control" and not m.layered]
+BY_CHANNEL = ("Grad-CAM", "Grad-CAM++")
+INFORMED = [n for n, m in METHODS.items() if m.category != "control" and n not in BY_CHANNEL]
 
 
 @pytest.mark.parametrize("name", INFORMED)
@@ -192,6 +195,15 @@ def test_every_candidate_of_a_method_runs_and_matters(name):
     np.testing.assert_array_equal(plain, maps[0], err_msg="the default is the first candidate")
     # The corner's network has one path: its rules of propagation all agree.
     assert name == "LRP" or any(np.abs(m - maps[0]).max() > 1e-9 for m in maps[1:])
+
+
+def test_every_method_has_its_publication_and_its_place_in_the_api():
+    book = Path(__file__).parents[2] / "book"
+    keys, page = (book / "references.bib").read_text(), (book / "api" / "baselines.md").read_text()
+    for method in METHODS.values():
+        if method.category != "control":
+            assert f"{{{method.source}," in keys, method.name
+            assert f".{method.function.__name__}\n" in page, method.name
 
 
 def test_a_setting_that_a_method_does_not_have_is_named(model):

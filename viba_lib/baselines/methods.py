@@ -21,10 +21,13 @@ class Method:
     Parameters
     ----------
     category : "gradient", "perturbation" or "control"
-    source : citation key of the book, "" for controls
+    source : key of its publication in `book/references.bib`, "" for controls
+    function : takes model, frames and target, and those of layer, passes, seed and its option that
+        it uses, by these names; it returns maps (T, H, W), not negative, on one scale for all
+        frames, because chapter 15 compares frames as well
     option : the setting that is tuned, "" for none
-    candidates : values of the option, the default first; empty if it is the layer, because the
-        network has the candidates then
+    candidates : values of the option, the default first; empty for "layer", whose candidates are
+        the layers of the network
     """
 
     name: str
@@ -33,11 +36,6 @@ class Method:
     function: Callable[..., np.ndarray]
     option: str = ""
     candidates: tuple[Any, ...] = ()
-
-    @property
-    def layered(self) -> bool:
-        """Whether it has a layer to be chosen."""
-        return self.option == "layer"
 
 
 def _random(model: nn.Module, frames: torch.Tensor, target: Target, seed: int) -> np.ndarray:
@@ -52,7 +50,8 @@ def _edges(model: nn.Module, frames: torch.Tensor, target: Target) -> np.ndarray
     return controls.edges(frames)
 
 
-_ALL = (
+# In the order in which tables and figures show them.
+METHODS = {method.name: method for method in (
     Method("Grad-CAM", "gradient", "selvaraju2019gradcam", gradients.grad_cam, "layer"),
     Method("Grad-CAM++", "gradient", "chattopadhay2018gradcampp",
            gradients.grad_cam_plus_plus, "layer"),
@@ -71,8 +70,7 @@ _ALL = (
     Method("Random", "control", "", _random),
     Method("Centred blob", "control", "", _blob),
     Method("Edges", "control", "", _edges),
-)  # fmt: skip
-METHODS = {method.name: method for method in _ALL}
+)}  # fmt: skip
 
 
 def attribute(
