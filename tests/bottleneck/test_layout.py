@@ -1,4 +1,4 @@
-"""Grids and the orders in which networks lam them."""
+"""Grids, and the orders of axes in which networks keep them."""
 
 import pytest
 import torch
@@ -66,7 +66,7 @@ def test_bits_stay_in_their_place(name, shape, size, layout):
 
 @each_kind
 @pytest.mark.parametrize("sigma", [0.0, 0.5, 1.0])
-def test_each_time_is_smoothed_as_a_picture(name, shape, size, layout, sigma):
+def test_each_time_is_smoothed_as_an_image(name, shape, size, layout, sigma):
     lam = units(shape).requires_grad_()
     found = layout.smooth(lam, sigma)
     assert found.shape == lam.shape
@@ -82,7 +82,7 @@ def test_each_time_is_smoothed_as_a_picture(name, shape, size, layout, sigma):
     assert (lam.grad != 0).all()
 
 
-def test_maps_of_pictures_are_those_of_information():
+def test_maps_of_images_are_those_of_information():
     capacity = units((3, 5, 4, 6))
     layout = Layout.infer("auto", capacity, (16, 24))
     wanted = bits_per_pixel(capacity, (16, 24))

@@ -101,7 +101,7 @@ def test_the_graph_is_cut_where_it_can_be():
 
 
 def test_noise_does_not_depend_on_passes_at_odd_sizes(model):
-    """Several draws at once give other numbers where a sample is no multiple of 16."""
+    """Several samples at once give other numbers if their size is not a multiple of 16."""
     frames = torch.randn(4, 3, 18, 18, generator=torch.Generator().manual_seed(4))
     statistics = LayerStatistics.estimate(model, "middle", [frames])
     assert statistics.mean.numel() % 16
@@ -283,8 +283,8 @@ def test_another_size_of_frames_takes_new_statistics(model):
     wide = torch.randn(2, 3, 24, 20)
     with pytest.raises(VibaError, match="estimate statistics at their size"):
         PerSampleBottleneck(model, "middle", statistics_of(model), steps=1).attribute(wide)
-    anew = LayerStatistics.estimate(model, "middle", [wide])
-    found = PerSampleBottleneck(model, "middle", anew, steps=1).attribute(wide)
+    other = LayerStatistics.estimate(model, "middle", [wide])
+    found = PerSampleBottleneck(model, "middle", other, steps=1).attribute(wide)
     assert found.bits_per_pixel.shape == (2, 24, 20)
 
 
@@ -311,7 +311,7 @@ def test_mirrored_noise_cancels():
     assert not torch.allclose(plain[0], -plain[1])
 
 
-def test_a_warm_start_goes_on_where_the_last_frame_ended(model, frames):
+def test_a_warm_start_continues_from_the_previous_frame(model, frames):
     statistics = statistics_of(model)
     same = frames[:1].expand(3, -1, -1, -1)
     warm = PerSampleBottleneck(
@@ -370,7 +370,7 @@ def test_a_lean_tail_is_the_tail(frames):
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-def test_coupling_and_warm_start_are_at_odds():
+def test_coupling_and_warm_start_exclude_each_other():
     model = Skip().eval()
     with pytest.raises(VibaError, match="choose one of them"):
         PerSampleBottleneck(
@@ -436,20 +436,20 @@ def test_tokens_come_back_as_maps_and_the_class_token_beside_them():
     assert (found.prefix_bits > 2 * found.bits_per_pixel.sum((1, 2)) / 16).all()
 
 
-def test_fresh_draws_decide_as_the_equation_says(model, frames):
+def test_predictions_under_new_noise_follow_the_equation(model, frames):
     statistics = statistics_of(model)
     bottleneck = PerSampleBottleneck(model, "middle", statistics, steps=3, noise_samples=2)
     found = bottleneck.attribute(frames, with_lam=True)
-    drawn = bottleneck.predict_under_noise(frames, found.lam, 4)
-    assert drawn.shape == (4, 3, 2) and drawn.std(0).max() > 0
-    assert torch.equal(drawn, bottleneck.predict_under_noise(frames, found.lam, 4)), (
+    sampled = bottleneck.predict_under_noise(frames, found.lam, 4)
+    assert sampled.shape == (4, 3, 2) and sampled.std(0).max() > 0
+    assert torch.equal(sampled, bottleneck.predict_under_noise(frames, found.lam, 4)), (
         "a seed, a result"
     )
-    assert not torch.equal(drawn, bottleneck.predict_under_noise(frames, found.lam, 4, seed=9))
+    assert not torch.equal(sampled, bottleneck.predict_under_noise(frames, found.lam, 4, seed=9))
     each = zip(frames.split(1), found.lam.split(1), strict=True)
     alone = torch.cat([bottleneck.predict_under_noise(one, lam, 4) for one, lam in each], 1)
-    torch.testing.assert_close(drawn, alone, rtol=1e-4, atol=1e-5)
-    kept_whole = bottleneck.predict_under_noise(frames, torch.ones_like(found.lam), 2)
-    torch.testing.assert_close(kept_whole[0], found.logits_clean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(sampled, alone, rtol=1e-4, atol=1e-5)
+    transmitted = bottleneck.predict_under_noise(frames, torch.ones_like(found.lam), 2)
+    torch.testing.assert_close(transmitted[0], found.logits_clean, rtol=1e-4, atol=1e-5)
     with pytest.raises(VibaError, match=r"^lam has shape .*expected lambda of 3 frames"):
         bottleneck.predict_under_noise(frames, found.lam[:1], 2)

@@ -75,7 +75,7 @@ def test_a_frame_does_not_depend_on_its_neighbours(setting):
     torch.testing.assert_close(together.capacity[2:3], alone.capacity, rtol=1e-4, atol=1e-5)
 
 
-def test_starts_where_everything_passes(setting):
+def test_training_starts_with_nearly_all_information(setting):
     readout, _ = fitted(setting, learning_rate=1e-9)
     found = readout.attribute(setting[2])
     torch.testing.assert_close(found.logits, found.logits_clean, rtol=0.05, atol=0.02)
@@ -108,7 +108,7 @@ def test_wrong_uses_are_refused(setting, tmp_path):
         readout.attribute(frames)
     with pytest.raises(VibaError, match="not trained"):
         readout.save(tmp_path / "r.safetensors")
-    with pytest.raises(VibaError, match="no readout bottleneck"):
+    with pytest.raises(VibaError, match="not a readout bottleneck"):
         readout.load(tmp_path / "none.safetensors")
     with pytest.raises(VibaError, match="no batches"):
         readout.fit([])
@@ -163,7 +163,7 @@ def test_lambda_of_the_readout_starts_the_per_sample_bottleneck(setting):
         PerSampleBottleneck(model, "0", statistics, **made).attribute(frames, start=start[:1])
 
 
-def test_what_passes_may_be_negative(setting):
+def test_the_transmitted_signal_may_be_negative(setting):
     """The layer lies before its ReLU: the reference clamps at zero there, and changes the model."""
     model, _, frames = setting
     readout, _ = fitted(setting, learning_rate=1e-9)

@@ -40,7 +40,7 @@ def test_off_and_a_single_frame_change_nothing(setting):
         assert torch.equal(plain.attribute(one).capacity, coupled.attribute(one).capacity)
 
 
-def test_a_frame_hears_its_neighbours_only_when_coupled(setting):
+def test_a_frame_depends_on_its_neighbours_only_if_coupled(setting):
     model, statistics, frames = setting
     changed = frames.clone()
     changed[4] = frames[4] * -3
@@ -100,7 +100,7 @@ def test_a_negative_width_is_refused(setting):
         PerSampleBottleneck(model, "0", statistics, temporal_sigma=-1.0)
 
 
-def test_a_penalty_on_change_makes_maps_alike(setting):
+def test_a_penalty_on_change_makes_maps_similar(setting):
     model, statistics, frames = setting
     assert roughness(frames[:1]) == 0
     torch.testing.assert_close(

@@ -1,4 +1,4 @@
-"""Cutting networks: the cut model must give what the whole model gives, at any layer."""
+"""Cutting networks: the cut model must give what the complete model gives, at any layer."""
 
 import pytest
 import timm
@@ -108,7 +108,7 @@ def frames():
 
 
 def agrees(split, inputs, wanted, repeats):
-    """Activation of the layer, once head and tail have given what the whole model gives."""
+    """Activation of the layer, once head and tail have given what the complete model gives."""
     r, context = split.head(inputs)
     kept = r.clone()
     found = split.tail(r.repeat_interleave(repeats, 0), context, repeats)
@@ -139,7 +139,7 @@ def test_a_cut_that_is_wrong_gives_way_to_the_hook_and_says_so(model, frames, ca
     with caplog.at_level("INFO", "viba_lib.bottleneck.split"):
         split = same_as_whole(model(), "again" if model is Twice else "first", frames)
     assert not split.traced
-    assert f"{model.__name__} is run whole in each step" in caplog.text
+    assert f"{model.__name__} runs completely in each step" in caplog.text
 
 
 def test_arguments_keep_their_defaults_and_the_size_of_a_batch_is_no_constant(frames):

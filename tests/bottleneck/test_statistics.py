@@ -75,5 +75,5 @@ def test_few_samples_give_a_warning():
 def test_a_file_that_is_no_statistics_is_refused(tmp_path):
     path = tmp_path / "s.safetensors"
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(VibaError, match="no file of layer statistics"):
+    with pytest.raises(VibaError, match="not a file of layer statistics"):
         LayerStatistics.load(path)

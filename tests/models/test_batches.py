@@ -81,9 +81,9 @@ def test_people_weigh_the_same_among_real_and_among_fakes() -> None:
     training = TrainingSettings(steps=1, batch_size=2, fresh=0.0)
     found = FaceBatches(store, rows, 32, training, ["mouth"], 0)
     rng = np.random.default_rng(0)
-    drawn = pd.DataFrame([found._sample(rng) for _ in range(400)])
+    sampled = pd.DataFrame([found._sample(rng) for _ in range(400)])
     for column in (0, 2):  # the clip of the real frame, and that of the fake
-        assert 0.4 < (drawn[column] == "seldom").mean() < 0.6
+        assert 0.4 < (sampled[column] == "seldom").mean() < 0.6
 
 
 FOUR = {"steps": 4, "batch_size": 4, "fresh": 1.0}
@@ -145,9 +145,9 @@ def test_a_mask_is_transformed_like_its_image(clip: PreparedClip) -> None:
 
 def test_a_softened_pair_loses_its_texture_and_keeps_its_edges() -> None:
     rng = np.random.default_rng(0)
-    picture = np.full((2, 64, 64, 3), 60, np.uint8)
-    picture[:, :, 32:] = 190
-    noisy = (picture + rng.integers(-9, 10, picture.shape)).astype(np.uint8)
+    image = np.full((2, 64, 64, 3), 60, np.uint8)
+    image[:, :, 32:] = 190
+    noisy = (image + rng.integers(-9, 10, image.shape)).astype(np.uint8)
     soft = MotionAugmentation(7).soften(noisy).astype(float)
     flat = np.r_[4:24, 40:60]
     assert soft[:, :, flat].std(axis=1).mean() < 0.35 * noisy[:, :, flat].std(axis=1).mean()
@@ -162,10 +162,10 @@ def test_a_camera_that_moves_moves_all_alike(clip: PreparedClip) -> None:
     flow = farneback(*MotionAugmentation(shift=(0.02, -0.01)).move(still))
     middle = flow[side // 4 : -side // 4, side // 4 : -side // 4].reshape(-1, 2)
     np.testing.assert_allclose(np.median(middle, 0), [0.02 * side, -0.01 * side], atol=0.25)
-    drawn = [MotionAugmentation.sample(np.random.default_rng(seed)) for seed in range(400)]
-    assert 0.2 < np.mean([motion.smooth > 0 for motion in drawn]) < 0.4
-    assert 0.1 < np.mean([motion.turn != 0 for motion in drawn]) < 0.3
-    assert {motion.smooth for motion in drawn} == {0, 5, 7, 9}
+    sampled = [MotionAugmentation.sample(np.random.default_rng(seed)) for seed in range(400)]
+    assert 0.2 < np.mean([motion.smooth > 0 for motion in sampled]) < 0.4
+    assert 0.1 < np.mean([motion.turn != 0 for motion in sampled]) < 0.3
+    assert {motion.smooth for motion in sampled} == {0, 5, 7, 9}
 
 
 def test_low_quality_loses_more_at_a_smaller_scale(clip: PreparedClip) -> None:

@@ -18,7 +18,7 @@ from viba_lib.pipeline.profiles import load_profile
 
 
 class Batches(Dataset):
-    """Bright and dark pictures; a batch follows from its step."""
+    """Bright and dark images; a batch follows from its step."""
 
     def __init__(self, steps=8):
         self.steps = steps

@@ -237,7 +237,7 @@ class ReadoutBottleneck:
             return list(state["losses"])
         except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
             raise VibaError(
-                f"{path} is no checkpoint of this readout bottleneck "
+                f"{path} is not a checkpoint of this readout bottleneck "
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); remove "
                 "it to start again"
             ) from error
@@ -303,7 +303,7 @@ class ReadoutBottleneck:
             scales = state.pop("mean"), state.pop("std")
         except (OSError, SafetensorError, KeyError) as error:
             raise VibaError(
-                f"{path} is no readout bottleneck ({error}); write one with .save(path)"
+                f"{path} is not a readout bottleneck ({error}); write one with .save(path)"
             ) from error
         channels = self.statistics.mean.shape[0]
         network = ReadoutNetwork(scales[0].shape[1], channels)

@@ -145,7 +145,7 @@ class SplitModel:
     `head(inputs)` runs everything up to the layer and gives its activation and the context that
     the tail needs; `tail(z, context, repeats)` runs the rest, from activations in which each input
     occurs `repeats` times in a row. The graph is cut if the model can be traced and if both parts
-    together give, on the first input, what the whole model gives. Otherwise a hook on the whole
+    together give, on the first input, what the model gives. Otherwise a hook on the complete
     model is used and `traced` is False: correct, but slower. The log gives the reason.
     """
 
@@ -230,7 +230,7 @@ class SplitModel:
         return tail
 
     def _watch(self, inputs: torch.Tensor) -> tuple[torch.Tensor, TailContext]:
-        """The layer's last output while the whole model runs."""
+        """The layer's last output while the complete model runs."""
         outputs: list[torch.Tensor] = []
         # The hook copies: an in-place ReLU after the layer would change the output.
         with hooked(self.module, lambda _m, _i, o: outputs.append(self._copy(o, len(inputs)))):
@@ -243,7 +243,7 @@ class SplitModel:
         return outputs[-1], TailContext(inputs=inputs, runs=len(outputs))
 
     def _check(self, item: torch.Tensor) -> None:
-        """Keep the cut only if it gives what the whole model gives, for one input, twice."""
+        """Keep the cut only if it gives what the complete model gives, for one input, twice."""
         try:
             with frozen(self.model), torch.no_grad():
                 result = self._compare(item)
@@ -270,17 +270,17 @@ class SplitModel:
             return "a value crosses the cut that cannot be repeated with the inputs"
         found, wanted = _logits(tail(r, *crossing)), _logits(self.model(pair))
         if found.shape != wanted.shape:
-            return f"its parts give {tuple(found.shape)}, the whole {tuple(wanted.shape)}"
+            return f"its parts give {tuple(found.shape)}, the model {tuple(wanted.shape)}"
         # The same operations on the same batch: what is left is the rounding of fast kernels.
         near = float(wanted.abs().max()) * max(1e-3, torch.finfo(wanted.dtype).eps ** 0.5)
         if not torch.allclose(found, wanted, rtol=0, atol=near):
-            return "its parts give other values than the whole"
+            return "its parts give other values than the model"
         return tuple(bool(grows) for grows in per_input)
 
     def _fall_back(self, reason: str) -> None:
         self._graphs = None
         log.info(
-            "%s is run whole in each step, with a hook on %r: %s",
+            "%s runs completely in each step, with a hook on %r: %s",
             type(self.model).__name__,
             self.layer,
             reason,

@@ -121,7 +121,7 @@ class LayerStatistics:
                 tensors = {name: stored.get_tensor(name) for name in ("mean", "std", "active")}
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise VibaError(
-                f"{path} is no file of layer statistics ({error}); write one with .save(path)"
+                f"{path} is not a file of layer statistics ({error}); write one with .save(path)"
             ) from error
         return cls(
             meta["layer"],
