@@ -1,6 +1,9 @@
 """The command line: bad input gives one clear line, exit status 2 and no file."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -254,3 +257,18 @@ def test_explain_writes_the_four_files(monkeypatch, capsys, fetched, tmp_path, d
 def _source(name: str) -> str:
     file = next(f for f in QUICK_FILES if f.name == name)
     return f"{file.sha256[:8]}_{name}"
+
+
+def test_a_command_that_runs_in_the_background_can_be_interrupted():
+    code = (
+        "import signal\nfrom viba_lib.cli import main\n"
+        "main.app = lambda: signal.raise_signal(signal.SIGINT)\nmain.main()\n"
+    )
+
+    def ignored() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], preexec_fn=ignored, capture_output=True, text=True
+    )
+    assert done.returncode == 130 and "resumes it" in done.stderr

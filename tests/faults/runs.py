@@ -31,6 +31,11 @@ def files_of(results: Path, stages: str = "*") -> dict[str, str]:
     return found
 
 
+def _interruptible() -> None:
+    """A shell starts background commands with interrupts ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Run:
     """A command in a copy of the project, and all processes that it starts."""
 
@@ -39,7 +44,7 @@ class Run:
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments], cwd=project, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_interruptible,
                 env=environment(PYTHONPATH=str(project), **more),
             )  # fmt: skip
 

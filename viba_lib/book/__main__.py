@@ -1,6 +1,7 @@
 """`python -m viba_lib.book build|check|links|notebooks`."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     only = "compute and execute only these chapters, and build no pages"
     parser.add_argument("--only", nargs="+", default=(), metavar="NUMBER", help=only)
     given = parser.parse_args(arguments)
+    # A shell starts background commands with interrupts ignored; these can be resumed.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if given.command == "build":
             build(given.profile, given.seed, given.device, given.scheduler, given.only)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -200,6 +201,8 @@ def chapter(
 
 def main() -> None:
     """Entry point: an error that a user can fix is one line on stderr and exit status 2."""
+    # A shell starts background commands with interrupts ignored; these can be resumed.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
     except (VibaError, OSError, ModuleNotFoundError) as error:
