@@ -5,17 +5,22 @@ import torch
 from skimage.filters import sobel
 
 
-def random_maps(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
-    """Uniform noise (T, H, W): the level of chance."""
+def random_maps(frames: torch.Tensor, seed: int = 0) -> np.ndarray:
+    """Uniform noise (T, H, W) for inputs (T, 3, H, W): the level of chance."""
+    shape = (len(frames), *frames.shape[-2:])
     return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
-def centred_gaussian(shape: tuple[int, int, int], width: float = 0.2) -> np.ndarray:
-    """A centre prior (T, H, W); `width` is its standard deviation as a share of the side.
+def centred_gaussian(frames: torch.Tensor, width: float = 0.2) -> np.ndarray:
+    """A centre prior (T, H, W) for inputs (T, 3, H, W).
 
     Faces are centred in their crops, so this map lies on a face without any knowledge of it.
+
+    Parameters
+    ----------
+    width : standard deviation as a fraction of the side
     """
-    count, height, breadth = shape
+    count, _, height, breadth = frames.shape
     y = (np.arange(height, dtype=np.float32) + 0.5) / height - 0.5
     x = (np.arange(breadth, dtype=np.float32) + 0.5) / breadth - 0.5
     blob = np.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / (2 * width**2)).astype(np.float32)

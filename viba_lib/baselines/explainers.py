@@ -1,6 +1,5 @@
 """The bottleneck and all compared methods, by name and with one signature."""
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,13 +108,12 @@ def explain_with(
         )
         return bottleneck.attribute(frames, classes).bits_per_pixel.float().cpu().numpy()
     setting = {option: value} if option not in ("", "layer") and value is not None else {}
-    with _passes(network, METHODS[name].category):
+    with _precision(network, METHODS[name].category):
         return attribute(name, network.model, layer, frames, classes, passes, seed, **setting)
 
 
-def _passes(network: Network, category: str) -> contextlib.AbstractContextManager[Any]:
+def _precision(network: Network, category: str) -> torch.autocast:
     """Forward passes alone may be in half precision; gradients and relevance are not."""
-    half = tail_dtype(network.precision)
-    if category != "perturbation" or half is None:
-        return contextlib.nullcontext()
-    return torch.autocast(device_of(network.model).type, dtype=half)
+    half = tail_dtype(network.precision) if category == "perturbation" else None
+    device = device_of(network.model).type
+    return torch.autocast(device, dtype=half, enabled=half is not None)

@@ -22,9 +22,9 @@ class Method:
     ----------
     category : "gradient", "perturbation" or "control"
     source : key of its publication in `book/references.bib`, "" for controls
-    function : takes model, frames and target, and those of layer, passes, seed and its option that
-        it uses, by these names; it returns maps (T, H, W), not negative, on one scale for all
-        frames, because chapter 15 compares frames as well
+    function : takes those of model, frames, target, layer, passes, seed and its option that it
+        uses, by these names; it returns maps (T, H, W), not negative, on one scale for all frames,
+        because chapter 15 compares frames as well
     option : the setting that is tuned, "" for none
     candidates : values of the option, the default first; empty for "layer", whose candidates are
         the layers of the network
@@ -36,18 +36,6 @@ class Method:
     function: Callable[..., np.ndarray]
     option: str = ""
     candidates: tuple[Any, ...] = ()
-
-
-def _random(model: nn.Module, frames: torch.Tensor, target: Target, seed: int) -> np.ndarray:
-    return controls.random_maps((len(frames), frames.shape[-2], frames.shape[-1]), seed)
-
-
-def _blob(model: nn.Module, frames: torch.Tensor, target: Target) -> np.ndarray:
-    return controls.centred_gaussian((len(frames), frames.shape[-2], frames.shape[-1]))
-
-
-def _edges(model: nn.Module, frames: torch.Tensor, target: Target) -> np.ndarray:
-    return controls.edges(frames)
 
 
 # In the order in which tables and figures show them.
@@ -67,9 +55,9 @@ METHODS = {method.name: method for method in (
            "segments", (50, 25, 100)),
     Method("Sobol", "perturbation", "fel2021sobol", perturbations.sobol, "cells", (None, 3, 4)),
     Method("RISE", "perturbation", "petsiuk2018rise", perturbations.rise, "cells", (7, 4, 10)),
-    Method("Random", "control", "", _random),
-    Method("Centred blob", "control", "", _blob),
-    Method("Edges", "control", "", _edges),
+    Method("Random", "control", "", controls.random_maps),
+    Method("Centred blob", "control", "", controls.centred_gaussian),
+    Method("Edges", "control", "", controls.edges),
 )}  # fmt: skip
 
 
@@ -115,6 +103,5 @@ def attribute(
             f"{name} has no setting {', '.join(sorted(unknown))}; it has {method.option or 'none'}"
         )
     takes = inspect.signature(method.function).parameters
-    given = {"layer": layer, "passes": passes, "seed": seed}
-    wanted = {key: value for key, value in given.items() if key in takes} | setting
-    return method.function(model=model, frames=frames, target=target, **wanted)
+    given = dict(model=model, frames=frames, target=target, layer=layer, passes=passes, seed=seed)
+    return method.function(**{name: v for name, v in given.items() if name in takes}, **setting)
