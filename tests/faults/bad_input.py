@@ -28,7 +28,7 @@ VIDEOS = [
     Row("v-bytes", "a film with random bytes in the middle", TAKEN, "what can be decoded"),
     Row("v-suffix", "a Matroska film that is called .mp4", TAKEN, "the content counts"),
     Row("v-nosuffix", "a film that is called .txt", TAKEN, "the content counts"),
-    Row("v-sound", "sound only", PROBLEM, "has no picture"),
+    Row("v-sound", "sound only", PROBLEM, "has no video stream"),
     Row("v-one", "one frame", PROBLEM, "has one frame"),
     Row("v-picture", "a photograph, PNG", PROBLEM, "has one frame"),
     Row("v-variable", "variable frame rate", TAKEN, "frames count, not seconds"),

