@@ -82,10 +82,11 @@ HTML(study.banner())
 # explain.
 
 # %%
+from viba_lib.pipeline.select import select
 from viba_lib.visual import map_figures, result_figures
 
-found = study.predictions("xception").query("split == 'test' and label == 1 and in_scope")
-best = found.sort_values("p_fake", ascending=False).drop_duplicates("video_id")
+fakes = {"split": "test", "label": 1, "in_scope": True}
+best = select(study.predictions("xception"), order="surest frame", take="chosen", **fakes)
 row = best.iloc[[clip % len(best)]]
 picture, mask = study.images("xception", row), study.masks("xception", row)
 
@@ -303,8 +304,7 @@ HTML(
 # heat at the outlined region, where motion was disturbed, and less of it on motion that all faces share.
 
 # %%
-found = study.predictions("flow-vgg11").query("split == 'test' and label == 1 and in_scope")
-best = found.sort_values("p_fake", ascending=False).drop_duplicates("video_id")
+best = select(study.predictions("flow-vgg11"), order="surest frame", take="chosen", **fakes)
 row = best.iloc[[clip % len(best)]]
 motion = study.bottleneck("flow-vgg11").attribute(study.inputs("flow-vgg11", row))
 

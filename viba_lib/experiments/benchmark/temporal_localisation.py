@@ -19,6 +19,7 @@ from viba_lib.data.flow import farneback
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Values, run_stage
 from viba_lib.pipeline.consecutive import consecutive, first_frames
 from viba_lib.pipeline.prepared_set import PreparedSet
+from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
 FAKE = 1
@@ -87,11 +88,10 @@ def compute_temporal(folder: Path, work: Work, *, values: Values, **given: Any) 
     """
     run, rows = BenchmarkRun(work=work, **given), []
     clips, frames, passes = (run.numbers[name] for name in NUMBERS)
-    real = run.clips.frames("test", run.methods).query("label == 0")
-    videos = real.video_id.drop_duplicates().sort_values().to_list()[:clips]
-    for number, video in enumerate(videos):
+    real = select(run.frames("test"), label=0, videos=clips, per_video=1).video_id
+    for number, video in enumerate(real):
         method, seed = TEMPORAL[number % len(TEMPORAL)], run.seed + number
-        work.progress(f"temporal localisation: clip {number + 1} of {len(videos)}, {method}")
+        work.progress(f"temporal localisation: clip {number + 1} of {len(real)}, {method}")
         clip, truth = disturbed(run.clips, video, method, frames, run.preparation, seed)
         inputs = run.detector.inputs(clip, None, run.detector.size)
         sums = {PROBABILITY: run.probabilities(inputs)[:, FAKE]}
