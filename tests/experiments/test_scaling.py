@@ -74,7 +74,6 @@ def test_memory_does_not_grow_with_the_video(study):
     short, long = scaling.scale_rows(study, "xception", (0.1, 0.6), 20, (640, 360))
     assert (short["explained"], long["explained"]) == (2, 12)
     assert long["frames"] == 6 * short["frames"]
-    assert long["seconds"] > short["seconds"]
     # A decoded frame has 0.66 MiB; the frames by which the second video is longer have 494 MiB.
     assert long["memory"] - short["memory"] < 150
 
@@ -114,7 +113,7 @@ def test_the_command_fails_if_time_or_memory_grows_too_fast(scale, seconds, memo
 
 @pytest.mark.parametrize("minutes", ["", "one", "-1", "0", "nan"])
 def test_lengths_that_are_none_are_refused(minutes):
-    with pytest.raises(VibaError, match="expected such as"):
+    with pytest.raises(VibaError, match="expected numbers such as"):
         cli_bench._numbers(minutes)
 
 
