@@ -51,7 +51,7 @@ class Run:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, words: str, seconds: float = 180) -> None:
+    def wait_for(self, words: str, seconds: float = 600) -> None:
         """Until the words were printed."""
         end = time.monotonic() + seconds
         while words not in self.said():

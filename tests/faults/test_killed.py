@@ -121,7 +121,7 @@ def test_an_explanation_that_is_interrupted_goes_on(project, shared, start):
         shared[0].glob("sources/*single_face.mp4")
     )
     command = ("-m", "viba_lib.cli.main", "explain", str(film.resolve()), "--profile", "tiny")
-    command += ("--max-frames", "40", "--steps", "24")
+    command += ("--max-frames", "40", "--steps", "8")
     assert start(*command, "--out", "whole").end() == 0
     run = start(*command, "--out", "resumed")
     run.wait_for("frames explained: 16/40")
