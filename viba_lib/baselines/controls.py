@@ -23,8 +23,8 @@ def centred_gaussian(frames: torch.Tensor, width: float = 0.2) -> np.ndarray:
     count, _, height, breadth = frames.shape
     y = (np.arange(height, dtype=np.float32) + 0.5) / height - 0.5
     x = (np.arange(breadth, dtype=np.float32) + 0.5) / breadth - 0.5
-    blob = np.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / (2 * width**2)).astype(np.float32)
-    return np.repeat(blob[None], count, axis=0)
+    prior = np.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / (2 * width**2)).astype(np.float32)
+    return np.repeat(prior[None], count, axis=0)
 
 
 def edges(frames: torch.Tensor) -> np.ndarray:

@@ -29,6 +29,7 @@ from viba_lib.models.detectors import DETECTORS, Detector
 from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.run import STATISTICS, WEIGHTS
 from viba_lib.pipeline.select import select
+from viba_lib.pipeline.stages import positions_of
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import colours, scale_maximum
 
@@ -393,7 +394,7 @@ def viewer_stage(study: Study) -> Stage:
     texts = yaml.safe_load((paths.ROOT / "book/_ext/viewer.yaml").read_text(encoding="utf-8"))
     about = {"profile": profile.name, "note": profile.note, "seed": study.seed}
     settings = {
-        "rows": viewer_rows(study)[["video_id", "position"]].to_numpy().tolist(),
+        "rows": positions_of(viewer_rows(study)),
         "detectors": list(DETECTORS),
         "bottleneck": stages.bottleneck(),
         "about": about | texts,

@@ -1,7 +1,6 @@
 """Attribution methods side by side on one video: the work behind `viba compare`."""
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,8 +23,8 @@ from viba_lib.pipeline.explain import save_maps
 from viba_lib.pipeline.explain_video import (
     check_detector,
     check_folder,
-    film_rate,
     open_run,
+    output_rate,
     written_aside,
 )
 from viba_lib.pipeline.study import Study
@@ -78,7 +77,7 @@ def rank_correlations(maps: Mapping[str, np.ndarray]) -> pd.DataFrame:
 def draw_comparison(
     images: np.ndarray, maps: Mapping[str, np.ndarray], p_fake: np.ndarray
 ) -> np.ndarray:
-    """Frames of the film: the input and, over it, each method's map, in a labelled grid.
+    """Frames of the video: the input and, over it, each method's map, in a labelled grid.
 
     Parameters
     ----------
@@ -93,13 +92,13 @@ def draw_comparison(
     """
     named = {f"{n} (control)" if n in CONTROLS else n: found for n, found in maps.items()}
     maxima = {name: scale_maximum(found) for name, found in named.items()}
-    film = []
+    frames = []
     for at, (image, p) in enumerate(zip(images, p_fake, strict=True)):
         now = {name: found[at] for name, found in named.items()}
         figure = method_grid(image, None, now, f"input, p(fake) {p:.2f}", maxima)
         figure.supxlabel(LEGEND, fontsize=10)
-        film.append(pixels(figure, GROUND))
-    return np.stack(film)
+        frames.append(pixels(figure, GROUND))
+    return np.stack(frames)
 
 
 def _network(
@@ -114,9 +113,7 @@ def _network(
     """
     statistics = {}
     if viba:
-        with tempfile.TemporaryDirectory() as folder:
-            run = open_run(study, detector, layer, weights, Path(folder))
-            statistics[layer] = run.layer_statistics
+        statistics[layer] = open_run(study, detector, layer, weights).layer_statistics
     settings = study.stages.bottleneck()
     settings.pop("seed")
     model = model.to(study.device) if weights else study.detector(detector)
@@ -168,7 +165,7 @@ def compare_video(
     model = check_detector(registered, layer, weights)
     with VideoReader(video) as reader:
         clip = read_clip(reader, study.profile.preparation, max_frames)
-        length, rate = reader.length, film_rate(reader, clip.frame.tolist())
+        length, rate = reader.length, output_rate(reader, clip.frame.tolist())
     progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
     network = _network(study, detector, layer, model, weights, VIBA in names)
     inputs = registered.inputs(clip, None, registered.size).to(study.device)
@@ -191,13 +188,20 @@ def compare_video(
         "rank_correlation": _pairs(maps),
         "note": NOTE,
     }
-    film = draw_comparison(registered.images(clip, None, registered.size), maps, p_fake)
-    with written_aside(out, FILES) as aside:
-        write_video(aside / "compare.mp4", film, rate, crf=20)
-        poster(aside / "poster.png", film[int(np.argmax(p_fake))])
-        save_maps(_labelled(maps, p_fake, summary), aside / "maps.zarr")
-        (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    frames = draw_comparison(registered.images(clip, None, registered.size), maps, p_fake)
+    _write(out, frames, rate, _labelled(maps, p_fake, summary), summary)
     return summary
+
+
+def _write(
+    out: Path, frames: np.ndarray, rate: float, maps: xr.Dataset, summary: Mapping[str, Any]
+) -> None:
+    """Write the four files into a folder aside, then move them to their place."""
+    with written_aside(out, FILES) as aside:
+        write_video(aside / "compare.mp4", frames, rate, crf=20)
+        poster(aside / "poster.png", frames[int(maps.p_fake.values.argmax())])
+        save_maps(maps, aside / "maps.zarr")
+        (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
 
 
 def _timed_maps(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, ReadoutBottleneck
 from viba_lib.core.cache import Work
@@ -203,11 +204,13 @@ def explain_frames(
     shutil.rmtree(folder / "pieces")
 
 
-def open_readout(run: Run, settings: Mapping[str, Any]) -> ReadoutBottleneck:
-    """Readout bottleneck, not fitted yet."""
+def open_readout(
+    model: nn.Module, statistics: LayerStatistics, settings: Mapping[str, Any], **options: Any
+) -> ReadoutBottleneck:
+    """Readout bottleneck at the layer of the statistics, not fitted yet."""
     return ReadoutBottleneck(
-        run.model, run.layer, settings["layers"], run.layer_statistics,
-        learning_rate=settings["learning_rate"], seed=run.seed, precision=run.precision,
+        model, statistics.layer, settings["layers"], statistics,
+        learning_rate=settings["learning_rate"], **options,
     )  # fmt: skip
 
 
@@ -215,7 +218,9 @@ def fit_readout(folder: Path, work: Work, *, settings: Mapping[str, Any], **give
     """Readout bottleneck, fitted on the training split."""
     run, epochs = Run(work=work, **given), settings["epochs"]
     work.progress(f"fitting the readout bottleneck: {epochs} epochs")
-    readout = open_readout(run, settings)
+    readout = open_readout(
+        run.model, run.layer_statistics, settings, seed=run.seed, precision=run.precision
+    )
     losses = readout.fit(
         list(run.clips.batches(run.detector, run.sample(settings["frames"]))),
         epochs,

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from filelock import FileLock
 
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.split import find_layer
-from viba_lib.core.cache import digest
+from viba_lib.core.cache import External, digest
 from viba_lib.core.checkpoints import Arrays, Results, map_checkpointed
 from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
@@ -28,9 +29,8 @@ from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import VideoChunks, spread_frames
 from viba_lib.models.detectors import Detector
-from viba_lib.pipeline import compute
 from viba_lib.pipeline.explain import ExplainJob, explain_inputs
-from viba_lib.pipeline.run import STATISTICS, Run
+from viba_lib.pipeline.run import Run
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import colours, painted, paste_back, poster, scale_maximum, with_scale
 
@@ -59,24 +59,21 @@ def check_detector(detector: Detector, layer: str, weights: Path | None) -> torc
     return model
 
 
-def open_run(study: Study, detector: str, layer: str, weights: Path | None, folder: Path) -> Run:
+def open_run(study: Study, detector: str, layer: str, weights: Path | None) -> Run:
     """A detector at a layer, with given weights or those that the study's profile trains.
 
-    Parameters
-    ----------
-    folder : receives the layer's statistics under given weights, estimated over the profile's
-        training frames; a run that was stopped finds them there
+    The layer's statistics under given weights are a stage as well: they are estimated once.
     """
     registered = study.registered(detector)
     statistics = study.stages.statistics(registered, layer)
-    given: dict[str, Any] = {"dataset": study.dataset, "prepared": study.prepared.folder}
-    given |= {"detector": registered, "trained": weights or study.weights_path(detector)}
-    if weights is None:
-        folder = study.get(statistics)
-    elif not (folder / STATISTICS).is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        compute.estimate_statistics(folder, study.work, **given, **statistics.settings)
-    return Run(work=study.work, layer=layer, statistics=folder, **given)
+    if weights is not None:
+        own = {"trained": External(weights, file_sha256(weights))}
+        statistics = replace(statistics, inputs={**statistics.inputs, **own})
+    return Run(
+        work=study.work, dataset=study.dataset, prepared=study.prepared.folder,
+        detector=registered, trained=weights or study.weights_path(detector), layer=layer,
+        statistics=study.get(statistics),
+    )  # fmt: skip
 
 
 def explain_video(
@@ -120,8 +117,7 @@ def explain_video(
             progress(f"{len(clips.frames)} of {reader.length} frames have a face and are explained")
             if weights is None:
                 progress(f"detector: {detector} of the profile {study.profile.name}")
-            own = folder / file_sha256(weights)[:16] if weights else folder
-            job = open_run(study, detector, layer, weights, own).job(
+            job = open_run(study, detector, layer, weights).job(
                 bottleneck=study.stages.bottleneck(**(settings or {})),
                 noise_draws=study.profile.evaluation.noise_draws,
             )
@@ -196,8 +192,8 @@ def _scale_maximum(results: Results, count: int) -> float:
     return scale_maximum(np.concatenate([p["relevance"].ravel()[::step] for p in results]))
 
 
-def film_rate(video: VideoReader, frames: Sequence[int]) -> float:
-    """Frames per second of a film of the explained frames.
+def output_rate(video: VideoReader, frames: Sequence[int]) -> float:
+    """Frames per second of a video of the explained frames.
 
     They are spread over the video: fewer per second keep its length.
     """
@@ -241,10 +237,10 @@ def _write(
                 yield paste_back((height, width), square, values)
 
     with written_aside(out, FILES) as aside:
-        film = painted(video.frames(numbers), pasted(), top, p_fake)
-        write_video(aside / "overlay.mp4", film, film_rate(video, numbers), crf=23)
+        pictures = painted(video.frames(numbers), pasted(), top, p_fake)
+        write_video(aside / "overlay.mp4", pictures, output_rate(video, numbers), crf=23)
         values = next(islice(pasted(), best, None))
-        # One frame has a scale of its own: on that of the film it may be all dark.
+        # One frame has a scale of its own: on that of the video it may be all dark.
         own = max(float(values.max()), 1e-9)
         shown = colours(next(video.frames([numbers[best]])), values, own)
         poster(aside / "poster.png", with_scale(shown, own))

@@ -85,7 +85,7 @@ class PreparedSet:
     def rows(self, positions: Sequence[tuple[str, int]]) -> pd.DataFrame:
         """Rows of `all_frames` by video_id and position, in this order."""
         wanted = pd.DataFrame(list(positions), columns=["video_id", "position"])
-        return wanted.merge(self.all_frames, how="left", validate="one_to_one")
+        return wanted.merge(self.all_frames, how="left", validate="many_to_one")
 
     @cached_property
     def store(self) -> ClipStore:

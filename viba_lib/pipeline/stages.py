@@ -39,8 +39,7 @@ class Stages:
         """A detector of `find_detector`, with the input size that the profile gives it."""
         if name not in self._registered:
             detector = find_detector(name)
-            size = self.settings(detector).size if detector.settings else detector.size
-            self._registered[name] = replace(detector, size=size)
+            self._registered[name] = replace(detector, size=self.settings(detector).size)
         return self._registered[name]
 
     def settings(self, detector: Detector) -> DetectorSettings:

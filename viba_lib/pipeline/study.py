@@ -328,11 +328,10 @@ class Study:
 
     def readout(self, detector: str = "xception") -> ReadoutBottleneck:
         """Readout bottleneck of a detector at its default layer, fitted on the training split."""
-        stage, numbers = self.stages.readout(self.registered(detector)), self.profile.readout
-        readout = ReadoutBottleneck(
-            self.detector(detector), self.layer(detector), numbers.layers,
-            self.statistics(detector), learning_rate=numbers.learning_rate, seed=self.seed,
-            precision=self.profile.bottleneck.precision,
+        stage = self.stages.readout(self.registered(detector))
+        readout = compute.open_readout(
+            self.detector(detector), self.statistics(detector), self.profile.readout.model_dump(),
+            seed=self.seed, precision=self.profile.bottleneck.precision,
         )  # fmt: skip
         return readout.load(self.get(stage) / compute.READOUT)
 

@@ -140,12 +140,12 @@ def poster(path: str | Path, image: np.ndarray) -> Path:
 def video_html(path: str | Path, image: np.ndarray, label: str, loop: bool = False) -> str:
     """`<video>` element with controls, poster and description; the file is embedded."""
 
-    film = base64.b64encode(Path(path).read_bytes()).decode()
+    video = base64.b64encode(Path(path).read_bytes()).decode()
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     still = base64.b64encode(data.tobytes()).decode() if done else ""
     text = html.escape(label, quote=True)
     return (
         f'<video controls{" loop" if loop else ""} preload="none" aria-label="{text}" '
         f'style="max-width:100%" poster="data:image/jpeg;base64,{still}">'
-        f'<source type="video/mp4" src="data:video/mp4;base64,{film}">{text}</video>'
+        f'<source type="video/mp4" src="data:video/mp4;base64,{video}">{text}</video>'
     )

@@ -109,8 +109,9 @@ def label_rows(axis: Axes, labels: Iterable[str]) -> np.ndarray:
 
 def legend_beside(axis: Axes) -> None:
     """Put the legend of an axis, if it has one, outside on its right."""
-    if axis.get_legend() is not None or axis.get_legend_handles_labels()[0]:
-        axis.get_legend() or axis.legend()
+    if axis.get_legend() is None and axis.get_legend_handles_labels()[0]:
+        axis.legend()
+    if axis.get_legend() is not None:
         sns.move_legend(axis, "upper left", bbox_to_anchor=(1, 1))
 
 
