@@ -38,7 +38,7 @@ NOTE = (
     "Maps show what this detector used according to each method; none proves that a video is fake."
 )
 LEGEND = "each map on a scale of its own: dark is none, bright the strongest"
-GROUND = "#181818"
+GROUND, INK = "#181818", "#ebebeb"
 
 
 def parse_methods(given: Sequence[str]) -> list[str]:
@@ -96,7 +96,10 @@ def draw_comparison(
     for at, (image, p) in enumerate(zip(images, p_fake, strict=True)):
         now = {name: found[at] for name, found in named.items()}
         figure = method_grid(image, None, now, f"input, p(fake) {p:.2f}", maxima)
-        figure.supxlabel(LEGEND, fontsize=10)
+        figure.supxlabel(LEGEND, fontsize=10, color=INK)
+        # The book's grey is for transparent grounds; on this one it is too dark to read.
+        for axis in figure.axes:
+            axis.xaxis.label.set_color(INK)
         frames.append(pixels(figure, GROUND))
     return np.stack(frames)
 
