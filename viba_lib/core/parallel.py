@@ -43,10 +43,13 @@ def map_unordered(
     workers : processes on this machine, in a Dask cluster of their own; ignored with an address
     scheduler : address of a Dask scheduler, such as tcp://10.0.0.1:8786; "" = this machine
 
+    With one worker and no address, everything is computed in this process.
+
     Yields
     ------
-    (number, result). The result is a `Failed` if the function raised or if the worker of the item
-    died in each try. With one worker and no address, everything is computed in this process.
+    tuple of int and result
+        The result is a `Failed` if the function raised or if the worker of the item died in each
+        try.
 
     Raises
     ------

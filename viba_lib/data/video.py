@@ -38,13 +38,10 @@ class VideoReader:
 
     Parameters
     ----------
+    path : the file
     start, end : part of the video in seconds; None = from the first frame, to the last frame
     length : number of frames in this part, if known from an earlier reader; None = counted when
         it is needed
-
-    Attributes
-    ----------
-    path : the file
 
     Raises
     ------
