@@ -101,7 +101,7 @@ map_figures.frames_grid(study.images("xception", real), names, columns=4)
 fakes = study.frames(detector="xception").query("label == 1")
 one_each = fakes.sort_values("split").groupby("method").head(1).sort_values("method").head(6)
 images, masks = study.images("xception", one_each), study.masks("xception", one_each)
-map_figures.outlined_grid(images, masks, one_each.method.tolist(), columns=3)
+map_figures.frames_grid(images, one_each.method.tolist(), 3, masks)
 
 # %% [markdown]
 # Inside the outlines colour, sharpness, size or place differ from the real frame; outside, every pixel
@@ -123,7 +123,7 @@ lengths = [
 moving = moving.assign(inside=(np.stack(lengths) * regions).mean((1, 2)))
 one_each = moving.sort_values("inside").groupby("method").tail(1).sort_values("method")
 flows, masks = study.images("flow-vgg11", one_each), study.masks("flow-vgg11", one_each)
-map_figures.outlined_grid(flows, masks, one_each.method.tolist(), columns=3)
+map_figures.frames_grid(flows, one_each.method.tolist(), 3, masks)
 
 # %% [markdown]
 # ## From folders to a catalog
@@ -346,11 +346,9 @@ data_figures.flow_vectors(clip.pairs[at, 0], flow)
 # their length as a third channel. Farnebäck's parameters are those of OpenCV's own example:
 
 # %%
-from dataclasses import asdict
+from viba_lib.data.flow import FARNEBACK
 
-from viba_lib.data.flow import FarnebackParameters
-
-pd.Series(asdict(FarnebackParameters()), name="value").to_frame().T
+pd.Series(FARNEBACK, name="value").to_frame().T
 
 # %% [markdown]
 # ## On disk

@@ -51,7 +51,7 @@ worse = pd.DataFrame(
 
 CASES = {
     "frames_grid": lambda: map_figures.frames_grid(list(images), labels, 2),
-    "outlined_grid": lambda: map_figures.outlined_grid(images, masks, labels),
+    "frames_grid with masks": lambda: map_figures.frames_grid(images, labels, 3, masks),
     "relevance_grid": lambda: map_figures.relevance_grid(images, maps, masks, labels),
     "relevance_grid of nothing": lambda: map_figures.relevance_grid(images[:1], 0 * maps[:1]),
     "layers_grid": lambda: map_figures.layers_grid(images, {"block4": maps}, masks, labels),
@@ -78,7 +78,7 @@ CASES = {
     "region_overlay": lambda: map_figures.region_overlay(images[0], parts, REGIONS),
     "region_frequencies": lambda: result_figures.region_frequencies(shares, list(REGIONS)),
     "history_plot": lambda: map_figures.history_plot(losses),
-    "maps_row": lambda: map_figures.maps_row({"one": maps[0], "two": maps[1]}, "bits"),
+    "maps_row": lambda: map_figures.maps_row({"one": maps[0], "two": maps[1]}),
     "lines": lambda: result_figures.lines(history, "step", ["loss"], "step", "loss"),
     "intervals": lambda: result_figures.intervals(rows, ["iou"], chance={"iou": 0.1}),
     "bits_plot": lambda: result_figures.bits_plot({"xception": frames}),

@@ -20,55 +20,37 @@ CHAPTER = re.compile(r"notebooks/\d\d_\w+\.html")
 HEAVIEST = 5_000_000  # bytes of a page, without its videos
 
 
-def check_images(article: Tag) -> Iterator[str]:
-    """Images without alternative text (Sphinx puts the file's name there), or caption."""
-    for image in article.select("img"):
-        alt = str(image.get("alt") or "").strip()
-        if not alt or re.search(r"_images/|\.(png|svg|jpe?g|gif)$", alt):
-            yield f"image without alt text: {str(image.get('src'))[:60]}"
-    for figure in article.select("figure"):
-        if figure.find("figcaption") is None:
-            yield "figure without caption"
+# What no page may have, by CSS selector. Sphinx puts a file's name for a missing alternative text.
+WRONG = {
+    'img:not([alt]), img[alt=""], img[alt*="_images/"]': "image without alt text",
+    "figure:not(:has(figcaption))": "figure without caption",
+    "video:not([controls])": "video without controls",
+    "video[autoplay]": "video that starts by itself",
+    'video:not([aria-label]), video[aria-label=""]': "video without a description",
+    ".output.stderr": "output on stderr",
+}
+# What each chapter must have.
+NEEDED = {"img, video": "no figure", ".viba-provenance td": "no provenance"}
+BANNER = {".viba-banner": "no banner, although its numbers are not the paper's"}
 
 
-def check_videos(article: Tag) -> Iterator[str]:
-    """Videos that a reader cannot control or a screen reader cannot name."""
-    for video in article.select("video"):
-        if not video.has_attr("controls"):
-            yield "video without controls"
-        if video.has_attr("autoplay"):
-            yield "video that starts by itself"
-        if not video.get("aria-label"):
-            yield "video without a description"
-
-
-def check_outputs(article: Tag) -> Iterator[str]:
-    """Errors and warnings that a cell left on the page."""
+def check_article(article: Tag, needed: Mapping[str, str]) -> Iterator[str]:
+    """What a page must not have, and what it lacks of `needed` (problems by CSS selector)."""
+    for selector, problem in WRONG.items():
+        for tag in article.select(selector):
+            yield f"{problem}: {str(tag.get('src') or tag.get_text(strip=True))[:80]}"
     if "Traceback (most recent call last)" in article.get_text():
         yield "a traceback"
-    for output in article.select(".output.stderr"):
-        yield f"output on stderr: {output.get_text(strip=True)[:80]}"
+    yield from (problem for selector, problem in needed.items() if not article.select(selector))
 
 
-def check_chapter(article: Tag, banner: bool) -> Iterator[str]:
-    """What each chapter must have: a figure, provenance and, but for `paper`, a banner."""
-    if article.select_one("img, video") is None:
-        yield "no figure"
-    provenance = article.select_one(".viba-provenance")
-    if provenance is None or not provenance.get_text(strip=True):
-        yield "no provenance"
-    if banner and article.select_one(".viba-banner") is None:
-        yield "no banner, although its numbers are not the paper's"
-
-
-def _anchors(page: BeautifulSoup) -> set[str]:
-    return {str(tag[key]) for key in ("id", "name") for tag in page.select(f"[{key}]")}
+def _values(page: BeautifulSoup, *attributes: str) -> set[str]:
+    return {str(tag[name]) for name in attributes for tag in page.select(f"[{name}]")}
 
 
 def check_links(path: Path, page: BeautifulSoup, known: Mapping[Path, set[str]]) -> Iterator[str]:
     """Links inside the book that lead nowhere; `known` are the ids of each page."""
-    targets = {str(tag[key]) for key in ("href", "src") for tag in page.select(f"[{key}]")}
-    for target in sorted(targets):
+    for target in sorted(_values(page, "href", "src")):
         parts = urlsplit(target)
         if parts.scheme or parts.netloc or target in ("", "#"):
             continue
@@ -95,14 +77,12 @@ def check_paths(html: Path) -> Iterator[str]:
 def page_problems(html: Path, banner: bool = True) -> list[str]:
     """Everything that is wrong with built pages; each line begins with the page."""
     pages = {p: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in articles(html)}
-    known = {path.resolve(): _anchors(page) for path, page in pages.items()}
+    known = {path.resolve(): _values(page, "id", "name") for path, page in pages.items()}
     found: list[str] = []
     for path, page in pages.items():
         name = path.relative_to(html).as_posix()
-        article = page.select_one("article") or page
-        lines = [*check_images(article), *check_videos(article), *check_outputs(article)]
-        if CHAPTER.fullmatch(name):
-            lines += check_chapter(article, banner)
+        needed = NEEDED | (BANNER if banner else {}) if CHAPTER.fullmatch(name) else {}
+        lines = list(check_article(page.select_one("article") or page, needed))
         lines += [*check_links(path, page, known), *check_launch(page), *check_weight(path, page)]
         found += [f"{name}: {line}" for line in lines]
     return found + list(check_paths(html))

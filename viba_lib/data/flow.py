@@ -1,27 +1,16 @@
 """Dense optical flow (Farneback 2003) and its colour coding."""
 
-from dataclasses import asdict, dataclass
-
 import cv2
 import numpy as np
 
-
-@dataclass(frozen=True)
-class FarnebackParameters:
-    """Arguments of `cv2.calcOpticalFlowFarneback`, those of OpenCV's own example."""
-
-    pyr_scale: float = 0.5
-    levels: int = 3
-    winsize: int = 15
-    iterations: int = 3
-    poly_n: int = 5
-    poly_sigma: float = 1.2
-    flags: int = 0
+# Arguments of `cv2.calcOpticalFlowFarneback`, those of OpenCV's own example.
+FARNEBACK = {
+    "pyr_scale": 0.5, "levels": 3, "winsize": 15, "iterations": 3, "poly_n": 5, "poly_sigma": 1.2,
+    "flags": 0,
+}  # fmt: skip
 
 
-def farneback(
-    first: np.ndarray, second: np.ndarray, parameters: FarnebackParameters | None = None
-) -> np.ndarray:
+def farneback(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Flow from one RGB frame (H, W, 3) to the next.
 
     Returns
@@ -29,8 +18,7 @@ def farneback(
     (H, W, 2) float32, (dx, dy) in pixels.
     """
     grey = [cv2.cvtColor(np.ascontiguousarray(f), cv2.COLOR_RGB2GRAY) for f in (first, second)]
-    options = asdict(parameters or FarnebackParameters())
-    return cv2.calcOpticalFlowFarneback(grey[0], grey[1], None, **options)  # type: ignore[call-overload]
+    return cv2.calcOpticalFlowFarneback(grey[0], grey[1], None, **FARNEBACK)  # type: ignore[call-overload]
 
 
 def flow_to_rgb(flow: np.ndarray, maximum: float | None = None) -> np.ndarray:

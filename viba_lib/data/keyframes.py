@@ -12,23 +12,22 @@ from scipy.signal import find_peaks
 from skimage.restoration import rolling_ball
 
 
-def blurred(frame: np.ndarray, blur: int = 11) -> np.ndarray:
+def blurred(frame: np.ndarray) -> np.ndarray:
     """Greyscale, blurred version (H, W) float32 of a frame, of which differences are taken."""
     grey = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    return cv2.GaussianBlur(grey, (blur, blur), 0).astype(np.float32)
+    return cv2.GaussianBlur(grey, (11, 11), 0).astype(np.float32)
 
 
-def frame_differences(frames: Iterable[np.ndarray], blur: int = 11) -> np.ndarray:
+def frame_differences(frames: Iterable[np.ndarray]) -> np.ndarray:
     """Mean absolute difference (T,) of each blurred grey frame to the one before; the first is 0.
 
     Parameters
     ----------
     frames : RGB (H, W, 3) or grey (H, W) uint8, one after another
-    blur : side of the Gaussian kernel in pixels
     """
     differences, before = [], None
     for frame in frames:
-        grey = blurred(frame, blur)
+        grey = blurred(frame)
         differences.append(0.0 if before is None else float(np.abs(grey - before).mean()))
         before = grey
     return np.array(differences, np.float64)

@@ -12,7 +12,6 @@ from filelock import FileLock
 
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
-from viba_lib.data.video import read_video
 from viba_lib.evaluation.agreement import REGIONS
 from viba_lib.experiments.human_agreement import read_annotations
 from viba_lib.experiments.relevance_videos import preview
@@ -133,8 +132,7 @@ def clip_html(row: pd.Series, root: Path, folder: Path) -> str:
     path = folder / f"{name}.mp4"
     if not path.is_file():
         preview(row, root, path)
-    image = read_video(path, max_frames=1).frames[0]
-    return video_html(path, image, "The clip to annotate", loop=True)
+    return video_html(path, "The clip to annotate", loop=True)
 
 
 class AnnotationForm:

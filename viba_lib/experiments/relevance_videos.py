@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.data.catalog import segment
-from viba_lib.data.video import VideoReader, read_video, write_video
+from viba_lib.data.video import VideoReader, write_video
 from viba_lib.experiments.common import ExplainedVideo, explained_videos
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
@@ -79,6 +79,5 @@ def relevance_videos(study: Study, max_frames: int) -> dict[str, str]:
                 f"Relevance of {detector} on a {label} video{artefact}; mean probability of fake "
                 f"{frames.p_fake.mean():.2f}; {frames.total_bits.mean():,.0f} bits per frame"
             )
-            element = video_html(path, read_video(path, max_frames=1).frames[0], text)
-            out[f"{detector} {label}"] = f"{element}<p>{html.escape(text)}.</p>"
+            out[f"{detector} {label}"] = f"{video_html(path, text)}<p>{html.escape(text)}.</p>"
     return out

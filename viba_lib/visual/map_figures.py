@@ -6,7 +6,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from viba_lib.visual import style
@@ -14,36 +13,18 @@ from viba_lib.visual.overlay import colours, scale_maximum
 from viba_lib.visual.style import FIRST, SECOND
 
 
-def _show_map(
-    axis: Axes,
-    image: np.ndarray,
-    relevance: np.ndarray,
-    maximum: float,
-    mask: np.ndarray | None,
-    label: str = "",
-) -> None:
-    style.show_image(axis, colours(image, relevance, maximum), label)
-    if mask is not None:
-        style.outline_mask(axis, mask)
-
-
 @style.figure_style()
-def frames_grid(images: Sequence[np.ndarray], labels: Sequence[str], columns: int = 4) -> Figure:
-    """Images (H, W, 3) in a grid, each with a label under it."""
-    figure, axes = style.new_panels(len(images), 2.6, 2.9, columns)
-    for axis, image, label in zip(axes, images, labels, strict=True):
-        style.show_image(axis, image, label)
-    return figure
-
-
-@style.figure_style()
-def outlined_grid(
-    images: np.ndarray, masks: np.ndarray, labels: Sequence[str], columns: int = 3
+def frames_grid(
+    images: Sequence[np.ndarray],
+    labels: Sequence[str],
+    columns: int = 4,
+    masks: Sequence[np.ndarray | None] | None = None,
 ) -> Figure:
-    """Images (T, S, S, 3) in a grid, with the planted mask (T, S, S) outlined in cyan."""
-    figure = frames_grid(list(images), labels, columns)
-    for axis, mask in zip(figure.axes, masks, strict=False):
-        style.outline_mask(axis, mask)
+    """Images (H, W, 3) in a grid, each with a label under it; masks (H, W) are outlined in cyan."""
+    figure, axes = style.new_panels(len(images), 2.6, 2.9, columns)
+    masks = [None] * len(images) if masks is None else masks
+    for axis, image, label, mask in zip(axes, images, labels, masks, strict=True):
+        style.show_image(axis, image, label, mask)
     return figure
 
 
@@ -69,10 +50,9 @@ def relevance_grid(
     labels = list(labels) or [""] * count
     for i in range(count):
         mask = None if masks is None else masks[i]
-        style.show_image(axes[0, i], images[i])
-        if mask is not None:
-            style.outline_mask(axes[0, i], mask)
-        _show_map(axes[1, i], images[i], relevance[i], top, mask, labels[i])
+        style.show_image(axes[0, i], images[i], mask=mask)
+        painted = colours(images[i], relevance[i], top)
+        style.show_image(axes[1, i], painted, labels[i], mask)
     style.relevance_bar(figure, axes, top)
     return figure
 
@@ -88,12 +68,11 @@ def layers_grid(
     count, columns = len(images), len(maps) + 1
     figure, axes = style.new_figure(2.3 * columns, 2.5 * count, count, columns)
     for row, image, mask, label in zip(axes, images, masks, labels, strict=True):
-        style.show_image(row[0], image, label)
-        style.outline_mask(row[0], mask)
+        style.show_image(row[0], image, label, mask)
     for column, (name, relevance) in zip(axes.T[1:], maps.items(), strict=True):
         maximum = scale_maximum(relevance)
         for axis, image, values, mask in zip(column, images, relevance, masks, strict=True):
-            _show_map(axis, image, values, maximum, mask, name)
+            style.show_image(axis, colours(image, values, maximum), name, mask)
     return figure
 
 
@@ -132,14 +111,14 @@ def history_plot(history: Mapping[str, Any]) -> Figure:
 
 
 @style.figure_style()
-def maps_row(maps: Mapping[str, np.ndarray], unit: str = "") -> Figure:
+def maps_row(maps: Mapping[str, np.ndarray]) -> Figure:
     """Scalar maps (H, W) side by side, each with its own colour bar."""
     figure, axes = style.new_panels(len(maps), 3.1, 3, len(maps))
     for axis, (name, values) in zip(axes, maps.items(), strict=True):
         shown = axis.imshow(values, cmap="inferno")
         axis.set(xticks=[], yticks=[], xlabel=name)
         axis.spines[:].set_visible(True)
-        figure.colorbar(shown, ax=axis, shrink=0.8, label=unit)
+        figure.colorbar(shown, ax=axis, shrink=0.8)
     return figure
 
 
@@ -159,10 +138,8 @@ def method_grid(
     maxima : of each method's colour scale; None = `scale_maximum` of its map
     """
     figure, axes = style.new_panels(len(maps) + 1, 2.3, 2.6, min(columns, len(maps) + 1))
-    style.show_image(axes[0], image, label)
-    if mask is not None:
-        style.outline_mask(axes[0], mask)
+    style.show_image(axes[0], image, label, mask)
     for axis, (name, relevance) in zip(axes[1:], maps.items(), strict=True):
         maximum = scale_maximum(relevance) if maxima is None else maxima[name]
-        _show_map(axis, image, relevance, maximum, mask, name)
+        style.show_image(axis, colours(image, relevance, maximum), name, mask)
     return figure

@@ -8,10 +8,11 @@ from pathlib import Path
 import cv2
 import matplotlib as mpl
 import numpy as np
+from PIL import Image
 
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
-from viba_lib.data.video import write_video
+from viba_lib.data.video import read_video, write_video
 
 
 def scale_maximum(relevance: np.ndarray) -> float:
@@ -48,8 +49,8 @@ def paste_back(shape: tuple[int, int], square: np.ndarray, relevance: np.ndarray
     )
 
 
-def _curve(shape: tuple[int, ...], p_fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Strip (h, W, 3) for under a frame: probability of fake over time, and its points (T, 2)."""
+def _curve(shape: tuple[int, ...], p_fake: np.ndarray, at: int) -> np.ndarray:
+    """Strip (h, W, 3) for under a frame: probability of fake over time, with frame `at` marked."""
     height, width = max(36, shape[0] // 8), shape[1]
     strip = np.full((height, width, 3), 24, np.uint8)
     xs = np.linspace(6, width - 7, max(2, len(p_fake)))[: len(p_fake)]
@@ -57,15 +58,9 @@ def _curve(shape: tuple[int, ...], p_fake: np.ndarray) -> tuple[np.ndarray, np.n
     cv2.line(strip, (0, height // 2), (width, height // 2), (90, 90, 90), 1)
     points = np.stack([xs, ys], 1).round().astype(np.int32)
     cv2.polylines(strip, [points], False, (222, 143, 5), 2, cv2.LINE_AA)
-    return strip, points
-
-
-def _marked(strip: np.ndarray, point: np.ndarray, p_fake: float) -> np.ndarray:
-    """The strip with the present moment marked."""
-    out = strip.copy()
-    cv2.circle(out, (int(point[0]), int(point[1])), 5, (255, 255, 255), -1, cv2.LINE_AA)
-    _write(out, f"p(fake) {p_fake:.2f}", (8, 14))
-    return out
+    cv2.circle(strip, points[at].tolist(), 5, (255, 255, 255), -1, cv2.LINE_AA)
+    _write(strip, f"p(fake) {p_fake[at]:.2f}", (8, 14))
+    return strip
 
 
 def with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
@@ -115,34 +110,25 @@ def painted(
     p_fake: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Pictures of `overlay_video` one after another, for films that do not fit into memory."""
-    strip = points = None
     for at, (frame, values) in enumerate(zip(frames, relevance, strict=True)):
         picture = with_scale(colours(frame, values, maximum), maximum)
         if p_fake is not None:
-            if strip is None or points is None:
-                strip, points = _curve(picture.shape, np.asarray(p_fake))
-            mark = _marked(strip, points[at], float(p_fake[at]))
-            picture = np.concatenate([picture, mark])
+            picture = np.concatenate([picture, _curve(picture.shape, p_fake, at)])
         yield picture
 
 
 def poster(path: str | Path, image: np.ndarray) -> Path:
     """Write a picture (H, W, 3) uint8 as PNG, aside first and then renamed."""
-    path = Path(path)
-    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise VibaError(f"a picture of shape {image.shape} could not be written to {path}")
     with atomic_write(path) as tmp:
-        tmp.write_bytes(data.tobytes())
-    return path
+        Image.fromarray(image).save(tmp, "PNG")
+    return Path(path)
 
 
-def video_html(path: str | Path, image: np.ndarray, label: str, loop: bool = False) -> str:
-    """`<video>` element with controls, poster and description; the file is embedded."""
-
-    video = base64.b64encode(Path(path).read_bytes()).decode()
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    still = base64.b64encode(data.tobytes()).decode() if done else ""
+def video_html(path: str | Path, label: str, loop: bool = False) -> str:
+    """`<video>` element with controls, description and first frame as poster; with the file."""
+    image = read_video(path, max_frames=1).frames[0]
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    video, still = (base64.b64encode(d).decode() for d in (Path(path).read_bytes(), data.tobytes()))
     text = html.escape(label, quote=True)
     return (
         f'<video controls{" loop" if loop else ""} preload="none" aria-label="{text}" '

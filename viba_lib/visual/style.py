@@ -90,12 +90,19 @@ def new_plot(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes[0, 0]
 
 
-def show_image(axis: Axes, image: np.ndarray, label: str = "") -> None:
-    """Show an image (H, W, 3) without ticks, with a label under it."""
+def show_image(
+    axis: Axes, image: np.ndarray, label: str = "", mask: np.ndarray | None = None
+) -> None:
+    """Show an image (H, W, 3) without ticks, with a label under it.
+
+    A mask (H, W) is outlined in cyan at half of its maximum.
+    """
     axis.imshow(image)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
     axis.set_xlabel(label, fontsize=11)
+    if mask is not None and mask.max() > 0:
+        axis.contour(mask, levels=[0.5 * mask.max()], colors=["#00e5ff"], linewidths=1.4)
 
 
 def label_rows(axis: Axes, labels: Iterable[str]) -> np.ndarray:
@@ -113,12 +120,6 @@ def legend_beside(axis: Axes) -> None:
         axis.legend()
     if axis.get_legend() is not None:
         sns.move_legend(axis, "upper left", bbox_to_anchor=(1, 1))
-
-
-def outline_mask(axis: Axes, mask: np.ndarray) -> None:
-    """Outline a mask (H, W) in cyan at half of its maximum."""
-    if mask.max() > 0:
-        axis.contour(mask, levels=[0.5 * mask.max()], colors=["#00e5ff"], linewidths=1.4)
 
 
 def relevance_bar(figure: Figure, axes: Any, maximum: float) -> None:

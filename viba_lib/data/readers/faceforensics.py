@@ -1,19 +1,19 @@
 """FaceForensics++ and DFD, which ships in the same tree (Rössler et al. 2019)."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from viba_lib.data.catalog import SPLITS, CatalogError
-from viba_lib.data.readers.layout import Rows, video_files
+from viba_lib.data.readers.layout import Rows, read_json, video_files
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 DFD_METHODS = ("DeepFakeDetection",)
 COMPRESSIONS = ("c23", "raw", "c40", "c0")
 ALL = "all"
 REAL = "real"  # instead of a method
+PAIRS = 'pairs such as ["071", "054"]: take the official file or remove it'
 
 
 def faceforensics(root: Path, compression: str = "") -> pd.DataFrame:
@@ -118,16 +118,11 @@ def _chosen(compression: str, videos: dict[str, dict[str, list[Path]]], root: Pa
 
 def _splits(root: Path) -> dict[str, str]:
     """Official split of each video id, from train.json, val.json and test.json if they exist."""
-    found = {}
+    found: dict[str, str] = {}
     for split in SPLITS:
         for path in (root / f"{split}.json", root / "splits" / f"{split}.json"):
-            if path.is_file():
-                try:
-                    pairs = json.loads(path.read_text(encoding="utf-8"))
-                    found.update({str(video): split for pair in pairs for video in pair})
-                except (ValueError, TypeError) as error:
-                    raise CatalogError(
-                        f'{path} is not a list of pairs such as ["071", "054"]; take the official '
-                        "file or remove it"
-                    ) from error
+            pairs = read_json(path, list, PAIRS) if path.is_file() else []
+            if not all(isinstance(pair, list) for pair in pairs):
+                raise CatalogError(f"{path} holds {pairs[:2]}; expected {PAIRS}")
+            found |= {str(video): split for pair in pairs for video in pair}
     return found
