@@ -4,30 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from viba_lib.core.errors import VibaError
 from viba_lib.experiments.common import Bootstrap
 from viba_lib.experiments.injection_layer import (
     LAYER_MEASURES,
     layer_differences,
     layer_table,
-    layers_of,
 )
 
-LAYERS = {"xception": ("block4", "bn4"), "flow-vgg11": ("features.9", "features.12")}
 BOOTSTRAP = Bootstrap(200)
-
-
-@pytest.mark.parametrize(
-    ("layer", "selected"),
-    [("all", ["block4", "bn4"]), ("bn4", ["bn4"]), ("features.12", ["block4"])],
-)
-def test_a_name_selects_its_layer_and_the_default_of_other_detectors(layer, selected):
-    assert layers_of(LAYERS, "xception", layer) == selected
-
-
-def test_layers_that_no_detector_has_are_refused():
-    with pytest.raises(VibaError, match=r"'block5' is not known.*'bn4', 'features\.9'"):
-        layers_of(LAYERS, "xception", "block5")
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ def source(tmp_path_factory: pytest.TempPathFactory, face_frames: np.ndarray) ->
 
 
 def test_the_video_has_the_given_length_and_width(source: Path, tmp_path: Path) -> None:
-    video = cost.standard_video(source, tmp_path / "x.mp4", frames=20, width=320)
+    video = cost.looped_video((source,), tmp_path / "x.mp4", 20, (320, 240))
     assert read_video(video).frames.shape == (20, 240, 320, 3)
 
 
 def test_both_ways_prepare_the_same_clip(source: Path, tmp_path: Path) -> None:
-    video = cost.standard_video(source, tmp_path / "x.mp4", frames=12)
+    video = cost.looped_video((source,), tmp_path / "x.mp4", 12, (640, 480))
     for name, way in cost.WAYS.items():
         way(video, tmp_path / f"{name}.zarr.zip", SETTINGS)
     reference, library = (load_clip(tmp_path / f"{name}.zarr.zip") for name in cost.WAYS)

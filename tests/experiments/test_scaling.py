@@ -17,7 +17,7 @@ from viba_lib.pipeline.study import Study
 @pytest.mark.network
 def test_a_video_has_the_given_length_and_size(study, tmp_path):
     path = scaling.long_video(study, tmp_path / "video.mp4", 1.0, (320, 180))
-    turns = range(0, 60 * scaling.RATE, scaling.RATE * scaling.LOOP_SECONDS)
+    turns = range(0, 60 * scaling.RATE, scaling.LONGEST_LOOP)
     with VideoReader(path) as video:
         assert video.length == 60 * scaling.RATE
         frames = list(video.frames(range(2 * scaling.RATE)))

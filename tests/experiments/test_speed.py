@@ -10,7 +10,7 @@ from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.core.errors import VibaError
-from viba_lib.experiments import speed
+from viba_lib.experiments import common, speed
 from viba_lib.pipeline.study import Study
 
 MIB = 2**18  # numbers in float32
@@ -124,13 +124,16 @@ def study(tmp_path):
 
 def test_layers_are_named_before_anything_is_computed(study, tmp_path):
     both = ("xception", "flow-vgg11")
-    assert speed.named_layers(study, both) == {"xception": ["block4"], "flow-vgg11": ["features.9"]}
-    assert sum(map(len, speed.named_layers(study, both, "all").values())) == 8
-    assert speed.named_layers(study, both, "features.16") == {"flow-vgg11": ["features.16"]}
+    assert common.named_layers(study, both) == {
+        "xception": ["block4"],
+        "flow-vgg11": ["features.9"],
+    }
+    assert sum(map(len, common.named_layers(study, both, "all").values())) == 8
+    assert common.named_layers(study, both, "features.16") == {"flow-vgg11": ["features.16"]}
     with pytest.raises(VibaError, match="block4"):
-        speed.named_layers(study, both, "block44")
+        common.named_layers(study, both, "block44")
     with pytest.raises(VibaError, match="resnet"):
-        speed.named_layers(study, ["resnet"])
+        common.named_layers(study, ["resnet"])
     assert not list(tmp_path.iterdir())
 
 

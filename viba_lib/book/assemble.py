@@ -179,20 +179,10 @@ def _forget_pages(folder: Path) -> None:
 
 def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
     """Write what differs, and remove what is not wanted."""
-    built = [p.stat().st_mtime for p in folder.parent.glob("*/*.html")]
-    built += [p.stat().st_mtime for p in (folder.parent / ".doctrees").glob("*.pickle")]
-    latest = max(built, default=0.0)
     for name, content in wanted.items():
-        target = folder / name
         data = content if isinstance(content, str) else content.read_bytes()
-        if not write_changed(target, data):
-            continue
-        if name in ("_toc.yml", "_config.yml"):
+        if write_changed(folder / name, data) and name in ("_toc.yml", "_config.yml"):
             _forget_pages(folder.parent)  # every page has the sidebar and the settings
-        if target.stat().st_mtime <= latest:
-            # A clock that was put back would make this older than the page it belongs to, and
-            # Sphinx goes by that.
-            os.utime(target, (latest + 2, latest + 2))
     for path in [p for p in folder.rglob("*") if p.is_file()]:
         if path.relative_to(folder).as_posix() not in wanted:
             path.unlink()

@@ -1,6 +1,6 @@
 """What experiments share: explained frames and videos, and intervals over videos."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from viba_lib.bottleneck.split import find_layer
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.evaluation.agreement import planted_regions, region_masks
 from viba_lib.evaluation.detection import detection_metrics
 from viba_lib.evaluation.faithfulness import Probabilities
 from viba_lib.evaluation.significance import Statistics
+from viba_lib.models.detectors import find_detector
 from viba_lib.models.training import predict
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
@@ -69,6 +71,28 @@ def explained_frames(study: Study, detector: str) -> pd.DataFrame:
     their mean, p_fake_bottleneck.
     """
     return _table_of(study.explanations(detector))
+
+
+def named_layers(study: Study, detectors: Iterable[str], layer: str = "") -> dict[str, list[str]]:
+    """Layers that a name selects, per detector; fast, so that errors come before long work.
+
+    Parameters
+    ----------
+    layer : dotted name; "" = the paper's choice for each detector, "all" = all of the paper
+
+    Raises
+    ------
+    VibaError
+        Unknown detector, or a layer that none of the detectors has.
+    """
+    known = {name: list(study.layers(name)) for name in detectors}
+    if layer in ("", "all"):
+        return known if layer else {name: layers[:1] for name, layers in known.items()}
+    networks = {name: find_detector(name).build() for name in known}
+    chosen = {d: [layer] for d, n in networks.items() if layer in dict(n.named_modules())}
+    if not chosen:
+        find_layer(next(iter(networks.values())), layer)
+    return chosen
 
 
 @dataclass(frozen=True)

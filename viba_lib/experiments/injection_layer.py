@@ -1,11 +1,10 @@
 """Injection layers compared on the same frames (chapter 05)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import deletion_areas, map_measures
 from viba_lib.evaluation.significance import interval_table, means_of
 from viba_lib.experiments import common
@@ -13,26 +12,6 @@ from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
 LAYER_MEASURES = ("bits", "entropy", "ratio", "deletion", "over_random")
-
-
-def layers_of(layers: Mapping[str, Sequence[str]], detector: str, layer: str) -> list[str]:
-    """Layers of a detector that a name selects, or its default layer if there is none.
-
-    Parameters
-    ----------
-    layers : injection layers of each detector, the default one first
-    layer : a layer of one of the detectors, or "all"
-
-    Raises
-    ------
-    VibaError
-        A layer of none of the detectors.
-    """
-    known = [name for names in layers.values() for name in names]
-    if layer != "all" and layer not in known:
-        raise VibaError(f"layer {layer!r} is not known here; choose 'all' or one of {known}")
-    selected = [name for name in layers[detector] if layer in ("all", name)]
-    return selected or [layers[detector][0]]
 
 
 def injection_maps(
@@ -45,13 +24,13 @@ def injection_maps(
     VibaError
         A layer of none of the detectors.
     """
-    layers, explained = {name: study.layers(name) for name in detectors}, {}
-    for detector in layers:
+    # A detector without that layer is explained at its default layer.
+    layers = {name: [study.layer(name)] for name in detectors}
+    layers |= common.named_layers(study, detectors, layer)
+    explained = {}
+    for detector, names in layers.items():
         rows = common.choose_rows(study, detector, count)
-        maps = {
-            name: study.explain(detector, rows, name, beta=beta).relevance.values
-            for name in layers_of(layers, detector, layer)
-        }
+        maps = {n: study.explain(detector, rows, n, beta=beta).relevance.values for n in names}
         labels = [f"{r.method or 'real'}, {r.p_fake:.2f}" for r in rows.itertuples()]
         images, masks = study.images(detector, rows), study.masks(detector, rows)
         explained[detector] = common.Explained(images, masks, labels, maps, rows)

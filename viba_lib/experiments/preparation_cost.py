@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pandas as pd
+from PIL import Image, ImageOps
 
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import load_catalog, save_catalog
@@ -19,23 +21,27 @@ from viba_lib.data.keyframes import frame_differences
 from viba_lib.data.prepare import PreparationSettings, choose_frames, prepare_video, prepared_rows
 from viba_lib.data.readers import read_source
 from viba_lib.data.splits import complete_splits
-from viba_lib.data.video import read_video, write_video
+from viba_lib.data.video import VideoReader, read_video, write_video
 from viba_lib.experiments.memory import resident_memory, run_in_new_process
 
+RATE = 25
+LONGEST_LOOP = 250  # frames
 
-def standard_video(source: Path, out: Path, frames: int = 300, width: int = 640) -> Path:
-    """Write a video of a given length and width, 4 to 3, made of the frames of another.
+
+def looped_video(source: tuple[Any, ...], path: Path, count: int, size: tuple[int, int]) -> Path:
+    """Write a video of `count` frames, made of the first frames of another in a loop.
 
     Parameters
     ----------
-    source : a video with a face; it is repeated until there are enough frames
-    frames : length of the video
+    source : arguments of `VideoReader`
+    size : width and height in pixels, even
     """
-    size = (width, width * 3 // 4)
-    images = read_video(source, max_frames=min(frames, 150)).frames
-    small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images]
-    # Forward and back, so that the differences of frames contain no cut.
-    return write_video(out, islice(cycle([*small, *reversed(small)]), frames), 25.0)
+    with VideoReader(*source) as video:
+        images = islice(video.frames(), min(count, LONGEST_LOOP) // 2 + 1)
+        fitted = [ImageOps.fit(Image.fromarray(image), size) for image in images]
+    frames = list(map(np.asarray, fitted))
+    # Forward and back, so that the loop has no jump.
+    return write_video(path, islice(cycle([*frames, *frames[-2:0:-1]]), count), RATE)
 
 
 def prepare_reference(video: Path, out: Path, settings: PreparationSettings) -> None:
@@ -83,7 +89,7 @@ def preparation_cost(
     """
     with tempfile.TemporaryDirectory() as folder:
         for count in counts:
-            video = standard_video(source, Path(folder) / f"{count}.mp4", count)
+            video = looped_video((source,), Path(folder) / f"{count}.mp4", count, (640, 480))
             costs = {way: run_in_new_process(_run, way, video, settings) for way in WAYS}
             reference, _ = costs["plain"]
             for way, (seconds, memory) in costs.items():

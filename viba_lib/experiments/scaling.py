@@ -3,24 +3,20 @@
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from PIL import Image, ImageOps
 from scipy.stats import linregress
 
 from viba_lib.data.catalog import segment
-from viba_lib.data.video import VideoReader, write_video
 from viba_lib.experiments.memory import resident_memory, run_in_new_process
+from viba_lib.experiments.preparation_cost import LONGEST_LOOP, RATE, looped_video
 from viba_lib.experiments.speed import layer_costs
 from viba_lib.pipeline.explain_video import explain_video
 from viba_lib.pipeline.study import Study
 
-RATE = 25
-LOOP_SECONDS = 10
 MAX_MIB = 4096  # the limit that a long video must stay under
 MAX_EXPONENT = 1.2  # of time over length, for growth that is still linear apart from noise
 
@@ -35,16 +31,9 @@ def long_video(study: Study, path: Path, minutes: float, size: tuple[int, int]) 
     catalog = study.catalog()
     rows = catalog[(catalog.split == "test") & (catalog.label == "real")]
     source = segment((rows if len(rows) else catalog).iloc[0], study.catalog_root())
-    count = max(2, round(min(LOOP_SECONDS, minutes * 60) * RATE))
-    with VideoReader(*source) as video:
-        images = map(Image.fromarray, islice(video.frames(), count // 2 + 1))
-        frames = [
-            np.asarray(ImageOps.fit(image, size, Image.Resampling.BILINEAR)) for image in images
-        ]
-    # Forward and back, so that the loop has no jump.
-    loop = islice(cycle([*frames, *frames[-2:0:-1]]), count)
+    count = max(2, min(LONGEST_LOOP, round(minutes * 60 * RATE)))
     with tempfile.TemporaryDirectory() as folder:
-        short = write_video(Path(folder) / "loop.mp4", loop, RATE)
+        short = looped_video(source, Path(folder) / "loop.mp4", count, size)
         return _repeated(short, path, max(1, round(minutes * 60 * RATE / count)))
 
 

@@ -26,6 +26,7 @@ from viba_lib.bottleneck.split import device_of, find_layer, hooked
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
 from viba_lib.evaluation.agreement import rank_correlation
+from viba_lib.experiments import common
 from viba_lib.experiments.memory import resident_memory, run_in_new_process
 from viba_lib.models.detectors import DETECTORS, find_detector
 from viba_lib.pipeline.select import select
@@ -98,28 +99,6 @@ def mean_maps(subject: Subject, runs: int, precision: str = "float32") -> torch.
     return total / runs
 
 
-def named_layers(study: Study, detectors: Iterable[str], layer: str = "") -> dict[str, list[str]]:
-    """Layers to measure, per detector; fast, so that errors come before long work.
-
-    Parameters
-    ----------
-    layer : dotted name; "" = the paper's choice for each detector, "all" = all of the paper
-
-    Raises
-    ------
-    VibaError
-        Unknown detector, or a layer that none of the detectors has.
-    """
-    known = {name: list(study.layers(name)) for name in detectors}
-    if layer in ("", "all"):
-        return known if layer else {name: layers[:1] for name, layers in known.items()}
-    networks = {name: find_detector(name).build() for name in known}
-    chosen = {d: [layer] for d, n in networks.items() if layer in dict(n.named_modules())}
-    if not chosen:
-        find_layer(next(iter(networks.values())), layer)
-    return chosen
-
-
 def subjects(
     study: Study,
     detectors: Iterable[str] = tuple(DETECTORS),
@@ -127,14 +106,14 @@ def subjects(
     frames: int = 2,
     untrained: bool = False,
 ) -> Iterator[Subject]:
-    """Detectors at layers, with held-out fake frames; see `named_layers`.
+    """Detectors at layers, with held-out fake frames; see `common.named_layers`.
 
     Parameters
     ----------
     untrained : random weights and random frames of the profile's size: nothing is downloaded or
         trained, costs are the same, and maps have no meaning
     """
-    for detector, names in named_layers(study, detectors, layer).items():
+    for detector, names in common.named_layers(study, detectors, layer).items():
         if untrained:
             model, inputs = _untrained(study, detector, max(8, frames))
         else:

@@ -84,10 +84,11 @@ def _state(face: Sighting | None) -> str:
 
 
 @style.figure_style()
-def flow_vectors(image: np.ndarray, flow: np.ndarray, step: int = 14) -> Figure:
+def flow_vectors(image: np.ndarray, flow: np.ndarray) -> Figure:
     """Flow (H, W, 2) as arrows over the crop (H, W, 3), as colours, and the key to the colours."""
     figure, axes = style.new_figure(9, 3.4, columns=3)
     arrows, coloured, key = axes[0]
+    step = 14  # pixels from one arrow to the next
     style.show_image(arrows, image, "vectors")
     y, x = np.mgrid[step // 2 : flow.shape[0] : step, step // 2 : flow.shape[1] : step]
     at = flow[y, x]
@@ -109,13 +110,13 @@ def grey_image(values: np.ndarray) -> np.ndarray:
 
 
 @style.figure_style()
-def gaussian_pair(mean: float, std: float, limit: float = 4.5) -> Figure:
+def gaussian_pair(mean: float, std: float) -> Figure:
     """Density of what passes, N(mean, std^2), over that of pure noise, N(0, 1).
 
     The shaded area is the divergence: the density of what passes times the logarithm (to base 2)
     of the ratio of both. Blue counts for it, orange against.
     """
-    at = np.linspace(-limit, limit, 721)
+    at = np.linspace(-4.5, 4.5, 721)
     passed = np.exp(-0.5 * ((at - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi))
     noise = np.exp(-0.5 * at**2) / np.sqrt(2 * np.pi)
     ratio = -0.5 * ((at - mean) / std) ** 2 - np.log(std) + 0.5 * at**2
@@ -125,7 +126,7 @@ def gaussian_pair(mean: float, std: float, limit: float = 4.5) -> Figure:
     axis.plot(at, passed, color=FIRST, label="what passes")
     axis.fill_between(at, part, where=part > 0, color=OTHERS[3], alpha=0.5, lw=0, label="for")
     axis.fill_between(at, part, where=part < 0, color=OTHERS[2], alpha=0.5, lw=0, label="against")
-    axis.set(xlabel="value of z", ylabel="density, and bits", xlim=(-limit, limit))
+    axis.set(xlabel="value of z", ylabel="density, and bits", xlim=(-4.5, 4.5))
     axis.set_ylim(-0.6, max(1.6, 1.1 * float(max(passed.max(), part.max()))))
     axis.legend(loc="upper left", fontsize=10)
     return figure

@@ -1,6 +1,7 @@
 """Figures of results: curves, intervals, tables as images."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,20 +14,21 @@ from viba_lib.evaluation.robustness import CORRUPTIONS, UNCHANGED
 from viba_lib.visual import style
 from viba_lib.visual.style import FAKE, FIRST, INK, OTHERS, REAL, SECOND
 
+KINDS = {"real": REAL, "fake": FAKE}
+DOTTED: dict[str, Any] = {"color": INK, "ls": ":", "lw": 1}
+
 
 @style.figure_style()
 def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """Training and validation loss, and validation AUC, over steps; a row of two per detector."""
     figure, axes = style.new_figure(8, 3 * len(histories), len(histories), 2)
     for (loss, auc), (name, history) in zip(axes, histories.items(), strict=True):
-        loss.plot(history.step, history.loss, color=FIRST, marker="o", label="training")
-        loss.plot(
-            history.step, history.val_loss, color=SECOND, marker="s", ls="--", label="validation"
-        )
+        loss.plot(history.step, history.loss, "o-", color=FIRST, label="training")
+        loss.plot(history.step, history.val_loss, "s--", color=SECOND, label="validation")
         loss.set(xlabel="step", ylabel=f"{name}: loss (nats)")
         loss.legend()
-        auc.plot(history.step, history.val_auc, color=SECOND, marker="s", ls="--")
-        auc.axhline(0.5, color=INK, ls=":", lw=1)
+        auc.plot(history.step, history.val_auc, "s--", color=SECOND)
+        auc.axhline(0.5, **DOTTED)
         auc.set(xlabel="step", ylabel="validation AUC", ylim=(0, 1.02))
     return figure
 
@@ -36,59 +38,56 @@ def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure:
     """Probability of fake per method, one row per detector; every dot is a frame."""
     figure, axes = style.new_panels(len(predictions), 8, 3.6)
     for axis, (name, frame) in zip(axes, predictions.items(), strict=True):
-        shown = frame.assign(method=frame.method.where(frame.label == 1, "real"))
+        kind = np.where(frame.label == 1, "fake", "real")
+        shown = frame.assign(kind=kind, method=frame.method.where(frame.label == 1, "real"))
         order = ["real", *sorted(set(shown.method) - {"real"})]
-        shown = shown.assign(kind=np.where(shown.label == 1, "fake", "real"))
         sns.stripplot(
             shown, x="p_fake", y="method", hue="kind", order=order, size=4, alpha=0.6, ax=axis,
-            palette={"real": REAL, "fake": FAKE}, legend=False,
+            palette=KINDS, legend=False,
         )  # fmt: skip
-        axis.axvline(0.5, color=INK, ls=":", lw=1)
+        axis.axvline(0.5, **DOTTED)
         axis.set(xlabel=f"{name}: probability of fake", ylabel="", xlim=(-0.02, 1.02))
     return figure
 
 
 @style.figure_style()
-def robustness(table: pd.DataFrame, measure: str = "auc") -> Figure:
-    """A measure over the levels of each corruption, one panel each, with its interval.
+def robustness(table: pd.DataFrame) -> Figure:
+    """AUC over the levels of each corruption, one panel each, with its interval.
 
     Parameters
     ----------
     table : see `experiments.detection.robustness_table`; unchanged frames are the dotted lines
     """
     kinds = [kind for kind in table.corruption.unique() if kind != UNCHANGED]
-    rows = -(-len(kinds) // 2)
-    figure, axes = style.new_panels(len(kinds), 4.75, 5.6 / rows, 2)
+    figure, axes = style.new_panels(len(kinds), 4.75, 5.6 / -(-len(kinds) // 2), 2)
     for axis, kind in zip(axes, kinds, strict=True):
-        for colour, (name, part) in zip(
-            OTHERS, table.groupby("detector", sort=False), strict=False
-        ):
-            of_kind = part[part.corruption == kind]
-            positions = np.arange(len(of_kind))
-            axis.plot(positions, of_kind[measure], "o-", color=colour, label=name)
-            axis.fill_between(positions, of_kind[f"{measure}_low"], of_kind[f"{measure}_high"],
-                              color=colour, alpha=0.2, lw=0)  # fmt: skip
-            for value in part.loc[part.corruption == UNCHANGED, measure]:
-                axis.axhline(value, color=colour, ls=":", lw=1)
-        axis.set_xticks(positions, [f"{level:g}" for level in of_kind.level])
-        axis.set(xlabel=f"{kind}: {CORRUPTIONS[kind][2]}", ylim=(0, 1.03), ylabel=measure.upper())
+        groups = table.groupby("detector", sort=False)
+        for colour, (name, part) in zip(OTHERS, groups, strict=False):
+            rows = part[part.corruption == kind]
+            positions = np.arange(len(rows))
+            axis.plot(positions, rows.auc, "o-", color=colour, label=name)
+            axis.fill_between(positions, rows.auc_low, rows.auc_high, color=colour, alpha=0.2, lw=0)
+            for value in part.loc[part.corruption == UNCHANGED, "auc"]:
+                axis.axhline(value, **DOTTED | {"color": colour})
+        axis.set_xticks(positions, [f"{level:g}" for level in rows.level])
+        axis.set(xlabel=f"{kind}: {CORRUPTIONS[kind][2]}", ylim=(0, 1.03), ylabel="AUC")
     axes[0].legend(loc="lower left", fontsize=10)
     return figure
 
 
 @style.figure_style()
-def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], bins: int = 15) -> Figure:
-    """Reliability diagram: share right over confidence, in the bins (lo, hi] of the ECE.
+def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Reliability diagram: share right over confidence, in the 15 bins (lo, hi] of the ECE.
 
     Parameters
     ----------
     groups : name -> p_fake (N,), labels (N,)
     """
     figure, axis = style.new_plot(5, 4.2)
-    axis.plot([0.5, 1], [0.5, 1], color=INK, ls=":", lw=1)
+    axis.plot([0.5, 1], [0.5, 1], **DOTTED)
     for (name, (p_fake, labels)), marker in zip(groups.items(), "osd^", strict=False):
         confidence, right = np.maximum(p_fake, 1 - p_fake), (p_fake > 0.5) == labels
-        cut = np.ceil(confidence * bins).clip(1, bins)
+        cut = np.ceil(confidence * 15).clip(1, 15)
         points = [(confidence[cut == b].mean(), right[cut == b].mean()) for b in np.unique(cut)]
         if points:
             axis.plot(*zip(*points, strict=True), marker=marker, label=name)
@@ -104,7 +103,7 @@ def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
     for number, (axis, measure) in enumerate(zip(axes, measures, strict=True)):
         sns.lineplot(
             frame, x="threshold", y=measure, hue="label", style="detector", ax=axis, errorbar=None,
-            palette={"real": REAL, "fake": FAKE}, legend=number == 1,
+            palette=KINDS, legend=number == 1,
         )  # fmt: skip
         axis.set(xlabel="threshold", ylabel=measure)
     style.legend_beside(axes[min(1, len(measures) - 1)])
@@ -186,7 +185,7 @@ def intervals(
         axis.plot(frame[measure], at, "o", color=FIRST, ms=8)
         axis.set_xlabel(measure)
         if chance and measure in chance:
-            axis.axvline(chance[measure], color=INK, ls=":", lw=1)
+            axis.axvline(chance[measure], **DOTTED)
     return figure
 
 
@@ -195,10 +194,9 @@ def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure:
     """Total bits of each explained frame over its probability of fake, one panel per detector."""
     figure, axes = style.new_panels(len(groups), 4, 3.2, len(groups))
     for axis, (name, frame) in zip(axes, groups.items(), strict=True):
-        for label, colour, marker in ((0, REAL, "o"), (1, FAKE, "^")):
-            part = frame[frame.label == label]
-            kind = "fake" if label else "real"
-            axis.plot(part.p_fake, part.total_bits, marker, color=colour, alpha=0.7, label=kind)
+        for kind, marker in (("real", "o"), ("fake", "^")):
+            part = frame[frame.label == (kind == "fake")]
+            axis.plot(part.p_fake, part.total_bits, marker, c=KINDS[kind], alpha=0.7, label=kind)
         axis.set(xlabel=f"{name}: probability of fake", ylabel="bits per frame", xlim=(-0.02, 1.02))
         axis.legend()
     return figure
@@ -223,10 +221,9 @@ def sensitivity(frame: pd.DataFrame) -> Figure:
     choices = list(dict.fromkeys(frame.choice))
     figure, axis = style.new_plot(7.5, 0.42 * len(choices) + 1.2)
     at = dict(zip(choices, style.label_rows(axis, choices), strict=True))
-    axis.axvline(0, color=INK, ls=":", lw=1)
-    for (name, part), colour, marker in zip(
-        frame.groupby("detector", sort=False), OTHERS, "os^D", strict=False
-    ):
+    axis.axvline(0, **DOTTED)
+    groups = frame.groupby("detector", sort=False)
+    for (name, part), colour, marker in zip(groups, OTHERS, "os^D", strict=False):
         axis.plot(100 * part.relative, part.choice.map(at), marker, color=colour, ms=8, alpha=0.8,
                   label=name)  # fmt: skip
     axis.set_xscale("symlog", linthresh=10)
@@ -317,7 +314,7 @@ def over_steps(
             errorbar=None, ax=axis,
         )  # fmt: skip
         if chance is not None:
-            axis.axhline(chance, color=INK, ls=":", lw=1)
+            axis.axhline(chance, **DOTTED)
         axis.set(xscale="log", yscale="log" if log else "linear", xlabel="steps", ylabel=ylabel)
         axis.set_xticks(steps, [str(s) for s in steps])
         axis.minorticks_off()
@@ -326,7 +323,7 @@ def over_steps(
 
 
 @style.figure_style()
-def heat(table: pd.DataFrame, label: str, middle: float, decimals: int = 1) -> Figure:
+def heat(table: pd.DataFrame, label: str, middle: float) -> Figure:
     """Numbers as colours, written into their cells: index down, columns across.
 
     Parameters
@@ -341,7 +338,7 @@ def heat(table: pd.DataFrame, label: str, middle: float, decimals: int = 1) -> F
     scale = TwoSlopeNorm(middle, min(low, middle - 1e-3), max(high, middle + 1e-3))
     sns.heatmap(
         table, ax=axis, cmap="vlag", norm=scale, annot=True,
-        fmt=f".{decimals}f", annot_kws={"size": 11}, cbar_kws={"label": label}, linewidths=0.5,
+        fmt=".1f", annot_kws={"size": 11}, cbar_kws={"label": label}, linewidths=0.5,
     )  # fmt: skip
     axis.set(xlabel="", ylabel="")
     axis.tick_params(axis="x", rotation=45)
@@ -375,7 +372,7 @@ def worth_and_cost(
             side = (6, 5) if turn % 2 else (6, -13)
             axis.annotate(str(row.name), point, side, textcoords="offset points", fontsize=10)
         if chance is not None:
-            axis.axhline(chance, color=INK, ls=":", lw=1)
+            axis.axhline(chance, **DOTTED)
         axis.set(xscale="log", xlabel=xlabel, ylabel=f"{ylabel}\n{title}")
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter("")
