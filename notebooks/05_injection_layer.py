@@ -45,8 +45,7 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-# where to inject; one of all, block4, bn3, conv3, block12, bn4, features.9, features.12, features.16
-layer = "all"
+layer = "all"  # where to inject; one of all, block4, bn3, conv3, block12, bn4, features.9, features.12, features.16
 beta = 10.0  # price of a bit; above 0
 frames = 2  # real and fake inputs each that are shown; at least 1
 measured = 6  # real and fake test videos each that are measured; at least 1

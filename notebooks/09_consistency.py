@@ -43,8 +43,7 @@ results_root = "../results"
 device = "cpu"
 seed = 0
 threshold = 0.5  # share of the maximum above which a pixel is highlighted; from 0 to 0.99
-# what it is a share of: the maximum of the frame or of the clip, or the area; one of frame, clip, area
-rule = "frame"
+rule = "frame"  # what it is a share of: the maximum of the frame or of the clip, or the area; one of frame, clip, area
 
 # %% tags=["remove-input"]
 from IPython.display import HTML

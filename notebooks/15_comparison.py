@@ -46,8 +46,7 @@ device = "cpu"
 seed = 0
 frames = 0  # test fakes that every method explains, 0 for the profile's; at least 0
 passes = 0  # forward passes of each method for a frame, 0 for the profile's; at least 0
-# each method with its default, or with the setting that is best on the validation split; one of default, tuned
-settings = "default"
+settings = "default"  # each method with its default, or with the setting that is best on the validation split; one of default, tuned
 detector = ""  # a further detector to compare, as module:function; any text
 
 # %% tags=["remove-input"]

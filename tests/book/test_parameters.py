@@ -71,12 +71,6 @@ def test_a_comment_without_a_rule_is_refused(tmp_path):
         parameters.described(source)
 
 
-def test_a_comment_above_counts_as_well(tmp_path):
-    source = tmp_path / "01_one.py"
-    source.write_text('# %% tags=["parameters"]\n# the weight of\n# bits; above 0\nbeta = 1.0\n')
-    assert parameters.described(source) == [Parameter("beta", 1.0, "the weight of bits", "above 0")]
-
-
 def test_pairs_of_the_command_line():
     assert parameters.pairs_of(["layer", "beta=5", "k"], ["block12", "x=y"]) == [
         ("layer", "block12"), ("beta", "5"), ("k", "x=y")

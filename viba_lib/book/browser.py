@@ -41,12 +41,11 @@ def find_browser() -> str | None:
 def opened(browser: str) -> Iterator[Browser]:
     """A headless browser that cannot reach the network."""
     flags = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost"]
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=browser, args=flags)
-        try:
-            yield running
-        finally:
-            running.close()
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=browser, args=flags) as running,
+    ):
+        yield running
 
 
 def violations(page: Page, rule: str | None = None) -> list[str]:

@@ -6,7 +6,6 @@ refusal of wrong values both come from there.
 """
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,14 +144,8 @@ def described(source: Path) -> list[Parameter]:
     raise BookError(f"{source.name} has no cell tagged 'parameters'")
 
 
-def _beside(comment_above: re.Match[str]) -> str:
-    comment = " ".join(re.findall(r"(?m)^#\s*(.*)$", comment_above[1]))
-    return f"{comment_above[2]}  # {comment}"
-
-
 def _inspected(file: str, code: str) -> Iterator[Parameter]:
-    """Parameters that papermill finds in a cell, which reads comments beside them only."""
-    code = re.sub(r"(?m)((?:^#.*\n)+)(^\w+ = .*)$", _beside, code)
+    """Parameters that papermill finds in a cell, with the comments beside them."""
     for found in PythonTranslator.inspect({"source": code}):
         comment = found.help or COMMON.get(found.name, "")
         meaning, _, rule = (part.strip() for part in comment.rpartition(";"))

@@ -37,8 +37,7 @@ DATA = "viewer-data.js"
 GLOBAL = "VIBA_VIEWER"
 CLIPS, FRAMES = 4, 8  # at most, of a viewer and of a clip
 SIDE = 224  # pixels of an image
-BUDGET = 4_000_000  # bytes of all images
-QUALITIES = (78, 70, 62, 54, 46, 38, 30, 20)  # of WebP, the first that fits the budget
+QUALITY = 78  # of WebP
 CYAN = (0, 229, 255)  # truth has this colour in every figure of the book
 TITLES = {"real": "Real", "spatial": "Spatial fake", "temporal": "Temporal fake", "fake": "Fake"}
 TWO_PARTS = ("eyes_brows", "nose_cheeks", "chin_neck")
@@ -109,8 +108,8 @@ def choose_clips(clips: pd.DataFrame, count: int = CLIPS) -> list[str]:
     return [*first, *rest.video_id.head(count - len(first)).astype(str)]
 
 
-def viewer_rows(study: Study, clips: int = CLIPS, frames: int = FRAMES) -> pd.DataFrame:
-    """Rows of `Study.frames` that the viewer shows: clip after clip, up to `frames` of each.
+def viewer_rows(study: Study) -> pd.DataFrame:
+    """Rows of `Study.frames` that the viewer shows: clip after clip, up to FRAMES of each.
 
     Raises
     ------
@@ -118,11 +117,11 @@ def viewer_rows(study: Study, clips: int = CLIPS, frames: int = FRAMES) -> pd.Da
         No test clip was prepared.
     """
     predictions = pd.concat([study.predictions(name) for name in DETECTORS])
-    videos = choose_clips(clips_in_scope(predictions), clips)
+    videos = choose_clips(clips_in_scope(predictions))
     if not videos:
         raise VibaError("no test clip was prepared; the viewer needs one: see study.problems()")
     rows = study.frames("test")
-    rows = select(rows[rows.video_id.isin(videos)], per_video=frames)
+    rows = select(rows[rows.video_id.isin(videos)], per_video=FRAMES)
     return rows.sort_values("video_id", key=lambda v: v.map(videos.index), kind="stable")
 
 
@@ -196,29 +195,12 @@ def outline(mask: np.ndarray) -> np.ndarray:
     return drawn
 
 
-def encode(image: np.ndarray, quality: int) -> bytes:
+def encode(image: np.ndarray) -> bytes:
     """An image (H, W, 3 or 4) uint8 as WebP; with transparency the encoding is lossless."""
     clear = image.shape[2] == 4
     order = cv2.COLOR_RGBA2BGRA if clear else cv2.COLOR_RGB2BGR
-    setting = [cv2.IMWRITE_WEBP_QUALITY, 101 if clear else quality]
+    setting = [cv2.IMWRITE_WEBP_QUALITY, 101 if clear else QUALITY]
     return bytes(cv2.imencode(".webp", cv2.cvtColor(image, order), setting)[1])
-
-
-def encode_all(images: Images, budget: int = BUDGET) -> dict[str, bytes]:
-    """Images as WebP, of the best quality that fits into `budget` bytes.
-
-    Raises
-    ------
-    VibaError
-        The lowest quality does not fit.
-    """
-    size = 0
-    for quality in QUALITIES:
-        found = {name: encode(image, quality) for name, image in images.items()}
-        size = sum(map(len, found.values()))
-        if size <= budget:
-            return found
-    raise VibaError(f"{len(images)} images have {size} bytes, more than {budget}: show fewer")
 
 
 def _add(images: Images, name: str, new: Iterable[np.ndarray]) -> list[str]:
@@ -376,8 +358,8 @@ def draw_viewer(
         "detectors": [_about(view.detector) for view in views.values()],
         "clips": [_clip_entry(clips, views, part, f"c{number}", images) for number, part in parts],
     }
-    for name, data in encode_all(images).items():
-        (folder / name).write_bytes(data)
+    for name, image in images.items():
+        (folder / name).write_bytes(encode(image))
     (folder / DATA).write_text(script(manifest), encoding="utf-8")
 
 
