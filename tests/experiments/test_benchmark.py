@@ -51,7 +51,6 @@ from viba_lib.experiments.benchmark.temporal_localisation import (
     temporal_stage,
 )
 from viba_lib.experiments.common import Bootstrap
-from viba_lib.pipeline.consecutive import consecutive
 from viba_lib.pipeline.profiles import Profile, load_profile
 from viba_lib.pipeline.study import Study
 
@@ -318,4 +317,4 @@ def test_maps_in_time_have_their_references(study):
 def test_an_unknown_video_is_refused(study):
     preparation = study.profile.preparation.model_dump()
     with pytest.raises(VibaError, match="not in the catalog"):
-        consecutive(study.prepared, "nobody", 5, preparation)
+        study.prepared.consecutive("nobody", 5, preparation)

@@ -102,7 +102,7 @@ def test_workers_killed_while_preparing_cost_nothing(shared, cluster, tmp_path):
                                 scheduler=here.address)  # fmt: skip
     assert len(killer.killed) == 3 and len(set(killer.killed)) >= 2
     sweep(tmp_path / "out")  # as a stage does at its end
-    assert tables(found) == tables(study.preparation)
+    assert tables(found) == tables(study.prepared.preparation)
     assert found.index.video_id.is_unique and len(found.index) == len(given[0])
     account(given[0], found)
     whole = {n: r for n, r in files_of(study.root, "prepare").items() if "/clips/" in n}
@@ -125,7 +125,7 @@ def test_a_video_that_kills_its_worker_is_set_aside_after_three_tries(shared, cl
     whole = found.problems[found.problems.frame.isna()]
     assert whole.video_id.tolist() == [video]
     assert whole.reason.iloc[0] == "the worker died in each of 3 tries"
-    rest = study.preparation.index
+    rest = study.prepared.preparation.index
     pd.testing.assert_frame_equal(found.index, rest[rest.video_id != video].reset_index(drop=True))
     assert not list((tmp_path / "out").glob(".tries*"))
 
@@ -187,7 +187,7 @@ def test_one_process_and_two_give_the_same_bytes(shared, tmp_path, workers):
     found = prepare_catalog(
         study.catalog(), study.catalog_root(), tmp_path / "out", settings, workers
     )
-    assert tables(found) == tables(study.preparation)
+    assert tables(found) == tables(study.prepared.preparation)
     ours = {n: r.sha256 for n, r in record_files(tmp_path / "out").items()}
     folder = f"prepare/{study.prepared.folder.name}/"
     known = files_of(study.root, "prepare")

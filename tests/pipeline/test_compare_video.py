@@ -83,7 +83,7 @@ def small(monkeypatch, tmp_path):
         return SimpleNamespace(layer_statistics=LayerStatistics.estimate(model, layer, [inputs]))
 
     monkeypatch.setattr(side_by_side, "read_clip", lambda *_: clip)
-    monkeypatch.setattr(side_by_side, "check_detector", lambda *_: model)
+    monkeypatch.setattr(side_by_side, "check_given", lambda *_: model)
     monkeypatch.setattr(side_by_side, "open_run", opened)
     weights = tmp_path / "weights"
     weights.write_bytes(b"weights")

@@ -340,7 +340,7 @@ def draw_viewer(
     about : what the page says of the run and the methods
     given : inputs of each detector, as `<name> <role>`, see `viewer_stage`
     """
-    clips = PreparedSet.open(dataset, prepared, work)
+    clips = PreparedSet(dataset, prepared, work)
     table = clips.rows(rows)
     work.progress(f"viewer: {table.video_id.nunique()} clips, {len(table)} frames")
     views = {}

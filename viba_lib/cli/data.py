@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from typer import Option
 
-from viba_lib.cli.options import OpenStudy, described, print_progress, print_rows, print_table
+from viba_lib.cli.options import OpenStudy, described, print_progress, print_rows
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
 
@@ -55,8 +55,9 @@ def data_verify(data_root: Path, sources: str = "quick") -> None:
 
 
 def _print_frame(frame: pd.DataFrame, title: str) -> None:
-    rows = frame.astype(object).where(frame.notna(), "").astype(str).itertuples(index=False)
-    print_table(map(str, frame.columns), rows, title)
+    names = list(map(str, frame.columns))
+    cells = " | ".join(f"{{{name}}}" for name in names)
+    print_rows(frame.to_dict("records"), " | ".join(names), cells, title)
 
 
 def _write_catalog(catalog: pd.DataFrame, path: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from typer import Option
 
 from viba_lib.cli.bench import bench
 from viba_lib.cli.data import data
-from viba_lib.cli.options import STUDY, OpenStudy, Positive, described, print_progress, print_rows
+from viba_lib.cli.options import STUDY, OpenStudy, Positive, described, print_rows
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import disk_message
 
@@ -68,9 +69,7 @@ def explain(
     study = open_study()
     given = {"beta": beta, "steps": steps}
     settings = PRESETS.get(preset or "", {}) | {k: v for k, v in given.items() if v is not None}
-    summary = explain_video(
-        video, out, study, detector, weights, layer, max_frames, settings, print_progress
-    )
+    summary = explain_video(video, out, study, detector, weights, layer, max_frames, settings)
     print(f"p(fake) {summary['p_fake_mean']:.3f} (mean of {len(summary['p_fake'])} frames)")
     print(f"written to {out}: overlay.mp4, relevance.zarr, summary.json, poster.png")
 
@@ -108,17 +107,13 @@ def compare(
 
     names = comparison.parse_methods(methods or comparison.DEFAULT)
     summary = comparison.compare_video(
-        video, out, open_study(), detector, names, weights, layer, max_frames, passes,
-        print_progress,
-    )  # fmt: skip
-    rows = []
-    for name in names:
-        value = 1.0 if name == names[0] else summary["rank_correlation"][names[0]][name]
-        text = "constant map" if value is None else f"{value:.2f}"
-        seconds = summary["seconds_per_frame"][name]
-        rows.append({"name": name, "seconds": seconds, "correlation": text})
-    title = f"method | s per frame | rank correlation with {names[0]}"
-    print_rows(rows, title, "{name} | {seconds:.2f} | {correlation}")
+        video, out, open_study(), detector, names, weights, layer, max_frames, passes
+    )
+    found = {names[0]: 1.0} | summary["rank_correlation"][names[0]]
+    texts = {name: "constant map" if v is None else f"{v:.2f}" for name, v in found.items()}
+    rows = [{"name": n, "seconds": summary["seconds_per_frame"][n], "r": texts[n]} for n in names]
+    columns = f"method | s per frame | rank correlation with {names[0]}"
+    print_rows(rows, columns, "{name} | {seconds:.2f} | {r}")
     print(f"written to {out}: {', '.join(comparison.FILES)}")
 
 
@@ -148,7 +143,7 @@ def status(
     as_json : Print JSON.
     """
     from viba_lib.pipeline.logs import NAME
-    from viba_lib.pipeline.status import as_rows, stage_states
+    from viba_lib.pipeline.status import stage_states
 
     study = open_study()
     states = list(stage_states(study))
@@ -157,7 +152,7 @@ def status(
 
         states += chapter_states(study.profile.name, study.seed, study.device)
     if as_json:
-        print(json.dumps(as_rows(states), indent=1))
+        print(json.dumps([asdict(state) for state in states], indent=1))
     else:
         _print_states(states)
         print(f"log: {study.root / NAME}")
@@ -216,18 +211,12 @@ def main() -> None:
             f"error: {message}", style="red", markup=False
         )
         sys.exit(2)
-    except KeyboardInterrupt:
-        _interrupted()
-    except SystemExit as end:
-        # Typer catches the interrupt itself and prints nothing.
-        if end.code == INTERRUPTED:
-            _interrupted()
-        raise
-
-
-def _interrupted() -> None:
-    print("interrupted; finished work is kept, and the same command resumes it", file=sys.stderr)
-    sys.exit(INTERRUPTED)
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Typer catches the interrupt itself, prints nothing and ends with this status.
+        if getattr(end, "code", INTERRUPTED) != INTERRUPTED:
+            raise
+        print("interrupted; finished work is kept; the same command resumes it", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

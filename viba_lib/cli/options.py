@@ -96,22 +96,17 @@ def print_progress(line: str) -> None:
     Console(stderr=True, highlight=False).print(line, style="dim", markup=False)
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], title: str = "") -> None:
-    """Print rows of text under their columns."""
-    table = Table(*columns, title=title or None, title_justify="left")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    Console().print(table)
-
-
-def print_rows(rows: Iterable[Mapping[str, Any]], columns: str, cells: str) -> None:
+def print_rows(
+    rows: Iterable[Mapping[str, Any]], columns: str, cells: str, title: str | None = None
+) -> None:
     """Print a table of mappings; NaN becomes an empty cell.
 
     Parameters
     ----------
     columns, cells : titles and templates, separated by " | ", such as "time" and "{seconds:.1f} s"
     """
-    templates = cells.split(" | ")
-    texts = ([template.format_map(row) for template in templates] for row in rows)
-    shown = (["" if text == "nan" else text for text in row] for row in texts)
-    print_table(columns.split(" | "), shown)
+    table = Table(*columns.split(" | "), title=title, title_justify="left")
+    for row in rows:
+        texts = (template.format_map(row) for template in cells.split(" | "))
+        table.add_row(*("" if text == "nan" else escape(text) for text in texts))
+    Console().print(table)

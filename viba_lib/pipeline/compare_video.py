@@ -16,17 +16,10 @@ from viba_lib.baselines.common import probability
 from viba_lib.baselines.explainers import CONTROLS, NAMES, VIBA, Network, check_names, explain_with
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
-from viba_lib.core.progress import Progress
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import read_clip
 from viba_lib.pipeline.explain import save_maps
-from viba_lib.pipeline.explain_video import (
-    check_detector,
-    check_folder,
-    open_run,
-    output_rate,
-    written_aside,
-)
+from viba_lib.pipeline.explain_video import check_given, open_run, output_rate, written_aside
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.map_figures import method_grid
 from viba_lib.visual.overlay import poster, scale_maximum
@@ -134,7 +127,6 @@ def compare_video(
     layer: str | None = None,
     max_frames: int = 12,
     passes: int = 64,
-    progress: Progress = lambda _: None,
 ) -> dict[str, Any]:
     """Draw maps of a video by several methods, side by side.
 
@@ -163,17 +155,16 @@ def compare_video(
     names, layer = check_names(list(methods)), layer or study.layer(detector)
     if passes < 8:
         raise VibaError(f"passes is {passes}; expected 8 or more for each frame")
-    check_folder(out)
     registered = study.registered(detector)
-    model = check_detector(registered, layer, weights)
+    model = check_given(out, registered, layer, weights)
     with VideoReader(video) as reader:
         clip = read_clip(reader, study.profile.preparation, max_frames)
         length, rate = reader.length, output_rate(reader, clip.frame.tolist())
-    progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
+    study.progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
     network = _network(study, detector, layer, model, weights, VIBA in names)
     inputs = registered.inputs(clip, None, registered.size).to(study.device)
     p_fake = probability(network.model, 1)(inputs).cpu().numpy()
-    maps, seconds = _timed_maps(names, network, inputs, passes, study.seed, progress)
+    maps, seconds = _timed_maps(names, network, inputs, passes, study)
     summary = {
         "video": video.name,
         "frames": length,
@@ -192,36 +183,44 @@ def compare_video(
         "note": NOTE,
     }
     frames = draw_comparison(registered.images(clip, None, registered.size), maps, p_fake)
-    _write(out, frames, rate, _labelled(maps, p_fake, summary), summary)
+    _write(out, frames, rate, maps, p_fake, summary)
     return summary
 
 
 def _write(
-    out: Path, frames: np.ndarray, rate: float, maps: xr.Dataset, summary: Mapping[str, Any]
+    out: Path,
+    frames: np.ndarray,
+    rate: float,
+    maps: Mapping[str, np.ndarray],
+    p_fake: np.ndarray,
+    summary: Mapping[str, Any],
 ) -> None:
     """Write the four files into a folder aside, then move them to their place."""
-    with written_aside(out, FILES) as aside:
+    units = {"units": "bits per pixel of VIBA; each other method has its own"}
+    # Not "method": xarray takes sel(method=...) for another thing, and gives all maps silently.
+    dims = ("explainer", "frame", "y", "x")
+    labelled = xr.Dataset(
+        {"maps": (dims, np.stack(list(maps.values())), units), "p_fake": ("frame", p_fake)},
+        coords={"explainer": list(maps), "frame": summary["explained_frames"]},
+        attrs={name: text for name, text in summary.items() if isinstance(text, str)},
+    )
+    with written_aside(out) as aside:
         write_video(aside / "compare.mp4", frames, rate, crf=20)
-        poster(aside / "poster.png", frames[int(maps.p_fake.values.argmax())])
-        save_maps(maps, aside / "maps.zarr")
+        poster(aside / "poster.png", frames[int(p_fake.argmax())])
+        save_maps(labelled, aside / "maps.zarr")
         (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
 
 
 def _timed_maps(
-    names: Sequence[str],
-    network: Network,
-    inputs: torch.Tensor,
-    passes: int,
-    seed: int,
-    progress: Progress,
+    names: Sequence[str], network: Network, inputs: torch.Tensor, passes: int, study: Study
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Maps (T, S, S) of each method, and the seconds that one frame took."""
     maps, seconds = {}, {}
     for name in names:
         start = time.perf_counter()
-        maps[name] = explain_with(name, network, inputs, None, passes, seed)
+        maps[name] = explain_with(name, network, inputs, None, passes, study.seed)
         seconds[name] = round((time.perf_counter() - start) / len(inputs), 3)
-        progress(f"{name}: {seconds[name]:.2f} s per frame")
+        study.progress(f"{name}: {seconds[name]:.2f} s per frame")
     return maps, seconds
 
 
@@ -230,17 +229,3 @@ def _pairs(maps: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | None]]
     table = rank_correlations(maps).round(4).astype(object)
     table = table.where(table.notna(), None)
     return {name: row.drop(name).to_dict() for name, row in table.iterrows()}
-
-
-def _labelled(
-    maps: Mapping[str, np.ndarray], p_fake: np.ndarray, summary: Mapping[str, Any]
-) -> xr.Dataset:
-    """Maps with labelled dimensions, as they are stored."""
-    units = {"units": "bits per pixel of VIBA; each other method has its own"}
-    # Not "method": xarray takes sel(method=...) for another thing, and gives all maps silently.
-    dims = ("explainer", "frame", "y", "x")
-    return xr.Dataset(
-        {"maps": (dims, np.stack(list(maps.values())), units), "p_fake": ("frame", p_fake)},
-        coords={"explainer": list(maps), "frame": summary["explained_frames"]},
-        attrs={name: text for name, text in summary.items() if isinstance(text, str)},
-    )

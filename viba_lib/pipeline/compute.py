@@ -65,7 +65,7 @@ def prepare(
 ) -> None:
     """Key frames, face crops and flow fields of all videos."""
     work.progress("key frames, faces, crops and flow maps")
-    opened = PreparedSet.open(dataset, folder, work)
+    opened = PreparedSet(dataset, folder, work)
     done = prepare_catalog(
         opened.catalog, opened.root, folder, PreparationSettings(**settings), work.workers,
         work.scheduler, seed, work.progress,
@@ -136,7 +136,7 @@ def predict_degraded(
     ).sort_values(["video_id", "position"], ignore_index=True)
 
     def inputs(how: tuple[str, float]) -> torch.Tensor:
-        return run.clips.degraded(run.detector, rows, lambda image: corrupt(image, *how))
+        return run.clips.inputs(run.detector, rows, lambda image: corrupt(image, *how))
 
     hows = list(levels())
     title = f"ways to degrade {len(rows)} frames"

@@ -1,7 +1,6 @@
 """Explain one video from start to end: the work behind `viba explain`."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,6 @@ from viba_lib.core.checkpoints import Arrays, Results, map_checkpointed
 from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
-from viba_lib.core.progress import Progress
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import VideoChunks, spread_frames
@@ -35,16 +33,9 @@ from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import colours, painted, paste_back, poster, scale_maximum, with_scale
 
 SAMPLED = 4_000_000  # pixels that the scale of a video's colours is found from
-FILES = ("overlay.mp4", "relevance.zarr", "summary.json", "poster.png")
 
 
-def check_folder(out: Path) -> None:
-    """Refuse a file where a folder of results is expected."""
-    if out.exists() and not out.is_dir():
-        raise VibaError(f"{out} is a file; expected a folder for the results: name another")
-
-
-def check_detector(detector: Detector, layer: str, weights: Path | None) -> torch.nn.Module:
+def check_given(out: Path, detector: Detector, layer: str, weights: Path | None) -> torch.nn.Module:
     """The detector's network, with the given weights if any.
 
     It comes before anything that takes minutes, so that a wrong name is reported at once.
@@ -52,8 +43,11 @@ def check_detector(detector: Detector, layer: str, weights: Path | None) -> torc
     Raises
     ------
     VibaError
-        A layer that the network does not have, weights that do not fit.
+        A file where a folder for the results is expected, a layer that the network does not have,
+        weights that do not fit.
     """
+    if out.exists() and not out.is_dir():
+        raise VibaError(f"{out} is a file; expected a folder for the results: name another")
     model = detector.open(weights)
     find_layer(model, layer)
     return model
@@ -85,7 +79,6 @@ def explain_video(
     layer: str | None = None,
     max_frames: int = 24,
     settings: dict[str, Any] | None = None,
-    progress: Progress = lambda _: None,
 ) -> dict[str, Any]:
     """Explain a video and write `overlay.mp4`, `relevance.zarr`, `summary.json`, `poster.png`.
 
@@ -107,12 +100,15 @@ def explain_video(
         Unknown detector or layer, weights that do not fit, a video without frames or faces.
     """
     layer = layer or study.layer(detector)
-    check_folder(out)
-    check_detector(study.registered(detector), layer, weights)
+    check_given(out, study.registered(detector), layer, weights)
+    prepared, progress = study.profile.preparation, study.progress
     with VideoReader(video) as reader:
         indices = spread_frames(reader, max_frames)
-        prepared = study.profile.preparation
-        with _working(study, reader, indices.tolist(), prepared.model_dump()) as folder:
+        # A run that is stopped leaves finished work here for the next one.
+        key = [reader.sha256, indices.tolist(), prepared.model_dump(), code_key(VideoChunks)]
+        folder = study.root / "explained" / digest(key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
             clips = VideoChunks.prepare(folder / "clips", reader, indices, prepared, progress)
             progress(f"{len(clips.frames)} of {reader.length} frames have a face and are explained")
             if weights is None:
@@ -121,7 +117,15 @@ def explain_video(
                 bottleneck=study.stages.bottleneck(**(settings or {})),
                 noise_draws=study.profile.evaluation.noise_draws,
             )
-            results = _explain_chunks(job, clips, folder / job.digest, progress)
+
+            def explained(number: int) -> Arrays:
+                inputs = job.detector.inputs(clips[number], None, job.detector.size)
+                return explain_inputs(job, inputs)
+
+            results = map_checkpointed(
+                folder / job.digest, range(len(clips)), explained, clips.sizes(), progress,
+                "frames explained",
+            )  # fmt: skip
             numbers = pd.concat([_numbers(part) for part in results], ignore_index=True)
             summary = _summary(reader, clips.frames, job, study.profile.name, numbers)
             _write(out, reader, clips, results, numbers.p_fake.to_numpy(), summary)
@@ -161,37 +165,6 @@ def _summary(
     }
 
 
-@contextmanager
-def _working(
-    study: Study, video: VideoReader, frames: Sequence[int], settings: Mapping[str, Any]
-) -> Iterator[Path]:
-    """A folder below the results for what a run that is stopped leaves to the next one."""
-    key = [video.sha256, frames, settings, code_key(VideoChunks)]
-    folder = study.root / "explained" / digest(key)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        folder.mkdir(exist_ok=True)
-        yield folder
-
-
-def _explain_chunks(
-    job: ExplainJob, clips: VideoChunks, folder: Path, progress: Progress
-) -> Results:
-    """Explain a video part by part; maps stay on disk."""
-
-    def explained(number: int) -> dict[str, np.ndarray]:
-        return explain_inputs(job, job.detector.inputs(clips[number], None, job.detector.size))
-
-    numbers = range(len(clips))
-    return map_checkpointed(folder, numbers, explained, clips.sizes(), progress, "frames explained")
-
-
-def _scale_maximum(results: Results, count: int) -> float:
-    """Relevance at full colour, found from every n-th pixel of a long video."""
-    step = -(-count * results[0]["relevance"][0].size // SAMPLED)
-    return scale_maximum(np.concatenate([p["relevance"].ravel()[::step] for p in results]))
-
-
 def output_rate(video: VideoReader, frames: Sequence[int]) -> float:
     """Frames per second of a video of the explained frames.
 
@@ -201,8 +174,8 @@ def output_rate(video: VideoReader, frames: Sequence[int]) -> float:
 
 
 @contextmanager
-def written_aside(out: Path, names: Sequence[str]) -> Iterator[Path]:
-    """A folder aside; the files and folders `names` written there move to `out` at the end.
+def written_aside(out: Path) -> Iterator[Path]:
+    """A folder aside; the files and folders written there move to `out` at the end.
 
     An error before the end leaves `out` as it was.
     """
@@ -210,10 +183,10 @@ def written_aside(out: Path, names: Sequence[str]) -> Iterator[Path]:
     aside = Path(tempfile.mkdtemp(dir=out, prefix=".part-"))
     try:
         yield aside
-        for name in names:
-            if (out / name).is_dir():
-                shutil.rmtree(out / name)
-            os.replace(aside / name, out / name)
+        for path in list(aside.iterdir()):
+            if (out / path.name).is_dir():
+                shutil.rmtree(out / path.name)
+            path.replace(out / path.name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -227,8 +200,10 @@ def _write(
     summary: dict[str, Any],
 ) -> None:
     """Write the four files into a folder aside, then move them to their place."""
-    numbers, top = clips.frames, _scale_maximum(results, len(p_fake))
-    best = int(np.argmax(p_fake))
+    numbers, best = clips.frames, int(np.argmax(p_fake))
+    # The scale is found from every n-th pixel of a long video.
+    step = -(-len(p_fake) * results[0]["relevance"][0].size // SAMPLED)
+    top = scale_maximum(np.concatenate([p["relevance"].ravel()[::step] for p in results]))
 
     def pasted() -> Iterator[np.ndarray]:
         height, width = next(video.frames(numbers[:1])).shape[:2]
@@ -236,7 +211,7 @@ def _write(
             for square, values in zip(clips[number].squares, part["relevance"], strict=True):
                 yield paste_back((height, width), square, values)
 
-    with written_aside(out, FILES) as aside:
+    with written_aside(out) as aside:
         pictures = painted(video.frames(numbers), pasted(), top, p_fake)
         write_video(aside / "overlay.mp4", pictures, output_rate(video, numbers), crf=23)
         values = next(islice(pasted(), best, None))

@@ -1,7 +1,7 @@
 """The prepared clips of a run beside the catalog that they come from."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ import torch
 
 from viba_lib.core.cache import Work, read_meta
 from viba_lib.core.errors import VibaError
-from viba_lib.core.progress import Progress
-from viba_lib.data.catalog import CLASSES, load_catalog
+from viba_lib.data.catalog import CLASSES, load_catalog, resolve, segment
 from viba_lib.data.clip_store import ClipStore, PreparedClip
-from viba_lib.data.prepare import Preparation, PreparationSettings, prepare_video
+from viba_lib.data.prepare import Preparation, PreparationSettings, prepare_video, prepared_rows
+from viba_lib.data.video import read_video
 from viba_lib.models.detectors import Change, Detector
 
 log = logging.getLogger(__name__)
@@ -28,29 +28,24 @@ class PreparedSet:
 
     Parameters
     ----------
-    catalog_path : Parquet file of the catalog
-    root : folder that the catalog's paths are relative to
+    dataset : folder of a planted data set, or the catalog file of a licensed one
     folder : finished stage `prepare`
-    progress : told when a broken clip is prepared again
+    work : its data root holds licensed videos; told when a broken clip is prepared again
+
+    Attributes
+    ----------
+    root : folder that the catalog's paths are relative to
     """
 
-    def __init__(
-        self, catalog_path: Path, root: Path, folder: Path, progress: Progress = lambda _: None
-    ) -> None:
-        self.catalog_path, self.root, self.folder = catalog_path, root, folder
-        self.progress = progress
-
-    @classmethod
-    def open(cls, dataset: Path, folder: Path, work: Work) -> "PreparedSet":
-        """Clips of a planted data set, which is a folder, or of the catalog of a licensed one."""
-        if dataset.is_dir():
-            return cls(dataset / "catalog.parquet", dataset, folder, work.progress)
-        return cls(dataset, work.data_root, folder, work.progress)
+    def __init__(self, dataset: Path, folder: Path, work: Work) -> None:
+        self.dataset, self.folder, self.work = dataset, folder, work
+        self.root = dataset if dataset.is_dir() else work.data_root
 
     @cached_property
     def catalog(self) -> pd.DataFrame:
         """One row per video."""
-        return load_catalog(self.catalog_path)
+        planted = self.dataset.is_dir()
+        return load_catalog(self.dataset / "catalog.parquet" if planted else self.dataset)
 
     @cached_property
     def preparation(self) -> Preparation:
@@ -97,7 +92,7 @@ class PreparedSet:
         meta = read_meta(self.folder)
         if meta is None:
             raise VibaError(f"{self.folder} is not a finished stage; remove it and run again")
-        self.progress(f"prepare: a stored clip is broken ({wrong}); it is prepared again")
+        self.work.progress(f"prepare: a stored clip is broken ({wrong}); it is prepared again")
         log.warning("prepare %s: %s is broken (%s)", self.folder.name, name, wrong)
         settings = meta["key"]["settings"]
         video = self.preparation.index.set_index("path").video_id[name]
@@ -118,9 +113,21 @@ class PreparedSet:
             raise VibaError(f"video {video_id!r} was not prepared; see study.problems()")
         return self.store[found.iloc[0]]
 
-    def inputs(self, detector: Detector, rows: pd.DataFrame) -> torch.Tensor:
-        """Detector inputs (T, 3, S, S) float32 of rows of `frames`."""
-        return _joined(self._each(detector.inputs, rows, detector.size), detector.size)
+    def inputs(
+        self, detector: Detector, rows: pd.DataFrame, change: Change | None = None
+    ) -> torch.Tensor:
+        """Detector inputs (T, 3, S, S) float32 of rows of `frames`.
+
+        Parameters
+        ----------
+        change : of the crops, before anything is computed on them
+        """
+        if change is None:
+            parts = self._each(detector.inputs, rows, detector.size)
+        else:
+            parts = self._each(detector.degrade, rows, change, detector.size)
+        # An empty part would change the memory format, and with it the rounding of sums.
+        return torch.cat(parts) if parts else torch.zeros(0, 3, detector.size, detector.size)
 
     def batches(
         self, detector: Detector, rows: pd.DataFrame, count: int = 16
@@ -137,15 +144,48 @@ class PreparedSet:
         """Planted masks (T, S, S) float32 in [0, 1], zero for real frames."""
         return np.concatenate(self._each(detector.masks, rows, detector.size))
 
-    def degraded(self, detector: Detector, rows: pd.DataFrame, change: Change) -> torch.Tensor:
-        """Detector inputs of rows whose crops were changed, before anything is computed on them."""
-        return _joined(self._each(detector.degrade, rows, change, detector.size), detector.size)
+    def first_frames(self, video_id: str, count: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """First `count` frames (T, H, W, 3) of a video, and its planted masks (T, H, W) or None.
+
+        Raises
+        ------
+        VibaError
+            A video that the catalog does not have.
+        """
+        catalog = self.catalog.set_index("video_id")
+        if video_id not in catalog.index:
+            raise VibaError(f"video {video_id!r} is not in the catalog; see study.catalog()")
+        row = catalog.loc[video_id]
+        path, start, end = segment(row, self.root)
+        frames = read_video(path, start, end, count).frames
+        if not row.get("mask_path"):
+            return frames, None
+        mask = resolve(str(row.mask_path), self.root)
+        return frames, read_video(mask, start, end, count, "gray").frames
+
+    def consecutive(
+        self, video_id: str, count: int, preparation: Mapping[str, Any]
+    ) -> PreparedClip:
+        """Prepared crops of up to `count` consecutive frames of a video, with its planted masks.
+
+        Parameters
+        ----------
+        preparation : fields of `PreparationSettings`
+
+        Raises
+        ------
+        VibaError
+            A video that the catalog does not have, or in which no face is found.
+        """
+        frames, masks = self.first_frames(video_id, count + 1)
+        by_index = None if masks is None else dict(enumerate(masks))
+        settings, indices = PreparationSettings(**preparation), np.arange(len(frames) - 1)
+        rows = list(prepared_rows(enumerate(frames), indices, settings, by_index))
+        if not rows:
+            raise VibaError(
+                f"no face in the first {len(frames)} frames of {video_id!r}; take another"
+            )
+        return PreparedClip.stack(rows)
 
     def _each(self, function: Callable[..., Any], rows: pd.DataFrame, *rest: Any) -> list[Any]:
         return [function(self.store[row.path], [row.position], *rest) for row in rows.itertuples()]
-
-
-def _joined(parts: list[torch.Tensor], size: int) -> torch.Tensor:
-    """Inputs of several frames, or of none."""
-    # An empty part would change the memory format, and with it the rounding of sums.
-    return torch.cat(parts) if parts else torch.zeros(0, 3, size, size)

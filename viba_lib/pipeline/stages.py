@@ -87,12 +87,8 @@ class Stages:
 
     @property
     def data(self) -> dict[str, HasDigest]:
-        """The inputs `dataset` and `prepared`, from which `PreparedSet.open` opens clips."""
+        """The inputs `dataset` and `prepared`, from which a `PreparedSet` is opened."""
         return {"dataset": self.dataset, "prepared": self.prepared}
-
-    def network(self, detector: Detector) -> dict[str, HasDigest]:
-        """Inputs of a stage that runs a trained detector on prepared clips."""
-        return self.data | {"trained": self.trained(detector), "detector": detector}
 
     def applied(
         self,
@@ -110,7 +106,8 @@ class Stages:
         compute : receives `settings`, `inputs` and the fields of `Run`
         layer : of the bottleneck, whose statistics count; None = no bottleneck is used
         """
-        given = self.network(detector) | dict(inputs or {})
+        given = self.data | {"trained": self.trained(detector), "detector": detector}
+        given |= inputs or {}
         if layer is not None:
             given["statistics"] = self.statistics(detector, layer)
             settings = {**settings, "layer": layer}
@@ -154,13 +151,9 @@ class Stages:
             "methods": self.settings(detector).methods,
             "frames": self.profile.evaluation.statistics_frames,
             "seed": self.seed,
+            "layer": layer,
         }
-        return Stage(
-            f"statistics-{detector.name}",
-            compute.estimate_statistics,
-            sample | {"layer": layer},
-            self.network(detector),
-        )
+        return self.applied("statistics", compute.estimate_statistics, detector, sample)
 
     def bottleneck(self, **changes: Any) -> dict[str, Any]:
         """The profile's settings of the per-sample bottleneck, changed."""
@@ -191,8 +184,7 @@ class Stages:
             "precision": self.profile.bottleneck.precision,
             "seed": self.seed,
         }
-        layer = detector.layers[0]
-        return self.applied("readout", compute.fit_readout, detector, settings, layer)
+        return self.applied("readout", compute.fit_readout, detector, settings, detector.layers[0])
 
     def shared(self) -> list[Stage]:
         """The stages that all chapters share, in the order in which they are computed.

@@ -1,8 +1,7 @@
 """Which stages of a run are done, stale, broken or half-way, and why; nothing is computed."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from viba_lib.core.errors import VibaError
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
-log = logging.getLogger(__name__)
 # done: complete and up to date; stale: only a result of other settings, inputs or code is there;
 # broken: not as it was written; running: another process is at work; stopped: begun, to be
 # resumed; absent: not begun; waits: what it is computed from is not there yet.
@@ -54,7 +52,8 @@ def stage_states(study: Study) -> Iterator[State]:
         if not study.cache.folder(study.stages.prepared).is_dir():
             yield State(f"explain-{name}", "waits", "needs prepare")
             continue
-        stage = study.explained_stage(name)
+        rows, layer = study.evaluation_rows(name), study.layer(name)
+        stage = study.stages.explained(study.registered(name), layer, rows)
         shared.add(study.cache.folder(stage))
         yield state_of(stage, study.cache.folder(stage))
     yield from _others_below(study.root, shared)
@@ -64,21 +63,26 @@ def state_of(stage: Stage, done: Path) -> State:
     """State of one stage, from what lies in its folder and beside it."""
     name = Path(stage.name).name
     if done.is_dir():
-        meta = read_meta(done)
-        wrong = integrity_error(done, meta)
-        if wrong or meta is None:
-            return State(name, "broken", f"{wrong}; {AGAIN}", folder=str(done))
-        size = sum(record.size for record in meta["files"].values())
-        return State(name, "done", "", float(meta["seconds"]), size, str(done))
+        return _stored(name, done)
     if done.with_name(f"{done.name}.part").is_dir():
         if _held(done.with_name(f"{done.name}.lock")):
             return State(name, "running", "another process is at work on it", folder=str(done))
         return State(name, "stopped", "begun; the next run resumes it", folder=str(done))
-    others = _others(done)
+    others = [meta for folder in sorted(done.parent.glob("*")) if (meta := read_meta(folder))]
     if others:
         changes = min((changed(meta["key"], stage.key) for meta in others), key=len)
         return State(name, "stale", "; ".join(changes), folder=str(done))
     return State(name, "absent", "not computed yet", folder=str(done))
+
+
+def _stored(name: str, folder: Path) -> State:
+    """State of a folder that was finished: done, or broken since."""
+    meta = read_meta(folder)
+    wrong = integrity_error(folder, meta)
+    if wrong or meta is None:
+        return State(name, "broken", f"{wrong}; {AGAIN}", folder=str(folder))
+    size = sum(record.size for record in meta["files"].values())
+    return State(name, "done", "", float(meta["seconds"]), size, str(folder))
 
 
 def changed(old: Any, new: Any, where: str = "") -> list[str]:
@@ -105,47 +109,21 @@ def _held(lock: Path) -> bool:
     try:
         with FileLock(lock, timeout=0):
             return False
-    except Timeout:
-        return True
-    except OSError as error:
-        log.info("%s cannot be asked: %s", lock, error)
-        return False
-
-
-def _others(done: Path) -> list[dict[str, Any]]:
-    if not done.parent.is_dir():
-        return []
-    found = [read_meta(folder) for folder in sorted(done.parent.iterdir()) if folder.is_dir()]
-    return [meta for meta in found if meta is not None]
+    except OSError as error:  # such as a lock that another user owns
+        return isinstance(error, Timeout)
 
 
 def _others_below(root: Path, shared: set[Path]) -> Iterator[State]:
-    """Results of single chapters, other settings and other versions: the broken ones, and a sum."""
-    complete, size, old = 0, 0, 0
+    """Results of single chapters and other settings: the broken ones, and a sum."""
+    sizes = []
     for path in sorted(root.glob("*/*/meta.json")):
-        folder = path.parent
-        if folder in shared or ".broken-" in folder.name or folder.name.endswith(".part"):
-            continue
-        meta = read_meta(folder)
-        wrong = integrity_error(folder, meta)
-        if meta is None and not _has_list(path):
-            old += 1
-        elif wrong or meta is None:
-            yield State(folder.parent.name, "broken", f"{wrong}; {AGAIN}", folder=str(folder))
-        else:
-            complete += 1
-            size += sum(record.size for record in meta["files"].values())
-    if complete:
-        yield State(f"{complete} others", "done", "of chapters, or of other settings", size=size)
-    if old:
-        yield State(f"{old} others", "stale", "written by an older version; never used")
-
-
-def _has_list(path: Path) -> bool:
-    """Whether a version that lists files wrote this, whatever became of it."""
-    return b'"files"' in path.read_bytes()
-
-
-def as_rows(states: Sequence[State]) -> list[dict[str, Any]]:
-    """States as plain rows, for JSON."""
-    return [asdict(state) for state in states]
+        # Folders that are not finished, or are being removed, have a dot in their names.
+        if path.parent not in shared and "." not in path.parent.name:
+            state = _stored(path.parts[-3], path.parent)
+            if state.state == "broken":
+                yield state
+            else:
+                sizes.append(state.size or 0)
+    if sizes:
+        why = "of chapters, or of other settings"
+        yield State(f"{len(sizes)} others", "done", why, size=sum(sizes))

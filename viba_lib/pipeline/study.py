@@ -5,7 +5,7 @@ import json
 import multiprocessing
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBot
 from viba_lib.core.cache import Cache, Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
+from viba_lib.core.progress import Progress
 from viba_lib.data.card import data_card
 from viba_lib.data.clip_store import PreparedClip
-from viba_lib.data.prepare import Preparation, account
+from viba_lib.data.prepare import account
 from viba_lib.models.detectors import DETECTORS, Detector
 from viba_lib.pipeline import compute
 from viba_lib.pipeline.explain import TARGETS
@@ -35,7 +36,6 @@ from viba_lib.pipeline.stages import Stages
 from viba_lib.visual.html_table import SavedTable
 from viba_lib.visual.provenance import banner_html, commit, provenance_html, save_table
 
-Progress = Callable[[str], None]
 OUTPUT = "VIBA_OUTPUT"  # in the environment: folder that receives a chapter's tables and videos
 
 
@@ -62,6 +62,12 @@ class Study:
     seed : changes data, training and noise; the same seed gives the same result
     progress : called with a line of text as long work continues
     scheduler : address of a Dask cluster for the stages that map over videos; "" = this machine
+
+    Attributes
+    ----------
+    stages : declarations of the stages that the chapters share
+    cache : the finished stages of this profile on disk
+    work : how stages are computed
 
     Raises
     ------
@@ -91,6 +97,9 @@ class Study:
         self.data_root, self.seed, self.device = _project_folder(data_root), int(seed), device
         self.root = _project_folder(results_root) / self.profile.name
         self.progress, self.scheduler = progress, scheduler
+        self.work = Work(progress, device, scheduler, self.profile.workers, self.data_root)
+        self.cache = Cache(self.root, self.work)
+        self.stages = Stages(self.profile, self.seed, self.data_root)
         self._models: dict[str, nn.Module] = {}
         log_to(self.root)
         try:
@@ -101,25 +110,6 @@ class Study:
             ) from error
 
     # ---- stages -------------------------------------------------------------------------------
-
-    @cached_property
-    def work(self) -> Work:
-        """How stages are computed."""
-
-        def progress(line: str) -> None:
-            self.progress(line)  # chapters replace it after a study is opened
-
-        return Work(progress, self.device, self.scheduler, self.profile.workers, self.data_root)
-
-    @cached_property
-    def cache(self) -> Cache:
-        """The finished stages of this profile on disk."""
-        return Cache(self.root, self.work)
-
-    @cached_property
-    def stages(self) -> Stages:
-        """Declarations of the stages that the chapters share."""
-        return Stages(self.profile, self.seed, self.data_root)
 
     def get(self, stage: Stage) -> Path:
         """Folder of a finished stage, computed if it is absent; see `Cache.get`."""
@@ -134,7 +124,7 @@ class Study:
     @cached_property
     def prepared(self) -> PreparedSet:
         """Prepared clips and their tables."""
-        return PreparedSet.open(self.dataset, self.get(self.stages.prepared), self.work)
+        return PreparedSet(self.dataset, self.get(self.stages.prepared), self.work)
 
     @cached_property
     def dataset(self) -> Path:
@@ -145,7 +135,7 @@ class Study:
     @cached_property
     def _raw(self) -> PreparedSet:
         """The catalog, before anything is prepared."""
-        return PreparedSet.open(self.dataset, Path(), self.work)
+        return PreparedSet(self.dataset, Path(), self.work)
 
     def catalog(self) -> pd.DataFrame:
         """Catalog: one row per video."""
@@ -155,18 +145,13 @@ class Study:
         """Folder that the catalog's paths are relative to."""
         return self._raw.root
 
-    @property
-    def preparation(self) -> Preparation:
-        """What became of the catalog's videos: index, frames and problems."""
-        return self.prepared.preparation
-
     def problems(self) -> pd.DataFrame:
         """Videos and frames that were excluded, with the reason."""
-        return self.preparation.problems
+        return self.prepared.preparation.problems
 
     def account(self) -> pd.DataFrame:
         """Log of excluded videos and frames, see `viba_lib.data.prepare.account`."""
-        return account(self.catalog(), self.preparation)
+        return account(self.catalog(), self.prepared.preparation)
 
     def data_card(self) -> str:
         """Data card of this run's videos, as a Markdown page."""
@@ -263,12 +248,8 @@ class Study:
     ) -> PerSampleBottleneck:
         """The per-sample bottleneck with the profile's settings, changed by `settings`."""
         layer = layer or self.layer(detector)
-        return PerSampleBottleneck(
-            self.detector(detector),
-            layer,
-            self.statistics(detector, layer),
-            **self.stages.bottleneck(**settings),
-        )
+        statistics, options = self.statistics(detector, layer), self.stages.bottleneck(**settings)
+        return PerSampleBottleneck(self.detector(detector), layer, statistics, **options)
 
     def explain(
         self,
@@ -313,11 +294,6 @@ class Study:
         rows = self.frames("test", detector)
         return select(rows, per_video=self.profile.evaluation.frames_per_clip)
 
-    def explained_stage(self, detector: str) -> Stage:
-        """The stage of the maps of the evaluation frames."""
-        rows, layer = self.evaluation_rows(detector), self.layer(detector)
-        return self.stages.explained(self.registered(detector), layer, rows)
-
     def explanations(self, detector: str, layer: str | None = None, **settings: Any) -> xr.Dataset:
         """Maps of the evaluation frames, see `explain` and `evaluation_rows`.
 
@@ -342,9 +318,8 @@ class Study:
 
     # ---- the whole run, tables and provenance -------------------------------------------------
 
-    def run_all(self, progress: Progress | None = None) -> None:
+    def run_all(self) -> None:
         """Compute every stage that the chapters share."""
-        self.progress = progress or self.progress
         for detector in DETECTORS:
             self.predictions(detector)
             self.robustness(detector)

@@ -17,7 +17,6 @@ from viba_lib.evaluation.significance import interval_table, means_of
 from viba_lib.experiments.benchmark.maps import benchmark_rows
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, run_stage
 from viba_lib.experiments.common import Bootstrap
-from viba_lib.pipeline.consecutive import consecutive
 from viba_lib.pipeline.study import Study
 
 ALONE = "each frame alone"
@@ -31,7 +30,7 @@ def compute_joint(folder: Path, work: Work, *, videos: Sequence[str], **given: A
     run, rows = BenchmarkRun(work=work, **given), []
     for video in videos:
         work.progress(f"{run.detector.name}: {video} frame by frame and jointly")
-        clip = consecutive(run.clips, video, run.numbers["joint_frames"], run.preparation)
+        clip = run.clips.consecutive(video, run.numbers["joint_frames"], run.preparation)
         inputs = run.detector.inputs(clip, None, run.detector.size)
         masks = run.detector.masks(clip, None, run.detector.size)
         for name, maps in _ways(run, inputs).items():

@@ -17,7 +17,6 @@ from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.faces import crop
 from viba_lib.data.flow import farneback
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Values, run_stage
-from viba_lib.pipeline.consecutive import consecutive, first_frames
 from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
@@ -49,8 +48,8 @@ def disturbed(
     VibaError
         An unknown video, or one that is too short.
     """
-    clip = consecutive(clips, video_id, count, preparation)
-    frames, _ = first_frames(clips, video_id, count + 1)
+    clip = clips.consecutive(video_id, count, preparation)
+    frames, _ = clips.first_frames(video_id, count + 1)
     count = len(clip.frame)
     if count < 5:
         raise VibaError(f"{video_id!r} has {count} frames with a face; expected 5 or more")
