@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from viba_lib.core.errors import VibaError
 from viba_lib.data import video_chunks
 from viba_lib.data.faces import NoFaceError
 from viba_lib.data.prepare import PreparationSettings
@@ -65,7 +66,7 @@ def test_a_broken_chunk_and_a_video_without_a_face_are_named(videos: Path, tmp_p
     with VideoReader(videos / "face.mp4") as video:
         chunks = VideoChunks.prepare(tmp_path, video, np.array([0, 2, 4]), SETTINGS)
     (tmp_path / "000001.npz").write_bytes(b"broken")
-    with pytest.raises(VideoError, match=r"chunk 1 in .* is broken"):
+    with pytest.raises(VibaError, match=r"part 1 in .* is broken"):
         chunks[1]
     with (
         VideoReader(videos / "shapes.mp4") as video,

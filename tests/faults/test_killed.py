@@ -111,7 +111,7 @@ def test_training_that_is_interrupted_ends_with_the_same_weights(project, shared
     assert run.end(120) != 0
     assert not list(trained.glob("*/meta.json")) and list(trained.glob("*.part/checkpoint.pt"))
     last = start("study.py", str(profile))
-    assert last.end() == 0 and "resumed at step" in last.said()
+    assert last.end() == 0 and "training: resumed at" in last.said()
     assert files_of(project / "results" / "tiny", "train-*") == whole
 
 

@@ -182,7 +182,7 @@ def test_a_damaged_checkpoint_is_not_resumed(started, damage):
     assert _Run(small(), settings(), started, "cpu", lines.append).step == 4
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     assert _Run(small(), settings(), started, "cpu", lines.append).step == 0
-    assert lines[0] == "resumed at step 4" and "checkpoint cannot be read" in lines[1]
+    assert len(lines) == 1 and "checkpoint cannot be read" in lines[0]
 
 
 def test_another_error_is_no_damaged_checkpoint(started, monkeypatch):

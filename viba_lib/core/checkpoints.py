@@ -32,12 +32,7 @@ class Results:
         """The arrays of an item; raises its error if there are none."""
         if failed := self.failed[number]:
             raise failed
-        arrays = read_checkpoint(self.folder, number)
-        if arrays is None:
-            raise VibaError(
-                f"result {number} in {self.folder} is broken; remove that folder and run again"
-            )
-        return arrays
+        return finished_checkpoint(self.folder, number)
 
     def __iter__(self) -> Iterator[Arrays]:
         return (self[number] for number in range(len(self.failed)))
@@ -87,6 +82,14 @@ def write_checkpoint(folder: Path, number: int, arrays: Mapping[str, np.ndarray]
     """Write a finished result, completely or not at all."""
     with atomic_write(folder / f"{number:06d}.npz") as tmp, tmp.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
+
+
+def finished_checkpoint(folder: Path, number: int) -> Arrays:
+    """A finished result; a `VibaError` if it is damaged."""
+    arrays = read_checkpoint(folder, number)
+    if arrays is None:
+        raise VibaError(f"part {number} in {folder} is broken; remove that folder and run again")
+    return arrays
 
 
 def read_checkpoint(folder: Path, number: int) -> Arrays | None:

@@ -13,39 +13,20 @@ Progress = Callable[[str], None]
 INTERVAL = 2.0  # seconds between two lines
 
 
-class TimeLeft:
-    """Phrase for a progress line: what is done and how long the rest takes at the same pace.
-
-    Parameters
-    ----------
-    total : units of work
-    done : units that were done before the start, which say nothing about the pace
-    """
-
-    def __init__(self, total: int, done: int = 0) -> None:
-        self.total, self.before, self.start = total, done, time.monotonic()
-
-    def __call__(self, done: int) -> str:
-        """Such as "12/40, about 3 min left", after `done` of the units."""
-        count, new = f"{done}/{self.total}", done - self.before
-        if new < 1 or done >= self.total:
-            return count
-        seconds = (time.monotonic() - self.start) / new * (self.total - done)
-        return f"{count}, about {format_duration(seconds)} left"
-
-
 class ProgressLines:
     """Progress lines of work that is counted, at most one every two seconds.
 
     Parameters
     ----------
     what : begins each line
-    total, done : see `TimeLeft`
+    total : units of work
+    done : units that were done before the start, which say nothing about the pace
     """
 
     def __init__(self, progress: Progress, what: str, total: int, done: int = 0) -> None:
-        self.progress, self.what, self.done = progress, what, done
-        self.left, self.last = TimeLeft(total, done), time.monotonic()
+        self.progress, self.what, self.total = progress, what, total
+        self.before, self.done = done, done
+        self.start = self.last = time.monotonic()
         if done:
             progress(f"{what}: resumed at {self.left(done)}")
 
@@ -53,9 +34,17 @@ class ProgressLines:
         """Count finished units, and send a line if it is time to."""
         self.done += count
         now = time.monotonic()
-        if now - self.last >= INTERVAL or self.done >= self.left.total:
+        if now - self.last >= INTERVAL or self.done >= self.total:
             self.last = now
             self.progress(f"{self.what}: {self.left(self.done)}")
+
+    def left(self, done: int) -> str:
+        """Such as "12/40, about 3 min left": the time at the same pace, after `done` units."""
+        count, new = f"{done}/{self.total}", done - self.before
+        if new < 1 or done >= self.total:
+            return count
+        seconds = (time.monotonic() - self.start) / new * (self.total - done)
+        return f"{count}, about {format_duration(seconds)} left"
 
     def counted(self, results: Iterable[Result]) -> Iterator[Result]:
         """The given results, each counted as one unit."""

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from viba_lib.core.checkpoints import read_checkpoint, write_checkpoint
+from viba_lib.core.checkpoints import finished_checkpoint, write_checkpoint
 from viba_lib.core.files import write_text
 from viba_lib.core.progress import ProgressLines
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.prepare import PreparationSettings, check_pairs, prepare_key_frames
-from viba_lib.data.video import VideoError, VideoReader
+from viba_lib.data.video import VideoReader
 
 CHUNK_FRAMES = 16
 DONE = "done.json"
@@ -93,12 +93,7 @@ class VideoChunks:
         return len(self.sizes())
 
     def __getitem__(self, number: int) -> PreparedClip:
-        arrays = read_checkpoint(self.folder, number)
-        if arrays is None:
-            raise VideoError(
-                f"chunk {number} in {self.folder} is broken; remove that folder and run it again"
-            )
-        return PreparedClip(**arrays)
+        return PreparedClip(**finished_checkpoint(self.folder, number))
 
     def sizes(self) -> list[int]:
         """Frames in each chunk."""

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
-from viba_lib.core.progress import Progress, TimeLeft
+from viba_lib.core.progress import Progress, ProgressLines
 from viba_lib.models.weights import DAMAGED
 
 STATE = ("step", "best", "stale", "history", "best_weights")  # in a checkpoint, of `_Run`
@@ -127,7 +127,7 @@ def train(
     run = _Run(model, settings, folder, device, progress)
     total = len(batches)  # type: ignore[arg-type]
     every = getattr(batches, "per_epoch", None) or settings.validate_every
-    left, losses = TimeLeft(total, run.step), list[float]()
+    lines, losses = ProgressLines(progress, "training", total, run.step), list[float]()
     for step, (inputs, labels) in _remaining(batches, run.step, run.step if run.ended else total):
         torch.manual_seed(seed * 1_000_003 + step)  # dropout is a function of the step as well
         rate, done = learning_rate(step, total, settings), step + 1
@@ -139,7 +139,7 @@ def train(
         _check_finite(row["val_loss"], done)
         losses = []
         progress(
-            f"step {left(done)}  loss {row['loss']:.3f}  "
+            f"step {lines.left(done)}  loss {row['loss']:.3f}  "
             f"validation {row['val_loss']:.3f}  AUC {row['val_auc']:.3f}"
         )
         run.record(row)
@@ -183,7 +183,6 @@ class _Run:
             model.load_state_dict(saved.pop("model"))
             self.optimizer.load_state_dict(saved.pop("optimizer"))
             vars(self).update(saved)
-            progress(f"resumed at step {self.step}")
 
     @property
     def ended(self) -> bool:

@@ -115,11 +115,9 @@ def explain_part(job: ExplainJob, rows: pd.DataFrame) -> dict[str, np.ndarray]:
 
 def in_videos(rows: pd.DataFrame) -> list[pd.DataFrame]:
     """Rows cut where the video changes, and after every `AT_ONCE`."""
-    parts = []
     changes = rows.video_id.ne(rows.video_id.shift()).cumsum()
-    for _, part in rows.groupby(changes, sort=False):
-        parts += [part.iloc[i : i + AT_ONCE] for i in range(0, len(part), AT_ONCE)]
-    return parts
+    turns = rows.groupby(changes).cumcount() // AT_ONCE
+    return [part for _, part in rows.groupby([changes, turns])]
 
 
 def explain_rows(

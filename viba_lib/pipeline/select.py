@@ -60,7 +60,13 @@ def select(
     VibaError
         The order needs p_fake and the table does not have it.
     """
-    rows = _filtered(frames, split, label, in_scope)
+    rows = frames
+    if split is not None:
+        rows = rows[rows.split == split]
+    if label is not None:
+        rows = rows[rows.label == label]
+    if in_scope:
+        rows = rows[rows.in_scope]
     if (order.startswith("surest") or correct_first) and "p_fake" not in rows:
         raise VibaError(
             f"order {order!r} needs the column p_fake; give rows of study.predictions(detector)"
@@ -69,32 +75,20 @@ def select(
     if correct_first:
         ranked = ranked.loc[_wrong(ranked).sort_values(kind="stable").index]
     first = ranked.drop_duplicates("video_id")
-    keys = ["turn"] if order.startswith("surest") else ["turn", "method"]
-    first = first.assign(wrong=_wrong(first) if correct_first else False, turn=0)
+    first, by = first.assign(wrong=_wrong(first) if correct_first else False), ["wrong"]
     if in_turn or balanced:
         first["turn"] = first.groupby(["wrong", "label", "method"], sort=False).cumcount()
+        by += ["turn"] if order.startswith("surest") else ["turn", "method"]
     if balanced:
         methods = max(1, first.method[first.label == FAKE].nunique())
         first["turn"] = np.where(first.label == FAKE, first.turn, first.turn / methods)
-        keys = ["turn", "label", "method"]
-    if in_turn or balanced or correct_first:
-        by = ["wrong", *(keys if in_turn or balanced else [])]
-        first = first.sort_values(by, kind="stable")
+        by = ["wrong", "turn", "label", "method"]
+    first = first.sort_values(by, kind="stable")
     chosen = first.video_id.head(len(first) if videos is None else videos)
     if take == "chosen":
         rows = ranked
         per_video = per_video or 1
     return _frames_of(rows, chosen, per_video, take)
-
-
-def _filtered(
-    rows: pd.DataFrame, split: str | None, label: int | None, in_scope: bool
-) -> pd.DataFrame:
-    if split is not None:
-        rows = rows[rows.split == split]
-    if label is not None:
-        rows = rows[rows.label == label]
-    return rows[rows.in_scope] if in_scope else rows
 
 
 def _ordered(rows: pd.DataFrame, order: Order, seed: int) -> pd.DataFrame:
