@@ -3,6 +3,7 @@
 import dataclasses
 import pickle
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -77,6 +78,18 @@ def test_an_array_that_is_missing_is_named(tmp_path: Path) -> None:
         zarr.create_group(store)
     with pytest.raises(VibaError, match=r"not a complete prepared clip.*frame"):
         load_clip(tmp_path / "x.zarr.zip")
+
+
+def test_a_clip_with_a_changed_bit_is_refused(clip: PreparedClip, tmp_path: Path) -> None:
+    path = tmp_path / "x.zarr.zip"
+    save_clip(clip, path, {})
+    with ZipFile(path) as archive:
+        entry = max(archive.infolist(), key=lambda info: info.file_size)
+    content = bytearray(path.read_bytes())
+    content[entry.header_offset + 30 + len(entry.filename) + entry.file_size // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(VibaError, match="not a complete prepared clip"):
+        load_clip(path)
 
 
 def test_formats_that_may_hold_pickles_are_refused(tmp_path: Path) -> None:

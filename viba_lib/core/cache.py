@@ -84,8 +84,8 @@ class Stage:
     inputs : other stages, which `compute` receives as their finished folders; files from outside,
         which it receives as paths; and other objects with a digest
     uses : more functions and classes whose code counts
-    size_only : path prefixes of files that are verified by their size; their reader verifies the
-        hash
+    size_only : path prefixes of files that are verified by their size; their reader notices
+        damage by its own checksum
     """
 
     name: str

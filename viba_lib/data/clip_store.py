@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from filelock import FileLock
 from zarr.storage import ZipStore
 
-from viba_lib.core.cache import Record
 from viba_lib.core.errors import VibaError
 
 SUFFIX = ".zarr.zip"
@@ -148,56 +146,19 @@ class ClipStore:
     Parameters
     ----------
     root : folder that the paths are relative to
-    records : sizes and hashes of the files as they were written; None = no file is compared
-    repair : called with the path and the difference of a broken file, to write the file again
     limit : bytes that stay in memory
     """
 
-    def __init__(
-        self,
-        root: Path,
-        records: Mapping[str, Record] | None = None,
-        repair: Callable[[str, str], None] | None = None,
-        limit: int = 2**30,
-    ) -> None:
+    def __init__(self, root: Path, limit: int = 2**30) -> None:
         self.root, self.limit = Path(root), limit
-        self.records, self.repair = dict(records or {}), repair
         self._clips: OrderedDict[str, PreparedClip] = OrderedDict()
 
     def __getstate__(self) -> dict[str, object]:
-        # Another process reads its own clips, and leaves repairs to the process with the lock.
-        return vars(self) | {"repair": None, "_clips": OrderedDict()}
-
-    def check(self, paths: Iterable[str]) -> None:
-        """Compare files with their records, and repair those that differ.
-
-        Raises
-        ------
-        VibaError
-            A file differs and cannot be written again as it was.
-        """
-        for path in paths:
-            difference = self._difference(path)
-            if difference and self.repair is not None:
-                with FileLock(self.root.with_name(f"{self.root.name}.lock")):
-                    # Another run may have repaired it in the meantime.
-                    if self._difference(path):
-                        self.repair(path, difference)
-                difference = self._difference(path)
-            if difference:
-                raise VibaError(
-                    f"a prepared clip is broken: {difference}; remove the folder {self.root} and "
-                    "prepare again"
-                )
-
-    def _difference(self, path: str) -> str:
-        """How a file differs from its record, "" if it does not."""
-        record = self.records.get(path)
-        return record.differs(self.root / path) if record else ""
+        # Another process reads its own clips.
+        return vars(self) | {"_clips": OrderedDict()}
 
     def __getitem__(self, path: str) -> PreparedClip:
         if path not in self._clips:
-            self.check([path])
             self._clips[path] = load_clip(self.root / path)
             size = sum(clip.nbytes for clip in self._clips.values())
             while size > self.limit and len(self._clips) > 1:

@@ -1,6 +1,5 @@
 """The prepared clips of a run beside the catalog that they come from."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,15 +9,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from viba_lib.core.cache import Work, read_meta
+from viba_lib.core.cache import Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import CLASSES, load_catalog, resolve, segment
 from viba_lib.data.clip_store import ClipStore, PreparedClip
-from viba_lib.data.prepare import Preparation, PreparationSettings, prepare_video, prepared_rows
+from viba_lib.data.prepare import Preparation, PreparationSettings, prepared_rows
 from viba_lib.data.video import read_video
 from viba_lib.models.detectors import Change, Detector
 
-log = logging.getLogger(__name__)
 TABLES = ("index", "frames", "problems")
 FROM_CATALOG = ("video_id", "dataset", "label", "method", "identity", "split", "original", "region")
 
@@ -30,7 +28,7 @@ class PreparedSet:
     ----------
     dataset : folder of a planted data set, or the catalog file of a licensed one
     folder : finished stage `prepare`
-    work : its data root holds licensed videos; told when a broken clip is prepared again
+    work : its data root holds licensed videos
 
     Attributes
     ----------
@@ -38,7 +36,7 @@ class PreparedSet:
     """
 
     def __init__(self, dataset: Path, folder: Path, work: Work) -> None:
-        self.dataset, self.folder, self.work = dataset, folder, work
+        self.dataset, self.folder = dataset, folder
         self.root = dataset if dataset.is_dir() else work.data_root
 
     @cached_property
@@ -84,21 +82,8 @@ class PreparedSet:
 
     @cached_property
     def store(self) -> ClipStore:
-        """Prepared clips by path; a broken one is prepared again."""
-        meta = read_meta(self.folder)
-        return ClipStore(self.folder, meta["files"] if meta else None, repair=self._prepare_again)
-
-    def _prepare_again(self, name: str, wrong: str) -> None:
-        meta = read_meta(self.folder)
-        if meta is None:
-            raise VibaError(f"{self.folder} is not a finished stage; remove it and run again")
-        self.work.progress(f"prepare: a stored clip is broken ({wrong}); it is prepared again")
-        log.warning("prepare %s: %s is broken (%s)", self.folder.name, name, wrong)
-        settings = meta["key"]["settings"]
-        video = self.preparation.index.set_index("path").video_id[name]
-        row = self.catalog.set_index("video_id", drop=False).loc[video].to_dict()
-        given = PreparationSettings(**settings["settings"])
-        prepare_video(row, self.root, self.folder / name, given, settings["seed"])
+        """Prepared clips by path."""
+        return ClipStore(self.folder)
 
     def clip(self, video_id: str) -> PreparedClip:
         """Prepared arrays of one video.

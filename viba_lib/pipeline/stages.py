@@ -82,7 +82,7 @@ class Stages:
         """Key frames, face crops and flow fields."""
         settings = {"settings": self.profile.preparation.model_dump(), "seed": self.seed}
         inputs = {"dataset": self.dataset}
-        # Clips may be many and large: their reader verifies the hash.
+        # Clips may be many and large. Their reader notices damage by the CRC-32 of the archive.
         return Stage("prepare", compute.prepare, settings, inputs, size_only=("clips/",))
 
     @property
