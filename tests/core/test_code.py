@@ -67,8 +67,8 @@ class Function:
 
 @pytest.fixture(autouse=True)
 def not_imported(monkeypatch):
-    def origin(code: object) -> tuple[str, str, Path]:
-        return "lib.main", "compute", Path(__file__)
+    def origin(code: object) -> tuple[str, str, Path, int]:
+        return "lib.main", "compute", Path(__file__), 0
 
     monkeypatch.setattr("viba_lib.core.code._origin", origin)
 

@@ -18,6 +18,7 @@ from typing import Any
 LIBRARY = Path(__file__).parents[1]
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 Name = tuple[str, str]  # of a definition: its module, and its name there
+Origin = tuple[str, str, Path, int]  # module, name of the outermost definition, file, its time
 ALL, ON_IMPORT = "*", "<import>"  # names for a complete file, and for what its import runs
 
 
@@ -90,10 +91,10 @@ def _file(module: str, library: Path) -> Path | None:
     return next((path for path in tries if path.is_file()), None)
 
 
-def _origin(code: object) -> tuple[str, str, Path]:
-    """Module, name of the outermost definition, and file of a function, class or source file."""
+def _origin(code: object) -> Origin:
+    """Where a function, class or source file is defined."""
     if isinstance(code, Path):
-        return code.stem, ALL, code
+        return code.stem, ALL, code, code.stat().st_mtime_ns
     while isinstance(code, functools.partial):
         code = code.func
     owner: Any = code if hasattr(code, "__qualname__") else type(code)
@@ -101,18 +102,18 @@ def _origin(code: object) -> tuple[str, str, Path]:
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
         raise TypeError(f"{module}.{name} is not defined in a file: its code cannot be hashed")
-    return module, name, Path(file)
+    return module, name, Path(file), Path(file).stat().st_mtime_ns
 
 
 def reached(*code: object, library: Path = LIBRARY) -> dict[Name, str]:
     """The definitions that count in `code_key`, by module and name, as syntax trees."""
-    return _reached(tuple(_origin(part) for part in code), library)
+    return _reached(tuple(map(_origin, code)), library)
 
 
-def _reached(origins: tuple[tuple[str, str, Path], ...], library: Path) -> dict[Name, str]:
-    outside = {module: path for module, _, path in origins if _file(module, library) is None}
+def _reached(origins: tuple[Origin, ...], library: Path) -> dict[Name, str]:
+    outside = {module: path for module, _, path, _ in origins if _file(module, library) is None}
     found: dict[Name, str] = {}
-    waiting = [(module, name) for module, name, _ in origins]
+    waiting: list[Name] = [origin[:2] for origin in origins]
     while waiting:
         module, name = waiting.pop()
         path = outside.get(module) or _file(module, library)
@@ -140,13 +141,10 @@ def code_key(*code: object, library: Path = LIBRARY) -> str:
     TypeError
         A function that is not defined in a file, such as one typed into a prompt.
     """
-    origins = tuple(_origin(part) for part in code)
-    return _key(origins, tuple(path.stat().st_mtime_ns for _, _, path in origins), library)
+    return _key(tuple(map(_origin, code)), library)
 
 
 @functools.lru_cache(maxsize=256)
-def _key(
-    origins: tuple[tuple[str, str, Path], ...], _stamps: tuple[int, ...], library: Path
-) -> str:
+def _key(origins: tuple[Origin, ...], library: Path) -> str:
     found = sorted(_reached(origins, library).items())
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
