@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import skimage.data
 
+from viba_lib.core.cache import Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data import planted_dataset as planted_set
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL
@@ -38,7 +39,7 @@ def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_clips_and_methods_follow_from_the_film(film: Path, tmp_path: Path) -> None:
-    found = build_planted([FILE], tmp_path, tmp_path / "set", SETTINGS, workers=1)
+    found = build_planted([FILE], tmp_path / "set", SETTINGS, 0, Work())
     assert found.label.value_counts().to_dict() == {"fake": 20, "real": 10}
     fakes = found[found.label == "fake"]
     assert set(fakes.method) == {*SPATIAL, *TEMPORAL} and set(fakes.original) <= set(found.video_id)
@@ -51,7 +52,7 @@ def test_clips_and_methods_follow_from_the_film(film: Path, tmp_path: Path) -> N
 
 
 def test_an_interrupted_build_goes_on_where_it_was(film: Path, tmp_path: Path, monkeypatch) -> None:
-    whole = build_planted([FILE], tmp_path, tmp_path / "whole", SETTINGS, workers=1)
+    whole = build_planted([FILE], tmp_path / "whole", SETTINGS, 0, Work())
     made: list[str] = []
     original = planted_set._write_clip
 
@@ -63,9 +64,9 @@ def test_an_interrupted_build_goes_on_where_it_was(film: Path, tmp_path: Path, m
 
     monkeypatch.setattr(planted_set, "_write_clip", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        build_planted([FILE], tmp_path, tmp_path / "set", SETTINGS, workers=1)
+        build_planted([FILE], tmp_path / "set", SETTINGS, 0, Work())
     made.append("the second run")
-    again = build_planted([FILE], tmp_path, tmp_path / "set", SETTINGS, workers=1)
+    again = build_planted([FILE], tmp_path / "set", SETTINGS, 0, Work())
     assert len(made) == len(set(made)) == 11
     pd.testing.assert_frame_equal(again, whole)
     for row in whole.itertuples():
@@ -81,5 +82,5 @@ def test_a_clip_that_cannot_be_made_is_said_and_nothing_is_lost(
 
     monkeypatch.setattr(planted_set, "_write_clip", breaks)
     with pytest.raises(VibaError, match=r"no space left.*finished clips are kept"):
-        build_planted([FILE], tmp_path, tmp_path / "set", SETTINGS, workers=1)
+        build_planted([FILE], tmp_path / "set", SETTINGS, 0, Work())
     assert not (tmp_path / "set" / "catalog.parquet").exists()

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from distributed import LocalCluster
 
+from viba_lib.core.cache import Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.clip_store import PreparedClip, load_clip
 from viba_lib.data.faces import NoFaceError
@@ -121,7 +122,7 @@ def test_a_piece_of_a_longer_video(videos: Path, tmp_path: Path) -> None:
 def test_a_catalog_with_bad_videos_goes_on(videos: Path, tmp_path: Path) -> None:
     names = ["face", "text", "one", "shapes", "absent"]
     catalog = pd.DataFrame({"video_id": names, "path": [f"{n}.mp4" for n in names]})
-    done = prepare_catalog(catalog, videos, tmp_path, SETTINGS, workers=1)
+    done = prepare_catalog(catalog, videos, tmp_path, SETTINGS, 0, Work())
     assert done.index.to_dict("records") == [{
         "video_id": "face", "path": "clips/face.zarr.zip", "decoded": 6,
         "key_frames": done.index.key_frames[0], "chosen": 2, "frames": 2, "tracked": 0,
@@ -138,9 +139,9 @@ def test_a_catalog_with_bad_videos_goes_on(videos: Path, tmp_path: Path) -> None
 
 def test_finished_videos_are_not_prepared_again(videos: Path, tmp_path: Path) -> None:
     catalog = pd.DataFrame({"video_id": ["face"], "path": ["face.mp4"]})
-    first = prepare_catalog(catalog, videos, tmp_path, SETTINGS, workers=1)
+    first = prepare_catalog(catalog, videos, tmp_path, SETTINGS, 0, Work())
     gone = catalog.assign(path="absent.mp4")
-    again = prepare_catalog(gone, videos, tmp_path, SETTINGS, workers=1)
+    again = prepare_catalog(gone, videos, tmp_path, SETTINGS, 0, Work())
     assert_same(first, again)
     assert again.problems.empty
 
@@ -148,7 +149,7 @@ def test_finished_videos_are_not_prepared_again(videos: Path, tmp_path: Path) ->
 def test_nothing_to_prepare_is_an_error(videos: Path, tmp_path: Path) -> None:
     catalog = pd.DataFrame({"video_id": ["a"], "path": ["text.mp4"]})
     with pytest.raises(VibaError, match=r"none of 1 videos.*text\.mp4"):
-        prepare_catalog(catalog, videos, tmp_path, SETTINGS, workers=1)
+        prepare_catalog(catalog, videos, tmp_path, SETTINGS, 0, Work())
 
 
 def test_whoever_does_the_work_the_result_is_the_same(videos: Path, tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_whoever_does_the_work_the_result_is_the_same(videos: Path, tmp_path: Pa
     catalog = pd.DataFrame({"video_id": names, "path": [f"{n}.mp4" for n in names]})
 
     def prepared(name: str, **who: object) -> Preparation:
-        return prepare_catalog(catalog, tmp_path, tmp_path / name, SETTINGS, seed=5, **who)
+        return prepare_catalog(catalog, tmp_path, tmp_path / name, SETTINGS, 5, Work(**who))
 
     found = {f"{n} workers": prepared(f"{n} workers", workers=n) for n in (1, 2, 3)}
     with LocalCluster(
@@ -183,8 +184,8 @@ def test_a_second_run_remembers_which_frames_had_no_face(
     write_video(tmp_path / "v.mp4", np.stack(film), 25)
     catalog = pd.DataFrame({"video_id": ["v"], "path": ["v.mp4"]})
     many = SETTINGS.model_copy(update={"frames_per_video": 5})
-    first = prepare_catalog(catalog, tmp_path, tmp_path / "out", many, workers=1)
-    again = prepare_catalog(catalog, tmp_path, tmp_path / "out", many, workers=1)
+    first = prepare_catalog(catalog, tmp_path, tmp_path / "out", many, 0, Work())
+    again = prepare_catalog(catalog, tmp_path, tmp_path / "out", many, 0, Work())
     assert set(first.problems.reason) == {"no face"} and first.problems.frame.between(1, 3).all()
     assert_same(first, again)
     counts = account(catalog, again).set_index("what").number

@@ -23,6 +23,7 @@ from tests.command import viba
 from tests.faults import bad_input
 from tests.faults.bad_input import PARAMETERS, PROBLEM, REFUSED, TABLES, TAKEN, VIDEOS, WEIGHTS
 from tests.faults.runs import environment
+from viba_lib.core.cache import Work
 from viba_lib.data.catalog import validate_catalog
 from viba_lib.data.prepare import PreparationSettings, account, prepare_catalog
 from viba_lib.data.video import write_video
@@ -177,7 +178,7 @@ def prepared(tmp_path_factory):
         pd.DataFrame(rows, columns=["video_id", "path", "label", "start", "end"])
     )
     settings = PreparationSettings(frames_per_video=2)
-    found = prepare_catalog(catalog, root, root / "out", settings, workers=2)
+    found = prepare_catalog(catalog, root, root / "out", settings, 0, Work(workers=2))
     account(catalog, found)
     return root, found
 

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from tests.faults.runs import Cluster, files_of
-from viba_lib.core.cache import record_files, sweep
+from viba_lib.core.cache import Work, record_files, sweep
 from viba_lib.data.prepare import account, prepare_catalog
 from viba_lib.pipeline.explain import LOST
 from viba_lib.pipeline.prepared_set import TABLES
@@ -99,7 +99,7 @@ def test_workers_killed_while_preparing_cost_nothing(shared, cluster, tmp_path):
     given = (study.catalog(), study.catalog_root())
     with Killer(here, tmp_path / "out", "clips/*.zarr.zip", 3) as killer:
         found = prepare_catalog(*given, tmp_path / "out", study.profile.preparation,
-                                scheduler=here.address)  # fmt: skip
+                                0, Work(scheduler=here.address))  # fmt: skip
     assert len(killer.killed) == 3 and len(set(killer.killed)) >= 2
     sweep(tmp_path / "out")  # as a stage does at its end
     assert tables(found) == tables(study.prepared.preparation)
@@ -119,7 +119,7 @@ def test_a_video_that_kills_its_worker_is_set_aside_after_three_tries(shared, cl
     here = cluster(CRASH.format(video=video, count=str(count)))
     found = prepare_catalog(
         study.catalog(), study.catalog_root(), tmp_path / "out", study.profile.preparation,
-        scheduler=here.address,
+        0, Work(scheduler=here.address),
     )  # fmt: skip
     assert count.read_text() == "try\n" * 3
     whole = found.problems[found.problems.frame.isna()]
@@ -185,7 +185,7 @@ def test_one_process_and_two_give_the_same_bytes(shared, tmp_path, workers):
     study = Study("tiny", *shared)
     settings = study.profile.preparation
     found = prepare_catalog(
-        study.catalog(), study.catalog_root(), tmp_path / "out", settings, workers
+        study.catalog(), study.catalog_root(), tmp_path / "out", settings, 0, Work(workers=workers)
     )
     assert tables(found) == tables(study.prepared.preparation)
     ours = {n: r.sha256 for n, r in record_files(tmp_path / "out").items()}

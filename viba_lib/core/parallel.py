@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from viba_lib.core.cache import Work
 from viba_lib.core.errors import VibaError
+from viba_lib.core.progress import ProgressLines
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 30
@@ -72,6 +74,14 @@ def map_unordered(
             yield from _on_cluster(function, items, address)
     else:
         yield from ((number, _outcome(function, item)) for number, item in enumerate(items))
+
+
+def map_counted(
+    function: Callable[[Any], Any], items: Sequence[Any], work: Work, what: str
+) -> dict[int, Any]:
+    """Results of `map_unordered` by the number of the item, with progress lines about `what`."""
+    lines = ProgressLines(work.progress, what, len(items))
+    return dict(lines.counted(map_unordered(function, items, work.workers, work.scheduler)))
 
 
 @contextmanager

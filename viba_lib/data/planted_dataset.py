@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from viba_lib.core.cache import Work
 from viba_lib.core.download import source_path
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
-from viba_lib.core.parallel import Failed, map_unordered
-from viba_lib.core.progress import ProgressLines
+from viba_lib.core.parallel import Failed, map_counted
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL, TEMPORAL_REGIONS, move, plant
 from viba_lib.data.catalog import load_catalog, save_catalog
 from viba_lib.data.faces import FaceDetector
@@ -182,35 +182,25 @@ def _write_clip(
 
 
 def build_planted(
-    files: Sequence[SourceVideo],
-    data_root: Path,
-    out_dir: Path,
-    settings: PlantedSettings,
-    seed: int = 0,
-    workers: int = 2,
-    scheduler: str = "",
-    progress: Callable[[str], None] = lambda _: None,
+    files: Sequence[SourceVideo], out_dir: Path, settings: PlantedSettings, seed: int, work: Work
 ) -> pd.DataFrame:
     """Build the planted data set from fetched sources.
 
     Parameters
     ----------
-    files : source videos, fetched beforehand under `data_root`
+    files : source videos, fetched beforehand
     out_dir : folder that receives `real/`, `fake/<method>/`, `masks/` and `catalog.parquet`
-    workers : processes on this machine
-    scheduler : address of a Dask cluster that sees the same folders; "" = this machine
-    progress : receives the number of finished clips and the time left
+    work : where the files were fetched to, and who builds the clips
 
     Returns
     -------
     Catalog, one row per video. Splits are those of the sources, so no identity is in two splits.
     """
-    data_root, out_dir = Path(data_root).absolute(), Path(out_dir).absolute()
+    data_root, out_dir = work.data_root.absolute(), Path(out_dir).absolute()
     given: dict[str, Any] = {"data_root": data_root, "settings": settings, "seed": seed}
     clips = [clip for n, video in enumerate(files) for clip in _clips(video, n, **given)]
-    work = partial(_build_clip, out_dir=out_dir, **given)
-    lines = ProgressLines(progress, "clips made", len(clips))
-    built = dict(lines.counted(map_unordered(work, clips, workers, scheduler)))
+    build = partial(_build_clip, out_dir=out_dir, **given)
+    built = map_counted(build, clips, work, "clips made")
     rows: list[dict[str, Any]] = []
     for number, clip in enumerate(clips):
         if isinstance(built[number], Failed):

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from viba_lib.core.cache import Work
 from viba_lib.core.errors import VibaError
-from viba_lib.core.parallel import map_unordered
-from viba_lib.core.progress import ProgressLines
+from viba_lib.core.parallel import map_counted
 from viba_lib.data.catalog import resolve, segment
 from viba_lib.data.clip_store import SUFFIX, PreparedClip, read_facts, save_clip
 from viba_lib.data.faces import NoFaceError, crop, square_box, to_crop
@@ -226,19 +226,15 @@ def prepare_catalog(
     root: str | Path,
     out_dir: str | Path,
     settings: PreparationSettings,
-    workers: int = 2,
-    scheduler: str = "",
-    seed: int = 0,
-    progress: Callable[[str], None] = lambda _: None,
+    seed: int,
+    work: Work,
 ) -> Preparation:
     """Prepare every video of a catalog in parallel; finished ones are not prepared again.
 
     Parameters
     ----------
-    workers : processes on this machine
-    scheduler : address of a Dask cluster that sees the same folders; "" = this machine
-    seed : of the choice of key frames; the result does not depend on the workers
-    progress : receives the number of finished videos and the time left
+    seed : of the choice of key frames
+    work : who prepares the videos; the result does not depend on it
 
     Returns
     -------
@@ -254,9 +250,8 @@ def prepare_catalog(
     rows = catalog.to_dict("records")
     # Relative folders mean something else on a worker.
     root, out_dir = Path(root).absolute(), Path(out_dir).absolute()
-    work = partial(_facts, root=root, out_dir=out_dir, settings=settings, seed=seed)
-    lines = ProgressLines(progress, "videos prepared", len(rows))
-    results = dict(lines.counted(map_unordered(work, rows, workers, scheduler)))
+    facts_of = partial(_facts, root=root, out_dir=out_dir, settings=settings, seed=seed)
+    results = map_counted(facts_of, rows, work, "videos prepared")
     problems: list[tuple[str, str, int | None, str]] = []
     done = []
     for number, row in enumerate(rows):

@@ -54,10 +54,7 @@ def plant_dataset(
     work.progress("fetching source videos")
     fetch(files, work.data_root)
     work.progress("planting artefacts")
-    build_planted(
-        files, work.data_root, folder, PlantedSettings(**planted), seed, work.workers,
-        work.scheduler, work.progress,
-    )  # fmt: skip
+    build_planted(files, folder, PlantedSettings(**planted), seed, work)
 
 
 def prepare(
@@ -66,10 +63,8 @@ def prepare(
     """Key frames, face crops and flow fields of all videos."""
     work.progress("key frames, faces, crops and flow maps")
     opened = PreparedSet(dataset, folder, work)
-    done = prepare_catalog(
-        opened.catalog, opened.root, folder, PreparationSettings(**settings), work.workers,
-        work.scheduler, seed, work.progress,
-    )  # fmt: skip
+    given = PreparationSettings(**settings)
+    done = prepare_catalog(opened.catalog, opened.root, folder, given, seed, work)
     for name in TABLES:
         getattr(done, name).to_parquet(folder / f"{name}.parquet")
 
@@ -98,8 +93,6 @@ def train_detector(
     rows, held_out = run.frames("train"), run.frames("val")
     methods = list(run.methods) if planted else []
     batches = detector.batches(run.clips.store, rows, detector.size, settings, methods, seed)
-    # The process that makes batches can read clips, and not repair them.
-    run.clips.store.check(rows.path.unique())
     work.progress(f"training {detector.name}: {len(batches)} batches")  # type: ignore[arg-type]
     torch.manual_seed(seed)
     model = detector.start(weights, work.data_root)
@@ -197,7 +190,8 @@ def explain_frames(
     table = run.clips.rows(rows)
     work.progress(f"explaining {len(table)} frames of {run.detector.name} at {run.layer}")
     job = run.job(bottleneck=bottleneck, target=target, noise_draws=noise_draws)
-    run.clips.store.check(table.path.unique())
+    for path in table.path.unique():
+        run.clips.store[path]  # a damaged clip is an error, and not a video without a map
     maps, problems = explain_rows(job, table, folder / "pieces", work)
     save_maps(maps, folder / "maps.zarr")
     problems.to_parquet(folder / "problems.parquet")

@@ -294,13 +294,12 @@ class Study:
         rows = self.frames("test", detector)
         return select(rows, per_video=self.profile.evaluation.frames_per_clip)
 
-    def explanations(self, detector: str, layer: str | None = None, **settings: Any) -> xr.Dataset:
+    def explanations(self, detector: str) -> xr.Dataset:
         """Maps of the evaluation frames, see `explain` and `evaluation_rows`.
 
         A video that could not be explained is left out.
         """
-        rows = self.evaluation_rows(detector)
-        return self.explain(detector, rows, layer, lost="drop", **settings)
+        return self.explain(detector, self.evaluation_rows(detector), lost="drop")
 
     def readout(self, detector: str = "xception") -> ReadoutBottleneck:
         """Readout bottleneck of a detector at its default layer, fitted on the training split."""
