@@ -184,12 +184,9 @@ def data_build(
 
 def _prepare(study: "Study") -> None:
     _print_frame(study.account(), "Preparation")
-    problems = study.problems()
-    for row in problems[problems.frame.isna()].itertuples():
-        print(f"{row.video_id}: {row.reason}")
-    frames = problems[problems.frame.notna()]
-    for (video, reason), rows in frames.groupby(["video_id", "reason"], sort=False):
-        print(f"{video}: {reason} in the frames {', '.join(map(str, rows.frame))}")
+    for (video, reason), rows in study.problems().groupby(["video_id", "reason"], sort=False):
+        frames = ", ".join(map(str, rows.frame.dropna()))
+        print(f"{video}: {reason} in the frames {frames}" if frames else f"{video}: {reason}")
     folder = study.prepared.folder
     print(f"written to {folder}: index, frames and problems (Parquet), clips (Zarr)")
 
