@@ -12,7 +12,7 @@ export MPLBACKEND := Agg
 # Files are read as UTF-8, whatever the language of the machine.
 export PYTHONUTF8 := 1
 
-.PHONY: book check links test faults audit env lint format types notebooks clean help
+.PHONY: book check links test slow faults audit env lint format types notebooks clean help
 
 # Freed memory is kept, see KEPT_MEMORY in viba_lib/book/execute.py; glibc reads it at the start.
 book: export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
@@ -27,8 +27,15 @@ check: env
 links: env
 	$(BIN)/python -m viba_lib.book links
 
+# Two at a time: each process of the suite takes up to two GB.
+TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
+
 test: env
-	$(BIN)/python -m pytest
+	$(TESTS) -m "not slow"
+
+# Killed runs, clusters that lose workers, all chapters.
+slow: env
+	$(TESTS) -m slow
 
 env: .venv/.installed
 
@@ -77,7 +84,8 @@ clean:
 help:
 	@echo "make book       environment, data, training, explanations, chapters, HTML in _build/html"
 	@echo "                PROFILE=quick|standard|paper SEED=0 DEVICE=cpu|cuda"
-	@echo "make test       the test suite, with the chapters at the tiny profile"
+	@echo "make test       the test suite"
+	@echo "make slow       tests that take minutes: runs that are killed, chapters at the tiny profile"
 	@echo "make check      look over the built HTML: links, alt texts, provenance, and in Chromium axe"
 	@echo "make links      addresses outside the book; needs a network"
 	@echo "make faults     the fault tests at length: twenty kills of the whole book, long searches"

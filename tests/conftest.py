@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from hypothesis import settings
 
 from viba_lib.core.download import FetchError, fetch
@@ -18,6 +19,13 @@ from viba_lib.data.video import write_video
 from viba_lib.pipeline.study import Study
 
 ROOT = Path(__file__).parents[1]
+
+# Tests that run side by side share the processor, and so do the commands that they start.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    torch.set_num_threads(share)
+    cv2.setNumThreads(share)
+    os.environ["OMP_NUM_THREADS"] = str(share)
 
 # The same examples each time, so that a change is judged by what it changed; HYPOTHESIS_PROFILE=
 # search draws new and many.

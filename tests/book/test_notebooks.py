@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -123,22 +122,20 @@ def run_nbval(source: Path, folder: Path, roots: tuple[Path, Path]) -> subproces
 
 
 @pytest.fixture(scope="module")
-def runs(fetched, tmp_path_factory):
-    """Runs of all chapters, two at a time; the stages that they share come first."""
+def folder(fetched, tmp_path_factory) -> Path:
+    """A folder for chapters and a user's detector; the stages that chapters share are done."""
     Study("tiny", *fetched).run_all()
     folder = tmp_path_factory.mktemp("chapters")
     page = Path("book/own_model.md").read_text(encoding="utf-8")
     module = re.search(r"```python\n(# my_detector.py\n.*?)```", page, re.DOTALL)
     assert module is not None
     (folder / "my_detector.py").write_text(module[1], encoding="utf-8")
-    with ThreadPoolExecutor(2) as pool:
-        yield {s: pool.submit(run_nbval, s, folder, fetched) for s in CHAPTERS}
-        pool.shutdown(cancel_futures=True)
+    return folder
 
 
 @pytest.mark.network
+@pytest.mark.slow
 @each
-def test_chapter_runs_at_the_tiny_profile(source, runs: dict[Path, Future]):
-    done = runs[source].result()
-    print(done.stdout.splitlines()[-1] if done.stdout else done.stderr)
+def test_chapter_runs_at_the_tiny_profile(source, folder, fetched):
+    done = run_nbval(source, folder, fetched)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 from distributed import Client
 
 from viba_lib.core.cache import read_meta
@@ -58,6 +59,27 @@ class Run:
             assert self.process.poll() is None, self.said()[-3000:]
             assert time.monotonic() < end, f"{words!r} was not said: {self.said()[-3000:]}"
             time.sleep(0.02)
+
+    def wait_for_process(self, words: str, seconds: float = 600) -> None:
+        """Until the run has started a process with these words in its command."""
+        end = time.monotonic() + seconds
+        while words not in self._commands():
+            assert self.process.poll() is None, self.said()[-3000:]
+            assert time.monotonic() < end, f"no process {words!r}: {self.said()[-3000:]}"
+            time.sleep(0.1)
+
+    def _commands(self) -> str:
+        found = ""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(self.process.pid).children(recursive=True):
+                found += " ".join(process.cmdline())
+        return found
+
+    def ended_within(self, seconds: float) -> bool:
+        """Whether the run ends by itself in this time."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        return self.process.poll() is not None
 
     def kill(self) -> None:
         """SIGKILL to all processes of the run: nobody can tidy up."""
@@ -117,10 +139,6 @@ class Cluster:
         with Client(found, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=60)
         return found
-
-    def worker_pids(self) -> list[int]:
-        with Client(str(self.address), set_as_default=False) as client:
-            return sorted(client.run(os.getpid).values())
 
     def close(self) -> None:
         for process in self.processes[::-1]:

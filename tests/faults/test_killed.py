@@ -7,8 +7,8 @@
 import json
 import os
 import random
+import shutil
 import signal
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +17,7 @@ import pytest
 from tests.faults.runs import files_of
 from viba_lib.pipeline.status import STATES
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 LONG = os.environ.get("VIBA_FAULTS") == "long"
 KILLS = 20
@@ -42,7 +42,7 @@ def tables_of(results: Path) -> dict[str, str]:
     return found
 
 
-def test_a_book_that_is_killed_again_and_again_ends_as_one_that_is_not(project, start, tmp_path):
+def test_a_book_that_is_killed_again_and_again_ends_as_one_that_is_not(project, start):
     results = project / "results"
     assert start(*BUILD).end() == 0
     whole, tables = files_of(results / "tiny"), tables_of(results / "tiny")
@@ -52,21 +52,21 @@ def test_a_book_that_is_killed_again_and_again_ends_as_one_that_is_not(project, 
     dice, kills = random.Random(0), 0
     while kills < KILLS:
         run = start(*BUILD)
-        time.sleep(dice.uniform(1.0, seconds))
-        if run.process.poll() is not None:
-            assert run.process.returncode == 0, run.said()[-3000:]
-            break
-        run.kill()
-        kills += 1
+        if run.ended_within(dice.uniform(1.0, seconds)):
+            # It was quicker than the dice: the next one starts from nothing.
+            assert run.end() == 0, run.said()[-3000:]
+            assert files_of(results / "tiny") == whole
+            shutil.rmtree(results)
+        else:
+            run.kill()
+            kills += 1
     # Two at once go on, in another language and on another side of the world.
     runs = [start(*BUILD), start(*BUILD, **ODD)]
     for run in runs:
         assert run.end() == 0, run.said()[-3000:]
-    assert kills == KILLS, "the run ended before it was killed often enough"
     assert files_of(results / "tiny") == whole
     assert tables_of(results / "tiny") == tables
     assert not list(results.rglob("*.part")), "something half-written was left"
-    (tmp_path / "kills.txt").write_text(str(kills))
     # Nothing is computed a third time.
     again = start(*BUILD)
     assert again.end() == 0
@@ -108,7 +108,7 @@ def test_training_that_is_interrupted_ends_with_the_same_weights(project, shared
     run = start("study.py", str(profile))
     run.wait_for("step 2/12")
     os.kill(run.process.pid, signal.SIGINT)
-    assert run.end(120) != 0
+    assert run.end() != 0
     assert not list(trained.glob("*/meta.json")) and list(trained.glob("*.part/checkpoint.pt"))
     last = start("study.py", str(profile))
     assert last.end() == 0 and "training: resumed at" in last.said()
@@ -126,7 +126,7 @@ def test_an_explanation_that_is_interrupted_goes_on(project, shared, start):
     run = start(*command, "--out", "resumed")
     run.wait_for("frames explained: 16/40")
     os.kill(run.process.pid, signal.SIGINT)
-    assert run.end(120) == 130 and "interrupted" in run.said() and "Traceback" not in run.said()
+    assert run.end() == 130 and "interrupted" in run.said() and "Traceback" not in run.said()
     assert not (project / "resumed").exists(), "nothing half-written"
     last = start(*command, "--out", "resumed")
     assert last.end() == 0, last.said()
@@ -147,11 +147,9 @@ def test_a_book_that_is_interrupted_stops_its_chapters(project, shared, start):
             (project / "results" / "tiny" / stage.name).symlink_to(stage.resolve())
     run = start(*BUILD, "--only", "03", "08")
     run.wait_for("03_detectors: starts")
-    time.sleep(3)
-    begun = time.monotonic()
+    run.wait_for_process("ipykernel")
     os.kill(run.process.pid, signal.SIGINT)
-    assert run.end(60) == 130, run.said()[-2000:]
-    assert time.monotonic() - begun < 30
+    assert run.end() == 130, run.said()[-2000:]
     assert "finished stages and chapters are kept" in run.said()
     assert not list((project / "results" / "tiny").glob("chapters/*/*/*.ipynb"))
 
