@@ -60,8 +60,6 @@ def map_unordered(
     OSError
         The disk is full or read-only: no item is marked as failed.
 
-    Notes
-    -----
     Dask counts the tries, by the scheduler's `allowed-failures`. An innocent item can be reported
     as failed if it waits at workers that another item kills: at a scheduler with other settings
     than `SETTINGS`, or if there are at most two items per worker.
