@@ -68,11 +68,31 @@ def test_dfdc_parts(place, parts: str) -> None:
     assert groups[found.index.get_loc("dfdc-real")] == groups[found.index.get_loc("dfdc-fake")]
 
 
-def test_dfdc_test_set(place) -> None:
+def test_dfdc_test_and_preview(place, film: Path) -> None:
     root = place("test/a.mp4", "test/b.mp4", "test/c.mp4")
     place(texts={"test/labels.csv": "filename,label\na.mp4,1\nb.mp4,0\nz.mp4,0\n"})
     found = read_source("dfdc", root)
     assert found.label.tolist() == ["fake", "real"] and set(found.split) == {"test"}
+    root = place("method_A/12/12_3_A.mp4", "original_videos/12/12_a.mp4")
+    place(texts={"dataset.json": {
+        "method_A/12/12_3_A.mp4": {"label": "fake", "set": "test"},
+        "original_videos/12/12_a.mp4": {"label": "real", "set": "train"},
+        str(film): {"label": "fake", "set": "test"},
+        f"../../{film.parent.name}/film.mp4": {"label": "fake", "set": "test"},
+    }})  # fmt: skip
+    (root / "test" / "labels.csv").unlink()
+    found = read_source("dfdc", root)
+    assert found.method.tolist() == ["method_A", ""] and set(found.identity) == {"12"}
+
+
+@pytest.mark.parametrize(
+    ("name", "donor"),
+    [("12_3_A_001", "3"), ("12_3", ""), ("12_A_001", ""), ("3_12_A", ""), ("012", "")],
+)
+def test_donors_of_the_preview_are_told_where_the_name_shows_them(place, name, donor) -> None:
+    path = f"method_B/12/{name}.mp4"
+    root = place(path, texts={"dataset.json": {path: {"label": "fake", "set": "train"}}})
+    assert read_source("dfdc", root).donor.tolist() == [donor]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ AV_FILMS = {
     "fakes": {f"train/{AV_PLACE}/fake.mp4": ("id1", "", "avdeepfake1m-id1-zY9-00001-real")},
 }
 FF_FAKES = "manipulated_sequences/{}/videos/{}.mp4"
+PREVIEW_FAKE = "method_A/12/12_3_A_001.mp4"
 SWAP, LIPS = "FakeVideo-RealAudio/African/men/id00076", "FakeVideo-FakeAudio/African/men/id00076"
 
 TREES = {
@@ -89,6 +90,18 @@ TREES = {
                 "freename.mp4": {"label": "FAKE", "split": "train", "original": "aaa.mp4"},
             },
             "test/labels.csv": "filename,label\nb.mp4,0\n",
+        },
+        free="freename",
+    ),
+    "dfdc preview": Tree(
+        "dfdc",
+        ("original_videos/12/freename.mp4",),
+        {PREVIEW_FAKE: ("12", "3", "")},
+        {
+            "dataset.json": {
+                "original_videos/12/freename.mp4": {"label": "real", "set": "train"},
+                PREVIEW_FAKE: {"label": "fake", "set": "train"},
+            }
         },
         free="freename",
     ),

@@ -1,4 +1,4 @@
-"""DFDC (Dolhansky et al. 2020)."""
+"""DFDC and its preview (Dolhansky et al. 2019, 2020)."""
 
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,20 @@ from viba_lib.data.catalog import CatalogError
 from viba_lib.data.readers import layout
 from viba_lib.data.readers.layout import Rows, name_key, video_files
 
-EXPECTED = "train/dfdc_train_part_0/metadata.json beside its videos, or test/labels.csv"
+EXPECTED = (
+    "train/dfdc_train_part_0/metadata.json beside its videos, test/labels.csv, or dataset.json of "
+    "the preview"
+)
 LABELS = {"REAL": "real", "FAKE": "fake", "0": "real", "1": "fake"}
 OF_FAKE = {"method": "dfdc"}
 
 
 def dfdc(root: Path) -> pd.DataFrame:
-    """Videos of the training parts and of the test set, as far as they exist.
+    """Videos of the training parts, of the test set and of the preview, as far as they exist.
 
-    Parts are read under train/ and directly under the folder. The set names neither the methods of
-    its fakes nor the people: the original counts as the identity, so that fakes of one video stay
-    together.
+    Parts are read under train/ and directly under the folder. The set does not name the methods of
+    its fakes, except for the folders of the preview. It does not name the people either: the
+    original counts as the identity, so that fakes of one video stay together.
 
     Raises
     ------
@@ -32,6 +35,8 @@ def dfdc(root: Path) -> pd.DataFrame:
         _add_part(rows, meta)
     if (root / "test" / "labels.csv").is_file():
         _add_test(rows, root / "test")
+    if (root / "dataset.json").is_file():
+        _add_preview(rows)
     return rows.catalog(EXPECTED)
 
 
@@ -72,3 +77,30 @@ def _add_test(rows: Rows, folder: Path) -> None:
         if name_key(path.name) in labels:
             label = _label(labels[name_key(path.name)], listed)
             rows.add(path, label, OF_FAKE, identity=path.stem, split="test")
+
+
+def _add_preview(rows: Rows) -> None:
+    """Videos method_A/<target>/<target>_<source>_... and original_videos/<person>/..."""
+    listed = rows.root / "dataset.json"
+    content = layout.read_json(listed, dict, "entries with label and set, keyed by path")
+    facts_of = {name_key(name): facts for name, facts in content.items()}
+    for path in layout.all_video_files(rows.root):
+        name = Path(name_key(path.relative_to(rows.root.resolve()).as_posix()))
+        if name.as_posix() not in facts_of:
+            continue
+        facts = facts_of[name.as_posix()]
+        if not isinstance(facts, dict):
+            raise CatalogError(f"{listed} says {facts!r} of {name}; expected an object with label")
+        label = _label(facts.get("label"), listed)
+        identity = name.parts[1] if len(name.parts) > 2 else name.stem
+        made_from = {"method": name.parts[0], "donor": _donor(name.stem, identity)}
+        rows.add(
+            path, label, made_from, video_id=rows.id_of(name), identity=identity,
+            split=facts["set"] if facts.get("set") in ("train", "test") else "",
+        )  # fmt: skip
+
+
+def _donor(name: str, target: str) -> str:
+    """The source of `<target>_<source>_...`, as far as the name shows it: people are numbers."""
+    first, *rest = name.split("_")
+    return rest[0] if first == target and len(rest) > 1 and rest[0].isdecimal() else ""
