@@ -14,6 +14,8 @@ from scipy.stats import spearmanr
 
 from tests.faults.runs import environment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MACHINES = {
     "this": {"OMP_NUM_THREADS": "1"},
