@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_SECTION = re.compile(r"(Parameters|Returns|Yields|Raises)$")
+_SECTION = re.compile(r"(Parameters|Attributes|Returns|Yields|Raises)$")
 _ENTRY = re.compile(r"(?P<names>\w+(?:, \w+)*)(?: : (?P<text>.*))?$")
 # Typographic quotes would spoil a value; a name becomes a link where its entry is on these pages.
 _WORD = re.compile(r"(?<![\w`=])\"([^\s\"`]*)\"(?![\w`])")
