@@ -114,16 +114,21 @@ def _held(lock: Path) -> bool:
 
 
 def _others_below(root: Path, shared: set[Path]) -> Iterator[State]:
-    """Results of single chapters and other settings: the broken ones, and a sum."""
-    sizes = []
+    """Results of single chapters, other settings and other versions: the broken ones, and a sum."""
+    sizes, old = [], 0
     for path in sorted(root.glob("*/*/meta.json")):
         # Folders that are not finished, or are being removed, have a dot in their names.
-        if path.parent not in shared and "." not in path.parent.name:
-            state = _stored(path.parts[-3], path.parent)
-            if state.state == "broken":
-                yield state
-            else:
-                sizes.append(state.size or 0)
+        if path.parent in shared or "." in path.parent.name:
+            continue
+        state = _stored(path.parts[-3], path.parent)
+        if state.state != "broken":
+            sizes.append(state.size or 0)
+        elif b'"files"' in path.read_bytes():
+            yield state
+        else:
+            old += 1  # a version that listed no files wrote it
     if sizes:
         why = "of chapters, or of other settings"
         yield State(f"{len(sizes)} others", "done", why, size=sum(sizes))
+    if old:
+        yield State(f"{old} others", "stale", "written by an older version; never used")
