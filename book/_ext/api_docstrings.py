@@ -27,8 +27,9 @@ def process(
 def shorten(
     _app: Any, _what: str, _name: str, _object: Any, _options: Any, signature: str | None, back: Any
 ) -> tuple[str | None, Any]:
-    """A signature without what says nothing, or is said elsewhere: functions, nested settings."""
+    """A signature without what says nothing, or is said elsewhere: functions, paths, settings."""
     if signature:
+        signature = re.sub(r"\w+Path\('[^']*'\)", "...", signature)
         signature = re.sub(r"<function [^>]*<lambda>>|<factory>", "...", signature)
         signature = re.sub(r"=\w+Settings\(([^()]|\([^()]*\))*\)", "=...", signature)
     return signature, back
