@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 
 from viba_lib.core.errors import VibaError
@@ -97,8 +98,10 @@ def test_bad_files_name_themselves_and_the_remedy(tmp_path: Path, frames: np.nda
     empty.write_bytes(b"")
     cut.write_bytes(write_video(tmp_path / "a.mp4", frames, 10).read_bytes()[:500])
     for path in (text, empty, cut):
-        with pytest.raises(VideoError, match=path.name):
+        with pytest.raises(VideoError, match=path.name) as refused:
             read_video(path)
+        # Also while the error, and with it the reader, is still there.
+        assert refused.value and str(path) not in {f.path for f in psutil.Process().open_files()}
     assert issubclass(VideoError, VibaError)
 
 

@@ -95,7 +95,9 @@ def finished_checkpoint(folder: Path, number: int) -> Arrays:
 def read_checkpoint(folder: Path, number: int) -> Arrays | None:
     """A finished result; None if it is missing or damaged, which its CRC-32 shows."""
     try:
-        with np.load(folder / f"{number:06d}.npz", allow_pickle=False) as stored:
+        path = folder / f"{number:06d}.npz"
+        # NumPy leaves a file open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None

@@ -4,7 +4,7 @@ import hashlib
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from functools import cached_property
 from itertools import chain, count, islice
@@ -64,8 +64,10 @@ class VideoReader:
         if not self.path.is_file():
             raise VideoError(f"video {path} does not exist; expected a video file: check the path")
         try:
-            self._file = self.path.open("rb")
-            self._begin()
+            with ExitStack() as on_error:
+                self._file = on_error.enter_context(self.path.open("rb"))
+                self._begin()
+                on_error.pop_all()  # it stays open until `close`
         except (av.FFmpegError, OSError) as error:
             raise VideoError(
                 f"{path} cannot be read as a video ({error.__class__.__name__}); expected a file "
