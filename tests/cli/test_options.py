@@ -1,5 +1,7 @@
 """Help texts and options that commands share."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,9 @@ def test_rows_have_empty_cells_for_nan_and_no_markup(capsys):
     print_rows([{"name": "[red]a", "value": float("nan")}], "name | value", "{name} | {value:.1f}")
     printed = capsys.readouterr().out
     assert "[red]a" in printed and "nan" not in printed
+
+
+def test_help_waits_for_no_large_package():
+    code = "import sys, viba_lib.cli.main; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "pandas", "numpy", "cv2", "dask", "av"} & set(done.stdout.split())

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 from rich.console import Console
 from typer import Option
@@ -14,6 +13,8 @@ from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from viba_lib.pipeline.study import Study
 
 data = typer.Typer(help="Fetch, verify, list and prepare data.", no_args_is_help=True)
@@ -54,13 +55,13 @@ def data_verify(data_root: Path, sources: str = "quick") -> None:
         raise typer.Exit(1)
 
 
-def _print_frame(frame: pd.DataFrame, title: str) -> None:
+def _print_frame(frame: "pd.DataFrame", title: str) -> None:
     names = list(map(str, frame.columns))
     cells = " | ".join(f"{{{name}}}" for name in names)
     print_rows(frame.to_dict("records"), " | ".join(names), cells, title)
 
 
-def _write_catalog(catalog: pd.DataFrame, path: Path) -> None:
+def _write_catalog(catalog: "pd.DataFrame", path: Path) -> None:
     """Write a catalog, and print its counts and what its splits share."""
     from viba_lib.data.catalog import save_catalog
     from viba_lib.data.splits import leaks

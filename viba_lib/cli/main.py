@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import signal
 import sys
 from collections import Counter
@@ -10,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 from rich.console import Console
 from typer import Option
@@ -161,10 +161,12 @@ def status(
 
 
 def _print_states(states: Sequence[Any]) -> None:
-    rows = pd.DataFrame(states).astype({"seconds": float, "size": float})
-    rows["size"] /= 1e6
+    rows = [asdict(state) for state in states]
+    for row in rows:
+        row["seconds"] = math.nan if row["seconds"] is None else row["seconds"]
+        row["size"] = math.nan if row["size"] is None else row["size"] / 1e6
     cells = "{stage} | {state} | {seconds:.0f} | {size:.1f} | {why}"
-    print_rows(rows.to_dict("records"), "stage | state | seconds | MB | why", cells)
+    print_rows(rows, "stage | state | seconds | MB | why", cells)
     counts = Counter(state.state for state in states)
     print(", ".join(f"{count} {name}" for name, count in counts.most_common()))
 
