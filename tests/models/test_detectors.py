@@ -27,6 +27,7 @@ from viba_lib.models.detectors import (
     flow_fields,
 )
 from viba_lib.models.training import TrainingSettings
+from viba_lib.models.weights import save_weights
 
 BOTH = pytest.mark.parametrize("detector", DETECTORS.values(), ids=list(DETECTORS))
 
@@ -206,3 +207,46 @@ def test_the_digest_covers_name_layers_size_and_functions() -> None:
     assert len(digests) == 6
     assert toy().digest == toy().digest
     assert XCEPTION.digest != FLOW_VGG11.digest
+
+
+class Own(nn.Module):
+    """A user's network with a buffer that no file contains."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.last = nn.Linear(3, 2)
+        self.register_buffer("weights", torch.tensor([1.0, 2.0, scale]), persistent=False)
+
+    def forward(self, x):
+        return self.last(x.mean((2, 3)) * self.weights)
+
+
+def stubborn() -> nn.Module:
+    """A network that computes with its random weights when it is built."""
+    with torch.no_grad():
+        return Own(float(nn.Linear(1, 1).weight.sum().item() * 0 + 3))
+
+
+@pytest.mark.parametrize("build", [small, Own, stubborn])
+def test_a_network_with_weights_of_a_file_computes_what_the_saved_one_did(tmp_path, build) -> None:
+    saved = build()
+    weights = save_weights(saved, tmp_path / "own.safetensors")
+    opened = dataclasses.replace(toy(), build=build).open(weights)
+    frames = torch.randn(2, 3, 8, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(opened(frames), saved.eval()(frames))
+    assert all(p.requires_grad for p in opened.parameters()) and not opened.training
+
+
+def test_no_random_number_is_drawn_for_weights_of_a_file(tmp_path) -> None:
+    weights = save_weights(FLOW_VGG11.build(), tmp_path / "flow.safetensors")
+    state = torch.get_rng_state()
+    FLOW_VGG11.open(weights)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_weights_in_half_precision_become_those_of_the_network(tmp_path) -> None:
+    weights = save_weights(small().half(), tmp_path / "half.safetensors")
+    opened = toy().open(weights)
+    assert {p.dtype for p in opened.parameters()} == {torch.float32}
+    assert opened(torch.randn(1, 3, 8, 8)).dtype == torch.float32

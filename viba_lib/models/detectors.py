@@ -5,6 +5,7 @@ A third detector needs no change here: write a function that returns a `Detector
 """
 
 import importlib
+import itertools
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -131,10 +132,20 @@ class Detector:
         VibaError
             Weights that do not fit.
         """
-        model = self.build()
-        if weights is not None:
-            load_weights(model, weights)
+        model = self.build() if weights is None else self._with_weights(weights)
         return model.to(device).to(memory_format=torch.channels_last).eval()
+
+    def _with_weights(self, weights: Path) -> nn.Module:
+        # Built without values first: random numbers for weights that are replaced take seconds.
+        try:
+            with torch.device("meta"):
+                model = self.build()
+        except Exception:  # a network that computes with its weights when it is built
+            model = self.build()
+        load_weights(model, weights)
+        tensors = itertools.chain(model.parameters(), model.buffers())
+        # Buffers that a file does not contain are left without values.
+        return load_weights(self.build(), weights) if any(t.is_meta for t in tensors) else model
 
 
 def face_inputs(clip: PreparedClip, positions: Positions, size: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,10 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                # Other protocols of pickle are read as well, or refused below.
+                warnings.filterwarnings("ignore", "Detected pickle protocol")
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # `weights_only` refuses anything but tensors and plain containers.
         raise WeightsError(
@@ -112,7 +116,9 @@ def load_weights(model: nn.Module, path: str | Path, adapt_classifier: bool = Fa
             "training from a file for other classes, name it as `weights` of the detector in a "
             "profile"
         )
-    model.load_state_dict(state)
+    # A network without values takes the tensors of the file, in its own precision.
+    state = {name: value.to(own[name].dtype) for name, value in state.items()}
+    model.load_state_dict(state, assign=any(value.is_meta for value in own.values()))
     return model
 
 
