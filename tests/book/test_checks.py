@@ -36,6 +36,8 @@ def test_good_pages_pass(html):
         ('alt="A heat map over a mouth"', 'alt=""', "alt text"),
         ('alt="A heat map over a mouth"', "", "alt text"),
         ('alt="A heat map over a mouth"', 'alt="../_images/0a1b.png"', "alt text"),
+        ('alt="A heat map over a mouth"', 'alt="  "', "alt text"),
+        ('alt="A heat map over a mouth"', 'alt="map.png"', "alt text"),
         ("<figcaption>A map</figcaption>", "", "caption"),
         (" controls", "", "controls"),
         ("<video ", "<video autoplay ", "by itself"),

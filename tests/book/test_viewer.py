@@ -21,7 +21,7 @@ from viba_lib.book.viewer import (
     DATA,
     SIDE,
     choose_clips,
-    encode,
+    encode_all,
     outline,
     region,
     script,
@@ -30,6 +30,7 @@ from viba_lib.book.viewer import (
     viewer_stage,
 )
 from viba_lib.core.cache import META, External
+from viba_lib.core.errors import VibaError
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
@@ -89,9 +90,17 @@ def test_an_outline_runs_around_the_mask_and_is_clear_inside():
     assert not outline(np.zeros((56, 56), np.float32)).any()
 
 
+def test_pictures_fit_their_budget_or_are_refused():
+    noise = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+    free, tight = (sum(map(len, encode_all({"a": noise}, n).values())) for n in (10**6, 20_000))
+    assert tight <= 20_000 < free
+    with pytest.raises(VibaError, match="more than 100"):
+        encode_all({"a": noise}, 100)
+
+
 def test_outlines_keep_their_colour_and_transparency():
     drawn = outline(np.pad(np.ones((8, 8), np.float32), 4))
-    data = np.frombuffer(encode(drawn), np.uint8)
+    data = np.frombuffer(encode_all({"a": drawn})["a"], np.uint8)
     back = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
     np.testing.assert_array_equal(back[..., 3], drawn[..., 3])
     np.testing.assert_array_equal(back[drawn[..., 3] > 0], drawn[drawn[..., 3] > 0])
@@ -196,7 +205,7 @@ def test_bits_are_those_of_the_chapters(study, manifest):
 
 @pytest.mark.network
 def test_a_second_build_computes_nothing(study, viewer, monkeypatch):
-    monkeypatch.setattr("viba_lib.book.viewer.encode", lambda _: pytest.fail("computed again"))
+    monkeypatch.setattr("viba_lib.book.viewer.encode_all", lambda _: pytest.fail("computed again"))
     again = Study(study.profile, study.data_root, study.root.parent)
     assert again.get(viewer_stage(again)) == viewer
 
@@ -293,7 +302,7 @@ def page_in(folder: Path, data: dict | None) -> Path:
         (static / "viewer" / DATA).write_text(script(data), encoding="utf-8")
         picture = np.full((SIDE, SIDE, 3), 90, np.uint8)
         for name in named_pictures(data):
-            (static / "viewer" / name).write_bytes(encode(picture))
+            (static / "viewer" / name).write_bytes(encode_all({"a": picture})["a"])
     page = folder / "book" / "viewer.html"
     page.write_text(PAGE.format(found[1]), encoding="utf-8")
     return page

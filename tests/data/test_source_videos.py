@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 import yaml
-from pydantic import ValidationError
 
+from viba_lib.core.errors import VibaError
 from viba_lib.data.source_videos import (
     QUICK_FILES,
     STANDARD_FILES,
@@ -43,8 +43,15 @@ def test_a_video_has_the_fields_of_its_package() -> None:
     ],
 )
 def test_wrong_entries_are_refused(wrong: dict) -> None:
-    with pytest.raises((ValidationError, KeyError)):
+    with pytest.raises(VibaError, match="list of source videos is wrong"):
         read_source_videos(listed(ENTRY, ENTRY | wrong))
+    with pytest.raises(VibaError, match="list of source videos is wrong"):
+        read_source_videos("- a")
+
+
+def test_a_person_in_two_splits_is_refused() -> None:
+    with pytest.raises(VibaError, match="person in two splits"):
+        read_source_videos(listed(ENTRY, ENTRY | {"split": "test"}))
 
 
 def test_npm_is_needed_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,8 @@ DATA = "viewer-data.js"
 GLOBAL = "VIBA_VIEWER"
 CLIPS, FRAMES = 4, 8  # at most, of a viewer and of a clip
 SIDE = 224  # pixels of an image
-QUALITY = 78  # of WebP
+BUDGET = 4_000_000  # bytes of all images
+QUALITIES = (78, 70, 62, 54, 46, 38, 30, 20)  # of WebP, the first that fits the budget
 CYAN = (0, 229, 255)  # truth has this colour in every figure of the book
 TITLES = {"real": "Real", "spatial": "Spatial fake", "temporal": "Temporal fake", "fake": "Fake"}
 TWO_PARTS = ("eyes_brows", "nose_cheeks", "chin_neck")
@@ -195,12 +196,29 @@ def outline(mask: np.ndarray) -> np.ndarray:
     return drawn
 
 
-def encode(image: np.ndarray) -> bytes:
+def encode(image: np.ndarray, quality: int) -> bytes:
     """An image (H, W, 3 or 4) uint8 as WebP; with transparency the encoding is lossless."""
     clear = image.shape[2] == 4
     order = cv2.COLOR_RGBA2BGRA if clear else cv2.COLOR_RGB2BGR
-    setting = [cv2.IMWRITE_WEBP_QUALITY, 101 if clear else QUALITY]
+    setting = [cv2.IMWRITE_WEBP_QUALITY, 101 if clear else quality]
     return bytes(cv2.imencode(".webp", cv2.cvtColor(image, order), setting)[1])
+
+
+def encode_all(images: Images, budget: int = BUDGET) -> dict[str, bytes]:
+    """Images as WebP, of the best quality that fits into `budget` bytes.
+
+    Raises
+    ------
+    VibaError
+        The lowest quality does not fit.
+    """
+    size = 0
+    for quality in QUALITIES:
+        found = {name: encode(image, quality) for name, image in images.items()}
+        size = sum(map(len, found.values()))
+        if size <= budget:
+            return found
+    raise VibaError(f"{len(images)} images have {size} bytes, more than {budget}: show fewer")
 
 
 def _add(images: Images, name: str, new: Iterable[np.ndarray]) -> list[str]:
@@ -358,8 +376,8 @@ def draw_viewer(
         "detectors": [_about(view.detector) for view in views.values()],
         "clips": [_clip_entry(clips, views, part, f"c{number}", images) for number, part in parts],
     }
-    for name, image in images.items():
-        (folder / name).write_bytes(encode(image))
+    for name, data in encode_all(images).items():
+        (folder / name).write_bytes(data)
     (folder / DATA).write_text(script(manifest), encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from viba_lib.core.download import PackagedFile
+from viba_lib.core.errors import VibaError
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -30,10 +31,23 @@ class SourceVideo(PackagedFile):
 
 
 def read_source_videos(text: str) -> tuple[SourceVideo, ...]:
-    """Source videos of a YAML text: `videos`, which share the fields of their `packages`."""
-    content = yaml.safe_load(text)
-    entries = [content["packages"][entry["package"]] | entry for entry in content["videos"]]
-    return TypeAdapter(tuple[SourceVideo, ...]).validate_python(entries)
+    """Source videos of a YAML text: `videos`, which share the fields of their `packages`.
+
+    Raises
+    ------
+    VibaError
+        Not of this form, or a person in two splits.
+    """
+    try:
+        content = yaml.safe_load(text)
+        entries = [content["packages"][entry["package"]] | entry for entry in content["videos"]]
+        videos = TypeAdapter(tuple[SourceVideo, ...]).validate_python(entries)
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise VibaError(f"the list of source videos is wrong: {error}") from error
+    people = {(video.identity, video.split) for video in videos}
+    if len(people) > len({identity for identity, _ in people}):
+        raise VibaError("the list of source videos has a person in two splits; expected one")
+    return videos
 
 
 STANDARD_FILES = read_source_videos(
