@@ -10,6 +10,7 @@ from torchvision.models.video import r3d_18
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 from torchvision.models.vision_transformer import VisionTransformer
 
+from tests.bottleneck.networks import Skip
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.split import SplitModel, device_of, find_layer, frozen
 from viba_lib.core.errors import VibaError
@@ -320,7 +321,7 @@ def test_modes_come_back_when_the_tail_fails(frames):
     with pytest.warns(UserWarning, match="statistics"):
         statistics = LayerStatistics.estimate(model, "0", [frames])
     model.train()
-    bottleneck = PerSampleBottleneck(model, "0", statistics, steps=1)
+    bottleneck = PerSampleBottleneck(model, "0", statistics, steps=2)  # the last has no gradient
     bottleneck.split._graphs = None  # the hook serves where the graph cannot be cut
     with pytest.raises(ArithmeticError):
         bottleneck.attribute(frames)
@@ -339,3 +340,27 @@ def test_weights_on_no_or_on_several_devices_are_refused(there):
     (model if there == "meta" else model[1]).to("meta")
     with pytest.raises(VibaError, match=f"on {there}; expected one device"):
         device_of(model)
+
+
+@pytest.mark.parametrize("change", ["in place", "data", "statistics"])
+def test_lean_copies_are_kept_until_the_weights_change(frames, change):
+    torch.manual_seed(0)
+    model = Skip().eval()
+    split = SplitModel(model, "first")
+
+    def logits():
+        with torch.no_grad():
+            z, context = split.prepare_head()(frames)
+            return split.prepare()(z, context, 1)
+
+    before, copies = logits(), dict(split._copies)
+    assert torch.equal(logits(), before) and split._copies == copies
+    with torch.no_grad():
+        if change == "in place":
+            model.last.weight.mul_(2)
+        elif change == "data":
+            model.last.weight.data.mul_(2)
+        else:
+            model.norm.running_mean.add_(1)
+        torch.testing.assert_close(logits(), model(frames), rtol=1e-4, atol=1e-5)
+    assert not torch.equal(logits(), before)

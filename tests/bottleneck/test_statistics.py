@@ -77,3 +77,19 @@ def test_a_file_that_is_no_statistics_is_refused(tmp_path):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(VibaError, match="not a file of layer statistics"):
         LayerStatistics.load(path)
+
+
+def test_several_layers_in_one_pass_are_the_layers_one_by_one():
+    torch.manual_seed(0)
+    model, passes = Small().eval(), []
+    model.last.register_forward_hook(lambda *_: passes.append(1))
+    batches = [torch.randn(n, 3, 16, 16) for n in (5, 1, 9)]
+    found = LayerStatistics.estimate_all(model, ["first", "middle"], batches)
+    assert len(passes) == len(batches)
+    for layer, together in found.items():
+        alone = LayerStatistics.estimate(model, layer, batches)
+        assert together.layer == layer and together.count == alone.count == 15
+        for name in ("mean", "std", "active"):
+            assert torch.equal(getattr(together, name), getattr(alone, name)), (layer, name)
+    with pytest.raises(VibaError, match="has no layer 'midle'"):
+        LayerStatistics.estimate_all(model, ["first", "midle"], batches)

@@ -12,7 +12,7 @@ from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.settings import BottleneckSettings
 from viba_lib.bottleneck.smoothing import reach, roughness, smooth_time
-from viba_lib.bottleneck.split import SplitModel, Tail, TailContext
+from viba_lib.bottleneck.split import Head, SplitModel, Tail, TailContext
 from viba_lib.bottleneck.statistics import LayerStatistics
 from viba_lib.bottleneck.validate import target_classes
 from viba_lib.core.errors import VibaError
@@ -85,7 +85,7 @@ class _State:
 class Optimiser:
     """Optimises alpha of one batch after another.
 
-    tail : of `split`, prepared for the precision of the settings
+    head, tail : of `split`; the tail prepared for the precision of the settings
     frames_per_window : frames of a coupled clip in one pass
     items_per_pass, layout, seed : see `PerSampleBottleneck`
     with_lam : whether the results contain lambda
@@ -93,6 +93,7 @@ class Optimiser:
     """
 
     split: SplitModel
+    head: Head
     tail: Tail
     units: Units
     settings: BottleneckSettings
@@ -122,16 +123,17 @@ class Optimiser:
         layout, state = windows[0].layout, self._state(len(frames), alpha)
         optimizer = torch.optim.Adam([state.alpha], lr=self.settings.learning_rate, fused=True)
         history: dict[str, list[torch.Tensor]] = {"model_loss": [], "information_loss": []}
-        for step in range(1, self.settings.steps + 1):
+        for step in range(self.settings.steps):
             optimizer.zero_grad(set_to_none=True)
-            outputs = [self._step(window, state) for window in windows]
+            outputs = [self._step(step, window, state) for window in windows]
             logits, loss = (torch.cat(parts) for parts in zip(*outputs, strict=True))
-            optimizer.step()
+            if step < self.settings.steps - 1:  # the result is that of the last forward pass
+                optimizer.step()
             information = state.nats.mean(tuple(range(1, state.nats.dim())))
             history["model_loss"].append(loss.cpu())
             history["information_loss"].append(information.cpu())
             if self.on_step is not None:
-                self.on_step(step, state.nats / LN2)
+                self.on_step(step + 1, state.nats / LN2)
         capacity = state.nats.div_(LN2)
         return Attribution(
             capacity=capacity.contiguous().cpu(),
@@ -147,7 +149,7 @@ class Optimiser:
     def _window(self, rows: slice, frames: torch.Tensor, target: torch.Tensor | None) -> _Window:
         """The window of some rows of a batch."""
         with torch.no_grad():
-            activation, context = self.split.head(frames[rows])
+            activation, context = self.head(frames[rows])
             r = channels_last(activation)
             clean = self.tail(r.clone(), context, 1)
         if not torch.isfinite(clean).all():
@@ -181,7 +183,7 @@ class Optimiser:
         lam = torch.empty_like(start) if self.with_lam else torch.zeros(0)
         return _State(start.requires_grad_(), torch.zeros_like(start), lam)
 
-    def _step(self, window: _Window, state: _State) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(self, step: int, window: _Window, state: _State) -> tuple[torch.Tensor, torch.Tensor]:
         """Add the gradient at alpha of a window's frames; their logits and model loss (T,)."""
         rows, source = window.rows, window.source
         here = slice(rows.start - source.start, rows.stop - source.start)
@@ -194,20 +196,25 @@ class Optimiser:
         smoothed = window.layout.smooth(torch.sigmoid(-alpha), self.settings.sigma)
         smoothed = smooth_time(smoothed, self.settings.temporal_sigma)
         one_minus_lam = smoothed.detach()[here]
-        lam = (1 - one_minus_lam).requires_grad_()
-        logits, loss = self._noisy(window, r, lam)
-        assert lam.grad is not None  # _noisy went backward through the tail
+        lam = 1 - one_minus_lam
         normal = torch.addcmul(self.units.shift, r, self.units.scale)
-        nats = unit_kl(normal, lam.detach(), one_minus_lam) * self.units.active
-        slope = unit_kl_slope(normal, lam.detach(), one_minus_lam) * self.units.active
-        # The information is a mean over units.
-        gradient = lam.grad.add_(slope, alpha=self.settings.beta / normal[0].numel())
-        if source != rows or self.settings.temporal_weight > 0:
-            gradient = self._with_neighbours(gradient, smoothed.detach(), here)
-        smoothed.backward(-gradient)
+        nats = unit_kl(normal, lam, one_minus_lam) * self.units.active
         if self.with_lam:
-            state.lam = _put(state.lam, rows, lam.detach())
+            state.lam = _put(state.lam, rows, lam)
         state.nats = _put(state.nats, rows, nats)
+        last = step == self.settings.steps - 1
+        if last or step >= self.settings.information_steps:
+            logits, loss, gradient = self._noisy(window, r, lam, not last)
+        else:
+            logits, gradient = window.clean, torch.zeros_like(r)
+            loss = functional.cross_entropy(logits, window.target, reduction="none")
+        if not last:
+            slope = unit_kl_slope(normal, lam, one_minus_lam) * self.units.active
+            # The information is a mean over units.
+            gradient = torch.add(gradient, slope, alpha=self.settings.beta / normal[0].numel())
+            if source != rows or self.settings.temporal_weight > 0:
+                gradient = self._with_neighbours(gradient, smoothed.detach(), here)
+            smoothed.backward(-gradient)
         return logits, loss
 
     def _with_neighbours(
@@ -225,9 +232,13 @@ class Optimiser:
         return wide
 
     def _noisy(
-        self, window: _Window, r: torch.Tensor, lam: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits and model loss (T,), means over noise samples; the gradient goes to `lam`."""
+        self, window: _Window, r: torch.Tensor, lam: torch.Tensor, with_gradient: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits and model loss (T,), means over noise samples, and the loss's gradient at `lam`.
+
+        Without gradient, the third is empty.
+        """
+        lam = lam.detach().requires_grad_(with_gradient)
         frames, samples = len(r), self.settings.noise_samples
         logits, loss = torch.zeros((), device=r.device), torch.zeros(frames, device=r.device)
         per_pass = max(1, self.items_per_pass // frames)
@@ -247,10 +258,11 @@ class Optimiser:
                 noisy, window.target.repeat_interleave(count), reduction="none"
             ).view(frames, count)
             # Frames are summed, samples averaged: each frame is optimised independently.
-            (each.sum() / samples).backward()
+            if with_gradient:
+                (each.sum() / samples).backward()
             logits = logits + noisy.detach().view(frames, count, -1).sum(1) / samples
             loss += each.detach().sum(1) / samples
-        return logits, loss
+        return logits, loss, torch.zeros(0) if lam.grad is None else lam.grad
 
 
 def _put(old: torch.Tensor, rows: slice, new: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """The per-sample bottleneck: one optimisation of lambda for each frame."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from viba_lib.bottleneck.attribution import Attribution
 from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.optimiser import OnStep, Optimiser, Units, channels_last
 from viba_lib.bottleneck.settings import PRESETS, BottleneckSettings
-from viba_lib.bottleneck.split import SplitModel, Tail, device_of, frozen, tail_dtype
+from viba_lib.bottleneck.split import SplitModel, Tail, device_of, frozen
 from viba_lib.bottleneck.statistics import LayerStatistics
 from viba_lib.bottleneck.validate import check_frames, check_lam, spread_target
 from viba_lib.core.errors import VibaError
@@ -64,15 +65,34 @@ class PerSampleBottleneck:
         self.split = SplitModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
+        self.model, self.layer, self.statistics = model, layer, statistics
+        self._set(seed, layout, frames_per_batch, items_per_pass, **settings)
+
+    def _set(
+        self,
+        seed: int = 0,
+        layout: str | Layout = "auto",
+        frames_per_batch: int | None = None,
+        items_per_pass: int | None = None,
+        **settings: Any,
+    ) -> None:
         self.settings = BottleneckSettings.checked(**settings)
-        fit = max(1, min(MAX_FRAMES, TENSOR_BYTES // (4 * statistics.mean.numel())))
+        fit = max(1, min(MAX_FRAMES, TENSOR_BYTES // (4 * self.statistics.mean.numel())))
         sizes = {"frames_per_batch": frames_per_batch, "items_per_pass": items_per_pass}
         for name, size in sizes.items():
             if size is not None and not size > 0:
                 raise VibaError(f"{name} is {size}; expected a number above 0")
         self.frames_per_batch, self.items_per_pass = frames_per_batch or fit, items_per_pass or fit
-        self.model, self.layer, self.statistics = model, layer, statistics
         self.seed, self.layout = seed, layout
+
+    def varied(self, **options: Any) -> "PerSampleBottleneck":
+        """The same bottleneck with other options, all others at their defaults.
+
+        It shares the cut through the network, which takes as long as some steps.
+        """
+        found = copy.copy(self)
+        found._set(**options)
+        return found
 
     @classmethod
     def fast(
@@ -128,7 +148,8 @@ class PerSampleBottleneck:
             check_lam(start, len(frames), self.statistics, "start")
         optimiser = Optimiser(
             split=self.split,
-            tail=self._tail(),
+            head=self.split.prepare_head(),
+            tail=self._tail(frames),
             units=self._units(),
             settings=self.settings,
             frames_per_window=self.frames_per_batch,
@@ -167,7 +188,7 @@ class PerSampleBottleneck:
         """
         check_frames(frames, self.statistics)
         check_lam(lam, len(frames), self.statistics, "lam")
-        tail, units = self._tail(), self._units()
+        head, tail, units = self.split.prepare_head(), self._tail(frames), self._units()
         device, size = units.mean.device, self.frames_per_batch
         parts = []
         with frozen(self.model), torch.no_grad():
@@ -175,7 +196,7 @@ class PerSampleBottleneck:
                 noise = units.noise(
                     self.seed + 1 if seed is None else seed, self.settings.antithetic
                 )
-                activation, context = self.split.head(batch.to(device))
+                activation, context = head(batch.to(device))
                 r, weight = channels_last(activation) * units.active, channels_last(lams.to(device))
                 logits = []
                 for _ in range(samples):
@@ -184,8 +205,12 @@ class PerSampleBottleneck:
                 parts.append(torch.stack(logits).float().cpu())
         return torch.cat(parts, 1)
 
-    def _tail(self) -> Tail:
-        return self.split.prepare(tail_dtype(self.settings.precision))
+    def choose_precision(self, frames: torch.Tensor) -> str:
+        """The precision of the settings; for "auto", the one that is faster on this machine."""
+        return self.split.choose_precision(self.settings.precision, frames)
+
+    def _tail(self, frames: torch.Tensor) -> Tail:
+        return self.split.prepare(self.choose_precision(frames))
 
     def _units(self) -> Units:
         return Units.of(self.statistics, self.settings.min_std, device_of(self.model))

@@ -8,8 +8,6 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
@@ -19,15 +17,15 @@ from viba_lib.bottleneck.smoothing import smooth
 from viba_lib.bottleneck.split import (
     SplitModel,
     Tail,
+    TailContext,
     device_of,
     find_layer,
     frozen,
     hooked,
-    tail_dtype,
 )
 from viba_lib.bottleneck.statistics import LayerStatistics, save_tensors
 from viba_lib.bottleneck.validate import check_frames
-from viba_lib.core.errors import VibaError
+from viba_lib.core.errors import VibaError, needed_package
 from viba_lib.core.files import atomic_write
 
 
@@ -61,7 +59,7 @@ class ReadoutBottleneck:
     readout_layers : later layers whose outputs are read, resized to the layer's size and
         normalised channel by channel
     beta, learning_rate, sigma, min_std, seed : the reference's values
-    precision : of the layers after the bottleneck: "float32", "bfloat16" or "float16"
+    precision : of the layers after the bottleneck: as in `BottleneckSettings`
 
     Raises
     ------
@@ -85,7 +83,7 @@ class ReadoutBottleneck:
         self.split = SplitModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
-        self.dtype = tail_dtype(precision)
+        self.precision = precision
         self.model, self.layer, self.statistics = model, layer, statistics
         self.readout_layers = tuple(readout_layers)
         if not self.readout_layers:
@@ -156,8 +154,9 @@ class ReadoutBottleneck:
         checkpoint : file that is written after each epoch; if it exists, training resumes from it
             and ends with the weights of an uninterrupted run
 
-        The outputs of the frozen readout layers are computed once and kept for all epochs in the
-        CPU's memory, at the size of these layers.
+        What the frozen network gives is computed once and kept for all epochs: the outputs of the
+        readout layers in the CPU's memory, at the size of these layers, and the activations of the
+        injection layer on the device.
 
         Returns
         -------
@@ -181,20 +180,21 @@ class ReadoutBottleneck:
             for batch in frames:
                 check_frames(batch, self.statistics)
                 clean, readouts = self._read(batch.to(device))
-                read.append((clean.argmax(1), [r.cpu() for r in readouts]))
-            self._build([readouts for _, readouts in read])
+                activation = self._head(batch.to(device))
+                read.append((clean.argmax(1), [r.cpu() for r in readouts], activation))
+            self._build([readouts for _, readouts, _ in read])
             assert self.network is not None
-            tail = self.split.prepare(self.dtype)
+            tail = self._tail(frames[0])
             optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
             if checkpoint is not None and Path(checkpoint).is_file():
                 losses = self._resume(Path(checkpoint), optimizer, generator)
             for epoch in range(len(losses), epochs):
                 total = 0.0
-                for batch, (target, readouts) in zip(frames, read, strict=True):
-                    shape = (len(batch), *self.statistics.mean.shape)
+                for target, readouts, activation in read:
+                    shape = (len(target), *self.statistics.mean.shape)
                     noise = torch.randn(shape, generator=generator, device=device)
                     lam = self._predict_lam(readouts)
-                    logits, nats = self._inject(batch.to(device), lam, noise, tail)
+                    logits, nats = self._inject(activation, lam, noise, tail)
                     loss = functional.cross_entropy(logits, target)
                     loss = loss + self.beta * nats.mean()
                     optimizer.zero_grad(set_to_none=True)
@@ -250,12 +250,22 @@ class ReadoutBottleneck:
             parts = [self._predict_lam(self._read(b.to(device))[1]).cpu() for b in frames.split(16)]
         return torch.cat(parts)
 
+    def _tail(self, frames: torch.Tensor) -> Tail:
+        return self.split.prepare(self.split.choose_precision(self.precision, frames))
+
+    def _head(self, frames: torch.Tensor) -> tuple[torch.Tensor, TailContext]:
+        with torch.no_grad():
+            return self.split.head(frames)
+
     def _inject(
-        self, frames: torch.Tensor, lam: torch.Tensor, noise: torch.Tensor, tail: Tail
+        self,
+        activation: tuple[torch.Tensor, TailContext],
+        lam: torch.Tensor,
+        noise: torch.Tensor,
+        tail: Tail,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits with the bottleneck, and nats per unit."""
-        with torch.no_grad():
-            r, context = self.split.head(frames)
+        r, context = activation
         mean = self.statistics.mean.to(r)
         std = self.statistics.std.to(r).clamp_min(self.min_std)
         active = self.statistics.active.to(r)
@@ -272,11 +282,11 @@ class ReadoutBottleneck:
         noise = torch.randn(self.statistics.mean.shape, generator=generator, device=device)
         parts = []
         with frozen(self.model), torch.no_grad():
-            tail = self.split.prepare(self.dtype)
+            tail = self._tail(frames)
             for batch in frames.to(device).split(16):
                 clean, readouts = self._read(batch)
                 lam = self._predict_lam(readouts)
-                logits, nats = self._inject(batch, lam, noise, tail)
+                logits, nats = self._inject(self._head(batch), lam, noise, tail)
                 capacity = nats / LN2
                 parts.append(
                     Attribution(
@@ -298,6 +308,10 @@ class ReadoutBottleneck:
 
     def load(self, path: str | Path) -> "ReadoutBottleneck":
         """Read what `save` wrote; raises VibaError if it is missing or fits other layers."""
+        with needed_package():
+            from safetensors import SafetensorError
+            from safetensors.torch import load_file
+
         try:
             state = load_file(path)
             scales = state.pop("mean"), state.pop("std")

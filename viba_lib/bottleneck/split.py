@@ -5,17 +5,17 @@ import inspect
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import fx, nn
 
-from viba_lib.bottleneck.fold import lean_tail
+from viba_lib.bottleneck.fold import lean
+from viba_lib.bottleneck.precision import autocast, choose, dtype_of
 from viba_lib.core.errors import VibaError
-
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +56,6 @@ def device_of(model: nn.Module) -> torch.device:
             'values: load the weights, then move the model with model.to("cpu") or another'
         )
     return devices[0]
-
-
-def tail_dtype(precision: str) -> torch.dtype | None:
-    """Data type of a tail's weights by the name of its precision; None = that of the model."""
-    if precision not in PRECISIONS:
-        raise VibaError(f"precision {precision!r} is not known; choose of {list(PRECISIONS)}")
-    return PRECISIONS[precision]
 
 
 @contextmanager
@@ -136,6 +129,7 @@ class TailContext:
         )
 
 
+Head = Callable[[torch.Tensor], tuple[torch.Tensor, TailContext]]
 Tail = Callable[[torch.Tensor, TailContext, int], torch.Tensor]
 
 
@@ -154,6 +148,8 @@ class SplitModel:
         self.module = find_layer(model, layer)
         self._graphs: tuple[fx.GraphModule, fx.GraphModule] | None = None
         self._per_input: tuple[bool, ...] | None = None  # None = not checked yet
+        self._copied: list[tuple[float, ...]] = []  # see _fingerprint
+        self._copies: dict[tuple[str, torch.dtype | None], nn.Module] = {}
         try:
             # In evaluation mode, since tracing turns `self.training` into a constant.
             with frozen(model):
@@ -188,9 +184,45 @@ class SplitModel:
             self._check(inputs[:1])
         if self._graphs is None or self._per_input is None:
             return self._watch(inputs)
-        activation, *crossing = self._graphs[0](inputs)
+        return self._run_head(self._graphs[0], inputs)
+
+    def prepare_head(self) -> Head:
+        """`head` for many inputs: with folded batch norms."""
+        lean_graph = self._lean("head")
+
+        def head(inputs: torch.Tensor) -> tuple[torch.Tensor, TailContext]:
+            # Checked before: the first call must not round in another way than those after it.
+            if self._graphs is not None and self._per_input is None:
+                self._check(inputs[:1])
+            if lean_graph is None or self._graphs is None:
+                return self.head(inputs)
+            return self._run_head(lean_graph, inputs)
+
+        return head
+
+    def _lean(self, part: str, dtype: torch.dtype | None = None) -> nn.Module | None:
+        """Lean copy of the head or tail, made again when the weights have changed; None if uncut.
+
+        A copy takes as long as some passes, and a video is explained in many calls.
+        """
+        if self._graphs is None:
+            return None
+        weights = _fingerprint(self.model)
+        if weights != self._copied:
+            self._copied, self._copies = weights, {}
+        if (part, dtype) not in self._copies:
+            graph = self._graphs[part == "tail"]
+            if part == "head":
+                # The layer is a leaf in it; what cannot be traced inside it stays as it is.
+                with suppress(Exception), frozen(self.model):
+                    graph = fx.GraphModule(graph, fx.Tracer().trace(graph))
+            self._copies[part, dtype] = lean(graph, dtype)
+        return self._copies[part, dtype]
+
+    def _run_head(self, graph: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, TailContext]:
+        activation, *crossing = graph(inputs)
         kept = tuple(c.detach().clone() if torch.is_tensor(c) else c for c in crossing)
-        return self._copy(activation, len(inputs)), TailContext(kept, self._per_input)
+        return self.copy(activation, len(inputs)), TailContext(kept, self._per_input or ())
 
     def tail(self, z: torch.Tensor, context: TailContext, repeats: int = 1) -> torch.Tensor:
         """Logits (N * repeats, classes) from activations (N * repeats, ...)."""
@@ -205,21 +237,44 @@ class SplitModel:
         ):
             return _logits(self.model(context.inputs))
 
-    def prepare(self, dtype: torch.dtype | None = None) -> Tail:
+    def choose_precision(self, precision: str, frames: torch.Tensor) -> str:
+        """The name of a precision; for "auto", the one in which the tail is faster here.
+
+        Parameters
+        ----------
+        frames : (N, ...) as the model takes them, of which one is used
+        """
+        device = device_of(self.model)
+        # Made when asked for: usually, the answer is known.
+        prepared = cache(self.prepare)
+        activation = cache(lambda: self.head(frames[:1].to(device)))
+
+        def forward_and_backward(name: str) -> None:
+            with frozen(self.model):
+                with torch.no_grad():
+                    r, context = activation()
+                z = r.requires_grad_().clone()  # a layer in place may not change a leaf
+                prepared(name)(z, context, 1).sum().backward()
+
+        work = f"{type(self.model).__name__} after {self.layer}, {tuple(frames.shape[1:])}"
+        return choose(precision, work, forward_and_backward, device)
+
+    def prepare(self, precision: str = "float32") -> Tail:
         """The tail for many passes: with folded batch norms, in another precision.
 
         Parameters
         ----------
-        dtype : precision of the layers after the cut; None = that of the model
+        precision : of the layers after the cut; "float32" leaves that of the model
 
         Returns
         -------
         Function like `tail` that in-place layers may change the activations of; logits in float32.
         """
-        run = None if self._graphs is None else lean_tail(self._graphs[1], dtype)
+        dtype = dtype_of(precision)
+        run = self._lean("tail", dtype)
 
         def tail(z: torch.Tensor, context: TailContext, repeats: int = 1) -> torch.Tensor:
-            with torch.autocast(z.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
+            with autocast(z.device, precision):
                 # The first head() may have given up the cut since.
                 if run is None or context.inputs is not None:
                     return self.tail(z, context, repeats).float()
@@ -231,15 +286,7 @@ class SplitModel:
 
     def _watch(self, inputs: torch.Tensor) -> tuple[torch.Tensor, TailContext]:
         """The layer's last output while the complete model runs."""
-        outputs: list[torch.Tensor] = []
-        # The hook copies: an in-place ReLU after the layer would change the output.
-        with hooked(self.module, lambda _m, _i, o: outputs.append(self._copy(o, len(inputs)))):
-            self.model(inputs)
-        if not outputs:
-            raise VibaError(
-                f"layer {self.layer!r} did not run; expected one that the model calls: choose the "
-                "layer that contains it"
-            )
+        outputs = watch([self], inputs)[self.layer]
         return outputs[-1], TailContext(inputs=inputs, runs=len(outputs))
 
     def _check(self, item: torch.Tensor) -> None:
@@ -262,7 +309,7 @@ class SplitModel:
         head, tail = self._graphs
         pair = torch.cat([item, item])
         r, *crossing = head(pair)
-        r, crossing = self._copy(r, 2), [c.clone() if torch.is_tensor(c) else c for c in crossing]
+        r, crossing = self.copy(r, 2), [c.clone() if torch.is_tensor(c) else c for c in crossing]
         # A batch of one and one of two show what a trace took for a constant.
         single = head(item)[1:] if crossing else []
         per_input = [_grows(one, two) for one, two in zip(single, crossing, strict=True)]
@@ -286,7 +333,7 @@ class SplitModel:
             reason,
         )
 
-    def _copy(self, value: Any, inputs: int) -> torch.Tensor:
+    def copy(self, value: Any, inputs: int) -> torch.Tensor:
         """The layer's output, detached and copied; an error if it is not a map."""
         if torch.is_tensor(value) and 3 <= value.dim() <= 5 and len(value) == inputs:
             return value.detach().clone()
@@ -303,6 +350,46 @@ class SplitModel:
             "axes, one row per input: tokens (N, L, C) or maps (N, C, h, w), (N, C, t, h, w). "
             f"Choose another layer: {', '.join(others) or 'list them with named_modules()'}"
         )
+
+
+def watch(splits: Sequence[SplitModel], inputs: torch.Tensor) -> dict[str, list[torch.Tensor]]:
+    """Outputs of layers while the complete model runs once; of each, one for each of its runs.
+
+    Raises
+    ------
+    VibaError
+        A layer gives something else than a map, or did not run.
+    """
+    outputs: dict[str, list[torch.Tensor]] = {split.layer: [] for split in splits}
+
+    def store(split: SplitModel, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        # A copy: an in-place ReLU after the layer would change the output.
+        outputs[split.layer].append(split.copy(output, len(inputs)))
+
+    with ExitStack() as hooks:
+        for split in splits:
+            hooks.enter_context(hooked(split.module, partial(store, split)))
+        splits[0].model(inputs)
+    for layer, found in outputs.items():
+        if not found:
+            raise VibaError(
+                f"layer {layer!r} did not run; expected one that the model calls: choose the "
+                "layer that contains it"
+            )
+    return outputs
+
+
+def _fingerprint(model: nn.Module) -> list[tuple[float, ...]]:
+    """Numbers that change when weights or hooks do.
+
+    Of weights, their versions, and sums, since a change of `.data` changes no version.
+    """
+    hooks = [(*m._forward_hooks, *m._forward_pre_hooks) for m in model.modules()]
+    tensors = [t.detach() for t in itertools.chain(model.parameters(), model.buffers())]
+    versions = [0 if t.is_inference() else t._version for t in tensors]
+    # A slice is enough: weights are rarely changed one by one, and all would take long to read.
+    sums = [(t.select(-1, 0) if t.dim() else t).double().sum().cpu() for t in tensors]
+    return [*hooks, *zip(versions, map(float, sums), strict=True)]
 
 
 def _logits(value: Any) -> torch.Tensor:

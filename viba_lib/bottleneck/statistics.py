@@ -2,17 +2,15 @@
 
 import json
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from viba_lib.bottleneck.split import SplitModel, device_of, frozen
-from viba_lib.core.errors import VibaError
+from viba_lib.bottleneck.split import SplitModel, device_of, frozen, watch
+from viba_lib.core.errors import VibaError, needed_package
 from viba_lib.core.files import atomic_write
 
 MIN_INPUTS = 1000
@@ -22,9 +20,47 @@ def save_tensors(
     tensors: dict[str, torch.Tensor], path: str | Path, meta: dict[str, str] | None = None
 ) -> Path:
     """Write tensors as safetensors, atomically."""
+    with needed_package():
+        from safetensors.torch import save_file
+
     with atomic_write(path) as tmp:
         save_file({k: v.contiguous() for k, v in tensors.items()}, tmp, meta)
     return Path(path)
+
+
+class _Moments:
+    """Mean and squared deviations of values in float64, batch by batch (Chan et al. 1983)."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, activation: torch.Tensor) -> None:
+        """Add a batch (B, ...)."""
+        values = activation.double().cpu()
+        new, mean = len(values), values.mean(0)
+        total, delta = self.count + new, mean - self.mean
+        self.squares = self.squares + ((values - mean) ** 2).sum(0)
+        self.squares = self.squares + delta**2 * (self.count * new / total)
+        self.mean = self.mean + delta * (new / total)
+        self.count = total
+
+    def statistics(self, layer: str, threshold: float, size: tuple[int, ...]) -> "LayerStatistics":
+        """What was added, as statistics of a layer; see `LayerStatistics.estimate`."""
+        if not self.count:
+            raise VibaError(f"no batches to estimate layer {layer!r} from; expected at least one")
+        if not torch.isfinite(self.mean).all():
+            raise VibaError(f"layer {layer!r} gives values that are not finite; check the weights")
+        if self.count < MIN_INPUTS:
+            warnings.warn(
+                f"statistics of {layer!r} from {self.count} inputs; more than {MIN_INPUTS} are "
+                "advised",
+                stacklevel=4,
+            )
+        # The reference divides by n - 1; one input alone has no variance.
+        std = (self.squares / max(1, self.count - 1)).sqrt()
+        return LayerStatistics(
+            layer, self.mean.float(), std.float(), std > threshold, self.count, size
+        )
 
 
 @dataclass(frozen=True)
@@ -51,7 +87,7 @@ class LayerStatistics:
         batches: Iterable[torch.Tensor],
         threshold: float = 0.01,
     ) -> "LayerStatistics":
-        """Estimate over batches, merged pairwise (Chan et al. 1983), in float64.
+        """Estimate over batches, in float64.
 
         Parameters
         ----------
@@ -64,9 +100,19 @@ class LayerStatistics:
             Unknown layer, no batches, batches of other axes or of different sizes, or values that
             are not finite.
         """
-        split = SplitModel(model, layer)
-        device = device_of(model)
-        count, mean, squares = 0, torch.zeros(()), torch.zeros(())
+        return cls.estimate_all(model, [layer], batches, threshold)[layer]
+
+    @classmethod
+    def estimate_all(
+        cls,
+        model: nn.Module,
+        layers: Sequence[str],
+        batches: Iterable[torch.Tensor],
+        threshold: float = 0.01,
+    ) -> dict[str, "LayerStatistics"]:
+        """Statistics of several layers by name, from one pass over the batches; see `estimate`."""
+        splits = [SplitModel(model, layer) for layer in layers]
+        found = {layer: _Moments() for layer in layers}
         size: tuple[int, ...] = ()
         with frozen(model), torch.no_grad():
             for batch in batches:
@@ -75,30 +121,18 @@ class LayerStatistics:
                         f"a batch has shape {tuple(batch.shape)}; expected frames (B, 3, H, W) or "
                         "clips (B, 3, T, H, W)"
                     )
-                if count and tuple(batch.shape[2:]) != size:
+                if size and tuple(batch.shape[2:]) != size:
                     raise VibaError(
                         f"batches of {size} and {tuple(batch.shape[2:])}; need one size"
                     )
                 size = tuple(batch.shape[2:])
-                values = split.head(batch.to(device))[0].double().cpu()
-                new, batch_mean = len(values), values.mean(0)
-                total, delta = count + new, batch_mean - mean
-                squares = squares + ((values - batch_mean) ** 2).sum(0)
-                squares = squares + delta**2 * (count * new / total)
-                mean = mean + delta * (new / total)
-                count = total
-        if not count:
-            raise VibaError(f"no batches to estimate layer {layer!r} from; expected at least one")
-        if not torch.isfinite(mean).all():
-            raise VibaError(f"layer {layer!r} gives values that are not finite; check the weights")
-        if count < MIN_INPUTS:
-            warnings.warn(
-                f"statistics of {layer!r} from {count} inputs; more than {MIN_INPUTS} are advised",
-                stacklevel=2,
-            )
-        # The reference divides by n - 1; one input alone has no variance.
-        std = (squares / max(1, count - 1)).sqrt()
-        return cls(layer, mean.float(), std.float(), std > threshold, count, size)
+                batch = batch.to(device_of(model))
+                if len(splits) == 1:
+                    found[layers[0]].add(splits[0].head(batch)[0])  # stops at the layer
+                    continue
+                for layer, outputs in watch(splits, batch).items():
+                    found[layer].add(outputs[-1])
+        return {layer: found[layer].statistics(layer, threshold, size) for layer in layers}
 
     def save(self, path: str | Path) -> Path:
         """Write as safetensors."""
@@ -115,6 +149,9 @@ class LayerStatistics:
         VibaError
             The file is missing or does not contain statistics.
         """
+        with needed_package():
+            from safetensors import SafetensorError, safe_open
+
         try:
             with safe_open(path, "pt") as stored:
                 meta = json.loads(stored.metadata()["viba"])
