@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import signal
+from functools import partial
 from multiprocessing import get_context
 
 import pandas as pd
@@ -12,8 +13,10 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from viba_lib.bottleneck import precision
 from viba_lib.core.errors import VibaError
-from viba_lib.models.training import TrainingSettings, _Run, learning_rate, train
+from viba_lib.models import training
+from viba_lib.models.training import TrainingSettings, _Run, learning_rate
 from viba_lib.pipeline.profiles import load_profile
 
 
@@ -31,6 +34,10 @@ class Batches(Dataset):
         labels = torch.arange(4) % 2
         noise = torch.randn(4, 3, 8, 8, generator=generator)
         return noise + 3 * labels[:, None, None, None], labels
+
+
+# A worker takes seconds to start.
+train = partial(training.train, workers=0)
 
 
 def small():
@@ -65,7 +72,7 @@ def run(folder, dies_at=""):
             os.kill(os.getpid(), signal.SIGKILL)
 
     model = small()
-    history = train(
+    history = training.train(
         model, Batches(), held_out(), settings(restore="last"), folder, progress=progress
     )
     torch.save(model.state_dict(), folder / "end.pt")
@@ -80,6 +87,7 @@ def in_a_process(*args):
     return process.exitcode
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_like_an_undisturbed_one(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -208,3 +216,34 @@ def test_frozen_batch_norm_keeps_its_statistics(tmp_path):
     model = small()
     train(model, Batches(), (inputs, labels.numpy()), settings(), tmp_path)
     assert torch.equal(model[1].running_mean, torch.zeros(4))
+
+
+@pytest.mark.parametrize("faster", ["float32", "bfloat16"])
+def test_the_faster_precision_is_used_and_timing_it_leaves_no_trace(tmp_path, monkeypatch, faster):
+    def pretended(run, name, device):
+        run(name)
+        return 0.1 if name == faster else 1.0
+
+    monkeypatch.setattr(precision, "_seconds", pretended)
+    monkeypatch.setenv(precision.CACHE, str(tmp_path / "cache"))
+    found = []
+    for wanted in ("auto", faster):
+        (tmp_path / wanted).mkdir(exist_ok=True)
+        model = small()
+        given = settings(precision=wanted, freeze_batchnorm=False)
+        train(model, Batches(), held_out(), given, tmp_path / wanted)
+        found.append(model.state_dict())
+    for name, weights in found[0].items():
+        assert torch.equal(weights, found[1][name]), name
+
+
+def test_parts_before_the_first_trained_one_keep_their_weights(tmp_path):
+    model = small()
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    train(model, Batches(), held_out(), settings(train_from="6"), tmp_path)
+    changed = {
+        name for name, weights in model.state_dict().items() if not weights.equal(before[name])
+    }
+    assert {name for name in changed if not name.startswith("1.")} == {"6.weight", "6.bias"}
+    with pytest.raises(VibaError, match="train_from is 'block4'; expected one of 0, 1, 2"):
+        train(model, Batches(), held_out(), settings(train_from="block4"), tmp_path / "other")

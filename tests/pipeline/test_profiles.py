@@ -62,6 +62,7 @@ def test_profiles_refuse_what_the_bottleneck_refuses(tmp_path, settings, words):
         load_changed(tmp_path, settings)
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_so(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

@@ -56,7 +56,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "xception.training.steps": (3, FACES),
     "xception.training.learning_rate": (0.5, FACES),
     "xception.training.batch_size": (5, FACES),
-    "xception.training.precision": ("float32", FACES),
+    "xception.training.precision": ("bfloat16", FACES),
     "flow.size": (65, MOTION),
     "flow.methods": (["lag"], MOTION),
     "flow.training.steps": (3, MOTION),

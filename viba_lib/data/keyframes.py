@@ -8,8 +8,6 @@ from collections.abc import Iterable
 
 import cv2
 import numpy as np
-from scipy.signal import find_peaks
-from skimage.restoration import rolling_ball
 
 
 def blurred(frame: np.ndarray) -> np.ndarray:
@@ -35,6 +33,9 @@ def frame_differences(frames: Iterable[np.ndarray]) -> np.ndarray:
 
 def baseline(differences: np.ndarray) -> np.ndarray:
     """Slow part of differences (T,): the curve that a large ball rolled under them touches."""
+    # Here and below: SciPy takes a second to import, and most commands find no key frames.
+    from skimage.restoration import rolling_ball
+
     top = differences.max()
     return rolling_ball(differences / top, radius=max(3, len(differences) // 4)) * top
 
@@ -62,6 +63,8 @@ def key_frames(
     minimum : if there are fewer peaks, evenly spaced frames are added
     maximum : if there are more peaks, the highest are kept
     """
+    from scipy.signal import find_peaks
+
     signal = without_baseline(differences)
     last = len(signal) - 1
     if last < 1:

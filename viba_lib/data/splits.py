@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from viba_lib.data.catalog import SPLITS, CatalogError
 
@@ -84,6 +82,10 @@ def linked_groups(frame: pd.DataFrame, donors: bool = True) -> pd.Series:
                 edges.append((video, known.setdefault(node, nodes + len(known))))
     size = nodes + len(known)
     ends = np.array(edges, int).reshape(-1, 2)
+    # SciPy takes a second to import, and few commands make splits.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(size, size))
     _, groups = connected_components(graph, directed=False)
     return pd.Series(groups[:nodes], index=frame.index, name="group")

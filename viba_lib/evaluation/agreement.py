@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from viba_lib.core.errors import VibaError
 
@@ -40,6 +39,8 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's rank correlation of two maps (H, W) over pixels; NaN if one is constant."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
+    from scipy.stats import spearmanr  # it takes a second, and few commands need it
+
     return float(spearmanr(first.ravel(), second.ravel())[0])
 
 

@@ -1,7 +1,6 @@
 """Detection performance and calibration: Table 2 of the paper."""
 
 import numpy as np
-from scipy.stats import rankdata
 
 from viba_lib.core.errors import VibaError
 
@@ -64,6 +63,8 @@ def detection_metrics(labels: np.ndarray, p_fake: np.ndarray) -> dict[str, float
     hits, fakes = int((decided & y).sum()), int(y.sum())
     reals = len(y) - fakes
     # Number of pairs in which the fake has the higher score.
+    from scipy.stats import rankdata  # it takes a second, and few commands need it
+
     above = rankdata(p)[y].sum() - fakes * (fakes + 1) / 2
     return {
         "accuracy": float((decided == y).mean()),

@@ -16,6 +16,7 @@ from torch import nn
 from viba_lib.baselines.common import BATCH, classes_of
 from viba_lib.baselines.explainers import VIBA, Network, explain_with
 from viba_lib.bottleneck import LayerStatistics
+from viba_lib.bottleneck.forward import Forward
 from viba_lib.bottleneck.split import device_of
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.agreement import rank_correlation
@@ -131,7 +132,8 @@ def rebuilt(network: Network, model: nn.Module, inputs: torch.Tensor, layer: str
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about few frames, which are enough here
         statistics = LayerStatistics.estimate(model, layer, list(inputs.split(BATCH)))
-    return replace(network, model=model, statistics={layer: statistics})
+    forward = network.forward and Forward(model, inputs[:1], network.forward.precision)
+    return replace(network, model=model, statistics={layer: statistics}, forward=forward)
 
 
 def map_similarity(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from viba_lib.bottleneck.precision import autocast, choose
+from viba_lib.bottleneck.settings import Precision
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 from viba_lib.core.progress import Progress, ProgressLines
@@ -28,6 +29,8 @@ class TrainingSettings(BaseModel):
     `validate_every`. `patience` counts validations without a lower validation loss. The paper's
     Appendix A is `epochs` 50, batches of 16, `optimizer` adam without decay, `schedule` constant
     at 0.001 without warm-up or `clip` (largest norm of the gradient), and patience 7.
+    `train_from` names the first part of the network, such as "block4", whose weights change: those
+    before it keep the values of the start, and need no gradient.
     The first `crop_steps` batches are crops of half the side around the artefact, which cost a
     quarter, cut from inputs at their full scale.
     `restore` says which weights the trained detector has: those with the lowest validation loss, or
@@ -48,23 +51,18 @@ class TrainingSettings(BaseModel):
     validate_every: int = 50
     patience: int = 7
     freeze_batchnorm: bool = True
-    precision: str = "bfloat16"
+    precision: Precision = "auto"
     fresh: float = 0.7
     crop_steps: int = Field(0, ge=0)
     label_smoothing: float = 0.0
     restore: Literal["best", "last"] = "best"
+    train_from: str | None = None
 
     @model_validator(mode="after")
     def _one_budget(self) -> "TrainingSettings":
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("expected either steps or epochs")
         return self
-
-
-def autocast(device: str | torch.device, precision: str) -> torch.autocast:
-    """Autocast to bfloat16, or a no-op for "float32"."""
-    enabled = precision == "bfloat16"
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled)
 
 
 def predict(
@@ -78,19 +76,24 @@ def predict(
 
     Parameters
     ----------
+    model : the network, or a `Forward` of it, which is faster and has a precision of its own
     inputs : (T, 3, S, S)
+    precision : "float32", "bfloat16" or "float16"
 
     Returns
     -------
     (T, classes) float32, rows sum to 1.
     """
+    if len(inputs) == 0:
+        return np.zeros((0, 2), np.float32)
     model.eval()
+
     rows = []
     with torch.inference_mode(), autocast(device, precision):
         for batch in inputs.split(batch_size):
-            batch = batch.to(device, memory_format=torch.channels_last)
-            rows.append(model(batch).float().softmax(1).cpu())
-    return torch.cat(rows).numpy() if rows else np.zeros((0, 2), np.float32)
+            logits = model(batch.to(device, memory_format=torch.channels_last))
+            rows.append(logits.float().softmax(1).cpu())
+    return torch.cat(rows).numpy()
 
 
 def train(
@@ -102,6 +105,7 @@ def train(
     device: str = "cpu",
     seed: int = 0,
     progress: Progress = lambda _: None,
+    workers: int = 1,
 ) -> pd.DataFrame:
     """Train a detector in place; `settings.restore` says which weights it has at the end.
 
@@ -113,10 +117,12 @@ def train(
     batches : data set whose item `step` is a batch (inputs, labels); as long as the training, and
         for a budget in epochs with `per_epoch`, the number of batches in one
     validation : inputs (N, 3, S, S) and labels (N,)
+    workers : processes that make the next batches meanwhile; 0 = this one makes them
 
     Returns
     -------
-    One row per validation: step, loss (mean since the last), val_loss, val_auc, val_accuracy.
+    One row per validation: step, loss (mean since the last), val_loss, val_auc, val_accuracy; the
+    attribute `precision` is that of the steps.
 
     Raises
     ------
@@ -125,10 +131,12 @@ def train(
     """
     torch.manual_seed(seed)
     run = _Run(model, settings, folder, device, progress)
+    run.choose_precision(validation[0][:2])
     total = len(batches)  # type: ignore[arg-type]
     every = getattr(batches, "per_epoch", None) or settings.validate_every
     lines, losses = ProgressLines(progress, "training", total, run.step), list[float]()
-    for step, (inputs, labels) in _remaining(batches, run.step, run.step if run.ended else total):
+    steps = range(run.step, run.step if run.ended else total)
+    for step, (inputs, labels) in zip(steps, _loader(batches, steps, workers), strict=True):
         torch.manual_seed(seed * 1_000_003 + step)  # dropout is a function of the step as well
         rate, done = learning_rate(step, total, settings), step + 1
         losses.append(run.update(inputs, labels, rate))
@@ -149,7 +157,18 @@ def train(
     if settings.restore == "best":
         model.load_state_dict(run.best_weights)
     model.eval()
-    return pd.DataFrame(run.history)
+    history = pd.DataFrame(run.history)
+    history.attrs["precision"] = run.precision
+    return history
+
+
+def _keep_before(model: nn.Module, first: str) -> None:
+    """Exclude the weights of all parts before one from training."""
+    names = [name for name, _ in model.named_children()]
+    if first not in names:
+        raise VibaError(f"train_from is {first!r}; expected one of {', '.join(names)}")
+    for name in names[: names.index(first)]:
+        model.get_submodule(name).requires_grad_(False)
 
 
 def _check_finite(loss: float, step: int) -> None:
@@ -169,10 +188,16 @@ class _Run:
         progress: Progress,
     ) -> None:
         self.model, self.settings, self.device = model, settings, device
+        self.precision: str = settings.precision
         model.to(device).to(memory_format=torch.channels_last)
+        if settings.train_from is not None:
+            _keep_before(model, settings.train_from)
         optimizers = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
         self.optimizer: torch.optim.Optimizer = optimizers[settings.optimizer](
-            model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+            model.parameters(),
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         self.checkpoint = folder / "checkpoint.pt"
         self.step, self.best, self.stale = 0, float("inf"), 0
@@ -212,7 +237,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self.device, self.settings.precision):
+        with autocast(self.device, self.precision):
             logits = self.model(inputs.to(self.device, memory_format=torch.channels_last))
         smoothing = self.settings.label_smoothing
         loss = nn.functional.cross_entropy(
@@ -224,9 +249,23 @@ class _Run:
         self.optimizer.step()
         return float(loss.detach())
 
+    def choose_precision(self, inputs: torch.Tensor) -> None:
+        """Take the precision of the settings; for "auto", the faster one with these inputs."""
+        inputs = inputs.to(self.device, memory_format=torch.channels_last)
+
+        def forward_and_backward(name: str) -> None:
+            with autocast(self.device, name):
+                self.model(inputs).float().sum().backward()
+
+        self.model.eval()  # so that no batch norm learns from these inputs
+        work = f"{type(self.model).__name__} training, {tuple(inputs.shape[1:])}"
+        self.precision = choose(self.precision, work, forward_and_backward, self.device)
+
     def validated(self, inputs: torch.Tensor, labels: np.ndarray) -> dict[str, float]:
         """Validation loss, AUC (NaN for one class, or a loss that is not finite) and accuracy."""
-        found = predict(self.model, inputs, self.device, self.settings.precision).astype(float)
+        from sklearn.metrics import roc_auc_score  # it takes a second, and most runs do not train
+
+        found = predict(self.model, inputs, self.device, self.precision).astype(float)
         loss = float(-np.log(np.clip(found[np.arange(len(labels)), labels], 1e-7, 1)).mean())
         defined = len(np.unique(labels)) == 2 and math.isfinite(loss)
         auc = float(roc_auc_score(labels, found[:, 1])) if defined else float("nan")
@@ -248,16 +287,15 @@ class _Run:
             torch.save(state | parts, tmp)
 
 
-def _remaining(batches: Dataset, start: int, stop: int) -> Any:
-    # One worker makes the next batches while this process computes. It is spawned, because a fork
-    # would copy the locks of OpenCV's threads in whatever state they are, and could wait for ever.
-    loader = DataLoader(
-        Subset(batches, range(start, stop)),
+def _loader(batches: Dataset, steps: range, workers: int) -> DataLoader:
+    # Workers are spawned, because a fork would copy the locks of OpenCV's threads in whatever state
+    # they are, and could wait for ever.
+    return DataLoader(
+        Subset(batches, steps),
         batch_size=None,
-        num_workers=1,
-        multiprocessing_context="spawn",
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
     )
-    return zip(range(start, stop), loader, strict=True)
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:

@@ -1,17 +1,20 @@
 """Profiles: how much of everything a run computes, checked when read."""
 
+import reprlib
 from pathlib import Path
 from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from viba_lib.bottleneck.settings import BottleneckSettings, Precision, first_problem
+from viba_lib.bottleneck.settings import BottleneckSettings, Precision
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import METHODS
 from viba_lib.data.planted_dataset import PlantedSettings
 from viba_lib.data.prepare import PreparationSettings
 from viba_lib.models.training import TrainingSettings
+
+KEPT_MEMORY = 512
 
 
 class _Strict(BaseModel):
@@ -128,6 +131,17 @@ class Profile(_Strict):
     speed: SpeedSettings = SpeedSettings()
     comparison: ComparisonSettings = ComparisonSettings()
     workers: int = 2
+    kept_memory: int = Field(KEPT_MEMORY, ge=0)  # MiB that a process does not give back when freed
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem in one line: which setting, what was expected, what was given."""
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    where = ".".join(str(part) for part in first["loc"])
+    if not where or ", got " in message:
+        return f"{where}.{message}" if where else message
+    return f"{where}: {message}, got {reprlib.repr(first['input'])}"
 
 
 def profile_names() -> list[str]:
