@@ -68,6 +68,7 @@ def test_operations_count_each_step_and_sample(untrained):
     assert 2 < more / few < 3
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_memory_does_not_grow_with_the_video(study):
     """Two videos, one six times as long."""

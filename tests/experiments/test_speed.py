@@ -74,7 +74,7 @@ def test_rows_say_what_each_setting_costs(subject):
     rows = list(speed.measure_subject(subject, runs=2, plain_steps=2))
     assert [r["settings"] for r in rows] == list(speed.SETTINGS)
     for row in rows:
-        assert " ".join(row) == "detector layer settings seconds ratio agreement memory"
+        assert " ".join(row) == ("detector layer settings precision seconds ratio agreement memory")
         assert row["seconds"] > 0
         assert row["ratio"] == pytest.approx(rows[0]["seconds"] / row["seconds"])
     # Two of ten steps give no map that could be compared.
@@ -106,6 +106,7 @@ def test_unknown_settings_are_refused(subject):
         next(speed.measure_subject(subject, ["quick"]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is not reported")
 def test_memory_is_that_of_a_process_of_its_own(subject):
     before = torch.ones(200 * MIB)  # memory of this process does not count

@@ -1,6 +1,6 @@
 """The bottleneck and all compared methods, by name and with one signature."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import nn
 from viba_lib.baselines import METHODS, attribute
 from viba_lib.baselines.common import Target, classes_of
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
-from viba_lib.bottleneck.split import device_of, tail_dtype
+from viba_lib.bottleneck.forward import Forward
 from viba_lib.core.errors import VibaError
 
 VIBA = "VIBA"
@@ -27,14 +27,33 @@ class Network:
     layers : names of the layers that maps may come from, the default first
     statistics : of each layer that the bottleneck is put into
     settings : of the bottleneck
-    precision : of forward passes
+    forward : the model for methods that need its logits alone; None = the model itself
     """
 
     model: nn.Module
     layers: tuple[str, ...]
     statistics: dict[str, LayerStatistics]
     settings: dict[str, Any]
-    precision: str = "float32"
+    forward: Forward | None = None
+    _bottlenecks: dict[tuple[str, int], PerSampleBottleneck] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+
+    def bottleneck(self, layer: str, seed: int) -> PerSampleBottleneck:
+        """The bottleneck at a layer; it is cut out of the network once."""
+        if layer not in self.statistics:
+            raise VibaError(f"no statistics of {layer!r}; there are {list(self.statistics)}")
+        if (layer, seed) not in self._bottlenecks:
+            settings = self.settings | {"seed": seed}
+            self._bottlenecks[layer, seed] = PerSampleBottleneck(
+                self.model, layer, self.statistics[layer], **settings
+            )
+        return self._bottlenecks[layer, seed]
+
+    def model_of(self, name: str) -> nn.Module:
+        """The model that a method is given; gradients and relevance need the original."""
+        alone = name != VIBA and METHODS[name].category == "perturbation"
+        return self.forward if alone and self.forward is not None else self.model
 
 
 def check_names(names: list[str] | tuple[str, ...]) -> list[str]:
@@ -100,20 +119,8 @@ def explain_with(
     layer = str(value) if option == "layer" and value is not None else network.layers[0]
     classes = classes_of(network.model, frames, target)
     if name == VIBA:
-        if layer not in network.statistics:
-            raise VibaError(f"no statistics of {layer!r}; there are {list(network.statistics)}")
-        settings = network.settings | {"seed": seed}
-        bottleneck = PerSampleBottleneck(
-            network.model, layer, network.statistics[layer], **settings
-        )
-        return bottleneck.attribute(frames, classes).bits_per_pixel.float().cpu().numpy()
+        found = network.bottleneck(layer, seed).attribute(frames, classes)
+        return found.bits_per_pixel.float().cpu().numpy()
     setting = {option: value} if option not in ("", "layer") and value is not None else {}
-    with _precision(network, METHODS[name].category):
-        return attribute(name, network.model, layer, frames, classes, passes, seed, **setting)
-
-
-def _precision(network: Network, category: str) -> torch.autocast:
-    """Forward passes alone may be in half precision; gradients and relevance are not."""
-    half = tail_dtype(network.precision) if category == "perturbation" else None
-    device = device_of(network.model).type
-    return torch.autocast(device, dtype=half, enabled=half is not None)
+    model = network.model_of(name)
+    return attribute(name, model, layer, frames, classes, passes, seed, **setting)

@@ -14,7 +14,7 @@ from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 
 from viba_lib.baselines.common import Target, classes_of, map_frames, positive
-from viba_lib.bottleneck.split import find_layer
+from viba_lib.bottleneck.split import find_layer, frozen
 from viba_lib.core.errors import VibaError
 
 
@@ -98,10 +98,11 @@ def integrated_gradients(
     def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:
         start = _baseline(frame, baseline)
         return positive(
-            method.attribute(frame, start, target=wanted, n_steps=steps, internal_batch_size=8)
+            method.attribute(frame, start, target=wanted, n_steps=steps, internal_batch_size=2)
         )
 
-    return map_frames(model, frames, target, map_of)
+    with frozen(model):  # what gradients of weights need is then not kept
+        return map_frames(model, frames, target, map_of)
 
 
 class _Added(nn.Module):

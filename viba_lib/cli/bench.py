@@ -1,5 +1,6 @@
-"""The commands `viba bench` and `viba bench scale`: the cost of explanations."""
+"""The commands `viba bench`, `viba bench scale` and `viba bench book`: what things cost."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from typer import Option
 
 from viba_lib.cli.options import STUDY, OpenStudy, Positive, described, print_progress, print_rows
 from viba_lib.core.errors import VibaError
+from viba_lib.core.files import write_text
 
 bench = typer.Typer(help="Cost of explanations.", invoke_without_command=True)
 Rows = list[dict[str, Any]]
@@ -70,8 +72,8 @@ def settings(
 def _print_costs(rows: Rows, growth: Rows) -> None:
     if rows:
         columns = "detector | layer | settings | s per frame | times plain | agreement | MiB"
-        cells = "{detector} | {layer} | {settings} | {seconds:,.3f} | {ratio:,.1f} | "
-        print_rows(rows, columns, cells + "{agreement:,.3f} | {memory:,.0f}")
+        cells = "{detector} | {layer} | {settings} in {precision} | {seconds:,.3f} | "
+        print_rows(rows, columns, cells + "{ratio:,.1f} | {agreement:,.3f} | {memory:,.0f}")
     if growth:
         columns = "detector | layer | frames in a call | s in all | MiB"
         cells = "{detector} | {layer} | {frames:,} | {seconds:,.3f} | {memory:,.0f}"
@@ -129,6 +131,29 @@ def scale(
     peak = max(row["memory"] for row in rows)
     if peak >= scaling.MAX_MIB or fit["exponent"] > scaling.MAX_EXPONENT:
         raise typer.Exit(1)
+
+
+@bench.command("book")
+@described("profile", "seed", "device")
+def book(profile: str, seed: int, device: str, out: Path | None = None) -> None:
+    """Time and memory of `make book` from nothing, and the time of each stage and chapter.
+
+    Parameters
+    ----------
+    out : JSON file of the numbers.
+    """
+    from viba_lib.book.cost import measure_build
+    from viba_lib.bottleneck.precision import machine
+
+    found = {"machine": machine(device), **measure_build(profile, seed, device)}
+    if out is not None:
+        write_text(out, json.dumps(found, indent=1))
+    rows = [{"stage": name, "seconds": seconds} for name, seconds in found["stages"].items()]
+    print_rows(rows, "stage | seconds", "{stage} | {seconds:,.0f}")
+    print(
+        f"{', '.join(found['machine'])}: {found['seconds'] / 60:.1f} minutes, at most "
+        f"{found['memory'] / 2**30:.1f} GiB; again, with nothing changed: {found['again']:.0f} s"
+    )
 
 
 def _print_scaling(rows: Rows, fit: dict[str, float], projected: Rows, workers: int) -> None:

@@ -17,6 +17,7 @@ from viba_lib.evaluation.faithfulness import Probabilities
 from viba_lib.evaluation.significance import Statistics
 from viba_lib.models.detectors import find_detector
 from viba_lib.models.training import predict
+from viba_lib.pipeline.run import forward_of
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
@@ -52,7 +53,8 @@ def held_out_predictions(study: Study, detector: str) -> pd.DataFrame:
 def probabilities_of(study: Study, detector: str) -> Probabilities:
     """Function from inputs (N, 3, S, S) to probabilities (N, classes) of a study's detector."""
     precision = study.settings(detector).training.precision
-    return partial(predict, study.detector(detector), device=study.device, precision=precision)
+    forward = forward_of(study.registered(detector), study.detector(detector), precision)
+    return partial(predict, forward, device=study.device)
 
 
 def _table_of(maps: xr.Dataset) -> pd.DataFrame:

@@ -110,7 +110,7 @@ def convergence(study: Study, detector: str, clips: int, frames: int, longest: i
     Starts are "cold" (lambda near 1, the reference's), "readout" (the prediction of the readout
     bottleneck) and "warm" (lambda of the previous frame after as many steps; the first frame of a
     clip, after the longest optimisation, only gives the second one its start). The latter two at
-    beta 10. One noise sample in bfloat16 makes many frames and steps affordable.
+    beta 10. One noise sample in the faster precision makes many frames and steps affordable.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def convergence(study: Study, detector: str, clips: int, frames: int, longest: i
         fakes, label=1, order="surest video", in_turn=True, videos=clips, per_video=frames,
         take="first",
     )  # fmt: skip
-    make = partial(study.bottleneck, detector, noise_samples=1, precision="bfloat16")
+    make = partial(study.bottleneck, detector, noise_samples=1, precision="auto")
     parts = []
     for number, (_, clip) in enumerate(rows.groupby("video_id", sort=False)):
         study.progress(f"convergence: clip {number + 1} of {clips}")

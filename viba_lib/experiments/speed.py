@@ -73,7 +73,11 @@ class Subject:
 
     def bottleneck(self, **settings: Any) -> PerSampleBottleneck:
         """Bottleneck with the given settings and the defaults."""
-        return PerSampleBottleneck(self.model, self.layer, self.statistics, **settings)
+        return self._cut.varied(**settings)
+
+    @cached_property
+    def _cut(self) -> PerSampleBottleneck:
+        return PerSampleBottleneck(self.model, self.layer, self.statistics)
 
     @cached_property
     def targets(self) -> torch.Tensor:
@@ -201,9 +205,9 @@ def measure_subject(
 
     Yields
     ------
-    detector, layer, settings, seconds (per frame), ratio (of the reference's seconds to these),
-    agreement (with the mean map, see `agreement`), memory (MiB); NaN if not measured. Each row as
-    soon as it is known.
+    detector, layer, settings, precision (of "auto", the chosen one), seconds (per frame), ratio (of
+    the reference's seconds to these), agreement (with the mean map, see `agreement`), memory (MiB);
+    NaN if not measured. Each row as soon as it is known.
 
     Raises
     ------
@@ -220,7 +224,11 @@ def measure_subject(
         else:
             # Another seed than those of the mean: a run must not be compared with itself.
             seconds, maps = _time_bottleneck(subject, name, repeats, runs)
-        row = {"settings": name, "seconds": seconds, "ratio": reference / seconds}
+        row = {"settings": name, "precision": "float32", "seconds": seconds}
+        row["ratio"] = reference / seconds
+        if name != REFERENCE:
+            bottleneck = subject.bottleneck(**CHANGES[name])
+            row["precision"] = bottleneck.choose_precision(subject.frames)
         row |= {"agreement": math.nan, "memory": math.nan}
         if runs > 0 and (name != REFERENCE or plain_steps == STEPS):
             expected = mean_maps(subject, runs, precision) if expected is None else expected

@@ -20,6 +20,7 @@ from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import read_clip
 from viba_lib.pipeline.explain import save_maps
 from viba_lib.pipeline.explain_video import check_given, open_run, output_rate, written_aside
+from viba_lib.pipeline.run import forward_of
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.map_figures import method_grid
 from viba_lib.visual.overlay import poster, scale_maximum
@@ -114,7 +115,8 @@ def _network(
     settings.pop("seed")
     model = model.to(study.device) if weights else study.detector(detector)
     precision = study.settings(detector).training.precision
-    return Network(model, (layer,), statistics, settings, precision)
+    forward = forward_of(study.registered(detector), model, precision)
+    return Network(model, (layer,), statistics, settings, forward)
 
 
 def compare_video(

@@ -30,7 +30,7 @@ from viba_lib.models.training import TrainingSettings, train
 from viba_lib.models.weights import save_weights
 from viba_lib.pipeline.explain import explain_rows, save_maps
 from viba_lib.pipeline.prepared_set import TABLES, PreparedSet
-from viba_lib.pipeline.run import STATISTICS, WEIGHTS, Run
+from viba_lib.pipeline.run import WEIGHTS, Run, statistics_file
 from viba_lib.pipeline.select import select
 
 READOUT = "readout.safetensors"
@@ -102,7 +102,8 @@ def train_detector(
     )  # fmt: skip
     save_weights(model.cpu(), folder / WEIGHTS)
     history.to_parquet(folder / "history.parquet")
-    (folder / "source.json").write_text(json.dumps({"start": model.weights_source}))
+    about = {"start": model.weights_source, "precision": history.attrs["precision"]}
+    (folder / "source.json").write_text(json.dumps(about))
     (folder / "checkpoint.pt").unlink(missing_ok=True)
 
 
@@ -164,15 +165,18 @@ def _p_fake(
 # ---- explanations ------------------------------------------------------------------------------
 
 
-def estimate_statistics(folder: Path, work: Work, *, frames: int, **given: Any) -> None:
-    """Mean and standard deviation of a layer over frames of the training split."""
+def estimate_statistics(
+    folder: Path, work: Work, *, frames: int, layers: Sequence[str], **given: Any
+) -> None:
+    """Mean and standard deviation of layers over frames of the training split, a file for each."""
     run = Run(work=work, **given)
     batches = run.clips.batches(run.detector, run.sample(frames))
     with warnings.catch_warnings():
         # The number of frames is in the provenance of a page; a warning would repeat there.
         warnings.simplefilter("ignore")
-        found = LayerStatistics.estimate(run.model, run.layer, batches)
-    found.save(folder / STATISTICS)
+        found = LayerStatistics.estimate_all(run.model, layers, batches)
+    for layer, statistics in found.items():
+        statistics.save(folder / statistics_file(layer))
 
 
 def explain_frames(

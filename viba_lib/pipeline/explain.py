@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 import xarray as xr
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck.precision import AUTO
 from viba_lib.core.cache import Work, digest
 from viba_lib.core.checkpoints import map_checkpointed
 from viba_lib.core.code import code_key
@@ -63,14 +64,28 @@ class ExplainJob:
         settings = [self.layer, self.bottleneck, self.target, self.noise_draws]
         return digest([self.detector.digest, files, settings, code_key(explain_inputs)])
 
+    def on_this_machine(self) -> "ExplainJob":
+        """The job with the precision that is faster here: workers elsewhere take the same."""
+        given = self.bottleneck.get("precision", "float32")
+        if given == AUTO:
+            frames = torch.rand(1, 3, self.detector.size, self.detector.size)
+            given = open_bottleneck(self).choose_precision(frames)
+        return replace(self, bottleneck={**self.bottleneck, "precision": given})
+
 
 @lru_cache(maxsize=1)
+def _at_layer(
+    detector: Detector, weights: Path, statistics: Path, layer: str, device: str
+) -> PerSampleBottleneck:
+    model = detector.open(weights, device)
+    return PerSampleBottleneck(model, layer, LayerStatistics.load(statistics))
+
+
 def open_bottleneck(job: ExplainJob) -> PerSampleBottleneck:
-    """The bottleneck of a job; the last one stays open in a process."""
+    """The bottleneck of a job; the last network stays open in a process, cut at its layer."""
     torch.set_num_threads(job.threads)
-    model = job.detector.open(job.weights, job.device)
-    statistics = LayerStatistics.load(job.statistics)
-    return PerSampleBottleneck(model, job.layer, statistics, **job.bottleneck)
+    where = (job.detector, job.weights, job.statistics, job.layer, job.device)
+    return _at_layer(*where).varied(**job.bottleneck)
 
 
 def explain_inputs(
@@ -174,7 +189,11 @@ def _dataset(job: ExplainJob, rows: pd.DataFrame, arrays: Mapping[str, np.ndarra
             "total_bits": ("item", relevance.sum((1, 2)), {"units": "bits"}),
         },
         coords=coords,
-        attrs={"detector": job.detector.name, "layer": job.layer},
+        attrs={
+            "detector": job.detector.name,
+            "layer": job.layer,
+            "precision": job.bottleneck["precision"],
+        },
     )
 
 

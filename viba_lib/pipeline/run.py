@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics
+from viba_lib.bottleneck.forward import Forward
 from viba_lib.core.cache import Work
 from viba_lib.models.detectors import Detector
 from viba_lib.models.training import predict
@@ -19,7 +20,31 @@ from viba_lib.pipeline.explain import ExplainJob
 from viba_lib.pipeline.prepared_set import PreparedSet
 
 WEIGHTS = "weights.safetensors"
-STATISTICS = "statistics.safetensors"
+
+
+def statistics_file(layer: str) -> str:
+    """Name of the file with a layer's statistics in the folder of their stage."""
+    return f"{layer}.safetensors"
+
+
+@lru_cache(maxsize=1)
+def _opened(detector: Detector, weights: Path, _changed: int, device: str) -> nn.Module:
+    """The network that was used last stays open: a chapter applies it in many stages."""
+    return detector.open(weights, device)
+
+
+def forward_of(detector: Detector, model: nn.Module, precision: str) -> Forward:
+    """A detector's network for forward passes alone."""
+    generator = torch.Generator().manual_seed(0)
+    example = torch.rand(1, 3, detector.size, detector.size, generator=generator) * 2 - 1
+    return Forward(model, example, precision)
+
+
+@lru_cache(maxsize=1)
+def _forward(
+    detector: Detector, weights: Path, changed: int, device: str, precision: str
+) -> Forward:
+    return forward_of(detector, _opened(detector, weights, changed, device), precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +83,17 @@ class Run:
     @cached_property
     def model(self) -> nn.Module:
         """Trained network in evaluation mode."""
-        return self.detector.open(self.weights, self.work.device)
+        return _opened(*self._opened_file)
+
+    @property
+    def forward(self) -> Forward:
+        """The same network for forward passes alone, in the run's precision."""
+        return _forward(*self._opened_file, self.precision)
+
+    @property
+    def _opened_file(self) -> tuple[Detector, Path, int, str]:
+        changed = self.weights.stat().st_mtime_ns
+        return self.detector, self.weights, changed, self.work.device
 
     @property
     def weights(self) -> Path:
@@ -68,15 +103,16 @@ class Run:
     @cached_property
     def layer_statistics(self) -> LayerStatistics:
         """Statistics of the layer."""
-        return LayerStatistics.load(self.statistics / STATISTICS)
+        return LayerStatistics.load(self.statistics / statistics_file(self.layer))
 
     def job(self, **settings: Any) -> ExplainJob:
         """The work of explaining frames with this detector at this layer."""
         return ExplainJob(
             detector=self.detector, weights=self.weights.absolute(), layer=self.layer,
-            statistics=(self.statistics / STATISTICS).absolute(), device=self.work.device,
+            statistics=(self.statistics / statistics_file(self.layer)).absolute(),
+            device=self.work.device,
             clips=self.prepared.absolute(), **settings,
-        )  # fmt: skip
+        ).on_this_machine()  # fmt: skip
 
     def frames(self, split: str) -> pd.DataFrame:
         """Frames of a split: real ones and those of the methods."""
@@ -93,4 +129,4 @@ class Run:
 
     def probabilities(self, inputs: torch.Tensor) -> np.ndarray:
         """Class probabilities (T, classes) of inputs (T, 3, S, S)."""
-        return predict(self.model, inputs, self.work.device, self.precision)
+        return predict(self.forward, inputs, self.work.device)

@@ -146,12 +146,12 @@ class Stages:
         return self.applied("robustness", compute.predict_degraded, detector, settings)
 
     def statistics(self, detector: Detector, layer: str) -> Stage:
-        """Mean and standard deviation of a layer."""
+        """Mean and standard deviation of a layer; of all the detector's layers if it is one."""
         sample = {
             "methods": self.settings(detector).methods,
             "frames": self.profile.evaluation.statistics_frames,
             "seed": self.seed,
-            "layer": layer,
+            "layers": list(detector.layers) if layer in detector.layers else [layer],
         }
         return self.applied("statistics", compute.estimate_statistics, detector, sample)
 

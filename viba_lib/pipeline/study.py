@@ -30,7 +30,7 @@ from viba_lib.pipeline.explain import TARGETS
 from viba_lib.pipeline.logs import log_to
 from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.profiles import DetectorSettings, Profile, load_profile
-from viba_lib.pipeline.run import STATISTICS, WEIGHTS
+from viba_lib.pipeline.run import WEIGHTS, statistics_file
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.stages import Stages
 from viba_lib.visual.html_table import SavedTable
@@ -101,6 +101,8 @@ class Study:
         self.cache = Cache(self.root, self.work)
         self.stages = Stages(self.profile, self.seed, self.data_root)
         self._models: dict[str, nn.Module] = {}
+        self._bottlenecks: dict[tuple[str, str], PerSampleBottleneck] = {}
+        self._precisions: dict[str, str] = {}  # of the maps that this run has used or made
         log_to(self.root)
         try:
             torch.zeros(1, device=device)
@@ -241,7 +243,7 @@ class Study:
         """Mean and standard deviation of a layer over frames of the training split."""
         layer = layer or self.layer(detector)
         stage = self.stages.statistics(self.registered(detector), layer)
-        return LayerStatistics.load(self.get(stage) / STATISTICS)
+        return LayerStatistics.load(self.get(stage) / statistics_file(layer))
 
     def bottleneck(
         self, detector: str, layer: str | None = None, **settings: Any
@@ -249,7 +251,10 @@ class Study:
         """The per-sample bottleneck with the profile's settings, changed by `settings`."""
         layer = layer or self.layer(detector)
         statistics, options = self.statistics(detector, layer), self.stages.bottleneck(**settings)
-        return PerSampleBottleneck(self.detector(detector), layer, statistics, **options)
+        if (detector, layer) not in self._bottlenecks:  # the last one is kept: a cut takes a second
+            found = PerSampleBottleneck(self.detector(detector), layer, statistics)
+            self._bottlenecks = {(detector, layer): found}
+        return self._bottlenecks[detector, layer].varied(**options)
 
     def explain(
         self,
@@ -287,7 +292,9 @@ class Study:
                 f"({problems.reason.iloc[0]}): {', '.join(problems.video_id.unique()[:5])}; remove "
                 f"{folder} to try again, or leave these videos out"
             )
-        return xr.open_zarr(folder / "maps.zarr", consolidated=False).load()
+        maps = xr.open_zarr(folder / "maps.zarr", consolidated=False).load()
+        self._precisions[f"{detector} at {layer}"] = maps.attrs["precision"]
+        return maps
 
     def evaluation_rows(self, detector: str) -> pd.DataFrame:
         """Test frames that are explained: up to `frames_per_clip` per clip, evenly spread."""
@@ -367,8 +374,11 @@ class Study:
             done = self._trained(detector)
             sha = file_sha256(done / WEIGHTS)[:16]
             source = done / "source.json"
-            start = json.loads(source.read_text())["start"] if source.is_file() else "its own"
-            facts[f"weights {detector}"] = f"{sha} (started from {start})"
+            about = json.loads(source.read_text()) if source.is_file() else {}
+            start, precision = about.get("start", "its own"), about.get("precision", "none")
+            facts[f"weights {detector}"] = f"{sha} (started from {start}, trained in {precision})"
+        if self._precisions:
+            facts["precision of maps"] = dict(sorted(self._precisions.items()))
         return facts | {"run time": {k: f"{v:.0f} s" for k, v in self.seconds().items()}}
 
     def provenance_html(self, detectors: Sequence[str] = tuple(DETECTORS)) -> str:

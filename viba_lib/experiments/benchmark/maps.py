@@ -12,13 +12,12 @@ import xarray as xr
 from pydantic import ValidationError
 
 from viba_lib.baselines.explainers import NAMES, VIBA, candidates_of, check_names, option_of
-from viba_lib.bottleneck.settings import first_problem
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import map_measures
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
 from viba_lib.pipeline.explain import save_maps
-from viba_lib.pipeline.profiles import ComparisonSettings
+from viba_lib.pipeline.profiles import ComparisonSettings, first_problem
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.stages import positions_of
 from viba_lib.pipeline.study import Study
@@ -50,7 +49,7 @@ def compute_maps(
     run, counts = BenchmarkRun(work=work, **given), list[int]()
     setting = f", {option_of(method)} {value}" if option_of(method) else ""
     work.progress(f"{run.detector.name}: {len(rows)} maps by {method}{setting}")
-    inputs, model = run.inputs_at(rows), run.network.model
+    inputs, model = run.inputs_at(rows), run.network.model_of(method)
     # One-off work of a first call, such as tracing the tail, is not part of the cost of a frame.
     run.maps(method, inputs[:1], 8, value)
     hook = model.register_forward_pre_hook(lambda _, given: counts.append(len(given[0])))

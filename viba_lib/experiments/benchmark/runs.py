@@ -36,7 +36,7 @@ class BenchmarkRun(Run):
     def network(self) -> Network:
         """The trained detector as the methods use it."""
         statistics = {self.layer: self.layer_statistics} if self.bottleneck else {}
-        return Network(self.model, (self.layer,), statistics, dict(self.bottleneck), self.precision)
+        return Network(self.model, (self.layer,), statistics, dict(self.bottleneck), self.forward)
 
     def inputs_at(self, positions: Positions) -> torch.Tensor:
         """Detector inputs (T, 3, S, S) of frames."""
