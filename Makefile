@@ -14,9 +14,6 @@ export PYTHONUTF8 := 1
 
 .PHONY: book check links test slow faults audit env lint format types notebooks clean help
 
-# Freed memory is kept, see KEPT_MEMORY in viba_lib/book/execute.py; glibc reads it at the start.
-book: export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
-book: export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 book: env
 	$(BIN)/python -m viba_lib.book build --profile $(PROFILE) --seed $(SEED) --device $(DEVICE)
 
@@ -28,7 +25,7 @@ links: env
 	$(BIN)/python -m viba_lib.book links
 
 # Two at a time: each process of the suite takes up to two GB.
-TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
+TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
 
 test: env
 	$(TESTS) -m "not slow"
@@ -37,14 +34,22 @@ test: env
 slow: env
 	$(TESTS) -m slow
 
+# On Linux, the registry's torch comes with four GB of GPU libraries. TORCH_INDEX names an index of
+# its builds without them; the versions are the same.
+TORCH_INDEX ?=
+GPU := ^(torch|torchvision|triton|nvidia-.*|cuda-.*)==
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+
 env: .venv/.installed
 
 .venv/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed;" \
 		"install it, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10 --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	grep -vE '$(if $(TORCH_INDEX),$(GPU),^$$)' requirements.lock > .venv/packages.txt
+	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) $$(sed -nE 's/^(torch(vision)?==[^ ;]+).*/\1/p' requirements.lock))
+	$(PIP) --retries 10 -r .venv/packages.txt
+	$(PIP) --no-build-isolation -e .
 	touch $@
 
 # The whole book killed twenty times, and long searches for input that breaks a reader.
@@ -93,4 +98,5 @@ help:
 	@echo "make lint       ruff and spelling; make format: ruff, writing; make types: mypy"
 	@echo "make notebooks  write the .ipynb of each notebooks/*.py"
 	@echo "make env        the environment alone, in .venv"
+	@echo "                TORCH_INDEX=address of an index of torch without GPU libraries"
 	@echo "make clean      remove _build and caches"

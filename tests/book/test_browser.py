@@ -51,9 +51,9 @@ def test_a_bad_page_fails(running, tmp_path, old, new, said):
 
 def test_a_search_that_finds_nothing_is_told(running, tmp_path, monkeypatch):
     (tmp_path / "search.html").write_text('<ul id="search-results"><li>one</li></ul>')
-    assert browser._search(tmp_path, running) == []
+    assert browser.search(running, tmp_path) == []
     (tmp_path / "search.html").write_text('<ul id="search-results"></ul>')
-    assert "finds nothing" in browser._search(tmp_path, running, patience=300)[0]
+    assert "finds nothing" in browser.search(running, tmp_path, patience=300)[0]
 
 
 def test_the_pdf_shows_what_is_folded_and_names_no_machine(tmp_path):

@@ -1,4 +1,4 @@
-"""`python -m viba_lib.book build|check|links|notebooks`."""
+"""`python -m viba_lib.book build|stages|viewer|check|links|notebooks`."""
 
 import argparse
 import signal
@@ -9,14 +9,19 @@ from viba_lib.book import paths
 from viba_lib.book.chapters import check_pairs, write_pairs
 from viba_lib.book.checks import check, check_addresses
 from viba_lib.book.make import build
+from viba_lib.book.paths import print_progress
+from viba_lib.book.viewer import viewer_stage
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import disk_message
+from viba_lib.pipeline.study import Study
+
+COMMANDS = ("build", "stages", "viewer", "check", "links", "notebooks")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build or check the book, or write the notebooks; returns the exit status."""
     parser = argparse.ArgumentParser(description="Build and check the book.")
-    parser.add_argument("command", choices=("build", "check", "links", "notebooks"))
+    parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -29,6 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.command == "build":
             build(given.profile, given.seed, given.device, given.scheduler, given.only)
+        elif given.command in ("stages", "viewer"):
+            roots = (paths.ROOT / "data", paths.ROOT / "results")
+            how = {"progress": print_progress, "scheduler": given.scheduler}
+            study = Study(given.profile, *roots, given.device, given.seed, **how)
+            study.run_all() if given.command == "stages" else study.get(viewer_stage(study))
         elif given.command == "check":
             check_pairs()
             check(paths.ROOT / "_build" / "html", given.profile)

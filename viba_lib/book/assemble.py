@@ -23,8 +23,8 @@ from viba_lib.book.parameters import parameters_page
 from viba_lib.book.paths import BookError, fill_template, package_folder, write_changed
 from viba_lib.book.slides import revealjs, slides_page
 from viba_lib.book.students import student_notebook, without_solutions
-from viba_lib.core.cache import read_meta
-from viba_lib.core.files import write_text
+from viba_lib.core.cache import digest, read_meta
+from viba_lib.core.files import file_sha256, write_text
 from viba_lib.core.progress import format_duration
 
 STATIC = "book/_static"
@@ -191,6 +191,8 @@ def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
 def render(folder: Path, root: Path | None = None, builder: str = "html") -> Path:
     """Build the HTML of an assembled book in `_build/html`; a warning fails the build.
 
+    Nothing is done if neither the book nor the library has changed since.
+
     Parameters
     ----------
     builder : `html` for pages, `singlehtml` for the whole book as one page, `linkcheck` for
@@ -201,6 +203,11 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
     The folder of the pages.
     """
     root = root or paths.ROOT
+    html = root / "_build" / ("html" if builder == "linkcheck" else builder)
+    finished, content = root / "_build" / f".{builder}.finished", _content(folder, root)
+    same = finished.is_file() and finished.read_text(encoding="utf-8") == content
+    if same and (html / "index.html").is_file() and builder != "linkcheck":
+        return html
     begun = root / "_build" / f".{builder}.begun"
     if begun.is_file():
         # It was stopped while it wrote: Sphinx takes a page that exists for complete.
@@ -213,7 +220,6 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
-    html = root / "_build" / ("html" if builder == "linkcheck" else builder)
     begun.unlink()
     if builder == "linkcheck" and (html / "output.json").is_file():
         return html  # its exit status says that an address is broken; who asked will look
@@ -221,4 +227,11 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
         lines = [x for x in (done.stdout + done.stderr).splitlines() if x.strip(" =")]
         shown = [x for x in lines if re.search("WARNING|ERROR|rror:", x)][:40] or lines[-40:]
         raise BookError("the HTML did not build:\n" + "\n".join(shown))
+    write_text(finished, content)
     return html
+
+
+def _content(folder: Path, root: Path) -> str:
+    """Hash of all that pages are made from: assembled book, docstrings, versions of packages."""
+    files = [*folder.rglob("*"), *(root / "viba_lib").rglob("*.py"), root / "requirements.lock"]
+    return digest([(str(path), file_sha256(path)) for path in sorted(files) if path.is_file()])

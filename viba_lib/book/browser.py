@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -10,6 +11,9 @@ from playwright.sync_api import Browser, Page, Route, TimeoutError, ViewportSize
 
 from viba_lib.book import paths
 from viba_lib.book.paths import print_progress
+from viba_lib.core.cache import digest
+from viba_lib.core.code import code_key
+from viba_lib.core.files import file_sha256, write_text
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 REMOTE = ("http:", "https:")
@@ -17,6 +21,8 @@ SITE = "http://book"  # an address that is answered from the folder of the pages
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+INDEX = "searchindex.js"  # what pages are found by
+BROWSERS = 2  # that look at pages side by side
 FOOTER = """<div style="font-size:8px;width:100%;text-align:center">
 <span class="pageNumber"></span></div>"""
 
@@ -90,18 +96,38 @@ def look_at(browser: Browser, path: Path) -> list[str]:
 
 
 def page_reports(html: Path, pages: Sequence[Path], browser: str) -> list[str]:
-    """What is wrong with built pages in a browser; each line begins with the page."""
-    found = []
-    with opened(browser) as running:
-        for path in pages:
-            name = path.relative_to(html).as_posix()
-            found += [f"{name}: {line}" for line in dict.fromkeys(look_at(running, path))]
-        found += _search(html, running)
-    return found
+    """What is wrong with built pages in a browser; each line begins with the page.
+
+    A page in which nothing was wrong is looked at again when it or these checks have changed.
+    """
+    # Names of style sheets and scripts in a page contain their hash.
+    seen, checks = html.parent / "seen", code_key(look_at, search)
+    index = html / INDEX
+    hashes = {path: file_sha256(path) for path in [*pages, index] if path.is_file()}
+    marks = {path: seen / digest([checks, hashes.get(path)]) for path in [*pages, index]}
+    new = [path for path in marks if not marks[path].is_file()]
+
+    def reports(part: Sequence[Path]) -> list[str]:
+        found = []
+        with opened(browser) as running:
+            for path in part:
+                problems = search(running, html) if path == index else look_at(running, path)
+                name = path.relative_to(html).as_posix()
+                found += [f"{name}: {line}" for line in dict.fromkeys(problems)]
+                if not problems:
+                    write_text(marks[path], path.name)
+        return found
+
+    parts = [new[start::BROWSERS] for start in range(min(BROWSERS, len(new)))]
+    with ThreadPoolExecutor(BROWSERS) as pool:
+        return sorted(line for lines in pool.map(reports, parts) for line in lines)
 
 
-def _search(html: Path, browser: Browser, patience: int = 20_000) -> list[str]:
-    """Search pages as a site would serve them: from a folder, Sphinx shows no excerpts."""
+def search(browser: Browser, html: Path, patience: int = 20_000) -> list[str]:
+    """Problems of the search, in pages as a site would serve them.
+
+    From a folder, Sphinx shows no excerpts.
+    """
 
     def answer(route: Route) -> None:
         path = html / unquote(urlsplit(route.request.url).path[1:])
@@ -116,7 +142,7 @@ def _search(html: Path, browser: Browser, patience: int = 20_000) -> list[str]:
     try:
         page.wait_for_selector("#search-results li", timeout=patience)
     except TimeoutError:
-        return ["search.html: a search for 'bottleneck' finds nothing"]
+        return ["a search for 'bottleneck' finds nothing"]
     finally:
         page.close()
     return []

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,23 +21,33 @@ from viba_lib.book.paths import BookError, print_progress, write_changed
 from viba_lib.core.cache import Cache, External, Stage, Work, read_meta
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
-from viba_lib.pipeline.profiles import Profile, load_profile
+from viba_lib.pipeline.profiles import KEPT_MEMORY, Profile, load_profile
 from viba_lib.pipeline.stages import Stages
 from viba_lib.pipeline.status import State, state_of
 from viba_lib.pipeline.study import OUTPUT
 
 LONGEST = ("15", "05", "12", "14", "06")  # chapters that compute most, in this order
 WORKERS = 2
+LARGEST_KEPT = 128  # MiB of a tensor whose memory is kept
 STAGES = "chapters"  # folder of their stages, below the profile's results
 
-# Freed memory stays with the process: glibc would give large tensors back to the system each time,
-# and take new pages for the next one, which costs up to a third of a chapter's time.
-KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
 
+def kernel_environment(workers: int = 1, kept_memory: int = KEPT_MEMORY) -> dict[str, str]:
+    """Environment of a process that computes: quiet, with its share of cores.
 
-def kernel_environment(workers: int = 1) -> dict[str, str]:
-    """Environment of a chapter's kernel: this interpreter's own, quiet, with its share of cores."""
-    given = KEPT_MEMORY | dict(os.environ)
+    Parameters
+    ----------
+    kept_memory : MiB of freed memory that stay with the process: glibc would give large tensors
+        back to the system each time, and take new pages for the next one, which costs up to a third
+        of a chapter's time. The largest ones are given back all the same, or the rest would lie in
+        the gaps between them.
+    """
+    kept, largest = kept_memory * 2**20, min(kept_memory, LARGEST_KEPT) * 2**20
+    given = {
+        "MALLOC_MMAP_THRESHOLD_": str(largest),
+        "MALLOC_TRIM_THRESHOLD_": str(kept),
+        **os.environ,
+    }
     return given | {
         # A kernel of the same name in the user's home must not win over this environment's.
         "JUPYTER_PREFER_ENV_PATH": "1",
@@ -156,7 +166,8 @@ def execute_chapter(
     folder.mkdir()
     work.progress(f"{source.stem}: starts")
     target = folder / f"{source.stem}.ipynb"
-    environment = kernel_environment(WORKERS) | {OUTPUT: str(folder)}
+    kept = counted.get("profile", {}).get("kept_memory", KEPT_MEMORY)
+    environment = kernel_environment(WORKERS, kept) | {OUTPUT: str(folder)}
     problems = execute(source, target, parameters, environment)
     if problems:
         trial = target.rename(target.with_suffix(".trial.ipynb"))
@@ -229,18 +240,32 @@ def _turn(stage: Stage) -> tuple[int, str]:
     return (LONGEST.index(name[:2]) if name[:2] in LONGEST else len(LONGEST), name)
 
 
-def execute_all(profile: str, seed: int, device: str, sources: Sequence[Path] = ()) -> list[Path]:
+def execute_all(
+    profile: str,
+    seed: int,
+    device: str,
+    sources: Sequence[Path] = (),
+    beside: Callable[[], None] = lambda: None,
+) -> list[Path]:
     """Executed chapters, two at a time; failures are reported when all are done.
 
-    `sources` left out means all of them. An interrupt stops the running chapters; finished ones
-    are kept.
+    An interrupt stops the running chapters; finished ones are kept.
+
+    Parameters
+    ----------
+    sources : left out means all chapters
+    beside : more work, which is done after the long chapters have started
     """
     stages, cache = chapter_stages(profile, seed, device, sources), chapter_cache(profile)
     pool = ThreadPoolExecutor(WORKERS)
     try:
-        started = {s.name: pool.submit(_executed, cache, s) for s in sorted(stages, key=_turn)}
+        in_turn = sorted(stages, key=_turn)
+        first, others = in_turn[: len(LONGEST)], in_turn[len(LONGEST) :]
+        started = {s.name: pool.submit(_executed, cache, s) for s in first}
+        more = pool.submit(beside)
+        started |= {s.name: pool.submit(_executed, cache, s) for s in others}
         jobs = [started[stage.name] for stage in stages]
-        errors = [job.exception() for job in jobs]
+        errors = [*(job.exception() for job in jobs), more.exception()]
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         stop_all()

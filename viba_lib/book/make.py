@@ -1,6 +1,10 @@
 """The book from one command: compute, execute, render and check."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -8,15 +12,17 @@ from filelock import FileLock
 
 from viba_lib.book import paths
 from viba_lib.book.assemble import STATIC, assemble, render
-from viba_lib.book.browser import find_browser, write_pdf
+from viba_lib.book.browser import find_browser, page_reports, write_pdf
 from viba_lib.book.chapters import check_pairs, find_chapter
-from viba_lib.book.checks import check
-from viba_lib.book.execute import execute_all
-from viba_lib.book.paths import print_progress
+from viba_lib.book.checks import articles, check
+from viba_lib.book.cost import MemorySampler
+from viba_lib.book.execute import WORKERS, chapter_states, execute_all, kernel_environment
+from viba_lib.book.paths import BookError, print_progress
 from viba_lib.book.viewer import viewer_stage
 from viba_lib.core.cache import META
 from viba_lib.core.files import write_text
 from viba_lib.data.video import read_video
+from viba_lib.pipeline.profiles import load_profile
 from viba_lib.pipeline.study import Study
 
 
@@ -43,14 +49,41 @@ def build(
     root = paths.ROOT
     check_pairs()
     study = Study(profile, root / "data", root / "results", device, seed, print_progress, scheduler)
-    study.run_all()
-    executed = execute_all(profile, seed, device, [find_chapter(number) for number in only])
-    if only:
-        return study.root
-    (root / "_build").mkdir(exist_ok=True)
-    with FileLock(root / "_build" / ".lock"):
-        # Two runs have one folder of pages.
-        return _pages(study, executed)
+    with MemorySampler() as memory:
+        given = (profile, seed, device, scheduler)
+        _compute("stages", *given)
+        if only:
+            execute_all(profile, seed, device, [find_chapter(number) for number in only])
+            return study.root
+        executed = execute_all(profile, seed, device, beside=partial(_compute, "viewer", *given))
+        (root / "_build").mkdir(exist_ok=True)
+        with FileLock(root / "_build" / ".lock"):
+            # Two runs have one folder of pages.
+            html = _pages(study, executed)
+    states = chapter_states(profile, seed, device)
+    for seconds, name in sorted(((s.seconds or 0.0, s.stage) for s in states), reverse=True):
+        print(f"{seconds:7.0f} s  {name}")
+    print_progress(f"at most {memory.peak / 2**30:.1f} GiB of memory in all processes together")
+    print_progress(f"done: open {html.relative_to(root)}/index.html")
+    return html
+
+
+def _compute(what: str, profile: str, seed: int, device: str, scheduler: str) -> None:
+    """Compute what chapters share ("stages"), or the data of the viewer's page ("viewer").
+
+    It is done in a process that ends and so gives its memory back.
+    """
+    command = [sys.executable, "-m", "viba_lib.book", what, "--profile", profile]
+    command += ["--seed", str(seed), "--device", device, "--scheduler", scheduler]
+    # The stages have the machine for themselves, the viewer's data are computed beside chapters.
+    workers = 1 if what == "stages" else WORKERS
+    environment = kernel_environment(workers, load_profile(profile).kept_memory)
+    done = subprocess.run(
+        command, cwd=paths.ROOT, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    if done.returncode:
+        raise BookError(done.stderr.strip().removeprefix("error: "))
 
 
 def _pages(study: Study, executed: list[Path]) -> Path:
@@ -62,10 +95,20 @@ def _pages(study: Study, executed: list[Path]) -> Path:
     if browser is None:
         print_progress("SKIPPED: no Chromium here, so the PDF of the book was not written")
     else:
-        write_pdf(render(folder, builder="singlehtml"), html / "viba.pdf", browser)
+        with ThreadPoolExecutor(1) as pool:
+            printed = pool.submit(_print, folder, html, browser)
+            page_reports(html, articles(html), browser)  # `check` reports what is wrong
+            printed.result()
     check(html, study.profile.name)
-    print_progress(f"done: open {html.relative_to(paths.ROOT)}/index.html")
     return html
+
+
+def _print(folder: Path, html: Path, browser: str) -> None:
+    """Write the PDF of an assembled book beside its pages, unless it is newer than the book."""
+    single, pdf = render(folder, builder="singlehtml"), html / "viba.pdf"
+    page = single / "book" / "index.html"
+    if not pdf.is_file() or pdf.stat().st_mtime < page.stat().st_mtime:
+        write_pdf(single, pdf, browser)
 
 
 def pages_of(study: Study) -> dict[str, Path | str]:

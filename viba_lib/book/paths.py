@@ -1,6 +1,7 @@
 """Paths of the book's sources, its progress lines and its error."""
 
 import importlib.util
+import os
 import time
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,8 @@ from viba_lib.core.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
-_START = time.perf_counter()
+# When the build began; the processes that it starts inherit it.
+_BEGUN = float(os.environ.setdefault("VIBA_BEGUN", str(time.time())))
 
 
 @cache
@@ -48,7 +50,7 @@ class BookError(VibaError):
 
 def print_progress(line: str) -> None:
     """Print one line of progress with the time since the start."""
-    passed = int(time.perf_counter() - _START)
+    passed = int(time.time() - _BEGUN)
     print(f"[{passed // 60:02d}:{passed % 60:02d}] {line}", flush=True)
 
 

@@ -27,7 +27,7 @@ from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.faithfulness import mass_inside
 from viba_lib.models.detectors import DETECTORS, Detector
 from viba_lib.pipeline.prepared_set import PreparedSet
-from viba_lib.pipeline.run import STATISTICS, WEIGHTS
+from viba_lib.pipeline.run import WEIGHTS, statistics_file
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.stages import positions_of
 from viba_lib.pipeline.study import Study
@@ -158,7 +158,7 @@ def _view(
     frame = ["video_id", "position"]
     rows = table.merge(predicted[[*frame, "p_fake", "in_scope"]], on=frame, validate="one_to_one")
     layers = shown_layers(detector)
-    statistics = {n: LayerStatistics.load(given[n] / STATISTICS) for n in layers}
+    statistics = {n: LayerStatistics.load(given[n] / statistics_file(n)) for n in layers}
     model = detector.open(given["trained"] / WEIGHTS, device)
     network = Network(model, layers, statistics, dict(bottleneck))
     maps: dict[Series, dict[int, np.ndarray]] = {}

@@ -1,0 +1,21 @@
+"""Memory of a build counts what it starts."""
+
+import subprocess
+import sys
+
+from viba_lib.book.cost import MemorySampler
+
+HOLD = "held = bytearray(300_000_000); print('held', flush=True); input()"
+
+
+def test_memory_of_children_is_counted_and_the_peak_stays():
+    with MemorySampler() as memory:
+        alone = memory.peak
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen([sys.executable, "-c", HOLD], **pipes) as child:
+            assert child.stdout.readline() == "held\n"
+            memory.sample()
+            child.communicate("\n")
+        memory.sample()
+    assert alone > 10_000_000
+    assert memory.peak - alone > 250_000_000

@@ -1,0 +1,97 @@
+"""What the book costs from nothing: time and memory of a build, and the time of each stage."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+
+from viba_lib.book import paths
+from viba_lib.core.cache import read_meta
+
+INTERVAL = 0.5  # seconds between two samples
+SOURCES = ("viba_lib", "notebooks", "book", "_config.yml", "_toc.yml", "requirements.lock")
+
+
+class MemorySampler(threading.Thread):
+    """Samples the resident memory of this process and all that it starts, while a context is open.
+
+    `peak` is the largest sum in bytes. Memory that processes share, such as libraries, is counted
+    once on Linux (proportional set size), and for each process elsewhere.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak, self._over = 0, threading.Event()
+
+    def run(self) -> None:
+        """Sample until the context ends."""
+        while not self._over.wait(INTERVAL):
+            self.sample()
+
+    def sample(self) -> None:
+        """Take one sample."""
+        own, total = psutil.Process(), 0
+        for process in [own, *own.children(recursive=True)]:
+            with suppress(psutil.Error):  # it has ended meanwhile
+                memory = process.memory_full_info()
+                total += getattr(memory, "pss", memory.rss)
+        self.peak = max(self.peak, total)
+
+    def __enter__(self) -> "MemorySampler":
+        self.sample()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+
+def measure_build(profile: str, seed: int, device: str) -> dict[str, Any]:
+    """Build the book from nothing, in a copy of its sources; fetched data is shared.
+
+    Returns
+    -------
+    seconds and memory (bytes) of the whole build, seconds again (of a build after which nothing
+    changed), and stages: seconds of each by its name, the longest first.
+
+    Raises
+    ------
+    BookError
+        The build failed; what it printed stands above.
+    """
+    arguments = ["--profile", profile, "--seed", str(seed), "--device", device]
+    command = [sys.executable, "-m", "viba_lib.book", "build", *arguments]
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for source in SOURCES:
+            path = paths.ROOT / source
+            (shutil.copytree if path.is_dir() else shutil.copyfile)(path, folder / source)
+        (paths.ROOT / "data").mkdir(exist_ok=True)
+        (folder / "data").symlink_to(paths.ROOT / "data")
+        costs = []
+        for _ in range(2):
+            begun = time.monotonic()
+            with MemorySampler() as memory:
+                if subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL).returncode:
+                    raise paths.BookError("the build failed; see above for the reason")
+            costs.append((time.monotonic() - begun, memory.peak))
+        stages = sorted(_stages(folder / "results"), key=lambda stage: -stage[1])
+    (seconds, peak), (again, _) = costs
+    return {"seconds": seconds, "memory": peak, "again": again, "stages": dict(stages)}
+
+
+def _stages(results: Path) -> Iterator[tuple[str, float]]:
+    """Name and run time of each finished stage below a folder of results."""
+    for path in results.rglob("meta.json"):
+        meta = read_meta(path.parent)
+        if meta is not None:
+            yield f"{path.parent.parent.name} {path.parent.name[:6]}", float(meta["seconds"])
