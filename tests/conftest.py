@@ -27,6 +27,9 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     cv2.setNumThreads(share)
     os.environ["OMP_NUM_THREADS"] = str(share)
 
+# What is timed once on a machine is kept for the tests alone.
+os.environ.setdefault("VIBA_CACHE", str(ROOT / ".pytest_cache" / "viba"))
+
 # The same examples each time, so that a change is judged by what it changed; HYPOTHESIS_PROFILE=
 # search draws new and many.
 settings.register_profile("repeat", derandomize=True, max_examples=40, deadline=None)

@@ -315,7 +315,7 @@ def test_state_of_a_stage(stage, tmp_path):
     assert holder.stdout.readline() == "held\n"
     assert state_of(other, wanted).state == "running"
     holder.kill()
-    holder.wait()
+    holder.communicate()
     assert state_of(other, wanted).state == "stopped"
     assert state_of(Stage("none", fill), tmp_path / "none" / "x").state == "absent"
 

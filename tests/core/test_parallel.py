@@ -109,6 +109,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_machine_that_slept_goes_on(tmp_path):
     script = tmp_path / "sleeper.py"
     script.write_text(SLEEPER)
@@ -123,7 +124,9 @@ def test_a_machine_that_slept_goes_on(tmp_path):
         os.killpg(process.pid, signal.SIGSTOP)
         time.sleep(6)
         os.killpg(process.pid, signal.SIGCONT)
-        rest, _ = process.communicate(timeout=120)
+        # Not `communicate`, which would miss lines that readline has put into its buffer.
+        rest = process.stdout.read()
+        process.wait(timeout=120)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

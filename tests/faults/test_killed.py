@@ -87,10 +87,10 @@ if __name__ == "__main__":
 def long_training(project: Path, shared: tuple[Path, Path]) -> Path:
     """A profile that trains longer, with the films and clips that are there already."""
     text = (project / "viba_lib" / "pipeline" / "profiles" / "tiny.yaml").read_text()
-    old = "training: {steps: 2, batch_size: 4, validate_every: 1, freeze_batchnorm: false}"
-    assert old in text
-    new = old.replace("steps: 2", "steps: 12")
-    (project / "longer.yaml").write_text(text.replace(old, new))
+    head, flow, rest = text.partition("\nflow:")
+    assert "training: {steps: 2, " in rest
+    longer = rest.replace("training: {steps: 2, ", "training: {steps: 12, ", 1)
+    (project / "longer.yaml").write_text(head + flow + longer)
     for stage in ("dataset", "prepare"):
         (project / "results" / "tiny").mkdir(parents=True, exist_ok=True)
         (project / "results" / "tiny" / stage).symlink_to(shared[1].resolve() / "tiny" / stage)
