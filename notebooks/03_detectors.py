@@ -118,7 +118,8 @@ HTML(f"<p>Of the {len(seven)} rows of Table 7, {seven.agrees.sum()} agree.</p>")
 # ## Training
 #
 # The paper's Appendix A beside this run. The paper trains the flow detector for at most 50 epochs and
-# stops after 24; its Xception came trained. A short run has a budget of steps instead of epochs:
+# stops after 24; its Xception came trained. A short run has a budget of steps instead of epochs, and `train_from` names the
+# first part of the network whose weights change: at `quick`, Xception keeps those of ImageNet before block 4.
 
 # %%
 settings = {"xception": study.profile.xception, "flow-vgg11": study.profile.flow}
