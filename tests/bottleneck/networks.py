@@ -1,6 +1,17 @@
 """Small networks that several tests cut."""
 
+import torch
 from torch import nn
+
+
+def with_trained_norm(network):
+    """A network with fixed random weights, and a batch norm `norm` that changes its input."""
+    torch.manual_seed(0)
+    model = network().eval()
+    with torch.no_grad():
+        model.norm.running_mean.normal_()
+        model.norm.running_var.uniform_(0.5, 2)
+    return model
 
 
 class Skip(nn.Module):

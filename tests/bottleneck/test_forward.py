@@ -5,6 +5,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
+from tests.bottleneck.networks import with_trained_norm
 from viba_lib.bottleneck.fold import Pointwise, lean
 from viba_lib.bottleneck.forward import Forward
 
@@ -40,15 +41,6 @@ class Counting(Separable):
         return super().forward(x) / len(x)
 
 
-def trained(network):
-    torch.manual_seed(0)
-    model = network().eval()
-    with torch.no_grad():
-        model.norm.running_mean.normal_()
-        model.norm.running_var.uniform_(0.5, 2)
-    return model
-
-
 @pytest.fixture
 def images():
     return torch.randn(5, 3, 9, 9, generator=torch.Generator().manual_seed(1))
@@ -56,7 +48,7 @@ def images():
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 def test_a_lean_graph_gives_the_same_logits_and_gradients(images, dtype):
-    model = trained(Separable)
+    model = with_trained_norm(Separable)
     small = lean(fx.symbolic_trace(model), dtype)
     assert [type(m) for m in small.modules() if isinstance(m, (Pointwise, nn.BatchNorm2d))] == [
         Pointwise
@@ -87,7 +79,7 @@ def test_other_convolutions_stay(options):
 
 
 def test_forward_passes_give_the_logits_of_the_model(images):
-    model = trained(Separable)
+    model = with_trained_norm(Separable)
     forward = Forward(model, images[:1], "float32")
     assert forward.run is not model and forward.precision == "float32"
     torch.testing.assert_close(forward(images), model(images), rtol=1e-4, atol=1e-5)
@@ -98,7 +90,7 @@ def test_forward_passes_give_the_logits_of_the_model(images):
 
 @pytest.mark.parametrize("network", [Branching, Counting])
 def test_a_model_whose_trace_differs_runs_as_it_is(images, network):
-    model = trained(network)
+    model = with_trained_norm(network)
     forward = Forward(model, images[:1], "float32")
     assert forward.run is model
     torch.testing.assert_close(forward(images), model(images))

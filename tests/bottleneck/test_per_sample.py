@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.bottleneck.networks import Skip
+from tests.bottleneck.networks import Skip, with_trained_norm
 from viba_lib.bottleneck import BottleneckSettings, LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.information import bits_per_pixel, gaussian_kl
 from viba_lib.bottleneck.noise import Noise
@@ -352,11 +352,7 @@ def test_defaults_are_those_of_the_reference_implementation():
 
 
 def test_a_lean_tail_is_the_tail(frames):
-    torch.manual_seed(0)
-    model = Skip().eval()
-    with torch.no_grad():
-        model.norm.running_mean.normal_()
-        model.norm.running_var.uniform_(0.5, 2)
+    model = with_trained_norm(Skip)
     split = SplitModel(model, "middle")
     before = {k: v.clone() for k, v in model.state_dict().items()}
     z, context = split.head(frames)

@@ -106,9 +106,9 @@ _DEFAULT = {
     name: getattr(BottleneckSettings(), name)
     for name in ("steps", "noise_samples", "antithetic", "precision", "information_steps")
 }
-_ACCURATE = {"steps": 40, "noise_samples": 2, "antithetic": True, "precision": "auto"}
 PRESETS: dict[str, dict[str, Any]] = {
     "default": _DEFAULT,
     "fast": _DEFAULT | {"noise_samples": 1, "precision": "auto", "information_steps": 2},
-    "accurate": _DEFAULT | _ACCURATE,
+    "accurate": _DEFAULT
+    | {"steps": 40, "noise_samples": 2, "antithetic": True, "precision": "auto"},
 }

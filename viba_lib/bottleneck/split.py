@@ -318,9 +318,7 @@ class SplitModel:
         found, wanted = _logits(tail(r, *crossing)), _logits(self.model(pair))
         if found.shape != wanted.shape:
             return f"its parts give {tuple(found.shape)}, the model {tuple(wanted.shape)}"
-        # The same operations on the same batch: what is left is the rounding of fast kernels.
-        near = float(wanted.abs().max()) * max(1e-3, torch.finfo(wanted.dtype).eps ** 0.5)
-        if not torch.allclose(found, wanted, rtol=0, atol=near):
+        if not same_up_to_rounding(found, wanted):
             return "its parts give other values than the model"
         return tuple(bool(grows) for grows in per_input)
 
@@ -390,6 +388,12 @@ def _fingerprint(model: nn.Module) -> list[tuple[float, ...]]:
     # A slice is enough: weights are rarely changed one by one, and all would take long to read.
     sums = [(t.select(-1, 0) if t.dim() else t).double().sum().cpu() for t in tensors]
     return [*hooks, *zip(versions, map(float, sums), strict=True)]
+
+
+def same_up_to_rounding(found: torch.Tensor, wanted: torch.Tensor) -> bool:
+    """Whether logits of the same operations on the same batch agree but for fast kernels."""
+    near = float(wanted.abs().max()) * max(1e-3, torch.finfo(wanted.dtype).eps ** 0.5)
+    return torch.allclose(found, wanted, rtol=0, atol=near)
 
 
 def _logits(value: Any) -> torch.Tensor:
