@@ -35,7 +35,7 @@ class Network:
     statistics: dict[str, LayerStatistics]
     settings: dict[str, Any]
     forward: Forward | None = None
-    _bottlenecks: dict[tuple[str, int], PerSampleBottleneck] = field(
+    _bottlenecks: dict[str, PerSampleBottleneck] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
 
@@ -43,12 +43,11 @@ class Network:
         """The bottleneck at a layer; it is cut out of the network once."""
         if layer not in self.statistics:
             raise VibaError(f"no statistics of {layer!r}; there are {list(self.statistics)}")
-        if (layer, seed) not in self._bottlenecks:
-            settings = self.settings | {"seed": seed}
-            self._bottlenecks[layer, seed] = PerSampleBottleneck(
-                self.model, layer, self.statistics[layer], **settings
+        if layer not in self._bottlenecks:
+            self._bottlenecks[layer] = PerSampleBottleneck(
+                self.model, layer, self.statistics[layer]
             )
-        return self._bottlenecks[layer, seed]
+        return self._bottlenecks[layer].varied(**self.settings | {"seed": seed})
 
     def model_of(self, name: str) -> nn.Module:
         """The model that a method is given; gradients and relevance need the original."""

@@ -41,12 +41,12 @@ def compute_joint(folder: Path, work: Work, *, videos: Sequence[str], **given: A
 
 def _ways(run: BenchmarkRun, inputs: torch.Tensor) -> Mapping[str, np.ndarray]:
     """Maps (T, S, S) of consecutive frames by each way of `joint_scores`."""
-    model, statistics = run.network.model, run.network.statistics[run.layer]
+    given = (run.network.model, run.layer, run.network.statistics[run.layer])
+    bottleneck = PerSampleBottleneck(*given)
 
     def maps(**coupling: float) -> np.ndarray:
-        settings = {**run.bottleneck, **coupling}
-        bottleneck = PerSampleBottleneck(model, run.layer, statistics, **settings)
-        attribution = bottleneck.attribute(inputs.to(run.work.device))
+        varied = bottleneck.varied(**{**run.bottleneck, **coupling})
+        attribution = varied.attribute(inputs.to(run.work.device))
         return attribution.bits_per_pixel.float().cpu().numpy()
 
     alone = maps()
