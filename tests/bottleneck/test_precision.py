@@ -13,7 +13,7 @@ from viba_lib.core.errors import VibaError
 
 @pytest.fixture
 def clock(monkeypatch, tmp_path):
-    """Seconds of a pass by precision, in place of the clock; and what was timed."""
+    """Seconds of a pass by precision, instead of the clock; and what was timed."""
     seconds, timed = {"float32": 1.0, "bfloat16": 0.5}, []
 
     def pretended(run, name, device):

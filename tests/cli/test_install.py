@@ -25,7 +25,7 @@ main()
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Runs Python code with the wheel in place of the repository's library."""
+    """Runs Python code with the wheel instead of the repository's library."""
     built, site = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     plain = ["--no-deps", "--quiet"]
@@ -45,8 +45,8 @@ def installed(tmp_path_factory):
 def test_the_wheel_explains_a_video(installed, fetched, tmp_path):
     status, out, _ = installed("import viba_lib; print(viba_lib.__file__)", cwd=tmp_path)
     assert status == 0 and not Path(out).is_relative_to(ROOT)
-    film = read_video(source_path(QUICK_FILES[0], fetched[0]), max_frames=8)
-    clip = write_video(tmp_path / "clip.mp4", film.frames, film.rate)
+    video = read_video(source_path(QUICK_FILES[0], fetched[0]), max_frames=8)
+    clip = write_video(tmp_path / "clip.mp4", video.frames, video.rate)
     roots = ["--data-root", fetched[0].absolute(), "--results-root", fetched[1].absolute()]
     options = [*roots, "--profile", "tiny", "--max-frames", 2, "--out", tmp_path / "out"]
     status, _, said = installed(VIBA, "explain", clip, *options, cwd=tmp_path)
