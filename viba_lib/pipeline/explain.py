@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.precision import AUTO
@@ -74,18 +75,27 @@ class ExplainJob:
 
 
 @lru_cache(maxsize=1)
-def _at_layer(
-    detector: Detector, weights: Path, statistics: Path, layer: str, device: str
-) -> PerSampleBottleneck:
-    model = detector.open(weights, device)
-    return PerSampleBottleneck(model, layer, LayerStatistics.load(statistics))
+def open_network(detector: Detector, weights: Path, _changed: int, device: str) -> nn.Module:
+    """A detector's network; the last one stays open: a chapter applies it in many stages.
+
+    Parameters
+    ----------
+    _changed : when the file was written, in nanoseconds
+    """
+    return detector.open(weights, device)
+
+
+@lru_cache(maxsize=1)
+def _at_layer(network: nn.Module, statistics: Path, layer: str) -> PerSampleBottleneck:
+    return PerSampleBottleneck(network, layer, LayerStatistics.load(statistics))
 
 
 def open_bottleneck(job: ExplainJob) -> PerSampleBottleneck:
     """The bottleneck of a job; the last network stays open in a process, cut at its layer."""
     torch.set_num_threads(job.threads)
-    where = (job.detector, job.weights, job.statistics, job.layer, job.device)
-    return _at_layer(*where).varied(**job.bottleneck)
+    changed = job.weights.stat().st_mtime_ns
+    network = open_network(job.detector, job.weights, changed, job.device)
+    return _at_layer(network, job.statistics, job.layer).varied(**job.bottleneck)
 
 
 def explain_inputs(

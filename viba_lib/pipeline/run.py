@@ -16,7 +16,7 @@ from viba_lib.bottleneck.forward import Forward
 from viba_lib.core.cache import Work
 from viba_lib.models.detectors import Detector
 from viba_lib.models.training import predict
-from viba_lib.pipeline.explain import ExplainJob
+from viba_lib.pipeline.explain import ExplainJob, open_network
 from viba_lib.pipeline.prepared_set import PreparedSet
 
 WEIGHTS = "weights.safetensors"
@@ -25,12 +25,6 @@ WEIGHTS = "weights.safetensors"
 def statistics_file(layer: str) -> str:
     """Name of the file with a layer's statistics in the folder of their stage."""
     return f"{layer}.safetensors"
-
-
-@lru_cache(maxsize=1)
-def _opened(detector: Detector, weights: Path, _changed: int, device: str) -> nn.Module:
-    """The network that was used last stays open: a chapter applies it in many stages."""
-    return detector.open(weights, device)
 
 
 def forward_of(detector: Detector, model: nn.Module, precision: str) -> Forward:
@@ -44,7 +38,8 @@ def forward_of(detector: Detector, model: nn.Module, precision: str) -> Forward:
 def _forward(
     detector: Detector, weights: Path, changed: int, device: str, precision: str
 ) -> Forward:
-    return forward_of(detector, _opened(detector, weights, changed, device), precision)
+    network = open_network(detector, weights, changed, device)
+    return forward_of(detector, network, precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +78,7 @@ class Run:
     @cached_property
     def model(self) -> nn.Module:
         """Trained network in evaluation mode."""
-        return _opened(*self._opened_file)
+        return open_network(*self._opened_file)
 
     @property
     def forward(self) -> Forward:
@@ -93,7 +88,7 @@ class Run:
     @property
     def _opened_file(self) -> tuple[Detector, Path, int, str]:
         changed = self.weights.stat().st_mtime_ns
-        return self.detector, self.weights, changed, self.work.device
+        return self.detector, self.weights.absolute(), changed, self.work.device
 
     @property
     def weights(self) -> Path:
