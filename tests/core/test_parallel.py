@@ -115,19 +115,19 @@ def test_a_machine_that_slept_goes_on(tmp_path):
     script.write_text(SLEEPER)
     # The scheduler would give up workers that were silent for longer than this.
     environment = os.environ | {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "2s"}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, text=True,
         stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        first = process.stdout.readline()
-        os.killpg(process.pid, signal.SIGSTOP)
-        time.sleep(6)
-        os.killpg(process.pid, signal.SIGCONT)
-        # Not `communicate`, which would miss lines that readline has put into its buffer.
-        rest = process.stdout.read()
-        process.wait(timeout=120)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    ) as process:  # fmt: skip
+        try:
+            first = process.stdout.readline()
+            os.killpg(process.pid, signal.SIGSTOP)
+            time.sleep(6)
+            os.killpg(process.pid, signal.SIGCONT)
+            # Not `communicate`, which would miss lines that readline has put into its buffer.
+            rest = process.stdout.read()
+            process.wait(timeout=120)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert sorted(map(int, (first + rest).split())) == list(range(12))
