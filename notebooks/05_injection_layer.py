@@ -74,8 +74,8 @@ chosen = injection_maps(study, layer, beta, frames, detectors)
 #
 # One row per input, one column per {term}`layer <Injection layer>`. The {term}`maps <Attribution>` are in
 # {term}`bits per pixel <Bits per pixel>`. Expect fine maps on the left and blobs on the
-# right: block 4 has 19 by 19 places at 299 px, the last layers 10 by 10. Each column has a colour scale of its own,
-# since layers differ in their total of bits.
+# right: block 4 has 19 by 19 places at the paper's 299 px and 14 by 14 at the 224 px of the profile `quick`, the last
+# layers have 10 by 10 and 7 by 7. Each column has a colour scale of its own, since layers differ in their total of bits.
 
 # %% mystnb={"image": {"alt": "Grid of face crops with relevance maps at the injection layers of Xception; maps are fine at block 4 and coarse at the later layers; planted regions are outlined."}, "figure": {"caption": "Relevance of real and fake faces at the injection layers of Xception (the paper's Figures 4 to 8).", "name": "fig-layers-xception"}}
 one = chosen["xception"]

@@ -161,8 +161,9 @@ assert abs(stretch * max(tops[0], 1e-12) - tops[1]) < 1e-6 * max(tops[1], 1)
 #
 # ```{exercise} How little is needed?
 # :label: ex-raw-bits
-# A crop of Xception has 299 by 299 pixels of three colours with 8 bits each. Which share of these bits is the median map of a
-# frame that is called fake? Call the raw number `raw_bits` and the share `share_needed`.
+# A pixel of a face crop has three colours with 8 bits each, and `study.settings("xception").size` is the side of a crop.
+# Which share of a crop's bits is the median map of a frame that is called fake? Call the raw number `raw_bits` and the
+# share `share_needed`.
 # ```
 #
 # ```{solution-start} ex-raw-bits
@@ -170,14 +171,16 @@ assert abs(stretch * max(tops[0], 1e-12) - tops[1]) < 1e-6 * max(tops[1], 1)
 # ```
 
 # %% tags=["solution"]
-raw_bits = 299 * 299 * 3 * 8
+side = study.settings("xception").size
+raw_bits = side * side * 3 * 8
 called_fake = frames["xception"].query("p_fake >= 0.5")
 share_needed = called_fake.total_bits.median() / raw_bits
 print(f"{raw_bits:,} bits raw, {share_needed:.2%} of them needed")
 
 # %% tags=["check", "remove-cell"]
-assert raw_bits == 2_145_624
 import math
+
+assert raw_bits == 24 * study.settings("xception").size ** 2
 
 assert math.isnan(share_needed) or 0 <= share_needed < 1
 

@@ -373,7 +373,7 @@ def test_first_steps_can_follow_the_information_alone(frames):
     model, passes = Skip().eval(), []
     statistics, made = statistics_of(model), dict(noise_samples=1, steps=6, frames_per_batch=3)
 
-    def attribute(**settings):
+    def attribute(start=None, **settings):
         bottleneck = PerSampleBottleneck(model, "middle", statistics, **made | settings)
         prepare = bottleneck.split.prepare
 
@@ -388,11 +388,13 @@ def test_first_steps_can_follow_the_information_alone(frames):
             return counted
 
         bottleneck.split.prepare = prepared
-        return bottleneck.attribute(frames)
+        return bottleneck.attribute(frames, start=start)
 
     plain, short = (attribute(information_steps=n) for n in (0, 2))
     still = attribute(information_steps=9, beta=0.0)
     assert passes == [1 + 6, 1 + 4, 1 + 1], "one without noise, then one a step, the last always"
+    attribute(torch.full_like(short.capacity, 0.5), information_steps=2)
+    assert passes[-1] == 1 + 6, "lambda need not be near 1 at a given start"
     loss = functional.cross_entropy(short.logits_clean, short.target, reduction="none")
     torch.testing.assert_close(short.history["model_loss"][:2], loss.expand(2, -1))
     assert (short.history["model_loss"][2:] != loss).all()

@@ -200,8 +200,8 @@ def test_bench_shows_and_saves_rows(monkeypatch, capsys, tmp_path):
 def test_bench_tells_how_cost_grows_with_frames(monkeypatch, capsys, tmp_path):
     def measured(subject, **_options):
         yield {"detector": subject.detector, "layer": subject.layer, "settings": "plain",
-               "precision": "float32", "seconds": 1.5, "ratio": 1.0, "agreement": 0.5,
-               "memory": 2.0}  # fmt: skip
+               "precision": "float32", "seconds": 1.5, "ratio": 1.0, "ratio_low": 0.9,
+               "ratio_high": 1.1, "agreement": 0.5, "memory": 2.0}  # fmt: skip
 
     monkeypatch.setattr("viba_lib.experiments.speed.measure_subject", measured)
     out = tmp_path / "rows.json"
@@ -215,8 +215,8 @@ def test_bench_tells_how_cost_grows_with_frames(monkeypatch, capsys, tmp_path):
 def test_bench_keeps_what_was_measured_before_an_interrupt(monkeypatch, capsys, tmp_path):
     def interrupted(subject, **_options):
         yield {"detector": subject.detector, "layer": subject.layer, "settings": "plain",
-               "precision": "float32", "seconds": 1.5, "ratio": 1.0, "agreement": 0.5,
-               "memory": 2.0}  # fmt: skip
+               "precision": "float32", "seconds": 1.5, "ratio": 1.0, "ratio_low": 0.9,
+               "ratio_high": 1.1, "agreement": 0.5, "memory": 2.0}  # fmt: skip
         raise KeyboardInterrupt
 
     monkeypatch.setattr("viba_lib.experiments.speed.measure_subject", interrupted)

@@ -48,7 +48,7 @@ def compared(make, inputs, masks, longest, betas):
 
 
 def test_the_longest_optimisation_is_compared_as_well():
-    assert c.steps_until(40) == [1, 2, 5, 10, 20, 40]
+    assert c.steps_until(40) == [1, 2, 3, 5, 10, 20, 40]
     assert c.steps_until(3) == [1, 2, 3]
     assert c.steps_until(1) == [1]
 
@@ -59,18 +59,22 @@ def test_maps_are_measured_against_the_mask():
     maps[1] = 1
     masks = np.zeros((2, 4, 4), np.float32)
     masks[:, :2, :2] = 1
-    found = c.measure(maps, masks)
+    expected = np.stack([1 - maps[0], maps[1]])
+    with np.errstate(invalid="ignore"):
+        found = c.measure(maps, masks, expected)
+    assert found.agreement.iloc[0] == pytest.approx(-1) and np.isnan(found.agreement.iloc[1])
     assert found.bits.tolist() == [4, 16]
     assert found.ratio.tolist() == [4, 1]
     assert found.hit.iloc[0] == 1
-    assert c.measure(maps, 0 * masks).ratio.isna().all()
+    assert c.measure(maps, 0 * masks, expected).ratio.isna().all()
 
 
 def test_the_map_at_step_n_is_that_of_a_run_of_n_steps(make, inputs, masks):
-    table, _ = c.measure_steps(make(steps=5, noise_samples=1), inputs, masks, [2, 5])
+    maps = make(steps=10).attribute(inputs).bits_per_pixel.numpy()
+    table, _ = c.measure_steps(make(steps=5, noise_samples=1), inputs, masks, maps, [2, 5])
     for steps in (2, 5):
         run = make(steps=steps, noise_samples=1).attribute(inputs)
-        expected = c.measure(run.bits_per_pixel.numpy(), masks)
+        expected = c.measure(run.bits_per_pixel.numpy(), masks, maps)
         part = table[table.steps == steps].drop(columns="steps").reset_index(drop=True)
         pd.testing.assert_frame_equal(part, expected, rtol=1e-4)
 
@@ -78,9 +82,10 @@ def test_the_map_at_step_n_is_that_of_a_run_of_n_steps(make, inputs, masks):
 def test_starts_and_steps_that_are_compared(make, inputs, masks):
     table = compared(make, inputs, masks, 20, (1.0, 100.0))
     counts = table.groupby(["start", "beta"]).size().to_dict()
-    # 5 numbers of steps for 3 frames; warm at 4 of them, without the first frame.
-    assert counts == {("cold", 1.0): 15, ("cold", 10.0): 15, ("cold", 100.0): 15,
-                      ("readout", 10.0): 15, ("warm", 10.0): 8}  # fmt: skip
+    # 6 numbers of steps for 3 frames; warm at 5 of them, without the first frame.
+    names = [("cold", 1.0), ("cold", 10.0), ("cold", 100.0)]
+    names += [(start, 10.0) for start in ("antithetic", "gradients", "readout")]
+    assert counts == {**dict.fromkeys(names, 18), ("warm", 10.0): 10}
     assert table.notna().all(axis=None)
     warm = table[table.start == "warm"]
     assert set(warm["item"]) == {1, 2} and warm.steps.max() == 10
@@ -88,7 +93,23 @@ def test_starts_and_steps_that_are_compared(make, inputs, masks):
     cold = c.over_frames(table).query("start == 'cold' and beta == 10").set_index("steps").bits
     assert cold[1] > cold[10]
     common = c.over_common_frames(table.assign(video_id="v", frame=table["item"]))
-    assert set(common.start) == {"cold", "readout", "warm"} and (common.frames == 2).all()
+    assert set(common.start) == set(c.FEW) and (common.frames == 2).all()
+    few = c.few_steps(common)
+    found = few.groupby("start").steps.agg(lambda steps: tuple(sorted(steps))).to_dict()
+    assert found == c.FEW
+    by_start = few.set_index(["start", "steps"]).agreement
+    assert by_start["cold", 10] > by_start["cold", 3]
+    short = c.few_steps(common[common.steps <= 2])
+    assert set(short.start) == set(c.FEW) and (short.steps == 2).all()
+
+
+def test_the_start_that_agrees_best_is_named():
+    rows = [("cold", 10, 4, 0.98), ("cold", 3, 4, 0.7), ("readout", 3, 4, 0.8)]
+    few = pd.DataFrame(rows, columns=["start", "steps", "frames", "agreement"])
+    assert c.few_steps_message(few) == (
+        "Over 4 frames, the maps that agree best with the default's are from the start cold after "
+        "10 steps (0.98); after 3 steps, from the start readout (0.80)."
+    )
 
 
 def test_a_warm_start_is_the_end_of_the_previous_frame(make, inputs, masks):
@@ -105,9 +126,9 @@ def test_a_warm_start_is_the_end_of_the_previous_frame(make, inputs, masks):
 
 def test_a_clip_of_one_frame_has_no_warm_start(make, inputs, masks):
     table = compared(make, inputs[:1], masks[:1], 2, ())
-    assert set(table.start) == {"cold", "readout"}
+    assert set(table.start) == set(c.FEW) - {"warm"}
     common = c.over_common_frames(table.assign(video_id="v", frame=0))
-    assert set(common.start) == {"cold", "readout"}
+    assert set(common.start) == set(table.start)
 
 
 def test_the_summary_has_ten_steps_the_last_and_the_best():

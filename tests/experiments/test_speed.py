@@ -74,12 +74,29 @@ def test_rows_say_what_each_setting_costs(subject):
     rows = list(speed.measure_subject(subject, runs=2, plain_steps=2))
     assert [r["settings"] for r in rows] == list(speed.SETTINGS)
     for row in rows:
-        assert " ".join(row) == ("detector layer settings precision seconds ratio agreement memory")
+        assert " ".join(row) == (
+            "detector layer settings precision seconds ratio ratio_low ratio_high agreement memory"
+        )
         assert row["seconds"] > 0
         assert row["ratio"] == pytest.approx(rows[0]["seconds"] / row["seconds"])
     # Two of ten steps give no map that could be compared.
     assert np.isnan(rows[0]["agreement"])
     assert all(0.3 < r["agreement"] < 1 for r in rows[1:])
+
+
+def test_medians_of_rounds_are_compared_within_a_round(subject, monkeypatch):
+    """A machine that is half as fast in one round slows the reference down as well."""
+    plain, fast = iter([10.0, 24.0, 11.0]), iter([1.0, 2.0, 1.0])
+    maps = torch.rand(2, 8, 8)
+    monkeypatch.setattr(speed, "_time_reference", lambda *_: (next(plain), maps[:1]))
+    monkeypatch.setattr(speed, "_time_bottleneck", lambda *_: (next(fast), maps))
+    said = []
+    given = {"runs": 0, "repeats": 3, "progress": said.append}
+    reference, row = speed.measure_subject(subject, ["plain", "fast"], **given)
+    assert (reference["seconds"], row["seconds"]) == (11.0, 1.0)
+    assert (row["ratio_low"], row["ratio"], row["ratio_high"]) == (10.0, 11.0, 12.0)
+    assert reference["ratio_low"] == reference["ratio_high"] == 1.0
+    assert said[2] == "small at middle: round 2 of 3, plain: 24.000 s per frame"
 
 
 def test_all_steps_of_the_reference_give_a_map_to_compare(subject):

@@ -74,11 +74,15 @@ class _Window:
 
 @dataclass
 class _State:
-    """Alpha of a batch (T, ...), and information and lambda of each frame's last forward pass."""
+    """Alpha of a batch (T, ...), and information and lambda of each frame's last forward pass.
+
+    information_steps : of the settings; 0 for a given start, where lambda need not be near 1
+    """
 
     alpha: torch.Tensor
     nats: torch.Tensor
     lam: torch.Tensor
+    information_steps: int
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,8 @@ class Optimiser:
         if alpha is not None:
             start.copy_(alpha)
         lam = torch.empty_like(start) if self.with_lam else torch.zeros(0)
-        return _State(start.requires_grad_(), torch.zeros_like(start), lam)
+        skipped = 0 if alpha is not None else self.settings.information_steps
+        return _State(start.requires_grad_(), torch.zeros_like(start), lam, skipped)
 
     def _step(self, step: int, window: _Window, state: _State) -> tuple[torch.Tensor, torch.Tensor]:
         """Add the gradient at alpha of a window's frames; their logits and model loss (T,)."""
@@ -203,7 +208,7 @@ class Optimiser:
             state.lam = _put(state.lam, rows, lam)
         state.nats = _put(state.nats, rows, nats)
         last = step == self.settings.steps - 1
-        if last or step >= self.settings.information_steps:
+        if last or step >= state.information_steps:
             logits, loss, gradient = self._noisy(window, r, lam, not last)
         else:
             logits, gradient = window.clean, torch.zeros_like(r)

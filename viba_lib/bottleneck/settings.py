@@ -35,7 +35,7 @@ class BottleneckSettings:
     warm_start : each frame starts from the result of the previous frame, one after another
     information_steps : first steps that follow the information alone, without a pass through the
         layers after the bottleneck: lambda is near 1, where the model loss has almost no gradient.
-        Their model loss in the history is that without noise
+        Their model loss in the history is that without noise. No effect from a given start
     """
 
     beta: float = 10.0

@@ -40,7 +40,7 @@ def settings(
     frames : Frames explained in one call.
     agreement : Compare maps with the mean of eight default runs (long).
     memory : Measure memory, each setting in a process of its own.
-    repeats : Runs of which the fastest counts.
+    repeats : Rounds in which each setting is timed once; medians count.
     plain_steps : Steps of the reference implementation that are run.
     untrained : Random weights and frames: the same cost, but maps without meaning.
     growth : Also explain 1, 2, 4, ... up to this many frames in one call.
@@ -53,15 +53,17 @@ def settings(
 
     study = open_study()
     chosen = tuple(DETECTORS) if detector == "all" else (detector,)
-    runs = {"repeats": repeats, "plain_steps": plain_steps, "runs": 8 if agreement else 0}
+    runs: dict[str, Any] = {"repeats": repeats, "plain_steps": plain_steps}
+    runs |= {"runs": 8 if agreement else 0, "progress": print_progress}
     rows: dict[str, Rows] = {"rows": [], "growth": []}
     try:
         for subject in speed.subjects(study, chosen, layer, frames, untrained):
             for kind, row in speed.measurements(subject, growth, memory, **runs):
                 rows[kind].append(row)
-                what = row.get("settings") or f"a call of {row['frames']} frames"
-                where = f"{subject.detector} at {subject.layer}"
-                print_progress(f"{where}: {what}: {row['seconds']:.3f} s")
+                if kind == "growth":
+                    where = f"{subject.detector} at {subject.layer}"
+                    took = f"{row['seconds']:.3f} s"
+                    print_progress(f"{where}: a call of {row['frames']} frames: {took}")
                 # Row by row, so that finished rows outlive an interrupt.
                 if out is not None:
                     speed.save_rows(out, study, rows["rows"], rows["growth"])
@@ -71,9 +73,10 @@ def settings(
 
 def _print_costs(rows: Rows, growth: Rows) -> None:
     if rows:
-        columns = "detector | layer | settings | s per frame | times plain | agreement | MiB"
-        cells = "{detector} | {layer} | {settings} in {precision} | {seconds:,.3f} | "
-        print_rows(rows, columns, cells + "{ratio:,.1f} | {agreement:,.3f} | {memory:,.0f}")
+        columns = "detector | layer | settings | s per frame | times plain | least to most | "
+        cells = "{detector} | {layer} | {settings} in {precision} | {seconds:,.3f} | {ratio:,.1f}"
+        cells += " | {ratio_low:,.1f} to {ratio_high:,.1f} | {agreement:,.3f} | {memory:,.0f}"
+        print_rows(rows, columns + "agreement | MiB", cells)
     if growth:
         columns = "detector | layer | frames in a call | s in all | MiB"
         cells = "{detector} | {layer} | {frames:,} | {seconds:,.3f} | {memory:,.0f}"

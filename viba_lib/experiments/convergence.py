@@ -1,6 +1,6 @@
 """How maps change with the number of steps, the trade-off weight and the start (chapter 12).
 
-Maps are compared with planted masks, on held-out frames.
+Maps are compared with planted masks and with maps of the default settings, on held-out frames.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,16 +10,26 @@ import numpy as np
 import pandas as pd
 import torch
 
-from viba_lib.bottleneck import Attribution, PerSampleBottleneck, bits_per_pixel
+from viba_lib.bottleneck import (
+    Attribution,
+    BottleneckSettings,
+    PerSampleBottleneck,
+    bits_per_pixel,
+)
+from viba_lib.evaluation.agreement import rank_correlation
 from viba_lib.evaluation.faithfulness import map_measures
 from viba_lib.experiments.common import held_out_predictions
+from viba_lib.experiments.gradient_start import gradient_start
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
-STEPS = (1, 2, 5, 10, 20, 40, 100, 200)
+STEPS = (1, 2, 3, 5, 10, 20, 40, 100, 200)
 BETAS = (1.0, 10.0, 100.0)
-SHORT, BETA = 10, 10.0  # the reference's
-MEASURES = ["bits", "ratio", "hit"]
+REFERENCE = BottleneckSettings()  # the defaults
+SHORT, BETA = REFERENCE.steps, REFERENCE.beta
+MEASURES = ["bits", "ratio", "hit", "agreement"]
+# Starts at beta 10 that need few steps, or may need few, and numbers of steps to compare.
+FEW = {"cold": (3, 10, 20), "antithetic": (3, 10), "gradients": (3,), "readout": (3,), "warm": (3,)}
 
 
 def steps_until(longest: int) -> list[int]:
@@ -27,9 +37,16 @@ def steps_until(longest: int) -> list[int]:
     return sorted({s for s in STEPS if s < longest} | {longest})
 
 
-def measure(maps: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
-    """Item and MEASURES of maps (T, H, W) against masks (T, H, W), see `map_measures`."""
-    table = map_measures(maps, masks)[MEASURES].astype(float)
+def measure(maps: np.ndarray, masks: np.ndarray, expected: np.ndarray) -> pd.DataFrame:
+    """Item and MEASURES of maps (T, H, W) against masks (T, H, W), see `map_measures`.
+
+    Parameters
+    ----------
+    expected : maps (T, H, W) of the default settings; `agreement` is the rank correlation
+    """
+    pairs = zip(maps, expected, strict=True)
+    table = map_measures(maps, masks)[["bits", "ratio", "hit"]].astype(float)
+    table["agreement"] = [rank_correlation(*pair) for pair in pairs]
     return table.rename_axis("item").reset_index()
 
 
@@ -37,6 +54,7 @@ def measure_steps(
     bottleneck: PerSampleBottleneck,
     inputs: torch.Tensor,
     masks: np.ndarray,
+    expected: np.ndarray,
     steps: Sequence[int],
     start: torch.Tensor | None = None,
 ) -> tuple[pd.DataFrame, Attribution]:
@@ -47,6 +65,7 @@ def measure_steps(
     bottleneck : optimises all frames in one batch
     inputs : (T, 3, H, W)
     masks : (T, H, W) in [0, 1]
+    expected : see `measure`
     steps : numbers of steps; the map at step n is that of a run of n steps
     start : initial lambda
 
@@ -60,7 +79,7 @@ def measure_steps(
     def on_step(step: int, capacity: torch.Tensor) -> None:
         if step in steps:
             maps = bits_per_pixel(capacity, size).cpu().numpy()
-            parts.append(measure(maps, masks).assign(steps=step))
+            parts.append(measure(maps, masks, expected).assign(steps=step))
 
     attribution = bottleneck.attribute(inputs, start=start, on_step=on_step, with_lam=True)
     return pd.concat(parts, ignore_index=True), attribution
@@ -74,7 +93,7 @@ def compare_starts(
     longest: int,
     betas: Sequence[float],
 ) -> Iterator[pd.DataFrame]:
-    """`measure_steps` of one clip: cold for each beta, then from the readout, then warm.
+    """`measure_steps` of one clip: cold for each beta, then other starts at beta 10.
 
     Parameters
     ----------
@@ -85,32 +104,43 @@ def compare_starts(
 
     Yields
     ------
-    item, bits, ratio, hit, steps, start and beta.
+    item, bits, ratio, hit, agreement, steps, start and beta.
     """
     count, steps = len(inputs), steps_until(longest)
     make = partial(make, frames_per_batch=count)
+    default = make(steps=SHORT, beta=BETA, noise_samples=REFERENCE.noise_samples)
+    expected = default.attribute(inputs).bits_per_pixel.numpy()
+    measured = partial(measure_steps, inputs=inputs, masks=masks, expected=expected, steps=steps)
     for beta in sorted({*betas, BETA}):
-        table, attribution = measure_steps(make(steps=longest, beta=beta), inputs, masks, steps)
+        table, attribution = measured(make(steps=longest, beta=beta))
         if beta == BETA:
             before = attribution.lam[:1]
         yield table.assign(start="cold", beta=beta)
-    table, _ = measure_steps(make(steps=longest, beta=BETA), inputs, masks, steps, readout)
-    yield table.assign(start="readout", beta=BETA)
+    usual = make(steps=longest, beta=BETA)
+    others = {
+        "antithetic": (make(steps=longest, beta=BETA, antithetic=True), None),
+        "gradients": (usual, gradient_start(usual, inputs)),
+        "readout": (usual, readout),
+    }
+    for name, (bottleneck, start) in others.items():
+        yield measured(bottleneck, start=start)[0].assign(start=name, beta=BETA)
     for short in [s for s in steps if s <= SHORT and count > 1]:
         chain = make(steps=short, beta=BETA, warm_start=True)
         start = before.expand(count - 1, *before.shape[1:])
         maps = chain.attribute(inputs[1:], start=start).bits_per_pixel.numpy()
-        table = measure(maps, masks[1:])
+        table = measure(maps, masks[1:], expected[1:])
         yield table.assign(item=table["item"] + 1, steps=short, start="warm", beta=BETA)
 
 
 def convergence(study: Study, detector: str, clips: int, frames: int, longest: int) -> pd.DataFrame:
     """Maps over steps, for several beta and several starts.
 
-    Starts are "cold" (lambda near 1, the reference's), "readout" (the prediction of the readout
-    bottleneck) and "warm" (lambda of the previous frame after as many steps; the first frame of a
-    clip, after the longest optimisation, only gives the second one its start). The latter two at
-    beta 10. One noise sample in the faster precision makes many frames and steps affordable.
+    Starts are "cold" (lambda near 1, the reference's) and, at beta 10: "antithetic" (cold, every
+    second step with the noise of the step before it, mirrored), "gradients" (see `gradient_start`),
+    "readout" (the prediction of the readout bottleneck) and "warm" (lambda of the previous frame
+    after as many steps; the first frame of a clip, after the longest optimisation, only gives the
+    second one its start). One noise sample in the faster precision makes many frames and steps
+    affordable; `agreement` is with maps of ten steps and ten samples.
 
     Parameters
     ----------
@@ -126,7 +156,9 @@ def convergence(study: Study, detector: str, clips: int, frames: int, longest: i
         fakes, label=1, order="surest video", in_turn=True, videos=clips, per_video=frames,
         take="first",
     )  # fmt: skip
-    make = partial(study.bottleneck, detector, noise_samples=1, precision="auto")
+    make = partial(
+        study.bottleneck, detector, noise_samples=1, precision="auto", information_steps=0
+    )
     parts = []
     for number, (_, clip) in enumerate(rows.groupby("video_id", sort=False)):
         study.progress(f"convergence: clip {number + 1} of {clips}")
@@ -140,7 +172,7 @@ def convergence(study: Study, detector: str, clips: int, frames: int, longest: i
 
 
 def over_frames(table: pd.DataFrame) -> pd.DataFrame:
-    """Means of `convergence` over frames: start, beta, steps, bits, ratio, hit, frames."""
+    """Means of `convergence` over frames: start, beta, steps, MEASURES, frames."""
     groups = table.groupby(["start", "beta", "steps"])
     return groups[MEASURES].mean().assign(frames=groups.size()).reset_index()
 
@@ -150,6 +182,28 @@ def over_common_frames(table: pd.DataFrame) -> pd.DataFrame:
     at_beta = table[table.beta == BETA]
     warm = at_beta.loc[at_beta.start == "warm", ["video_id", "frame"]].drop_duplicates()
     return over_frames(at_beta.merge(warm, on=["video_id", "frame"]) if len(warm) else at_beta)
+
+
+def few_steps(means: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `over_common_frames` that FEW names: what few steps give from each start.
+
+    Where fewer steps were made, the longest optimisation stands for those that are missing.
+    """
+    longest = means.steps.max()
+    wanted = {(start, min(steps, longest)) for start, many in FEW.items() for steps in many}
+    pairs = pd.Series(list(zip(means.start, means.steps, strict=True)), index=means.index)
+    return means[pairs.isin(wanted)].sort_values(["steps", "start"], ignore_index=True)
+
+
+def few_steps_message(few: pd.DataFrame) -> str:
+    """Which start and number of steps of `few_steps` agree best with the default's maps."""
+    ranked = few.sort_values("agreement", ascending=False)
+    best, fewest = ranked.iloc[0], ranked[ranked.steps == ranked.steps.min()].iloc[0]
+    return (
+        f"Over {best.frames} frames, the maps that agree best with the default's are from the "
+        f"start {best.start} after {best.steps} steps ({best.agreement:.2f}); after "
+        f"{fewest.steps} steps, from the start {fewest.start} ({fewest.agreement:.2f})."
+    )
 
 
 def summary(means: pd.DataFrame) -> dict[str, pd.Series]:

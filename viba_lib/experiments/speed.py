@@ -25,6 +25,7 @@ from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.bottleneck.split import device_of, find_layer, hooked
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
+from viba_lib.core.progress import Progress
 from viba_lib.evaluation.agreement import rank_correlation
 from viba_lib.experiments import common
 from viba_lib.experiments.memory import resident_memory, run_in_new_process
@@ -165,21 +166,45 @@ def _time_reference(subject: Subject, steps: int) -> tuple[float, torch.Tensor]:
     return float(first + (STEPS - 1) * np.mean(others)), capacity.sum(0)[None].cpu()
 
 
-def _time_bottleneck(
-    subject: Subject, name: str, repeats: int, seed: int
-) -> tuple[float, torch.Tensor]:
-    """Seconds per frame of the fastest run, and layer maps (T, h, w).
+def _time_bottleneck(subject: Subject, name: str, seed: int) -> tuple[float, torch.Tensor]:
+    """Seconds per frame of a call with all frames, and layer maps (T, h, w)."""
+    device, bottleneck = device_of(subject.model), subject.bottleneck(**CHANGES[name], seed=seed)
+    start = _clock(device)
+    maps = subject.maps(bottleneck)
+    return (_clock(device) - start) / len(subject.frames), maps
 
-    Other work on the machine can only add to a time, so the fastest run is the most accurate.
+
+def _rounds(
+    subject: Subject,
+    settings: Sequence[str],
+    repeats: int,
+    plain_steps: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[dict[str, list[float]], dict[str, torch.Tensor]]:
+    """Seconds per frame of each setting in each round, and layer maps of each setting.
+
+    A round times all settings one after another: whatever else a machine does in the meantime, a
+    ratio is of neighbours in time.
     """
-    device, seconds = device_of(subject.model), []
-    bottleneck = subject.bottleneck(**CHANGES[name], seed=seed)
-    subject.maps(subject.bottleneck(**CHANGES[name] | {"steps": 1}))  # the first call also traces
-    for _ in range(repeats):
-        start = _clock(device)
-        maps = subject.maps(bottleneck)
-        seconds.append(_clock(device) - start)
-    return min(seconds) / len(subject.frames), maps
+    seconds: dict[str, list[float]] = {name: [] for name in settings}
+    maps: dict[str, torch.Tensor] = {}
+    for name in settings:
+        if name != REFERENCE:  # the first call also traces
+            subject.maps(subject.bottleneck(**CHANGES[name] | {"steps": 1}))
+    plain = subject.contiguous() if REFERENCE in settings else subject
+    for number in range(repeats):
+        for name in settings:
+            if name == REFERENCE:
+                took, maps[name] = _time_reference(plain, plain_steps)
+            else:
+                took, maps[name] = _time_bottleneck(subject, name, seed)
+            seconds[name].append(took)
+            progress(
+                f"{subject.detector} at {subject.layer}: round {number + 1} of {repeats}, "
+                f"{name}: {took:.3f} s per frame"
+            )
+    return seconds, maps
 
 
 def measure_subject(
@@ -190,6 +215,7 @@ def measure_subject(
     plain_steps: int = 2,
     memory: bool = False,
     precision: str = "float32",
+    progress: Progress = lambda _: None,
 ) -> Iterator[Row]:
     """Seconds per frame of each setting, and of the reference implementation for the first frame.
 
@@ -198,41 +224,42 @@ def measure_subject(
     settings : some of `SETTINGS`
     runs : the maps of each setting are compared with the mean map of so many default runs; 0 = no
         comparison
-    repeats : runs of which the fastest counts
+    repeats : rounds, in each of which every setting is timed once
     plain_steps : steps of the reference implementation that are run, 2 or more
     memory : measure it as well, see `peak_memory`
     precision : of the default runs
 
     Yields
     ------
-    detector, layer, settings, precision (of "auto", the chosen one), seconds (per frame), ratio (of
-    the reference's seconds to these), agreement (with the mean map, see `agreement`), memory (MiB);
-    NaN if not measured. Each row as soon as it is known.
+    detector, layer, settings, precision (of "auto", the chosen one), seconds (per frame, median of
+    the rounds), ratio (of the reference's seconds to these, median of the rounds), ratio_low and
+    ratio_high (its range over the rounds), agreement (with the mean map, see `agreement`), memory
+    (MiB); NaN if not measured.
 
     Raises
     ------
     VibaError
         Unknown settings.
     """
-    expected, reference = None, math.nan
-    for name in settings:
+    names = list(settings)
+    for name in names:
         if name not in SETTINGS:
             raise VibaError(f"settings {name!r} are not known; choose of {', '.join(SETTINGS)}")
-        if name == REFERENCE:
-            seconds, maps = _time_reference(subject.contiguous(), plain_steps)
-            reference = seconds
-        else:
-            # Another seed than those of the mean: a run must not be compared with itself.
-            seconds, maps = _time_bottleneck(subject, name, repeats, runs)
-        row = {"settings": name, "precision": "float32", "seconds": seconds}
-        row["ratio"] = reference / seconds
+    # Another seed than those of the mean: a run must not be compared with itself.
+    seconds, maps = _rounds(subject, names, repeats, plain_steps, runs, progress)
+    expected = None
+    for name in names:
+        ratios = np.divide(seconds.get(REFERENCE, math.nan), seconds[name])
+        row: Row = {"settings": name, "precision": "float32"}
         if name != REFERENCE:
             bottleneck = subject.bottleneck(**CHANGES[name])
             row["precision"] = bottleneck.choose_precision(subject.frames)
-        row |= {"agreement": math.nan, "memory": math.nan}
+        row["seconds"] = float(np.median(seconds[name]))
+        row |= {"ratio": float(np.median(ratios)), "ratio_low": float(ratios.min())}
+        row |= {"ratio_high": float(ratios.max()), "agreement": math.nan, "memory": math.nan}
         if runs > 0 and (name != REFERENCE or plain_steps == STEPS):
             expected = mean_maps(subject, runs, precision) if expected is None else expected
-            row["agreement"] = agreement(maps, expected[: len(maps)])
+            row["agreement"] = agreement(maps[name], expected[: len(maps[name])])
         if memory:
             row["memory"] = peak_memory(subject, name)
         yield subject.names | row
