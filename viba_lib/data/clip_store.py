@@ -1,8 +1,5 @@
 """Prepared clips on disk: arrays with labelled dimensions, one zipped Zarr store per video."""
 
-import os
-import shutil
-import tempfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,9 +11,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.storage import ZipStore
+from zarr.storage import MemoryStore, ZipStore
 
 from viba_lib.core.errors import VibaError
+from viba_lib.core.files import atomic_write
 
 SUFFIX = ".zarr.zip"
 DIMENSIONS: dict[str, tuple[str, ...]] = {
@@ -91,19 +89,13 @@ def save_clip(clip: PreparedClip, path: Path, facts: Mapping[str, Any]) -> None:
     ----------
     facts : numbers and lists about the video, stored as attributes
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = Path(tempfile.mkdtemp(dir=path.parent, suffix=".part"))
-    try:
-        data = clip.dataset().assign_attrs(facts)
-        data.to_zarr(tmp / "store", mode="w", zarr_format=3, consolidated=False)
-        with zipfile.ZipFile(tmp / "zip", "w", zipfile.ZIP_STORED) as archive:
-            for file in sorted(p for p in (tmp / "store").rglob("*") if p.is_file()):
-                # A date would make the files of equal clips different.
-                entry = zipfile.ZipInfo(file.relative_to(tmp / "store").as_posix())
-                archive.writestr(entry, file.read_bytes())
-        os.replace(tmp / "zip", path)
-    finally:
-        shutil.rmtree(tmp, ignore_errors=True)
+    entries: dict[str, Any] = {}  # a store of small files would take longer to remove than to write
+    data = clip.dataset().assign_attrs(facts)
+    data.to_zarr(MemoryStore(entries), mode="w", zarr_format=3, consolidated=False)
+    with atomic_write(path) as tmp, zipfile.ZipFile(tmp, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(entries):
+            # A date would make the files of equal clips different.
+            archive.writestr(zipfile.ZipInfo(name), entries[name].to_bytes())
 
 
 @contextmanager
