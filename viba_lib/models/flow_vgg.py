@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torchvision.models import vgg11_bn
 
 from viba_lib.models.weights import starting_from
 
@@ -19,6 +18,9 @@ class FlowVGG11(nn.Module):
     """
 
     def __init__(self, num_classes: int = 2, dropout: float = 0.5) -> None:
+        # Here: it takes seconds, and most chapters open no network.
+        from torchvision.models import vgg11_bn
+
         super().__init__()
         self.features = vgg11_bn(weights=None).features
         self.avgpool = nn.AdaptiveAvgPool2d(1)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import timm
 import torch
 from torch import nn
 
@@ -53,6 +52,8 @@ def xception(
     WeightsError
         A file that is missing, unreadable or of another network.
     """
+    import timm  # here, with torchvision: it takes seconds, and most chapters open no network
+
     model = timm.create_model("legacy_xception", num_classes=num_classes)
     if weights != "imagenet":
         return starting_from(model, weights, adapt_classifier)
