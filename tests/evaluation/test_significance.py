@@ -19,14 +19,14 @@ from viba_lib.evaluation.significance import (
 
 def test_bootstrap_leaves_out_samples_without_a_value():
     frame = pd.DataFrame({"video_id": list("abcd"), "label": [0, 0, 0, 1], "p": [0.1, 0.2, 0.6, 1]})
-    row = with_intervals(frame, lambda d: detection_metrics(d.label, d.p), samples=100)
+    row = with_intervals(frame, lambda d: detection_metrics(d["label"], d["p"]), samples=100)
     assert row["auc_low"] == row["auc_high"] == 1
     measures = ["accuracy", "precision", "recall", "auc", "ece"]
     assert list(row) == [m + end for m in measures for end in ("", "_low", "_high")]
 
 
 def mean(rows):
-    return {"mean": float(rows.value.mean())}
+    return {"mean": float(rows["value"].mean())}
 
 
 def test_bootstrap_samples_videos():

@@ -10,7 +10,6 @@ from viba_lib.book.chapters import check_pairs, write_pairs
 from viba_lib.book.checks import check, check_addresses
 from viba_lib.book.make import build
 from viba_lib.book.paths import print_progress
-from viba_lib.book.viewer import viewer_stage
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import disk_message
 from viba_lib.pipeline.study import Study
@@ -38,7 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             roots = (paths.ROOT / "data", paths.ROOT / "results")
             how = {"progress": print_progress, "scheduler": given.scheduler}
             study = Study(given.profile, *roots, given.device, given.seed, **how)
-            study.run_all() if given.command == "stages" else study.get(viewer_stage(study))
+            if given.command == "stages":
+                study.run_all()
+            else:
+                from viba_lib.book.viewer import viewer_stage  # with the compared methods
+
+                study.get(viewer_stage(study))
         elif given.command == "check":
             check_pairs()
             check(paths.ROOT / "_build" / "html", given.profile)

@@ -58,7 +58,8 @@ def violations(page: Page, rule: str | None = None) -> list[str]:
     """What axe-core finds against WCAG 2.1, levels A and AA, or against one rule alone."""
     only = {"type": "rule", "values": [rule]} if rule else {"type": "tag", "values": LEVELS}
     # Preloading would ask for the style sheets again, which a page from a folder may not.
-    options = {"runOnly": only, "preload": False}
+    # Selectors of all that is in order would take longer than the checks.
+    options = {"runOnly": only, "preload": False, "resultTypes": ["violations"]}
     # Imported here: it reads its files as the machine's language has them, and without one in UTF-8
     # it would keep chapters from being executed.
     from axe_playwright_python.sync_playwright import Axe

@@ -18,7 +18,6 @@ from viba_lib.book.checks import articles, check
 from viba_lib.book.cost import MemorySampler
 from viba_lib.book.execute import WORKERS, chapter_states, execute_all, kernel_environment
 from viba_lib.book.paths import BookError, print_progress
-from viba_lib.book.viewer import viewer_stage
 from viba_lib.core.cache import META
 from viba_lib.core.files import write_text
 from viba_lib.data.video import read_video
@@ -113,6 +112,9 @@ def _print(folder: Path, html: Path, browser: str) -> None:
 
 def pages_of(study: Study) -> dict[str, Path | str]:
     """Files of a run for the book beside its chapters, by path: data card, videos and viewer."""
+    # Here: it brings the compared methods along, 170 MB that a builder would hold meanwhile.
+    from viba_lib.book.viewer import viewer_stage
+
     card = study.data_card()
     write_text(study.root / "data_card.md", card)
     viewer = [p for p in study.get(viewer_stage(study)).iterdir() if p.name != META]

@@ -22,6 +22,7 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from viba_lib.core.code import code_key
 from viba_lib.core.files import file_sha256, write_text
+from viba_lib.core.memory import give_back
 from viba_lib.core.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -255,6 +256,7 @@ class Cache:
         meta = {"stage": stage.name, "seconds": seconds, "key": stage.key}
         write_meta(part, meta, record_files(part))
         part.rename(done)
+        give_back()
         log.info("%s %s done in %.1f s", stage.name, done.name, seconds)
         self.work.progress(f"{stage.name}: done in {seconds:.0f} s")
 

@@ -132,6 +132,10 @@ def read_facts(path: str | Path) -> dict[str, Any]:
         return dict(group.attrs) | lists
 
 
+KEPT = 2**28  # bytes of clips that stay in memory; a training reads all clips again and again
+KEPT_FOR_TRAINING = 2**30
+
+
 class ClipStore:
     """Prepared clips by path; those used last stay in memory.
 
@@ -141,7 +145,7 @@ class ClipStore:
     limit : bytes that stay in memory
     """
 
-    def __init__(self, root: Path, limit: int = 2**30) -> None:
+    def __init__(self, root: Path, limit: int = KEPT) -> None:
         self.root, self.limit = Path(root), limit
         self._clips: OrderedDict[str, PreparedClip] = OrderedDict()
 

@@ -197,9 +197,9 @@ def agreement_table(annotated: Sequence[str], found: Sequence[str]) -> pd.Series
     return pd.Series([*macro, overlap, top1, len(annotated)], index=names)
 
 
-def agreement_of(videos: pd.DataFrame) -> dict[str, float]:
+def agreement_of(videos: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Measures of `agreement_table` for the columns annotated and highlighted."""
-    measures = agreement_table(videos.annotated.tolist(), videos.highlighted.tolist())
+    measures = agreement_table(videos["annotated"].tolist(), videos["highlighted"].tolist())
     return measures.drop("videos").to_dict()
 
 

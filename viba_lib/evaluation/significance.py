@@ -1,6 +1,6 @@
 """Confidence intervals, tests for differences, and ranks of methods by paired tests."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ INCONCLUSIVE = "inconclusive"
 LOWER = ("deletion",)  # measures for which lower is better
 SIGNIFICANCE = 0.05
 LEVEL = 0.95  # of confidence intervals
-Statistics = Callable[[pd.DataFrame], Mapping[str, float]]
+Columns = Mapping[str, np.ndarray]  # of a table, or of some of its rows
+Statistics = Callable[[Columns], Mapping[str, float]]
 
 
 def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, float]:
@@ -35,6 +36,22 @@ def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[s
     }
 
 
+class _Sample(Mapping[str, np.ndarray]):
+    """Some rows of a table, column by column: pandas would copy all columns for each sample."""
+
+    def __init__(self, columns: Columns, rows: np.ndarray) -> None:
+        self.columns, self.rows = columns, rows
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.columns[name][self.rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+
 def with_intervals(
     frame: pd.DataFrame, statistics: Statistics, samples: int = 1000, seed: int = 0
 ) -> dict[str, float]:
@@ -45,7 +62,7 @@ def with_intervals(
     Parameters
     ----------
     frame : rows with video_id
-    statistics : function from rows to values by name
+    statistics : function from the columns of rows to values by name
     samples : number of bootstrap samples
 
     Returns
@@ -53,12 +70,14 @@ def with_intervals(
     name, name_low and name_high of each statistic. The ends are over the samples in which it is
     defined; NaN if it never is, or if there are fewer than two videos.
     """
-    values, rng = statistics(frame), np.random.default_rng(seed)
+    columns = {str(name): frame[name].to_numpy() for name in frame}
+    values, rng = statistics(columns), np.random.default_rng(seed)
     videos = list(frame.groupby("video_id", sort=True).indices.values())
     found = []
     for _ in range(samples if len(videos) > 1 else 0):
         chosen = rng.integers(len(videos), size=len(videos))
-        found.append(statistics(frame.iloc[np.concatenate([videos[i] for i in chosen])]))
+        rows = np.concatenate([videos[i] for i in chosen])
+        found.append(statistics(_Sample(columns, rows)))
     sampled = pd.DataFrame(found, columns=list(values), dtype=float)
     row: dict[str, float] = {}
     for name, value in values.items():
@@ -67,10 +86,17 @@ def with_intervals(
     return row
 
 
+def mean_of(values: np.ndarray) -> float:
+    """Mean of the values that are defined; NaN if there is none."""
+    known = np.asarray(values, float)
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
 def means_of(measures: Iterable[str]) -> Statistics:
     """Function from rows to the means of some columns, for `with_intervals`."""
-    columns = list(measures)
-    return lambda rows: rows[columns].mean().to_dict()
+    names = list(measures)
+    return lambda rows: {name: mean_of(rows[name]) for name in names}
 
 
 def interval_table(

@@ -41,7 +41,7 @@ def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def detection_of(column: str) -> Statistics:
     """Function from rows to measures of detection by the probabilities of fake in a column."""
-    return lambda rows: detection_metrics(rows.label.to_numpy(), rows[column].to_numpy())
+    return lambda rows: detection_metrics(rows["label"], rows[column])
 
 
 def held_out_predictions(study: Study, detector: str) -> pd.DataFrame:

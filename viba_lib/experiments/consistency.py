@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.evaluation import consistency as measures
-from viba_lib.evaluation.significance import interval_table, means_of
+from viba_lib.evaluation.significance import Columns, interval_table, mean_of, means_of
 from viba_lib.experiments import common
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
@@ -85,9 +85,9 @@ def real_minus_fake(videos: pd.DataFrame, bootstrap: common.Bootstrap) -> pd.Dat
     detector and each measure's mean over real minus that over fake videos, with _low and _high.
     """
 
-    def difference(videos: pd.DataFrame) -> dict[str, float]:
-        means = videos.groupby("label")[list(CONSISTENCY)].mean().reindex(["real", "fake"])
-        return (means.loc["real"] - means.loc["fake"]).to_dict()
+    def difference(rows: Columns) -> dict[str, float]:
+        real, fake = (rows["label"] == label for label in ("real", "fake"))
+        return {m: mean_of(rows[m][real]) - mean_of(rows[m][fake]) for m in CONSISTENCY}
 
     return interval_table(videos, ["detector"], difference, bootstrap, count="videos")
 

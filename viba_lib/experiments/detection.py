@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from viba_lib.evaluation.significance import interval_table, mcnemar, with_intervals
+from viba_lib.evaluation.significance import Columns, interval_table, mcnemar, with_intervals
 from viba_lib.experiments import common
 from viba_lib.pipeline.study import Study
 
@@ -128,10 +128,10 @@ def explained_for_true_class(study: Study, detector: str) -> pd.DataFrame:
     return with_true_target(common.explained_frames(study, detector), explain)
 
 
-def target_accuracies(frames: pd.DataFrame) -> dict[str, float]:
+def target_accuracies(frames: Columns) -> dict[str, float]:
     """Accuracies for each target of the bottleneck, of `with_true_target`, see `label_leakage`."""
     columns = {"without": "p_fake", "predicted": "p_fake_bottleneck", "true": "p_fake_true"}
-    correct = {k: float(((frames[c] > 0.5) == frames.label).mean()) for k, c in columns.items()}
+    correct = {k: float(((frames[c] > 0.5) == frames["label"]).mean()) for k, c in columns.items()}
     return correct | {"bias": correct["true"] - correct["predicted"]}
 
 

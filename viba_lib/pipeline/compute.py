@@ -21,6 +21,7 @@ from viba_lib.bottleneck import LayerStatistics, ReadoutBottleneck
 from viba_lib.core.cache import Work
 from viba_lib.core.checkpoints import map_checkpointed
 from viba_lib.core.download import fetch
+from viba_lib.data.clip_store import KEPT_FOR_TRAINING, ClipStore
 from viba_lib.data.planted_dataset import PlantedSettings, build_planted
 from viba_lib.data.prepare import PreparationSettings, prepare_catalog
 from viba_lib.data.source_videos import default_files
@@ -92,7 +93,8 @@ def train_detector(
     assert detector.start is not None and detector.batches is not None
     rows, held_out = run.frames("train"), run.frames("val")
     methods = list(run.methods) if planted else []
-    batches = detector.batches(run.clips.store, rows, detector.size, settings, methods, seed)
+    store = ClipStore(run.clips.folder, KEPT_FOR_TRAINING)
+    batches = detector.batches(store, rows, detector.size, settings, methods, seed)
     work.progress(f"training {detector.name}: {len(batches)} batches")  # type: ignore[arg-type]
     torch.manual_seed(seed)
     model = detector.start(weights, work.data_root)
