@@ -71,7 +71,8 @@ def test_the_paper_profile_needs_no_banner(html):
     assert checks.page_problems(html, banner=False) == []
 
 
-def test_chapters_that_were_not_built_are_told(html):
+def test_chapters_that_were_not_built_are_told(html, monkeypatch):
+    monkeypatch.setattr(checks, "find_browser", lambda: None)
     with pytest.raises(BookError, match="05_injection_layer was not built"):
         checks.check(html)
 

@@ -152,6 +152,7 @@ def test_nothing_to_prepare_is_an_error(videos: Path, tmp_path: Path) -> None:
         prepare_catalog(catalog, videos, tmp_path, SETTINGS, 0, Work())
 
 
+@pytest.mark.slow
 def test_whoever_does_the_work_the_result_is_the_same(videos: Path, tmp_path: Path) -> None:
     good = ["face0", "face1", "face2"]
     for name in good:

@@ -454,6 +454,7 @@ def test_no_network(monkeypatch, capsys, tmp_path):
     assert not list(tmp_path.rglob("*.m*"))
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.parametrize("name", ["e-full", "e-readonly"])
 def test_a_disk_that_refuses(shared, tmp_path, name):
