@@ -158,7 +158,7 @@ HTML(
 )
 
 # %% [markdown]
-# The validation person sits in a car, in a picture of 176 by 144 pixels: the hardest of the sources, and a single one. The curves
+# The validation person sits in a car, in images of 176 by 144 stored pixels: the hardest of the sources, and a single one. The curves
 # on it tell whether training went well, and not how good a detector is on others.
 #
 # ## On people never trained on

@@ -1,7 +1,7 @@
 """Decoding, encoding and bad files. The videos have no sound, which must not matter."""
 
 import hashlib
-import struct
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.videos import encode, resized, trimmed
 from viba_lib.core.errors import VibaError
 from viba_lib.data.keyframes import frame_differences
 from viba_lib.data.video import VideoError, VideoReader, read_video, write_video
@@ -63,22 +64,6 @@ def test_ranges_in_seconds_and_frame_limits(tmp_path: Path, frames: np.ndarray) 
         assert reader.rate == 10
     with pytest.raises(VideoError, match="no frames in the range"):
         read_video(path, start=9.0)
-
-
-def test_pictures_of_a_telephone_are_turned_upright(tmp_path: Path, frames: np.ndarray) -> None:
-    # A telephone held upright stores the sensor's lying picture and a matrix that says
-    # "turn clockwise by 90 degrees"; here that matrix is put in place of the identity.
-    upright = np.ascontiguousarray(frames[:, :, :40])
-    path = write_video(tmp_path / "a.mp4", np.rot90(upright, 1, axes=(1, 2)), 10, crf=5)
-    one = 1 << 16
-    identity = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
-    turned = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
-    head, track, tail = path.read_bytes().partition(b"tkhd")
-    path.write_bytes(head + track + tail.replace(identity, turned, 1))
-    with VideoReader(path) as reader:
-        assert reader.rotation == 270
-        found = np.stack(list(reader.frames()))
-    assert np.abs(found.astype(int) - upright).mean() < 8
 
 
 def test_decoding_is_lazy(tmp_path: Path, frames: np.ndarray) -> None:
@@ -217,7 +202,7 @@ def test_a_video_is_opened_once_for_all_that_is_read(long_film: Path, opened: li
         differences = frame_differences(reader.frames(format="gray"))
         assert reader.length == len(differences) == 60 and reader.rate == 10
         assert len(list(reader.frames([50, 3, 20]))) == 3
-        assert len(reader.sha256) == 64 and reader.rotation == 0
+        assert len(reader.sha256) == 64 and reader.shape == (64, 64)
         assert len(list(reader.frames())) == 60
     assert opened.count(str(long_film)) == 1
 
@@ -241,26 +226,25 @@ def test_a_part_without_frames_is_refused_each_time(long_film: Path) -> None:
 
 
 def test_all_frames_have_the_size_of_the_first(tmp_path: Path) -> None:
-    path = tmp_path / "grows.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
-        for number in range(10):
-            height, width = (48, 64) if number < 5 else (96, 128)
-            image = np.full((height, width, 3), 20 * number, np.uint8)
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuvj420p")
-            frame.pts, frame.time_base = number, Fraction(1, 10)
-            codec = av.CodecContext.create("mjpeg", "w")
-            codec.width, codec.height, codec.pix_fmt = width, height, "yuvj420p"
-            codec.time_base = frame.time_base
-            for packet in [*codec.encode(frame), *codec.encode()]:
-                packet.stream = stream
-                container.mux(packet)
-    with VideoReader(path, length=10) as reader:
+    sizes = [(48, 64)] * 5 + [(96, 128)] * 4 + [(94, 128)]
+    images = [np.full((*size, 3), 20 * n, np.uint8) for n, size in enumerate(sizes)]
+    with VideoReader(resized(tmp_path / "grows.mkv", images), length=10) as reader:
         picked = list(reader.frames([8, 9]))
         every = list(reader.frames())
     assert {frame.shape for frame in [*picked, *every]} == {(48, 64, 3)} and len(every) == 10
     assert [round(float(frame.mean())) for frame in picked] == [160, 180]
+
+
+def test_frames_of_another_shape_are_not_distorted(tmp_path: Path) -> None:
+    # A phone that is turned during a call: a square stays a square, between black bars.
+    lying, standing = np.full((48, 64, 3), 90, np.uint8), np.full((64, 48, 3), 90, np.uint8)
+    standing[16:32, 16:32] = 255
+    with VideoReader(resized(tmp_path / "turns.mkv", [lying, lying, standing])) as reader:
+        first, _, turned = reader.frames(format="gray")
+    assert first.shape == turned.shape == (48, 64)
+    rows, columns = (np.flatnonzero((turned > 170).any(axis)) for axis in (1, 0))
+    assert len(rows) == pytest.approx(12, abs=1) and len(columns) == pytest.approx(12, abs=1)
+    assert turned[:, :13].max() < 9 and turned[:, 51:].max() < 9 and turned[24, 20] > 80
 
 
 def test_a_cut_off_stream_gives_the_frames_before_the_break(tmp_path: Path) -> None:
@@ -311,3 +295,164 @@ write_video(sys.argv[1], frames, 25.0, crf=10, lossless=sys.argv[2] == "1")
         flag = str(int(lossless))
         subprocess.run([sys.executable, "-c", program, str(path), flag], check=True)
     assert len({path.read_bytes() for path in paths}) == 1
+
+
+# ---- what a container says beyond pixels ---------------------------------------------------------
+
+
+@pytest.fixture
+def corner() -> np.ndarray:
+    """(12, 48, 64, 3): only the upper left quarter is bright, more so with time."""
+    out = np.full((12, 48, 64, 3), 30, np.uint8)
+    out[:, :24, :32] = np.linspace(100, 250, 12).astype(np.uint8)[:, None, None, None]
+    return out
+
+
+def differs(found: np.ndarray, expected: np.ndarray) -> float:
+    assert found.shape == expected.shape
+    return float(np.abs(found.astype(int) - expected).mean())
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+def test_images_are_turned_and_mirrored(
+    tmp_path: Path, corner: np.ndarray, suffix: str, degrees: int, mirrored: bool
+) -> None:
+    path = encode(tmp_path / f"a.{suffix}", corner, shown=(degrees, mirrored))
+    upright = np.rot90(corner, degrees // 90, axes=(1, 2))
+    upright = upright[:, :, ::-1] if mirrored else upright
+    assert differs(read_video(path).frames, upright) < 4
+    with VideoReader(path) as reader:
+        assert reader.shape == upright.shape[1:3]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "avi", "ts"])
+@pytest.mark.parametrize("aspect", [Fraction(4, 3), Fraction(2), Fraction(8, 9)])
+def test_pixels_become_square(
+    tmp_path: Path, corner: np.ndarray, suffix: str, aspect: Fraction
+) -> None:
+    path = encode(tmp_path / f"a.{suffix}", corner, aspect=aspect)
+    shape = {Fraction(4, 3): (48, 86), Fraction(2): (48, 128), Fraction(8, 9): (54, 64)}[aspect]
+    found = read_video(path, format="gray").frames
+    assert found.shape == (12, *shape)
+    assert (found[6] > 90).mean() == pytest.approx(0.25, abs=0.02)
+
+
+def test_pixels_of_a_turned_image_become_square(tmp_path: Path, corner: np.ndarray) -> None:
+    path = encode(tmp_path / "a.mp4", corner, shown=(90, False), aspect=Fraction(2))
+    assert read_video(path).frames.shape == (12, 128, 48, 3)
+
+
+def test_an_impossible_pixel_aspect_is_refused(tmp_path: Path, corner: np.ndarray) -> None:
+    path = encode(tmp_path / "a.mp4", np.tile(corner, (1, 10, 1, 1)), aspect=Fraction(300))
+    with pytest.raises(VideoError, match=r"aspect ratio of 300.*19200x480.*square pixels"):
+        read_video(path)
+
+
+# In MP4, an unmarked image is a video of its own.
+@pytest.mark.parametrize("cover", ["first", "last"])
+@pytest.mark.parametrize(
+    ("suffix", "marked"), [("mp4", True), ("mkv", True), ("mkv", False), ("avi", False)]
+)
+def test_cover_art_is_not_the_video(
+    tmp_path: Path, corner: np.ndarray, suffix: str, marked: bool, cover: str
+) -> None:
+    path = encode(tmp_path / f"a.{suffix}", corner, cover=cover, marked=marked)
+    assert differs(read_video(path).frames, corner) < 4
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+def test_the_default_video_of_several_is_read(
+    tmp_path: Path, corner: np.ndarray, suffix: str
+) -> None:
+    path = encode(tmp_path / f"a.{suffix}", corner, others=255 - np.tile(corner, (2, 1, 1, 1)))
+    assert differs(read_video(path).frames, corner) < 4
+
+
+@pytest.mark.parametrize("start", [0, 5000, 3_600_000])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "ts", "webm"])
+def test_seconds_count_from_the_first_frame(
+    tmp_path: Path, corner: np.ndarray, suffix: str, start: int
+) -> None:
+    codec = "libvpx-vp9" if suffix == "webm" else "libx264"
+    path = encode(tmp_path / f"a.{suffix}", corner, codec, rate=10, start=start)
+    every = read_video(path).frames
+    assert len(every) == 12
+    np.testing.assert_array_equal(read_video(path, 0.0, 0.5).frames, every[:5])
+    with VideoReader(path, 0.3, 1.1) as reader:
+        assert reader.length == 8
+        np.testing.assert_array_equal(list(reader.frames([6, 1])), every[[4, 9]])
+
+
+def test_seconds_of_a_variable_frame_rate_are_those_of_the_frames(
+    tmp_path: Path, corner: np.ndarray
+) -> None:
+    stamps = [500, 510, 900, 930, 2500, 2510]
+    path = encode(tmp_path / "a.mp4", corner[:6], stamps=stamps)
+    every = read_video(path).frames
+    np.testing.assert_array_equal(read_video(path, 0.4, 2.0).frames, every[2:4])
+
+
+@pytest.mark.parametrize("suffix", ["avi", "h264"])
+def test_frames_without_times_of_their_own(tmp_path: Path, corner: np.ndarray, suffix: str) -> None:
+    # AVI and raw streams store packets in the order of decoding, without times of frames.
+    path = encode(tmp_path / f"a.{suffix}", np.tile(corner, (3, 1, 1, 1)), g="12", bf="3")
+    every = read_video(path).frames
+    assert len(every) == 36
+    np.testing.assert_array_equal(read_video(path, 0.2, 0.8).frames, every[5:20])
+    with VideoReader(path) as reader:
+        assert reader.length == 36
+        for number in (30, 3, 2, 13, 25, 12):
+            np.testing.assert_array_equal(next(reader.frames([number])), every[number])
+
+
+def test_an_edit_list_leaves_frames_out(tmp_path: Path, corner: np.ndarray) -> None:
+    path = encode(tmp_path / "a.mp4", np.tile(corner, (3, 1, 1, 1)), rate=10, g="6", bf="2")
+    every = read_video(path).frames
+    trimmed(path, 1)
+    np.testing.assert_array_equal(read_video(path).frames, every[10:])
+    np.testing.assert_array_equal(read_video(path, 0.5, 1.0).frames, every[15:20])
+    with VideoReader(path) as reader:
+        assert reader.length == 26
+        for number in (20, 3, 2, 13, 25, 0):
+            np.testing.assert_array_equal(next(reader.frames([number])), every[10 + number])
+
+
+NAMES = [
+    "2024-05-01T10:20:30.mp4", "-clip.mp4", "--out.mp4", "file:a.mp4", "http:a.mp4",
+    "concat:a|b.mp4", "pipe:0.mp4", "50%.mp4", "%03d.mp4", "a b.mp4", "a*?.mp4", "[a].mp4",
+    "\u00fc\u5f71.mp4", "~a.mp4", "~", "a::b.mp4", "it's.mp4", "a\nb.mp4", "a\udce9.mp4",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_neither_an_address_nor_a_pattern(
+    tmp_path: Path, frames: np.ndarray, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    film = write_video("film.mp4", frames, 10)
+    film.rename(name)
+    if name.endswith(".mp4"):
+        assert write_video(name, frames, 10) == Path(name)
+    assert len(read_video(name).frames) == 5 and [p.name for p in tmp_path.iterdir()] == [name]
+    Path("folder:" + name).mkdir()
+    path = write_video(Path("folder:" + name, "film.mkv"), frames, 10, lossless=True)
+    np.testing.assert_array_equal(read_video(path).frames, frames)
+
+
+@pytest.mark.parametrize("name", ["50%d.gif", "%03d.gif", "a*.gif"])
+def test_a_name_like_that_of_numbered_images(
+    tmp_path: Path, corner: np.ndarray, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    encode(Path("film.gif"), corner, "gif", "rgb8").rename(name)
+    assert len(read_video(name).frames) == 12
+
+
+def test_only_one_reader_opens_videos() -> None:
+    root = Path(__file__).parents[2] / "viba_lib"
+    calls = re.compile(r"av\.open\(|VideoCapture|imageio|read_video_file|torchvision\.io|decord")
+    found = [p.name for p in root.rglob("*.py") if calls.search(p.read_text(encoding="utf-8"))]
+    # The other one repeats the packets of a video that it has just written.
+    assert sorted(found) == ["scaling.py", "video.py"]

@@ -9,13 +9,17 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
+
+MAX_SIDE = 16384  # pixels, more than any encoder of today writes
+SAME_SHAPE = 0.95  # sides of a frame over those of the first, up to which it is not letterboxed
 
 
 class VideoError(VibaError):
@@ -32,6 +36,9 @@ class Video(NamedTuple):
 class VideoReader:
     """A video file that is opened once, however often it is read.
 
+    Frames are those that players show: of the default stream, without cover art, turned and
+    mirrored as the container states, with square pixels, all at the size of the first frame.
+
     All iterators over its frames share one decoder, so they may be interleaved. A frame is decoded
     from the current position or from the last entry point before the frame, whichever is nearer.
     If the entry points of the file are misleading, frames are decoded from the first one.
@@ -39,7 +46,8 @@ class VideoReader:
     Parameters
     ----------
     path : the file
-    start, end : part of the video in seconds; None = from the first frame, to the last frame
+    start, end : part of the video in seconds after its first frame; None = from the first frame,
+        to the last frame
     length : number of frames in this part, if known from an earlier reader; None = counted when
         it is needed
 
@@ -59,6 +67,7 @@ class VideoReader:
     ) -> None:
         self.path, self.start, self.end = Path(path), start, end
         self._length = length
+        self._origin: int | None = None  # time stamp of the first frame of the file
         if self.path.is_dir():
             raise VideoError(f"{path} is a folder; expected one video file inside it")
         if not self.path.is_file():
@@ -101,9 +110,10 @@ class VideoReader:
         return self._length
 
     @property
-    def rotation(self) -> int:
-        """Counterclockwise degrees that put stored images upright: 0, 90, 180 or 270."""
-        return 90 * self._geometry[2]
+    def shape(self) -> tuple[int, int]:
+        """Height and width of all frames in pixels."""
+        (width, height), transposed, *_ = self._geometry
+        return (width, height) if transposed else (height, width)
 
     @cached_property
     def sha256(self) -> str:
@@ -128,25 +138,66 @@ class VideoReader:
         Yields
         ------
         (H, W, 3) uint8 RGB, or (H, W) for "gray", by ascending number and each number once. All
-        have the size of the first frame. Numbers after the last frame are left out.
+        have the size of the first frame; a frame of another shape is scaled to fit, with black
+        bars. Numbers after the last frame are left out.
         """
         for number in count() if numbers is None else sorted(set(numbers)):
-            width, height, turns = self._geometry
+            _, transposed, *steps = self._geometry
             frame = self._decode(number)
             if frame is None:
                 return
-            array = frame.to_ndarray(format=format, width=width, height=height)
-            yield np.rot90(array, turns).copy() if turns else array
+            array = self._fitted(frame, format)
+            array = array.swapaxes(0, 1) if transposed else array
+            yield np.ascontiguousarray(array[:: steps[0], :: steps[1]])
 
     @cached_property
-    def _geometry(self) -> tuple[int, int, int]:
-        """Width and height at which images are decoded, and quarter turns that put them upright."""
+    def _geometry(self) -> tuple[tuple[int, int], bool, int, int]:
+        """Width and height at which images are decoded, and how they are then put upright.
+
+        That is, whether rows become columns, and then the steps (1 or -1) along rows and columns.
+        """
         # The size of some streams changes half-way. The first frame decides for all.
         first = self._decode(0)
         if first is None:
             raise self._no_frames()
-        # Phones store images as the sensor lies and state how to turn them.
-        return first.width, first.height, round(first.rotation / 90) % 4
+        # Phones store images as the sensor lies, and front cameras may store them mirrored. The
+        # container has the matrix (x, y) -> (a x + c y, b x + d y) to the image that is shown.
+        stated: Any = first.side_data.get("DISPLAYMATRIX")
+        matrix = np.array([1, 0, 0, 0, 1]) if stated is None else np.frombuffer(stated, np.int32)
+        a, b, _, c, d = matrix[:5].tolist()
+        transposed = abs(b) + abs(c) > abs(a) + abs(d)
+        down, right = (b, c) if transposed else (d, a)
+        return self._size(first), transposed, -1 if down < 0 else 1, -1 if right < 0 else 1
+
+    def _size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Width and height of a stored frame with square pixels; the stretched side is even."""
+        width, height, aspect = frame.width, frame.height, self._aspect
+        if aspect > 1:
+            width = 2 * round(width * aspect / 2)
+        elif aspect < 1:
+            height = 2 * round(height / aspect / 2)
+        if aspect != 1 and max(width, height) > MAX_SIDE:
+            raise VideoError(
+                f"{self.path} states a pixel aspect ratio of {aspect}, which gives frames of "
+                f"{width}x{height}; expected at most {MAX_SIDE} a side: export it with square "
+                "pixels"
+            )
+        return width, height
+
+    def _fitted(self, frame: av.VideoFrame, format: str) -> np.ndarray:
+        """A frame with square pixels inside the size of the first one."""
+        (width, height), *_ = self._geometry
+        own = self._size(frame)
+        zoom = min(width / own[0], height / own[1])
+        inner_width, inner_height = (max(1, round(side * zoom)) for side in own)
+        # Calls change their resolution, which encoders round; a phone that is turned changes shape.
+        if inner_width >= SAME_SHAPE * width and inner_height >= SAME_SHAPE * height:
+            return frame.to_ndarray(format=format, width=width, height=height)
+        inner = frame.to_ndarray(format=format, width=inner_width, height=inner_height)
+        out = np.zeros((height, width, *inner.shape[2:]), np.uint8)
+        top, left = (height - inner_height) // 2, (width - inner_width) // 2
+        out[top : top + inner_height, left : left + inner_width] = inner
+        return out
 
     def _rewind(self) -> None:
         """Start again at the first frame, with a new decoder on the same open file."""
@@ -156,10 +207,22 @@ class VideoReader:
     def _begin(self) -> None:
         self._file.seek(0)
         self._container = av.open(self._file, "r")
-        if not self._container.streams.video:
+        # Cover art is a stream too, and may be the first one.
+        every = self._container.streams.video
+        streams = [s for s in every if not s.disposition & Disposition.attached_pic]
+        if not streams:
             raise VideoError(f"{self.path} has no video stream, only others; expected a video file")
-        self._stream = self._container.streams.video[0]
+        # Of several, the default one, or else the one that FFmpeg finds best: a cover need not be
+        # marked as one.
+        best = self._container.streams.best("video")
+        self._stream = max(
+            streams, key=lambda s: (bool(s.disposition & Disposition.default), s is best)
+        )
         self._stream.thread_type = "AUTO"
+        # AVI has times of packets alone, which may be stored in another order than is shown.
+        in_order = not self._stream.codec_context.has_b_frames
+        self._is_timed = in_order or self._container.format.name != "avi"
+        self._aspect = self._stream.sample_aspect_ratio or Fraction(1)
         self._coming: Iterator[tuple[int, av.VideoFrame]] = enumerate(self._counted())
         self._number, self._from_entry = -1, False
         self._frame: av.VideoFrame | None = None
@@ -169,8 +232,11 @@ class VideoReader:
         """Frames from `start` to `end`, decoded from the first frame of the file."""
         found = 0
         try:
-            for frame in self._container.decode(self._stream):
-                seconds = frame.time or 0.0
+            for number, frame in enumerate(self._container.decode(self._stream)):
+                seconds = number / self.rate
+                if self._is_timed and frame.pts is not None:
+                    self._origin = frame.pts if self._origin is None else self._origin
+                    seconds = self._seconds(frame.pts)
                 if self.start is not None and seconds < self.start - 1e-6:
                     continue
                 if self.end is not None and seconds >= self.end:
@@ -181,6 +247,10 @@ class VideoReader:
             # The file is truncated: the frames before the break are good.
             self._break = error
         self._length = found
+
+    def _seconds(self, stamp: int) -> float:
+        """Seconds after the first frame of the file, whatever time its clock started at."""
+        return float((stamp - (self._origin or 0)) * (self._stream.time_base or 0))
 
     def _stamped(self, stamps: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Frames from the current entry point on, with their numbers by time stamp."""
@@ -249,13 +319,13 @@ class VideoReader:
         self._rewind()
         packets = self._packets()
         self._rewind()
-        base, stamps = self._stream.time_base, sorted(pts for pts, _ in packets if pts is not None)
+        stamps = sorted(pts for pts, _ in packets if pts is not None)
         # There must be as many packets as frames, each with a time of its own.
-        if base is None or len(set(stamps)) < len(packets):
+        if not self._is_timed or len(set(stamps)) < len(packets):
             return None
         start = -np.inf if self.start is None else self.start - 1e-6
         end = np.inf if self.end is None else self.end
-        stamps = [stamp for stamp in stamps if start <= float(stamp * base) < end]
+        stamps = [stamp for stamp in stamps if start <= self._seconds(stamp) < end]
         if len(stamps) != self._length:
             return None
         keys = sorted(pts for pts, is_key in packets if is_key and pts is not None)
@@ -264,7 +334,9 @@ class VideoReader:
     def _packets(self) -> list[tuple[int | None, bool]]:
         with suppress(av.FFmpegError):
             packets = self._container.demux(self._stream)
-            return [(packet.pts, packet.is_keyframe) for packet in packets if packet.size]
+            # An edit list discards packets that are decoded for others but not shown.
+            shown = (packet for packet in packets if packet.size and not packet.is_discard)
+            return [(packet.pts, packet.is_keyframe) for packet in shown]
         return []
 
 
