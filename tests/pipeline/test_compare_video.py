@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 from scipy.stats import spearmanr
 from torch import nn
+from zarr.storage import LocalStore
 
 from tests.command import viba
 from viba_lib.baselines.explainers import NAMES
@@ -94,7 +95,7 @@ def assert_whole(out: Path, methods: list[str], frames: int) -> dict:
     """All four files, of as many frames and methods; returns the summary."""
     assert sorted(p.name for p in out.iterdir()) == FILES
     summary = json.loads((out / "summary.json").read_text())
-    found = xr.open_zarr(out / "maps.zarr", consolidated=False).load()
+    found = xr.open_zarr(LocalStore(out / "maps.zarr"), consolidated=False).load()
     film = read_video(out / "compare.mp4").frames
     assert summary["methods"] == list(found.explainer.values) == methods
     assert len(film) == len(summary["p_fake"]) == len(summary["explained_frames"]) == frames
@@ -121,6 +122,31 @@ def test_all_files_are_there(compare, small, noise_video, detector, size):
     expected = np.mean([spearmanr(x.ravel(), y.ravel())[0] for x, y in zip(a, b, strict=True)])
     assert summary["rank_correlation"]["VIBA"]["Edges"] == pytest.approx(expected, abs=1e-4)
     assert "none proves that a video is fake" in summary["note"]
+
+
+@pytest.mark.parametrize(
+    ("video", "out", "written"),
+    [
+        ("-10:20::30.mp4", "maps::10:20", "maps::10:20"),
+        ("%03d.mp4", "50%", "50%"),
+        ("b\udce9 :100:.mp4", "b\udce9 :100:", "b\udce9 :100:"),
+        ("~clip.mp4", "~clip", "~clip"),
+        ("~/clip.mp4", "~/maps", "home/maps"),
+    ],
+)
+def test_names_are_files_and_folders(
+    monkeypatch, capsys, tmp_path, small, noise_video, video, out, written
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    Path("home").mkdir()
+    noise_video.rename(video.replace("~/", "home/"))
+    options = ["--weights", small, "--layer", "1", "--methods", "Edges", "--profile", "tiny"]
+    status = viba(monkeypatch, "compare", *options, f"--out={out}", "--", video)
+    said = capsys.readouterr().out.replace("\\udce9", "\udce9")
+    assert status == 0 and f"{written}: compare.mp4" in said
+    summary = assert_whole(tmp_path / written, ["Edges"], 3)
+    assert summary["video"] == Path(video).name
 
 
 def test_a_second_run_replaces_the_files_and_gives_the_same_maps(compare, small, noise_video):

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -200,6 +201,8 @@ def main() -> None:
     """Entry point: an error that a user can fix is one line on stderr and exit status 2."""
     # A shell starts background commands with interrupts ignored; these can be resumed.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if isinstance(sys.stdout, TextIOWrapper):  # a name may have characters that it cannot print
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except (VibaError, OSError, ModuleNotFoundError) as error:
@@ -209,9 +212,8 @@ def main() -> None:
         elif isinstance(error, ModuleNotFoundError):
             message = f"this command needs {error.name}; install the package with its extra `book`"
         log.error("%s", message)
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
-            f"error: {message}", style="red", markup=False
-        )
+        console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+        console.print(f"error: {message}", style="red", markup=False)
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as end:
         # Typer catches the interrupt itself, prints nothing and ends with this status.

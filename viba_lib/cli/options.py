@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import partial, wraps
+from os.path import expanduser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
@@ -61,6 +62,8 @@ def described(*names: str, **defaults: Any) -> Callable[..., Callable[..., None]
 
         @wraps(command)
         def run(**given: Any) -> None:
+            # A shell leaves `~` as it is in `--out=~/maps`. A name such as `~clip.mp4` stays, too.
+            given = {k: Path(expanduser(v)) if isinstance(v, Path) else v for k, v in given.items()}
             if "open_study" in signature.parameters:
                 shared = {name: given.pop(name) for name in names}
                 given["open_study"] = partial(_open_study, **shared)
@@ -93,7 +96,7 @@ def _open_study(**given: Any) -> "Study":
 
 def print_progress(line: str) -> None:
     """Print a progress line to stderr."""
-    Console(stderr=True, highlight=False).print(line, style="dim", markup=False)
+    Console(stderr=True, highlight=False, emoji=False).print(line, style="dim", markup=False)
 
 
 def print_rows(
@@ -109,4 +112,4 @@ def print_rows(
     for row in rows:
         texts = (template.format_map(row) for template in cells.split(" | "))
         table.add_row(*("" if text == "nan" else escape(text) for text in texts))
-    Console().print(table)
+    Console(emoji=False).print(table)

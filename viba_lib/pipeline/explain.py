@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from torch import nn
+from zarr.storage import LocalStore
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.precision import AUTO
@@ -208,8 +209,8 @@ def _dataset(job: ExplainJob, rows: pd.DataFrame, arrays: Mapping[str, np.ndarra
 
 
 def save_maps(maps: xr.Dataset, path: Path) -> None:
-    """Write maps as Zarr."""
+    """Write maps as Zarr; a store, since xarray takes a path with "::" for an address."""
     with warnings.catch_warnings():
         # zarr warns that text of fixed length has no place in its third specification yet.
         warnings.simplefilter("ignore")
-        maps.to_zarr(path, mode="w", consolidated=False)
+        maps.to_zarr(LocalStore(path), mode="w", consolidated=False)

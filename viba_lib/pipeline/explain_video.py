@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from filelock import FileLock
+from zarr.storage import LocalStore
 
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.split import find_layer
@@ -206,10 +207,9 @@ def _write(
     top = scale_maximum(np.concatenate([p["relevance"].ravel()[::step] for p in results]))
 
     def pasted() -> Iterator[np.ndarray]:
-        height, width = next(video.frames(numbers[:1])).shape[:2]
         for number, part in enumerate(results):
             for square, values in zip(clips[number].squares, part["relevance"], strict=True):
-                yield paste_back((height, width), square, values)
+                yield paste_back(video.shape, square, values)
 
     with written_aside(out) as aside:
         pictures = painted(video.frames(numbers), pasted(), top, p_fake)
@@ -222,7 +222,8 @@ def _write(
         for number, part in enumerate(results):
             more: dict[str, Any] = {"append_dim": "frame"} if number else {"mode": "w"}
             labelled = _labelled(part, clips[number], summary)
-            labelled.to_zarr(aside / "relevance.zarr", consolidated=False, **more)
+            # A store, since xarray takes a path with "::" for an address.
+            labelled.to_zarr(LocalStore(aside / "relevance.zarr"), consolidated=False, **more)
         (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
 
 

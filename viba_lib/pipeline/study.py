@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from torch import nn
+from zarr.storage import LocalStore
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
 from viba_lib.core.cache import Cache, Stage, Work
@@ -292,7 +293,7 @@ class Study:
                 f"({problems.reason.iloc[0]}): {', '.join(problems.video_id.unique()[:5])}; remove "
                 f"{folder} to try again, or leave these videos out"
             )
-        maps = xr.open_zarr(folder / "maps.zarr", consolidated=False).load()
+        maps = xr.open_zarr(LocalStore(folder / "maps.zarr"), consolidated=False).load()
         self._precisions[f"{detector} at {layer}"] = maps.attrs["precision"]
         return maps
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from pydantic import ValidationError
+from zarr.storage import LocalStore
 
 from viba_lib.baselines.explainers import NAMES, VIBA, candidates_of, check_names, option_of
 from viba_lib.core.cache import Stage, Work
@@ -96,7 +97,7 @@ def maps_of(
 
 def open_maps(folder: Path) -> xr.Dataset:
     """Maps that `compute_maps` wrote."""
-    return xr.open_zarr(folder / "maps.zarr", consolidated=False).load()
+    return xr.open_zarr(LocalStore(folder / "maps.zarr"), consolidated=False).load()
 
 
 def with_comparison(study: Study, **numbers: int) -> Study:
