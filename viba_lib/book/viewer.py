@@ -23,6 +23,7 @@ from viba_lib.bottleneck import LayerStatistics
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL
+from viba_lib.data.catalog import segment
 from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.faithfulness import mass_inside
 from viba_lib.models.detectors import DETECTORS, Detector
@@ -290,8 +291,8 @@ def _clip_entry(
     """One clip: its frames, their truth, and the results of each detector."""
     first = rows.iloc[0]
     video, positions = str(first.video_id), rows.position.to_numpy()
-    clip, paths = clips.clip(video), clips.catalog.set_index("video_id").path
-    with VideoReader(clips.root / paths[video]) as reader:
+    clip, listed = clips.clip(video), clips.catalog.set_index("video_id")
+    with VideoReader(*segment(listed.loc[video], clips.root)) as reader:
         rate = reader.rate
     originals = (_sized(face) for face in clip.faces[positions])
     masks = clip.masks[positions]

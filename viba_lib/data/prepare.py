@@ -201,6 +201,12 @@ def _planted_masks(
         return None
     path, numbers = resolve(str(row["mask_path"]), root), indices.tolist()
     with VideoReader(path, video.start, video.end, video.length) as masks:
+        if masks.shape != video.shape:
+            (h, w), (rows, columns) = masks.shape, video.shape
+            raise VideoError(
+                f"masks {path} are shown at {w}x{h}, and {video.path} at {columns}x{rows}; "
+                "expected one size: export both with square pixels and without rotation"
+            )
         return dict(zip(numbers, masks.frames(numbers, "gray"), strict=False))
 
 
