@@ -23,6 +23,7 @@ from tests.command import viba
 from tests.faults import bad_input
 from tests.faults.bad_input import PARAMETERS, PROBLEM, REFUSED, TABLES, TAKEN, VIDEOS, WEIGHTS
 from tests.faults.runs import environment
+from tests.videos import add_cover, encode, resized, trimmed
 from viba_lib.core.cache import Work
 from viba_lib.data.catalog import validate_catalog
 from viba_lib.data.prepare import PreparationSettings, account, prepare_catalog
@@ -62,26 +63,6 @@ def face(count: int = 6, size: tuple[int, int] = (320, 240)) -> np.ndarray:
     return np.stack([cv2.warpAffine(still, m, size, borderMode=edge) for m in moves])
 
 
-def encode(
-    path: Path, frames: np.ndarray, codec: str, form: str, given: str = "rgb24",
-    stamps: list[int] | None = None,
-) -> Path:  # fmt: skip
-    """A film as only a careful hand writes it."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt, stream.codec_context.time_base = form, Fraction(1, 1000)
-        for number, frame in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=given)
-            picture.pts = stamps[number] if stamps else number * 40
-            picture.time_base = Fraction(1, 1000)
-            for packet in stream.encode(picture):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-    return path
-
-
 def hurt(path: Path, change: Callable[[bytes], bytes]) -> None:
     path.write_bytes(change(path.read_bytes()))
 
@@ -101,14 +82,24 @@ def sound(path: Path) -> None:
     path.with_suffix(".wav").rename(path)
 
 
-def turned(path: Path) -> None:
-    upright = np.ascontiguousarray(face(size=(320, 240)))
-    write_video(path, np.rot90(upright, 1, axes=(1, 2)), 25)
-    one = 1 << 16
-    identity = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
-    matrix = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
-    head, track, tail = path.read_bytes().partition(b"tkhd")
-    path.write_bytes(head + track + tail.replace(identity, matrix, 1))
+def turning(lying: np.ndarray) -> list[np.ndarray]:
+    """A call: frames of one size, of a smaller one, and of a phone that is held upright."""
+    return [*lying[:4], *np.ascontiguousarray(lying[4:, :, 70:250])]
+
+
+def music(path: Path) -> None:
+    with av.open(str(path), "w", format="mp3") as container:
+        tone, cover = container.add_stream("libmp3lame", rate=44100), add_cover(container, True)
+        image = av.VideoFrame.from_ndarray(face(1)[0][:32, :32].copy(), format="rgb24")
+        container.mux([*cover.encode(image), *cover.encode()])
+        silence = av.AudioFrame.from_ndarray(np.zeros((2, 44100), np.float32), "fltp", "stereo")
+        silence.sample_rate = 44100
+        container.mux([*tone.encode(silence), *tone.encode()])
+
+
+def masked(path: Path) -> None:
+    plain(path)
+    write_video(path.with_suffix(".mkv"), np.zeros((6, 120, 160), np.uint8), 25, lossless=True)
 
 
 def renamed(path: Path, name: str) -> None:
@@ -141,7 +132,18 @@ MAKE: dict[str, Callable[[Path], object]] = {
     "v-picture": lambda p: p.write_bytes(cv2.imencode(".png", face(1)[0])[1].tobytes()),
     "v-variable": lambda p: encode(p, face(), "libx264", "yuv420p",
                                    stamps=[0, 10, 400, 430, 2000, 2010]),
-    "v-rotated": turned,
+    "v-rotated": lambda p: encode(p, np.rot90(face(), 1, (1, 2)), shown=(270, False)),
+    "v-mirrored": lambda p: encode(p, np.rot90(face()[:, :, ::-1], -1, (1, 2)),
+                                   shown=(90, True)),
+    "v-aspect": lambda p: encode(p, face()[:, :, ::2], aspect=Fraction(2)),
+    "v-cover": lambda p: encode(p, face(), cover="first"),
+    "v-music": music,
+    "v-late": lambda p: encode(p, face(), start=3_600_000),
+    "v-edited": lambda p: trimmed(encode(p, face(40), bf="2"), 1),
+    "v-avi": lambda p: encode(p, face(), bf="2"),
+    "v-grows": lambda p: resized(p, [*face(4), *face(4, (640, 480))]),
+    "v-turns": lambda p: resized(p, turning(face(8))),
+    "v-masks": masked,
     "v-grey": lambda p: encode(p, face().mean(-1).astype(np.uint8), "libx264", "gray", "gray"),
     "v-alpha": lambda p: encode(p, alpha(face()), "png", "rgba", "rgba"),
     "v-10bit": lambda p: encode(p, face(), "libx264", "yuv420p10le"),
@@ -155,10 +157,18 @@ MAKE: dict[str, Callable[[Path], object]] = {
     "v-missing": lambda p: None,
     "v-outside": lambda p: None,
     "v-markup": plain,
+    "v-colon": plain,
+    "v-percent": plain,
+    "v-dash": plain,
     "v-range": plain,
 }  # fmt: skip
 MARKUP = "<img src=x onerror=alert(1)>.mp4"
-NAMES = {"v-nosuffix": "film.txt", "v-markup": MARKUP, "v-alpha": "a.mov"}
+NAMES = {
+    "v-nosuffix": "film.txt", "v-markup": MARKUP, "v-alpha": "a.mov", "v-avi": "a.avi",
+    "v-late": "late.mkv", "v-colon": "2024-05-01T10:20:30.mp4", "v-percent": "%03d.mp4",
+    "v-dash": "-clip.mp4",
+}  # fmt: skip
+SPANS = {"v-range": (90, 99), "v-late": (0, 0.2)}
 
 
 @pytest.fixture(scope="module")
@@ -170,13 +180,12 @@ def prepared(tmp_path_factory):
         path = root / NAMES.get(row.name, f"{row.name}.mp4")
         MAKE[row.name](path)
         where = "/etc/passwd" if row.name == "v-outside" else path.name
-        span = (90, 99) if row.name == "v-range" else (np.nan, np.nan)
-        rows.append((row.name, where, "fake", *span))
+        mask = "v-masks.mkv" if row.name == "v-masks" else ""
+        rows.append((row.name, where, "fake", *SPANS.get(row.name, (np.nan, np.nan)), mask))
     plain(root / "good.mp4")
-    rows.append(("good", "good.mp4", "real", np.nan, np.nan))
-    catalog = validate_catalog(
-        pd.DataFrame(rows, columns=["video_id", "path", "label", "start", "end"])
-    )
+    rows.append(("good", "good.mp4", "real", np.nan, np.nan, ""))
+    columns = ["video_id", "path", "label", "start", "end", "mask_path"]
+    catalog = validate_catalog(pd.DataFrame(rows, columns=columns))
     settings = PreparationSettings(frames_per_video=2)
     found = prepare_catalog(catalog, root, root / "out", settings, 0, Work(workers=2))
     account(catalog, found)
@@ -199,7 +208,10 @@ def test_an_odd_video_is_taken(prepared, row):
     assert (root / "out" / kept.path.iloc[0]).is_file()
 
 
-@named([row for row in VIDEOS if row.name not in ("v-range", "v-outside")], PROBLEM)
+OF_CATALOGS = ("v-range", "v-outside", "v-masks")
+
+
+@named([row for row in VIDEOS if row.name not in OF_CATALOGS], PROBLEM)
 def test_explain_refuses_a_bad_video(prepared, row, monkeypatch, capsys, tmp_path):
     root, _ = prepared
     video = root / NAMES.get(row.name, f"{row.name}.mp4")
@@ -210,14 +222,22 @@ def test_explain_refuses_a_bad_video(prepared, row, monkeypatch, capsys, tmp_pat
     refused(capsys.readouterr().err, row.says)
 
 
+def test_a_name_that_starts_with_a_dash_comes_after_two(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    plain(Path("-a:100:.mp4"), face(1))
+    roots = ("--data-root", tmp_path / "d", "--results-root", tmp_path / "r")
+    assert viba(monkeypatch, "explain", "--profile", "tiny", *roots, "--", "-a:100:.mp4") == 2
+    refused(capsys.readouterr().err, "-a:100:.mp4 has one frame")
+
+
 @pytest.mark.network
-@pytest.mark.parametrize("name", ["v-markup", "v-variable", "v-odd"])
+@pytest.mark.parametrize("name", ["v-markup", "v-variable", "v-odd", "v-turns"])
 def test_explain_takes_an_odd_video(prepared, shared, name, monkeypatch, capsys, tmp_path):
     video = prepared[0] / NAMES.get(name, f"{name}.mp4")
     roots = ("--data-root", shared[0], "--results-root", shared[1])
-    options = ("--profile", "tiny", "--out", tmp_path / "out", "--max-frames", 2)
+    options = ("--profile", "tiny", "--out", tmp_path / "a::b", "--max-frames", 2)
     assert viba(monkeypatch, "explain", video, *options, *roots) == 0
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+    assert {p.name for p in (tmp_path / "a::b").iterdir()} == {
         "overlay.mp4", "relevance.zarr", "summary.json", "poster.png",
     }  # fmt: skip
 
