@@ -41,7 +41,7 @@ def flow_vgg11(
     Parameters
     ----------
     weights
-        None for random weights, or a file.
+        None for random weights, or a file, see `viba_lib.models.load_weights`.
     adapt_classifier
         If the file has a classifier for other classes, or none, keep the random one for training.
 

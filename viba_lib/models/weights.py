@@ -1,9 +1,12 @@
 """Load and save weights without running code that a file contains."""
 
 import pickle
+import re
 import struct
+import threading
 import warnings
-from collections.abc import Mapping
+import zipfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,26 @@ from torch import nn
 
 from viba_lib.bottleneck.statistics import save_tensors
 from viba_lib.core.errors import VibaError
-from viba_lib.models.formats import classifier_of, inner_state, to_names_of
+from viba_lib.models.formats import Fit, fits, is_average, left_over, tensors_of
 
 # What the readers of PyTorch and safetensors, which check little, raise for a damaged file.
 DAMAGED = (
-    SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, LookupError,
-    ValueError, TypeError, AttributeError, AssertionError, struct.error,
+    SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, OSError, RuntimeError, EOFError,
+    LookupError, ValueError, TypeError, AttributeError, AssertionError, struct.error,
+)  # fmt: skip
+EXPECTED = "expected named tensors, as safetensors or as `torch.save(model.state_dict(), path)`"
+AGAIN = "fetch or save it again"
+# First bytes of files that are often taken for weights, what they are, and what to do.
+OTHERS = (
+    (rb"\Z", "it is empty", AGAIN),
+    (rb"version https://git-lfs", "it is a pointer of Git LFS", "run `git lfs pull`"),
+    (rb"(\xef\xbb\xbf)?\s*<(?i:!doctype|html|\?xml|head)", "it is a web page",
+     "open its address in a browser, and download what that page leads to"),
+    (rb"\x89HDF", "it is an HDF5 file, such as of Keras", "convert it"),
+    (rb"\x93NUMPY", "it is a NumPy array", "convert it"),
+    (rb"\x08.[\x12\x3a]", "it is an ONNX model", "use the weights that it was exported from"),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc|Rar!|.{257}ustar", "it is an archive", "unpack it"),
+    (rb"[\t-\r -\x7e]+\Z", "it is a text", AGAIN),
 )  # fmt: skip
 
 
@@ -27,8 +44,30 @@ class WeightsError(VibaError):
     """A weights file is missing, unreadable or of another network."""
 
 
+class _Ignored:
+    """Stands for numbers of NumPy and arguments of a training, which are not needed."""
+
+    def __new__(cls, *_given: object) -> "_Ignored":
+        return super().__new__(cls)
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+
+IGNORED: list[Any] = [_Ignored] + [
+    (_Ignored, name)
+    for name in ("argparse.Namespace", "numpy.dtype", "numpy.core.multiarray.scalar",
+                 "numpy._core.multiarray.scalar")
+]  # fmt: skip
+_reading = threading.Lock()  # what PyTorch ignores is the same for all threads
+
+
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """Read a state dict from `.safetensors`, or from a PyTorch file with `weights_only=True`.
+    """Read the tensors of a safetensors or PyTorch file, whatever its suffix, and run nothing.
+
+    Returns
+    -------
+    Tensors by name; the names of nested dictionaries are joined by dots.
 
     Raises
     ------
@@ -37,39 +76,60 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     """
     path = Path(path)
     if not path.is_file():
+        is_not = "is a folder" if path.is_dir() else "does not exist"
         raise WeightsError(
-            f"weights file {path} does not exist; expected a .safetensors, .pth or .pkl file: "
-            "check the path, or leave it out to use the detector that the profile trains"
+            f"weights file {path} {is_not}; expected a safetensors or PyTorch file: check the "
+            "path, or leave it out to use the detector that the profile trains"
         )
+    content = None
     try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            with warnings.catch_warnings():
-                # Other protocols of pickle are read as well, or refused below.
-                warnings.filterwarnings("ignore", "Detected pickle protocol")
-                state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # `weights_only` refuses anything but tensors and plain containers.
-        raise WeightsError(
-            f"weights file {path} contains more than tensors and was not opened "
-            f"({_first_line(error)})"
-            "; expected a plain state dict: save `model.state_dict()` and pass that file"
-        ) from error
+        with path.open("rb") as file:
+            head = file.read(512)
+        # Only safetensors have a brace there, after eight bytes that may be any.
+        safe = head[8:9] == b"{"
+        problem = None if safe else _other_kind(path, head)
+        if problem is None:
+            content = load_file(path) if safe else _torch_content(path)
     except DAMAGED as error:
-        raise WeightsError(
-            f"weights file {path} cannot be read: {_first_line(error)}; expected a complete "
-            ".safetensors or PyTorch state dict: fetch or save it again"
-        ) from error
-    state = inner_state(state)
-    if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
-        raise WeightsError(f"weights file {path} contains no state dict of named tensors")
-    return dict(state)
+        problem = ("it is damaged, cut off, or of an unknown kind", AGAIN)
+        if isinstance(error, PermissionError):
+            problem = ("it may not be read", "change its permissions")
+        # PyTorch refuses anything but tensors and plain containers, and names what it met.
+        elif foreign := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise WeightsError(
+                f"weights file {path} contains more than tensors ({foreign[1]}) and was not "
+                f"opened; {EXPECTED}: if you trust it, load it in the code that it comes from, "
+                "and save the state dict alone"
+            ) from None
+    if problem is not None:
+        what, remedy = problem
+        raise WeightsError(f"weights file {path} cannot be read: {what}; {EXPECTED}: {remedy}")
+    if not (found := tensors_of(content)):
+        raise WeightsError(f"weights file {path} contains no state dict; {EXPECTED}: {AGAIN}")
+    return found
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__
+def _other_kind(path: Path, head: bytes) -> tuple[str, str] | None:
+    """What a file is that has no weights to read, and what to do; None = it may have some."""
+    for start, what, remedy in OTHERS:
+        if re.match(start, head, re.DOTALL):
+            return what, remedy
+    if not head.startswith(b"PK"):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if any(name.endswith("/constants.pkl") for name in names):
+        remedy = "if you trust it, save `torch.jit.load(path).state_dict()`"
+        return "it is a TorchScript archive, which contains code", remedy
+    if not any(name.endswith("/data.pkl") for name in names):
+        return f"it is a zip archive of {_few(names) or 'nothing'}", "name a file of weights"
+    return None
+
+
+def _torch_content(path: Path) -> object:
+    with _reading, torch.serialization.safe_globals(IGNORED), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice to those who call PyTorch themselves
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def starting_from(
@@ -79,18 +139,18 @@ def starting_from(
 
     `model.weights_source` says which.
     """
-    source = "random weights"
+    model.weights_source = "random weights"  # type: ignore[assignment]
     if weights is not None:
         load_weights(model, weights, adapt_classifier)
-        source = f"file {Path(weights).name}"
-    model.weights_source = source  # type: ignore[assignment]
     return model.eval()
 
 
 def load_weights(model: nn.Module, path: str | Path, adapt_classifier: bool = False) -> nn.Module:
-    """Load a file into a model, strictly.
+    """Load what is a network's of a file; all its weights must be there.
 
-    Names and shapes of other libraries and of wrappers are translated, see `formats.to_names_of`.
+    Prefixes, other names of the classifier and nested dictionaries are found by matching names and
+    shapes, see `formats.fits`. Of several networks that fit, moving averages (`ema` in the prefix)
+    are left over. What is left over is named in a warning and in `model.weights_source`.
 
     Parameters
     ----------
@@ -100,15 +160,20 @@ def load_weights(model: nn.Module, path: str | Path, adapt_classifier: bool = Fa
     Raises
     ------
     WeightsError
-        Names up to five missing, unexpected and misshaped keys.
+        Names up to five missing and misshaped keys, or the prefixes of several networks that fit
+        and differ.
     """
-    state = to_names_of(model, read_state(path))
-    own = model.state_dict()
-    head = [f"{classifier_of(model)}.{kind}" for kind in ("weight", "bias")]
-    if adapt_classifier and any(k not in state or state[k].shape != own[k].shape for k in head):
-        state |= {key: own[key] for key in head}
-    problems = _misfits(state, own)
+    given = read_state(path)
+    fit = _only(fits(model, given, adapt_classifier), path)
+    own, problems = model.state_dict(), dict(fit.problems)
+    if not problems:
+        # A network without values takes the tensors of the file, in its own precision.
+        state = {k: v.to(own[k].dtype) for k, v in fit.state.items()}
+        if bad := [k for k, v in state.items() if not (v.is_meta or v.isfinite().all())]:
+            problems = {"not finite": bad}
+    left = left_over(given, set(fit.names.values()))
     if problems:
+        problems |= {"left over": left} if left else {}
         listed = "; ".join(f"{len(keys)} {what} ({_few(keys)})" for what, keys in problems.items())
         raise WeightsError(
             f"weights file {path} does not fit {type(model).__name__}: {listed}; expected weights "
@@ -116,26 +181,34 @@ def load_weights(model: nn.Module, path: str | Path, adapt_classifier: bool = Fa
             "training from a file for other classes, name it as `weights` of the detector in a "
             "profile"
         )
-    # A network without values takes the tensors of the file, in its own precision.
-    state = {name: value.to(own[name].dtype) for name, value in state.items()}
-    model.load_state_dict(state, assign=any(value.is_meta for value in own.values()))
+    model.load_state_dict(own | state, assign=any(v.is_meta for v in own.values()))
+    notes = [f"left over: {_few(left)}"] if left else []
+    if fit.one_logit:
+        notes.append("one logit z, of the second class, is taken as [0, z]")
+    if notes:
+        _warn(f"weights file {path}: {'; '.join(notes)}")
+    source = "; ".join([f"file {Path(path).name}", *notes])
+    model.weights_source = source  # type: ignore[assignment]
     return model
 
 
-def _misfits(
-    state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
-) -> dict[str, list[str]]:
-    """Keys that do not fit, by their problem."""
-    both = own.keys() & state.keys()
-    found = {
-        "missing": sorted(own.keys() - state.keys()),
-        "unexpected": sorted(state.keys() - own.keys()),
-        "of another shape": sorted(k for k in both if own[k].shape != state[k].shape),
-        "not finite": sorted(
-            k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()
-        ),
-    }
-    return {what: keys for what, keys in found.items() if keys}
+@lru_cache
+def _warn(text: str) -> None:
+    """Warn once, although a command opens a network several times."""
+    warnings.warn(text, stacklevel=3)
+
+
+def _only(found: list[Fit], path: str | Path) -> Fit:
+    """The part of a file that is taken, of those that fit."""
+    first, *others = [fit for fit in found if not is_average(fit.prefix)] or found
+    for other in others:
+        if not all(torch.equal(first.state[k], other.state[k]) for k in first.names):
+            raise WeightsError(
+                f"weights file {path} contains several networks that fit: those below "
+                f"{_few([repr(fit.prefix) for fit in (first, *others)])}; expected one: save the "
+                "state dict of one alone"
+            )
+    return first
 
 
 def _few(keys: list[str]) -> str:

@@ -35,9 +35,8 @@ def xception(
     ----------
     weights
         None for random weights; "imagenet" for pretrained ones, from timm's hub or, if that
-        cannot be reached, from the Keras Applications weights in a pinned package; or a file, as
-        this library, timm, pretrained-models.pytorch or the training code of FaceForensics++
-        detectors save it.
+        cannot be reached, from the Keras Applications weights in a pinned package; or a file,
+        see `viba_lib.models.load_weights`.
     data_root
         Folder of fetched files.
     adapt_classifier
