@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import warnings
 import wave
 from collections.abc import Callable
 from fractions import Fraction
@@ -29,6 +30,7 @@ from viba_lib.data.catalog import validate_catalog
 from viba_lib.data.prepare import PreparationSettings, account, prepare_catalog
 from viba_lib.data.video import write_video
 from viba_lib.models import flow_vgg11
+from viba_lib.models.detectors import FLOW_VGG11
 
 ROOT = Path(__file__).parents[2]
 
@@ -350,31 +352,94 @@ def state(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
     return found | changes
 
 
+def below(prefix: str, **more: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {prefix + name: value for name, value in state().items()} | more
+
+
+def scripted(path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(torch.nn.Sequential(torch.nn.Linear(2, 2))), path)
+
+
+def cut_state(path: Path) -> None:
+    torch.save(state(), path)
+    _cut(path)
+
+
+def head(classes: int) -> dict[str, torch.Tensor]:
+    linear = torch.nn.Linear(512, classes).state_dict()
+    return {f"last_linear.1.{name}": value for name, value in linear.items()}
+
+
+BYTES = {
+    "w-text": b"weights, or not",
+    "w-page": b"<!DOCTYPE html><html>Too many users have viewed this file",
+    "w-lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+    "w-onnx": b"\x08\x08\x12\x07pytorch\x1a\x052.6.0",
+    "w-hdf5": b"\x89HDF\r\n\x1a\n" + bytes(100),
+    "w-empty": b"",
+    "w-huge": struct.pack("<Q", 2**60) + b"{}",
+}
+SAVED = {
+    "w-suffix": lambda folder: state(),
+    "w-wrapped": lambda folder: {"model": below("module._orig_mod.net.")},
+    "w-more": lambda folder: {
+        "state_dict": below("net.") | {"criterion.weight": torch.ones(2)}, "epoch": 3,
+        "optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}}, "ema": below("net.") | head(2),
+    },
+    "w-half": lambda folder: {k: v.half() for k, v in state().items()},
+    "w-logit": lambda folder: state() | head(1),
+    "w-code": lambda folder: {"a": Runs(folder / "ran")},
+    "w-model": lambda folder: torch.nn.Linear(2, 2),
+    "w-two": lambda folder: below("teacher.") | below("student.") | {
+        "teacher.features.0.weight": torch.zeros(64, 3, 3, 3)},
+    "w-keys": lambda folder: {"layer.weight": torch.zeros(2, 2)},
+    "w-shapes": lambda folder: state(**{"features.0.weight": torch.zeros(1, 1, 3, 3)}),
+    "w-classes": lambda folder: state() | head(1000),
+    "w-int": lambda folder: {k: v.to(torch.int8) for k, v in state().items()},
+    "w-nan": lambda folder: state(**{"features.0.bias": torch.full((64,), torch.nan)}),
+    "w-list": lambda folder: [torch.zeros(2)],
+}  # fmt: skip
+MADE = {
+    "w-script": scripted,
+    "w-cut": lambda path: (save_file(state(), path), _cut(path)),
+    "w-zip": cut_state,
+    "w-npz": lambda path: np.savez(path, a=np.zeros(2)),
+    "w-folder": lambda path: path.mkdir(),
+    "w-missing": lambda path: None,
+}
+
+
 def weights_file(name: str, folder: Path) -> Path:
-    path = folder / ("w.pth" if name in ("w-code", "w-list") else "w.safetensors")
-    if name == "w-code":
-        torch.save({"a": Runs(folder / "ran")}, path)
-    elif name == "w-list":
-        torch.save([torch.zeros(2)], path)
-    elif name == "w-keys":
-        save_file({"layer.weight": torch.zeros(2, 2)}, path)
-    elif name == "w-shapes":
-        save_file(state(**{"features.0.weight": torch.zeros(1, 1, 3, 3)}), path)
-    elif name == "w-nan":
-        bad = state()["features.0.weight"].clone()
-        bad[0, 0, 0, 0] = float("nan")
-        save_file(state(**{"features.0.weight": bad}), path)
-    elif name == "w-cut":
-        save_file({"layer.weight": torch.zeros(200, 200)}, path)
-        hurt(path, lambda data: data[:500])
-    elif name == "w-huge":
-        path.write_bytes(struct.pack("<Q", 2**60) + b"{}")
-    elif name != "w-missing":
-        path.write_bytes(b"weights, or not" if name == "w-text" else b"")
+    path = folder / ("w.npz" if name == "w-npz" else "w.pth")
+    if name in BYTES:
+        path.write_bytes(BYTES[name])
+    elif name in SAVED:
+        torch.save(SAVED[name](folder), path)
+    else:
+        MADE[name](path)
     return path
 
 
-@named(WEIGHTS)
+@named(WEIGHTS, TAKEN)
+def test_other_weights_are_taken(row, tmp_path):
+    path = weights_file(row.name, tmp_path)
+    paths = [path]
+    if row.name == "w-suffix":
+        paths = [path.rename(tmp_path / "w.bin"), tmp_path / "safe.pth"]
+        save_file(state(), paths[1])
+    for each in paths:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model = FLOW_VGG11.open(each)
+        assert all(value.dtype == torch.float32 for value in model.parameters())
+        heard = " ".join(str(one.message) for one in said)
+        assert heard == "" or row.says in heard
+        assert bool(heard) == (row.name in ("w-more", "w-logit"))
+
+
+@named(WEIGHTS, REFUSED)
 def test_bad_weights_are_refused(row, monkeypatch, capsys, tmp_path, noise_video):
     path, out = weights_file(row.name, tmp_path), tmp_path / "out"
     roots = ("--data-root", tmp_path / "d", "--results-root", tmp_path / "r")
@@ -528,6 +593,6 @@ def test_another_locale_and_time_zone(tmp_path):
 
 def test_every_refusal_has_its_case():
     cases = {*MAKE, *TABLE, *PROFILE, *EXPLAIN, *CHAPTER}
-    cases |= {row.name for row in WEIGHTS} | {row.name for row in bad_input.SURROUNDINGS}
+    cases |= {*BYTES, *SAVED, *MADE} | {row.name for row in bad_input.SURROUNDINGS}
     assert cases == {row.name for row in bad_input.ALL}
     assert sum(row.happens == REFUSED for row in bad_input.ALL) >= 40
