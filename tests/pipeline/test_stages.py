@@ -102,6 +102,15 @@ def test_a_setting_changes_the_keys_of_the_results_that_it_changes(path):
     assert {name for name in NAMES if before[name] != after[name]} == expected
 
 
+def test_start_weights_count_by_their_content(tmp_path):
+    file, keys = tmp_path / "w.pth", []
+    for content in (b"a", b"b", b"a"):
+        file.write_bytes(content)
+        keys.append(of(changed("xception.weights", str(file))))
+    assert keys[0] == keys[2]
+    assert {name for name in NAMES if keys[0][name] != keys[1][name]} == FACES
+
+
 def test_the_seed_changes_everything():
     before, after = of(TINY), of(TINY, seed=1)
     assert all(before[name] != after[name] for name in NAMES)

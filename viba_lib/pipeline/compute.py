@@ -82,7 +82,7 @@ def train_detector(
     folder: Path,
     work: Work,
     *,
-    weights: str | None,
+    weights: str | Path | None,
     training: Mapping[str, Any],
     planted: bool,
     **given: Any,
@@ -97,7 +97,7 @@ def train_detector(
     batches = detector.batches(store, rows, detector.size, settings, methods, seed)
     work.progress(f"training {detector.name}: {len(batches)} batches")  # type: ignore[arg-type]
     torch.manual_seed(seed)
-    model = detector.start(weights, work.data_root)
+    model = detector.start(None if weights is None else str(weights), work.data_root)
     history = train(
         model, batches, (run.inputs(held_out), held_out.label.to_numpy()), settings, folder,
         work.device, seed, lambda line: work.progress(f"{detector.name}: {line}"),

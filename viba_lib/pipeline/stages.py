@@ -14,6 +14,7 @@ import pandas as pd
 
 from viba_lib.core.cache import External, HasDigest, Stage, digest
 from viba_lib.core.errors import VibaError
+from viba_lib.core.files import file_sha256
 from viba_lib.data.catalog import load_catalog
 from viba_lib.data.source_videos import default_files
 from viba_lib.models.detectors import DETECTORS, Detector, find_detector
@@ -115,17 +116,21 @@ class Stages:
 
     def trained(self, detector: Detector) -> Stage:
         """Weights of a detector."""
-        name, own = f"train-{detector.name}", {"detector": detector}
+        name, own = f"train-{detector.name}", dict[str, HasDigest](detector=detector)
         if detector.start is None:
             return Stage(name, compute.store_weights, inputs=own)
         settings = self.settings(detector)
         training = {
-            "weights": settings.weights,
             "methods": settings.methods,
             "training": settings.training.model_dump(),
             "planted": self.profile.dataset.kind == "planted",
             "seed": self.seed,
         }
+        # A file counts by its content, another start by its name.
+        if settings.weights is not None and (file := Path(settings.weights)).is_file():
+            own["weights"] = External(file, file_sha256(file))
+        else:
+            training["weights"] = settings.weights
         return Stage(name, compute.train_detector, training, self.data | own)
 
     def predictions(self, detector: Detector) -> Stage:
