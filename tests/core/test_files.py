@@ -1,11 +1,13 @@
-"""Atomic writes, and advice for errors of the disk."""
+"""Paths as people write them, atomic writes, and advice for errors of the disk."""
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from viba_lib.core.files import atomic_write, disk_message, write_text
+from viba_lib.core.errors import VibaError
+from viba_lib.core.files import atomic_write, disk_message, user_path, write_text
 
 
 def test_an_error_while_writing_leaves_the_old_file(tmp_path):
@@ -24,3 +26,51 @@ def test_every_message_names_the_file_and_what_to_do(number):
 
 def test_an_error_without_a_number_keeps_its_text():
     assert "odd" in disk_message(OSError("odd"))
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("v/a.mp4", "v/a.mp4"),
+        ("", "."),
+        (r"v\a b.mp4", "v/a b.mp4"),
+        (r"v\..\..\a.mp4", "v/../../a.mp4"),
+        (" v/a.mp4 ", "v/a.mp4"),
+        ("~", "/home/me"),
+        ("~/v", "/home/me/v"),
+        (r"~\v\w", "/home/me/v/w"),
+        ("~nobody-here/v", "~nobody-here/v"),
+        ("v/~/a", "v/~/a"),
+        ("cash$money.mp4", "cash$money.mp4"),
+        ("100%.mp4", "100%.mp4"),
+        ("12:30.mp4", "12:30.mp4"),
+        ("/abs/a.mp4", "/abs/a.mp4"),
+    ],
+)
+def test_paths_as_people_write_them(monkeypatch, tmp_path, given, meant):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert user_path(given, tmp_path) == Path(meant)
+    assert user_path(Path(given), tmp_path) == Path(meant)
+
+
+@pytest.mark.parametrize("name", [r"v\a.mp4", " a.mp4", "a.mp4 ", "$HOME", "%TEMP%", r"~\a.mp4"])
+def test_a_file_of_exactly_this_name_comes_first(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("HOME", "/home/me")
+    (tmp_path / name).write_text("")
+    assert user_path(name, tmp_path) == Path(name)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("$HOME/v", r"\$HOME, which is not replaced here; write the folder itself"),
+        ("v/${DATA}/a.mp4", r"\$\{DATA\}"),
+        (r"%USERPROFILE%\v", "%USERPROFILE%"),
+        (r"C:\v\a.mp4", "C:"),
+        ("d:/v/a.mp4", "d:"),
+        ("a\0b", "zero byte"),
+    ],
+)
+def test_paths_that_mean_nothing_here(tmp_path, given, said):
+    with pytest.raises(VibaError, match=said):
+        user_path(given, tmp_path)

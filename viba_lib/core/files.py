@@ -1,12 +1,55 @@
-"""Atomic writes, SHA-256 of files, and advice for errors of the disk."""
+"""Paths and texts as people give them, atomic writes, SHA-256, and errors of the disk."""
 
+import codecs
 import errno
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from viba_lib.core.errors import VibaError
+
+# Variables of a shell as a part of a path, and drives of Windows.
+VARIABLE = r"(?:.*/)?(\$\w+|\$\{\w+\}|%\w+%)(?:/.*)?"
+DRIVE = r"([A-Za-z]:)/.*"
+
+
+def user_path(given: str | Path, folder: str | Path = "") -> Path:
+    """A path as people write it: `~` is the home folder, and backslashes separate folders.
+
+    Backslashes and spaces at the ends stay if a file has exactly this name.
+
+    Parameters
+    ----------
+    folder : folder that a relative path starts from; the result stays relative
+
+    Raises
+    ------
+    VibaError
+        A variable such as `$HOME`, which is not replaced, or a drive of Windows on another system.
+    """
+    text = os.path.expanduser(given)
+    if "\x00" in text:
+        raise VibaError(f"path {text!r} holds a zero byte; expected the path of a file or folder")
+    if re.search(r"[\\$%:]|^\s|\s$", text) and not os.path.lexists(os.path.join(folder, text)):
+        text = os.path.expanduser(text.strip().replace("\\", "/"))
+        found = re.fullmatch(VARIABLE, text) or (os.name != "nt" and re.fullmatch(DRIVE, text))
+        if found:
+            raise VibaError(
+                f"path {str(given)!r} holds {found[1]}, which is not replaced here; write the "
+                "folder itself, or ~ for your home folder"
+            )
+    return Path(text)
+
+
+def read_text(path: str | Path, errors: str = "strict") -> str:
+    """Text of a file in UTF-8, or in UTF-16 if it begins with a byte-order mark."""
+    data = Path(path).read_bytes()
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if marked else "utf-8-sig", errors)
 
 
 @contextmanager
