@@ -34,12 +34,27 @@ def test_left_out_columns_are_filled_and_others_kept(catalog: pd.DataFrame) -> N
         ({"split": "training"}, "splits.*'training'"),
         ({"path": "a/../../b.mp4"}, r"leave the folder"),
         ({"start": "soon"}, "not a number of seconds"),
+        ({"end": float("inf")}, "not a number of seconds"),
+        ({"video_id": ["", *map(str, range(19))]}, "empty"),
         ({"start": 3.0, "end": 2.0}, "not before end"),
     ],
 )
 def test_wrong_rows_are_named(catalog: pd.DataFrame, change: dict, said: str) -> None:
     with pytest.raises(CatalogError, match=said):
         validate_catalog(catalog.assign(**change))
+
+
+@pytest.mark.parametrize("kind", ["category", "string", "Int64", "int64", "Float64", "boolean"])
+def test_columns_of_any_type_become_text(tmp_path: Path, catalog: pd.DataFrame, kind: str) -> None:
+    names = ["NA", None] if kind in ("category", "string") else [1, 0 if kind == "int64" else None]
+    column = pd.Series(names * 10).astype(kind)
+    given = catalog.assign(video_id=catalog.video_id.astype("category"), identity=column)
+    path = save_catalog(
+        given.assign(start=pd.array([1, None] * 10, "Int64")), tmp_path / "c.parquet"
+    )
+    first = {"category": "NA", "string": "NA", "Float64": "1.0", "boolean": "True"}.get(kind, "1")
+    second = "0" if kind == "int64" else ""
+    assert load_catalog(path).identity.tolist() == [first, second] * 10
 
 
 def test_wrong_tables_are_refused(catalog: pd.DataFrame) -> None:

@@ -67,7 +67,7 @@ def test_each_set_is_read_by_its_reader_and_others_as_tables(folders: Path) -> N
         ("celebdf: [unclosed", "is not YAML"),
         ("", "holds a NoneType"),
         ("- a", "holds a list"),
-        ("celebdf:", "holds celebdf: None"),
+        ("celebdf:", "holds celebdf: ''"),
         ("celebdf: nowhere", "do not exist: celebdf"),
     ],
 )

@@ -98,7 +98,7 @@ def test_donors_of_the_preview_are_told_where_the_name_shows_them(place, name, d
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "cannot be read.*expected columns filename, label"),
+        ("", "cannot be read.*columns such as filename, label"),
         ("filename,label\na.mp4,0,1,2\nb.mp4,0\nb.mp4,0,1,2,3,4\n", "cannot be read"),
         ("file,label\na.mp4,0\n", r"columns \['file', 'label'\]; expected filename, label"),
         ("filename,label\na.mp4,\n", "the label ''"),
@@ -135,6 +135,8 @@ def test_deeperforensics_takes_its_real_films_from_faceforensics(place, tmp_path
     )
     place(texts={"lists/splits/test.txt": "071_M101.mp4\n"})
     alone = read_source("deeperforensics", root)
+    (root / "lists/splits/test.txt").write_text("lists\\071_M101.MP4\r\n", encoding="utf-16")
+    assert read_source("deeperforensics", root).equals(alone)
     assert alone.label.tolist() == ["fake"] * 3 and alone.split.tolist() == ["test", "test", ""]
     films = tmp_path / "original_sequences" / "youtube" / "c23" / "videos"
     films.mkdir(parents=True)
@@ -165,6 +167,13 @@ def test_fakeavceleb_labels_pictures_not_sound(place, above: str) -> None:
     found = read_source("fakeavceleb", root).set_index("method")
     assert found.label.to_dict() == {"": "real", "fsgan-wav2lip": "fake"}
     assert set(found.identity) == {"id00076"} and found.audio.tolist() == ["real", "fake", "fake"]
+    # People called NA are people, and Windows writes backslashes.
+    place(texts={f"{above}meta_data.csv":
+          "source;target1;target2;method;category;type;race;gender;path;\r\n"
+          "id00076;NA;-;faceswap;D;FakeVideo-FakeAudio;African;men;00 109.mp4;"
+          "FakeAVCeleb\\FakeVideo-FakeAudio\\African\\men\\id00076\\\r\n"})  # fmt: skip
+    found = read_source("fakeavceleb", root).set_index("method")
+    assert found.donor.to_dict() == {"": "", "faceswap": "NA"}
     place(texts={f"{above}meta_data.csv": "a,b\n1,2\n"})
     with pytest.raises(CatalogError, match=r"columns \['a', 'b'\]"):
         read_source("fakeavceleb", root)

@@ -42,6 +42,12 @@ def test_faceforensics(faceforensics: Path) -> None:
     assert all(Path(p).is_file() for p in found.path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_encodings_of_metadata(faceforensics: Path, encoding: str) -> None:
+    (faceforensics / "test.json").write_text('[["071", "054"]]', encoding=encoding)
+    assert set(read_source("faceforensics", faceforensics).split) == {"test"}
+
+
 def test_faceforensics_with_broken_splits(faceforensics: Path) -> None:
     for content in ("{broken", "[1, 2]"):
         (faceforensics / "train.json").write_text(content)
@@ -158,9 +164,11 @@ def test_celebdf_takes_labels_from_folders(place) -> None:
 )
 def test_lines_of_the_list_of_celebdf(place, line: str) -> None:
     root = place("YouTube-real/my film 1.mp4", "YouTube-real/1.mp4", "YouTube-real/film 1.mp4")
-    place(texts={"List_of_testing_videos.txt": line + "\n"})
-    found = read_source("celebdf", root)
-    assert found.identity[found.split == "test"].tolist() == ["YouTube-real-my film 1"]
+    for encoding in ("utf-8", "utf-16"):
+        listed = line if encoding == "utf-8" else line.removeprefix("\ufeff")
+        (root / "List_of_testing_videos.txt").write_text(listed + "\n", encoding=encoding)
+        found = read_source("celebdf", root)
+        assert found.identity[found.split == "test"].tolist() == ["YouTube-real-my film 1"]
 
 
 def test_a_table_brings_any_set_in(place) -> None:

@@ -27,8 +27,16 @@ def test_splits_have_the_papers_shares(catalog: pd.DataFrame, group: str | None)
 
 
 def test_impossible_splits(catalog: pd.DataFrame) -> None:
-    with pytest.raises(CatalogError, match="at least 3 videos with different identity"):
+    with pytest.raises(CatalogError, match=r"4 videos in 2 groups by identity .*at least 3"):
         split_catalog(catalog.head(4), group="identity")
+
+
+def test_one_or_two_videos_have_no_split(catalog: pd.DataFrame) -> None:
+    for count in (1, 2):
+        found = complete_splits(validate_catalog(catalog.head(count)))
+        assert (found.split == "").all() and len(leaks(found)) == 2
+    given = validate_catalog(catalog.head(2).assign(split=["test", ""]))
+    assert complete_splits(given).split.tolist() == ["test", "train"]
 
 
 def test_three_people_make_three_splits(catalog: pd.DataFrame) -> None:

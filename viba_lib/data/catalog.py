@@ -9,7 +9,8 @@ import pandas as pd
 from pyarrow.lib import ArrowException
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import atomic_write
+from viba_lib.core.files import atomic_write, user_path
+from viba_lib.core.tables import read_csv
 
 CLASSES = ("real", "fake")
 SPLITS = ("train", "val", "test")
@@ -44,14 +45,14 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
         raise CatalogError("the catalog has no rows; expected one row per video")
     out = frame.copy()
     for column in TEXT:
-        out[column] = out[column].fillna("").astype(str) if column in out else ""
+        out[column] = as_text(out[column]) if column in out else ""
     unknown = pd.Series(False, index=out.index)
     for column in ("start", "end"):
         given = out[column] if column in out else pd.Series(np.nan, index=out.index)
-        out[column] = pd.to_numeric(given, errors="coerce")
-        unknown |= out[column].isna() & given.notna()
-    empty = out[["video_id", "path"]].isna().any(axis=1) | (out.path.astype(str) == "")
-    out["video_id"], out["path"] = out.video_id.astype(str), out.path.astype(str)
+        out[column] = pd.to_numeric(given, errors="coerce").replace([np.inf, -np.inf], np.nan)
+        unknown |= out[column].isna() & (as_text(given) != "")
+    out["video_id"], out["path"] = as_text(out.video_id), as_text(out.path)
+    empty = (out.video_id == "") | (out.path == "")
     no_file_name = ~out.video_id.str.fullmatch(r"[^/\\\x00]+") | out.video_id.isin([".", ".."])
     leaves = out.path.str.split(r"[/\\]").map(lambda parts: ".." in parts)
     checks = [
@@ -75,49 +76,58 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
     return out[[*COLUMNS, *rest]].reset_index(drop=True)
 
 
+def as_text(column: pd.Series) -> pd.Series:
+    """A column of any type as text, "" where a value is missing."""
+    return column.astype(object).astype(str).mask(column.isna(), "")
+
+
 def load_catalog(path: str | Path) -> pd.DataFrame:
     """Read and check a catalog (Parquet or CSV)."""
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise CatalogError(f"catalog {path} does not exist; write it with `viba data catalog`")
     return validate_catalog(read_table(path))
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet table; ids such as 007 stay text.
+    """Read a Parquet table or, with any other suffix, a text table; see `read_csv`.
 
     Raises
     ------
     CatalogError
         The file is not such a table.
     """
+    if path.suffix.lower() != ".parquet":
+        return read_csv(path, (*REQUIRED, *TEXT, "start", "end", "source_url"), CatalogError)
     try:
-        if path.suffix.lower() == ".csv":
-            return pd.read_csv(path, dtype=dict.fromkeys((*REQUIRED, *TEXT), str))
         return pd.read_parquet(path)
     except (ValueError, OSError, KeyError, TypeError, IndexError, ArrowException) as error:
         # A damaged file may fail in any of these ways.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CatalogError(
-            f"{path} cannot be read as a table ({reason}); expected CSV or "
-            "Parquet with the columns " + ", ".join(REQUIRED)
+            f"{path} cannot be read as a table ({reason}); expected Parquet with the columns "
+            f"{', '.join(REQUIRED)}"
         ) from error
 
 
 def save_catalog(frame: pd.DataFrame, path: str | Path) -> Path:
     """Check a catalog and write it as Parquet, completely or not at all."""
     checked = validate_catalog(frame)
+    path = user_path(path)
     with atomic_write(path) as tmp:
         checked.to_parquet(tmp, index=False)
-    return Path(path)
+    return path
 
 
 def resolve(path: str, root: str | Path) -> Path:
-    """A catalog's path on disk; relative ones must stay inside `root`, also through links."""
-    root = Path(root)
-    if Path(path).is_absolute():
-        return Path(path)
-    resolved = (root / path).resolve()
+    """A catalog's path on disk, see `user_path`; relative ones must stay inside `root`.
+
+    A link must not lead out of it either.
+    """
+    root, given = Path(root), user_path(path, root)
+    if given.is_absolute():
+        return given
+    resolved = (root / given).resolve()
     if not resolved.is_relative_to(root.resolve()):
         raise CatalogError(f"path {path!r} leads out of {root}; expected a file inside it")
     return resolved

@@ -9,6 +9,7 @@ from viba_lib.data.catalog import SPLITS, CatalogError
 
 # The paper's fractions of training, validation and test.
 FRACTIONS = dict(zip(SPLITS, (0.70, 0.15, 0.15), strict=True))
+LINKED = "linked people"  # column of the groups that stay together
 
 
 def split_catalog(frame: pd.DataFrame, seed: int = 0, group: str | None = None) -> pd.DataFrame:
@@ -26,8 +27,9 @@ def split_catalog(frame: pd.DataFrame, seed: int = 0, group: str | None = None) 
     groups = frame[group] if group else frame.index.to_series()
     if groups.nunique() < 3:
         raise CatalogError(
-            f"{groups.nunique()} groups cannot be split three ways; expected at least 3 videos"
-            + (f" with different {group}" if group else "")
+            f"{len(frame)} videos in {groups.nunique()} groups by {group or 'video'} cannot be "
+            "split three ways; expected at least 3 groups: add videos, or give the split of each "
+            "(train, val or test) in the column split"
         )
     return frame.assign(split=_assign(groups, FRACTIONS, seed))
 
@@ -113,20 +115,21 @@ def split_together(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     )
     sets = frame.dataset[entangled].unique()
     donor = frame.donor.where(~frame.dataset.isin(sets), "")
-    grouped = frame.assign(group=linked_groups(frame.assign(donor=donor)))
-    return split_catalog(grouped, seed, "group").drop(columns="group")
+    linked = {LINKED: linked_groups(frame.assign(donor=donor))}
+    return split_catalog(frame.assign(**linked), seed, LINKED).drop(columns=LINKED)
 
 
 def complete_splits(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Assign a split to the videos that have none, and keep official splits.
 
-    If there is no split, see `split_together`, or by video if there are fewer than three groups. If
-    some splits are given, such as Celeb-DF's test list, the other videos are divided among the
-    missing splits in the proportion 70/15/15, with people kept together.
+    If there is no split, see `split_together`, or by video if there are fewer than three groups;
+    one or two videos get none. If some splits are given, such as Celeb-DF's test list, the other
+    videos are divided among the missing splits in the proportion 70/15/15, with people kept
+    together.
     """
     frame = frame.reset_index(drop=True)
     open_rows = frame[frame.split == ""]
-    if open_rows.empty:
+    if open_rows.empty or len(open_rows) == len(frame) < 3:
         return frame
     groups = linked_groups(open_rows, donors=False)
     if len(open_rows) == len(frame):

@@ -114,6 +114,7 @@ def predict_frames(folder: Path, work: Work, **given: Any) -> None:
     run = Run(work=work, **given)
     rows = run.clips.all_frames
     rows = rows[rows.split.isin(["val", "test"])].reset_index(drop=True)
+    run.needed(rows, "val or test")
     parts = [rows.iloc[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)]
     found = _p_fake(run, folder, parts, run.inputs, list(map(len, parts)), "decisions")
     known = list(run.methods) or list(rows.method.unique())

@@ -14,6 +14,7 @@ from torch import nn
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.forward import Forward
 from viba_lib.core.cache import Work
+from viba_lib.core.errors import VibaError
 from viba_lib.models.detectors import Detector
 from viba_lib.models.training import predict
 from viba_lib.pipeline.explain import ExplainJob, open_network
@@ -110,8 +111,24 @@ class Run:
         ).on_this_machine()  # fmt: skip
 
     def frames(self, split: str) -> pd.DataFrame:
-        """Frames of a split: real ones and those of the methods."""
-        return self.clips.frames(split, self.methods)
+        """Frames of a split: real ones and those of the methods.
+
+        Raises
+        ------
+        VibaError
+            No prepared video is in the split.
+        """
+        return self.needed(self.clips.frames(split, self.methods), split)
+
+    def needed(self, rows: pd.DataFrame, split: str) -> pd.DataFrame:
+        """The rows, of which there must be some; see `frames`."""
+        if rows.empty:
+            found = self.clips.all_frames.drop_duplicates("video_id").split.value_counts().to_dict()
+            raise VibaError(
+                f"no prepared video is in the split {split!r}; the numbers of videos are {found}: "
+                "give the catalog at least 3 videos, or train, val and test in its column split"
+            )
+        return rows
 
     def sample(self, count: int) -> pd.DataFrame:
         """Up to `count` training frames, sampled without replacement."""

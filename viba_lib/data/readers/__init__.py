@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from viba_lib.core.errors import VibaError
+from viba_lib.core.files import user_path
 from viba_lib.data.readers.avdeepfake1m import avdeepfake1m
 from viba_lib.data.readers.celebdf import celebdf
 from viba_lib.data.readers.deeperforensics import deeperforensics
@@ -38,10 +39,10 @@ def read_source(name: str, root: str | Path, compression: str = "") -> pd.DataFr
     if name not in SOURCES:
         raise VibaError(
             f"source {name!r} has no reader; expected one of {', '.join(SOURCES)}. Any other set "
-            "comes in through 'table': a CSV with the columns path and label (real or fake), and "
+            "comes in through 'table': a table with the columns path and label (real or fake), and "
             "if known method, identity, donor, split, original, start, end"
         )
-    root = Path(root)
+    root = user_path(root)
     if not root.exists():
         raise VibaError(f"{root} does not exist; expected the folder of the data set")
     if name in COMPRESSED:

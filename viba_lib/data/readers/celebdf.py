@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from viba_lib.core.files import read_text
 from viba_lib.data.readers.layout import Rows, name_key, video_files
 
 FOLDERS = {"Celeb-real": "real", "YouTube-real": "real", "Celeb-synthesis": "fake"}
@@ -54,7 +55,7 @@ def _test_names(path: Path) -> set[str]:
     """
     if not path.is_file():
         return set()
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = read_text(path, "replace").splitlines()
     return {_key(re.sub(r"^\d+\s+", "", line.strip())) for line in lines}
 
 

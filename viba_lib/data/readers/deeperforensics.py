@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from viba_lib.core.files import read_text
 from viba_lib.data.readers.faceforensics import faceforensics, has_originals
-from viba_lib.data.readers.layout import Rows, video_files
+from viba_lib.data.readers.layout import Rows, name_key, video_files
 
 
 def deeperforensics(root: Path) -> pd.DataFrame:
@@ -41,8 +42,8 @@ def _splits(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for split in ("train", "val", "test"):
         listed = root / "lists" / "splits" / f"{split}.txt"
-        lines = listed.read_text(encoding="utf-8-sig").split() if listed.is_file() else []
-        found |= {Path(line).stem: split for line in lines}
+        lines = read_text(listed).split() if listed.is_file() else []
+        found |= {Path(name_key(line)).stem: split for line in lines}
     return found
 
 

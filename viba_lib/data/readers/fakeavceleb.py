@@ -47,7 +47,9 @@ def _facts(path: Path) -> dict[str, dict[str, str]]:
     if not path.is_file():
         return {}
     table = read_csv(path, ("path", "method"))
-    folders = table.iloc[:, -1].str.removeprefix("FakeAVCeleb/").str.strip("/")
+    folders = (
+        table.iloc[:, -1].str.replace("\\", "/").str.removeprefix("FakeAVCeleb/").str.strip("/")
+    )
     donors = table.get("target1", pd.Series("", index=table.index)).replace("-", "")
     swapped = table.method.str.contains("|".join(FACE_SWAPS))
     facts = table[["method"]].assign(donor=donors.where(swapped, ""))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from viba_lib.core.files import user_path
 from viba_lib.data.catalog import CatalogError
 from viba_lib.data.readers import COMPRESSED, SOURCES, read_source
 
@@ -16,19 +17,20 @@ def read_folders(path: str | Path) -> dict[str, Path]:
     """Folder, or table, of each data set.
 
     Names that are none of `SOURCES`, such as kodf, are tables. Relative folders are those beside
-    the file.
+    the file, and `~` is the home folder.
 
     Raises
     ------
     CatalogError
         No such file, not of that form, or folders that do not exist.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise CatalogError(f"{path} does not exist; expected {EXPECTED}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # Names such as NO and 007 stay text.
+        content = yaml.load(path.read_bytes(), yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise CatalogError(f"{path} is not YAML ({reason}); expected {EXPECTED}") from error
     if not isinstance(content, dict) or not content:
@@ -36,7 +38,9 @@ def read_folders(path: str | Path) -> dict[str, Path]:
     wrong = [f"{k}: {v!r}" for k, v in content.items() if not isinstance(v, str) or not v]
     if wrong:
         raise CatalogError(f"{path} holds {', '.join(wrong)}; expected {EXPECTED}")
-    folders = {str(name): path.parent / Path(value) for name, value in content.items()}
+    folders = {
+        str(name): path.parent / user_path(value, path.parent) for name, value in content.items()
+    }
     absent = [f"{name} ({folder})" for name, folder in folders.items() if not folder.exists()]
     if absent:
         raise CatalogError(

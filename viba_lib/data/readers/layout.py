@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from viba_lib.core import tables
 from viba_lib.data.catalog import CatalogError, validate_catalog
 
 LICENCE = "terms of its authors, who give it out on request"
@@ -75,7 +76,7 @@ def read_json(path: Path, expected: type, said: str) -> Any:
         Not readable, or something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_bytes())  # UTF-8 or UTF-16, with a mark or without
     except (OSError, ValueError) as error:
         raise CatalogError(f"{path} cannot be read ({error}); expected {said}") from error
     if not isinstance(content, expected):
@@ -84,20 +85,19 @@ def read_json(path: Path, expected: type, said: str) -> Any:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Table of text; missing values are "".
+    """Table of text, see `viba_lib.core.tables.read_csv`.
 
     Raises
     ------
     CatalogError
         Not readable, or without these columns.
     """
-    said = f"{', '.join(columns)}: take the file that comes with the data set"
-    try:
-        table = pd.read_csv(path, dtype=str).fillna("")
-    except (OSError, ValueError) as error:
-        raise CatalogError(f"{path} cannot be read ({error}); expected columns {said}") from error
+    table = tables.read_csv(path, columns, CatalogError)
     if not {*columns} <= {*table}:
-        raise CatalogError(f"{path} has the columns {list(table)}; expected {said}")
+        raise CatalogError(
+            f"{path} has the columns {list(table)}; expected {', '.join(columns)}: take the file "
+            "that comes with the data set"
+        )
     return table
 
 

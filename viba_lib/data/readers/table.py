@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from viba_lib.data.catalog import CatalogError, read_table, resolve, validate_catalog
+from viba_lib.core.files import user_path
+from viba_lib.data.catalog import CatalogError, as_text, read_table, resolve, validate_catalog
 
 
 def table(root: Path) -> pd.DataFrame:
     """Catalog from a CSV or Parquet table, or from the only table in a folder.
 
-    Columns path and label, and if known dataset, method, identity, donor, split, original, start,
-    end (seconds), source_url, licence. Missing ids are made from paths and times, and the name of a
+    The table is Parquet or text, see `viba_lib.core.tables.read_csv`. Columns path and label, and
+    if known dataset, method, identity, donor, split, original, start, end (seconds), source_url,
+    licence. Missing ids are made from paths and times, and the name of a
     data set without one is that of the table's file.
 
     Raises
@@ -22,23 +24,27 @@ def table(root: Path) -> pd.DataFrame:
     """
     tables = [root] if root.is_file() else sorted(p for p in root.iterdir() if _is_table(p))
     if len(tables) != 1:
-        raise CatalogError(f"{root} holds {len(tables)} tables; expected one .csv or .parquet file")
+        raise CatalogError(
+            f"{root} holds {len(tables)} tables; expected one file: .csv, .tsv or .parquet"
+        )
     path = tables[0]
     frame = read_table(path)
-    if "path" not in frame or frame.path.isna().any():
+    if "path" not in frame:
         raise CatalogError(
-            f"{path} has columns {list(frame)} or rows without a path; expected path and label"
+            f"{path} has columns {list(frame)}; expected path and label in its first line, "
+            "separated by commas, semicolons, tabs or |"
         )
-    given = frame.path.astype(str)
+    given = as_text(frame.path)
+    if (given == "").any():
+        raise CatalogError(f"{path} has rows without a path; expected one in each row")
+    given = given.map(lambda p: str(user_path(p, path.parent)))
     for column in {"path", "mask_path"} & set(frame):
         # The catalog may be written to another folder, so its paths must not be relative.
-        frame[column] = [
-            str(resolve(str(p), path.parent)) if pd.notna(p) and p else "" for p in frame[column]
-        ]
+        frame[column] = [str(resolve(p, path.parent)) if p else "" for p in as_text(frame[column])]
     if "video_id" not in frame:
         frame.insert(0, "video_id", _ids(given, frame.get("start")))
-    given_sets = frame["dataset"] if "dataset" in frame else pd.Series("", index=frame.index)
-    frame["dataset"] = given_sets.fillna("").astype(str).replace("", path.stem)
+    sets = as_text(frame["dataset"]) if "dataset" in frame else pd.Series("", index=frame.index)
+    frame["dataset"] = sets.replace("", path.stem)
     if "source" not in frame:
         frame["source"] = frame.get("source_url", path.name)
     return validate_catalog(frame)
@@ -46,7 +52,7 @@ def table(root: Path) -> pd.DataFrame:
 
 def _is_table(path: Path) -> bool:
     # Hidden are macOS' `._x.csv` and the locks of open spreadsheets.
-    named = path.suffix.lower() in (".csv", ".parquet") and not path.name.startswith(".")
+    named = path.suffix.lower() in (".csv", ".tsv", ".parquet") and not path.name.startswith(".")
     return named and path.is_file()
 
 
@@ -56,5 +62,6 @@ def _ids(paths: pd.Series, start: pd.Series | None) -> pd.Series:
     if files[~paths.duplicated()].duplicated().any():
         files = paths.map(lambda p: "-".join(Path(p).with_suffix("").parts).strip("/-"))
     if start is not None:
-        files = files + start.map(lambda s: "" if pd.isna(s) else f"@{s}")
+        seconds = pd.to_numeric(start, errors="coerce")
+        files = files + seconds.map(lambda s: "" if pd.isna(s) else f"@{s}")
     return files
