@@ -11,7 +11,7 @@ import pandas as pd
 from filelock import FileLock
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import write_text
+from viba_lib.core.files import user_path, write_text
 from viba_lib.evaluation.agreement import REGIONS
 from viba_lib.experiments.human_agreement import read_annotations
 from viba_lib.experiments.relevance_videos import preview
@@ -51,7 +51,7 @@ class AnnotationSession:
     """
 
     def __init__(self, path: str | Path, annotator: str, videos: Sequence[str]) -> None:
-        self.path, self.annotator = Path(path), annotator.strip()
+        self.path, self.annotator = user_path(path), annotator.strip()
         if not self.annotator:
             raise VibaError("the annotator has no name; give one, such as ann1")
         if not videos:

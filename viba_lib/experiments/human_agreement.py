@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.core.errors import VibaError
+from viba_lib.core.files import user_path
+from viba_lib.core.tables import read_csv
 from viba_lib.evaluation import agreement
 from viba_lib.evaluation.significance import with_intervals
 from viba_lib.experiments.common import Bootstrap, ExplainedVideo
@@ -15,30 +17,31 @@ from viba_lib.experiments.common import Bootstrap, ExplainedVideo
 # Besides the rules for the mean map of a video: each frame has a vote.
 VOTES = "votes"
 TOPS = (1, 2, 3, 4)
+ANNOTATION = ("annotator", "video", "regions")
 
 
 def read_annotations(path: str | Path) -> pd.DataFrame:
-    """Human annotations from a CSV: annotator, video, regions (letters such as LB).
+    """Human annotations from a text table: annotator, video, regions (letters such as LB).
 
     An annotator who marked nothing has "" for regions.
 
     Raises
     ------
     VibaError
-        No such file, missing columns, letters that are no region, or two answers of one annotator
-        to one video.
+        No such file, not a table, missing columns, letters that are no region, or two answers of
+        one annotator to one video.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise VibaError(f'annotations {path} do not exist; expected a CSV, or "" for none')
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    missing = {"annotator", "video", "regions"} - set(frame)
+    frame = read_csv(path, ANNOTATION)
+    missing = set(ANNOTATION) - set(frame)
     if missing:
         raise VibaError(
             f"{path} has columns {list(frame)}; expected annotator, video, regions: "
             f"{', '.join(sorted(missing))} missing"
         )
-    frame["regions"] = frame.regions.str.strip().str.upper()
+    frame["regions"] = frame.regions.str.upper()
     wrong = frame[frame.regions.map(lambda r: not set(r) <= set(agreement.REGIONS))]
     if len(wrong):
         raise VibaError(
