@@ -3,12 +3,14 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import yaml
 
 from viba_lib.bottleneck import BottleneckSettings
 from viba_lib.core.errors import VibaError
 from viba_lib.pipeline.profiles import load_profile, profile_names
+from viba_lib.pipeline.study import Study
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -54,12 +56,49 @@ def test_profiles_allow_what_the_bottleneck_allows(tmp_path, settings):
         ({"steps": 0}, "bottleneck.steps: .*got 0"),
         ({"precision": "float8"}, "bottleneck.precision: .*'float16'"),
         ({"betta": 1}, "bottleneck.betta"),
+        ({"steps": 2.5}, "bottleneck.steps: .*got 2.5"),
+        ({"steps": True}, "bottleneck.steps: .*got True"),
+        ({"noise_samples": "2"}, "bottleneck.noise_samples: .*got '2'"),
+        ({"beta": float("nan")}, "bottleneck.*beta: .*nan"),
         ({"warm_start": True, "temporal_sigma": 1}, "choose one of them"),
     ],
 )
 def test_profiles_refuse_what_the_bottleneck_refuses(tmp_path, settings, words):
     with pytest.raises(VibaError, match=words):
         load_changed(tmp_path, settings)
+
+
+def numbers_of(content, *names):
+    """Where a profile has whole numbers."""
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from numbers_of(value, *names, name)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield (*names, name)
+
+
+WHOLE = list(numbers_of(load_profile("tiny").model_dump(mode="json")))
+
+
+@pytest.mark.parametrize("value", [2.5, 2.0, True, "2", "1e3", "0x10", -1, float("inf")])
+@pytest.mark.parametrize("names", WHOLE, ids=".".join)
+def test_whole_numbers_of_profiles_are_whole(tmp_path, names, value):
+    content = load_profile("tiny").model_dump(mode="json")
+    place = content
+    for name in names[:-1]:
+        place = place[name]
+    place[names[-1]] = value
+    path = tmp_path / "changed.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(VibaError, match=names[-1]):
+        load_profile(path)
+
+
+@pytest.mark.parametrize("seed", [0.7, 1.0, True, "7", -1, 2**32, None, float("nan")])
+def test_seeds_that_are_no_whole_numbers(tmp_path, seed):
+    with pytest.raises(VibaError, match="expected a whole number from 0 to 4294967295"):
+        Study("tiny", tmp_path, tmp_path, seed=seed)
+    assert Study("tiny", tmp_path, tmp_path, seed=np.int64(7)).seed == 7
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args
 
 from viba_lib.core.errors import VibaError
+from viba_lib.core.settings import Integer
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 FROM_0 = (Real, 0.0, "a number of at least 0")
@@ -39,9 +40,9 @@ class BottleneckSettings:
     """
 
     beta: float = 10.0
-    steps: int = 10
+    steps: Integer = 10
     learning_rate: float = 1.0
-    noise_samples: int = 10
+    noise_samples: Integer = 10
     sigma: float = 1.0
     min_std: float = 0.01
     initial_alpha: float = 5.0
@@ -50,7 +51,7 @@ class BottleneckSettings:
     temporal_weight: float = 0.0
     antithetic: bool = False
     warm_start: bool = False
-    information_steps: int = 0
+    information_steps: Integer = 0
 
     RANGES: ClassVar[dict[str, Any]] = {
         "beta": FROM_0, "steps": COUNT, "learning_rate": ABOVE_0, "noise_samples": COUNT,
@@ -64,7 +65,8 @@ class BottleneckSettings:
     def __post_init__(self) -> None:
         for name, (kind, lowest, expected) in self.RANGES.items():
             value = getattr(self, name)
-            if not (isinstance(value, kind) and lowest <= value < math.inf):
+            number = isinstance(value, kind) and not isinstance(value, bool)
+            if not (number and lowest <= value < math.inf):
                 raise ValueError(f"{name}: expected {expected}, got {value!r}")
         if self.precision not in get_args(Precision):
             names = ", ".join(map(repr, get_args(Precision)))

@@ -231,7 +231,7 @@ def data_card(
 def data_bench(
     video: Path,
     profile: str,
-    frames: list[int] | None = None,
+    frames: Annotated[list[int] | None, Option(min=1)] = None,
     files: Annotated[int, Option(min=0)] = 0,
 ) -> None:
     """Time the preparation of a video, compared with finding faces in each of its frames.

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import partial, wraps
-from os.path import expanduser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
@@ -14,12 +13,15 @@ from rich.markup import escape
 from rich.table import Table
 from typer import Argument, Option
 
+from viba_lib.core.files import user_path
+
 if TYPE_CHECKING:
     from viba_lib.pipeline.study import Study
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 OpenStudy = Callable[[], "Study"]
 Positive = Annotated[int, Option(min=1)]
+Seed = Annotated[int, Option(min=0, max=2**32 - 1)]
 SHARED: dict[str, tuple[Any, str]] = {
     "profile": ("quick", "quick, standard, paper or a YAML file."),
     "data_root": (Path("data"), "Folder of fetched or licensed data."),
@@ -56,14 +58,15 @@ def described(*names: str, **defaults: Any) -> Callable[..., Callable[..., None]
         for name in names:
             default, text = SHARED[name]
             kind = Path if isinstance(default, Path) else type(default)
+            kind = Seed if name == "seed" else kind
             value = defaults.get(name, default)
             shared = inspect.Parameter(name, KEYWORD, annotation=kind, default=value)
             parameters.append(_with_help(shared, text))
 
         @wraps(command)
         def run(**given: Any) -> None:
-            # A shell leaves `~` as it is in `--out=~/maps`. A name such as `~clip.mp4` stays, too.
-            given = {k: Path(expanduser(v)) if isinstance(v, Path) else v for k, v in given.items()}
+            # A shell leaves `~` as it is in `--out=~/maps`.
+            given = {name: _as_meant(value) for name, value in given.items()}
             if "open_study" in signature.parameters:
                 shared = {name: given.pop(name) for name in names}
                 given["open_study"] = partial(_open_study, **shared)
@@ -75,6 +78,13 @@ def described(*names: str, **defaults: Any) -> Callable[..., Callable[..., None]
         return run
 
     return decorate
+
+
+def _as_meant(value: Any) -> Any:
+    """A value of the command line, with paths as people write them."""
+    if isinstance(value, list):
+        return [_as_meant(one) for one in value]
+    return user_path(value) if isinstance(value, Path) else value
 
 
 def _with_help(parameter: inspect.Parameter, text: str) -> inspect.Parameter:
@@ -111,5 +121,8 @@ def print_rows(
     table = Table(*columns.split(" | "), title=title, title_justify="left")
     for row in rows:
         texts = (template.format_map(row) for template in cells.split(" | "))
-        table.add_row(*("" if text == "nan" else escape(text) for text in texts))
+        known = {value for value in row.values() if isinstance(value, str)}
+        table.add_row(
+            *("" if text == "nan" and text not in known else escape(text) for text in texts)
+        )
     Console(emoji=False).print(table)

@@ -11,13 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from viba_lib.core.cache import Work
 from viba_lib.core.download import source_path
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
 from viba_lib.core.parallel import Failed, map_counted
+from viba_lib.core.settings import Count, Integer, Settings, Whole
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL, TEMPORAL_REGIONS, move, plant
 from viba_lib.data.catalog import load_catalog, save_catalog
 from viba_lib.data.faces import FaceDetector
@@ -27,16 +28,15 @@ from viba_lib.data.video import VideoReader, write_video
 FINISHED = "finished"  # folder with the catalog rows of finished clips
 
 
-class PlantedSettings(BaseModel):
+class PlantedSettings(Settings):
     """How much of the sources is used: lengths in frames, `width` the largest width in pixels."""
 
-    model_config = ConfigDict(extra="forbid")
-    clip_length: int = 16
-    max_clips: int | None = None
-    spatial_per_clip: int = 1
-    temporal_per_clip: int = 1
-    width: int = 640
-    crf: int = 10
+    clip_length: Count = 16
+    max_clips: Count | None = None
+    spatial_per_clip: Whole = 1
+    temporal_per_clip: Whole = 1
+    width: Count = 640
+    crf: Integer = Field(10, ge=0, le=51)
 
 
 def clip_landmarks(frames: np.ndarray) -> np.ndarray | None:

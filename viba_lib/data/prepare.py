@@ -10,11 +10,12 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from viba_lib.core.cache import Work
 from viba_lib.core.errors import VibaError
 from viba_lib.core.parallel import map_counted
+from viba_lib.core.settings import Count, Integer, Settings
 from viba_lib.data.catalog import resolve, segment
 from viba_lib.data.clip_store import SUFFIX, PreparedClip, read_facts, save_clip
 from viba_lib.data.faces import NoFaceError, crop, square_box, to_crop
@@ -29,7 +30,7 @@ STRIDE = 3
 Between = Callable[[int, int], Iterable[np.ndarray]]
 
 
-class PreparationSettings(BaseModel):
+class PreparationSettings(Settings):
     """How a video becomes crops and flow fields.
 
     Sizes are in pixels. `face_scale` is the side of the crop over the side of the face box. If a
@@ -39,15 +40,14 @@ class PreparationSettings(BaseModel):
     ("drop").
     """
 
-    model_config = ConfigDict(extra="forbid")
     face_scale: float = Field(1.3, gt=0)
-    frames_per_video: int = Field(6, ge=1)
+    frames_per_video: Count = 6
     keyframe_threshold: float = Field(0.3, ge=0, le=1)
     choose: Literal["random", "strongest"] = "random"
     face: Literal["largest", "central"] = "largest"
     lost: Literal["track", "drop"] = "track"
-    spatial_size: int = Field(299, ge=16)
-    flow_size: int = Field(256, ge=16)
+    spatial_size: Integer = Field(299, ge=16)
+    flow_size: Integer = Field(256, ge=16)
 
 
 def prepared_rows(

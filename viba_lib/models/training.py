@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
@@ -16,12 +16,13 @@ from viba_lib.bottleneck.settings import Precision
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 from viba_lib.core.progress import Progress, ProgressLines
+from viba_lib.core.settings import Count, Settings, Whole
 from viba_lib.models.weights import DAMAGED
 
 STATE = ("step", "best", "stale", "history", "best_weights")  # in a checkpoint, of `_Run`
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Settings):
     """Budget in steps or epochs, never in seconds, so that results do not depend on the machine.
 
     `epochs` pass over the training frames, with a validation after each. `steps` are batches of
@@ -38,23 +39,22 @@ class TrainingSettings(BaseModel):
     person. `patience` then has no effect.
     """
 
-    model_config = ConfigDict(extra="forbid")
-    steps: int | None = Field(None, ge=1)
-    epochs: int | None = Field(None, ge=1)
+    steps: Count | None = None
+    epochs: Count | None = None
     optimizer: Literal["adamw", "adam"] = "adamw"
     schedule: Literal["cosine", "constant"] = "cosine"
     clip: float | None = Field(5.0, gt=0)
-    batch_size: int = 16
-    learning_rate: float = 3e-4
-    weight_decay: float = 0.01
-    warmup: int = 10
-    validate_every: int = 50
-    patience: int = 7
+    batch_size: Count = 16
+    learning_rate: float = Field(3e-4, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: Whole = 10
+    validate_every: Count = 50
+    patience: Whole = 7
     freeze_batchnorm: bool = True
     precision: Precision = "auto"
-    fresh: float = 0.7
-    crop_steps: int = Field(0, ge=0)
-    label_smoothing: float = 0.0
+    fresh: float = Field(0.7, ge=0, le=1)
+    crop_steps: Whole = 0
+    label_smoothing: float = Field(0.0, ge=0, le=1)
     restore: Literal["best", "last"] = "best"
     train_from: str | None = None
 

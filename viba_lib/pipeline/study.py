@@ -20,7 +20,7 @@ from zarr.storage import LocalStore
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
 from viba_lib.core.cache import Cache, Stage, Work
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import file_sha256
+from viba_lib.core.files import file_sha256, user_path
 from viba_lib.core.progress import Progress
 from viba_lib.data.card import data_card
 from viba_lib.data.clip_store import PreparedClip
@@ -46,7 +46,7 @@ def _project_folder(folder: str | Path) -> Path:
     papermill leaves a kernel in the folder it was called from: `../data` would lead out of the
     project there.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     in_project = Path("_toc.yml").is_file() and Path("notebooks").is_dir()
     return Path("notebooks") / folder if folder.parts[:1] == ("..",) and in_project else folder
 
@@ -73,8 +73,8 @@ class Study:
     Raises
     ------
     VibaError
-        Unknown profile, a device that is not there, or a script without a guard for its helper
-        processes.
+        Unknown profile, a seed that is not one, a device that is not there, or a script without a
+        guard for its helper processes.
     """
 
     def __init__(
@@ -95,6 +95,9 @@ class Study:
                 "does under `if __name__ == '__main__':`"
             )
         self.profile = profile if isinstance(profile, Profile) else load_profile(profile)
+        whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+        if not whole or not 0 <= seed < 2**32:
+            raise VibaError(f"seed is {seed!r}; expected a whole number from 0 to {2**32 - 1}")
         self.data_root, self.seed, self.device = _project_folder(data_root), int(seed), device
         self.root = _project_folder(results_root) / self.profile.name
         self.progress, self.scheduler = progress, scheduler

@@ -1,14 +1,17 @@
 """Profiles: how much of everything a run computes, checked when read."""
 
+import re
 import reprlib
 from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from viba_lib.bottleneck.settings import BottleneckSettings, Precision
 from viba_lib.core.errors import VibaError
+from viba_lib.core.files import user_path
+from viba_lib.core.settings import Count, Integer, Settings, Whole
 from viba_lib.data.artefacts import METHODS
 from viba_lib.data.planted_dataset import PlantedSettings
 from viba_lib.data.prepare import PreparationSettings
@@ -17,11 +20,7 @@ from viba_lib.models.training import TrainingSettings
 KEPT_MEMORY = 512
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class DatasetSettings(_Strict):
+class DatasetSettings(Settings):
     """`planted` makes the default data set; `catalog` takes a licensed one from a Parquet file."""
 
     kind: Literal["planted", "catalog"] = "planted"
@@ -32,43 +31,48 @@ class DatasetSettings(_Strict):
     @field_validator("catalog")
     @classmethod
     def _below_the_data(cls, value: str) -> str:
-        if Path(value).is_absolute() or ".." in Path(value).parts:
+        if user_path(value).is_absolute() or ".." in re.split(r"[/\\]", value):
             raise ValueError("expected a file below the data folder")
         return value
 
 
-class DetectorSettings(_Strict):
+class DetectorSettings(Settings):
     """A detector: input size in pixels, start weights, the methods in its scope."""
 
-    size: int = Field(ge=64, le=1024)
+    size: Integer = Field(ge=64, le=1024)
     weights: str | None = None
-    methods: list[str] = []
+    methods: list[str] = Field([])
     training: TrainingSettings
 
+    @field_validator("weights")
+    @classmethod
+    def _as_meant(cls, value: str | None) -> str | None:
+        return value and str(user_path(value))
 
-class EvaluationSettings(_Strict):
+
+class EvaluationSettings(Settings):
     """Frames per test clip that are explained, and made worse (of so many clips at most); frames
     for statistics; draws of a bootstrap; draws of the noise that the network with a bottleneck
     decides under."""
 
-    frames_per_clip: int = 4
-    robustness_frames: int = Field(2, ge=1)
-    robustness_clips: int | None = Field(None, ge=1)
-    statistics_frames: int = 200
-    draws: int = 1000
-    noise_draws: int = Field(8, ge=2)
+    frames_per_clip: Count = 4
+    robustness_frames: Count = 2
+    robustness_clips: Count | None = None
+    statistics_frames: Count = 200
+    draws: Count = 1000
+    noise_draws: Integer = Field(8, ge=2)
 
 
-class ReadoutSettings(_Strict):
+class ReadoutSettings(Settings):
     """Training of the readout bottleneck (the paper: 10 epochs on the training split)."""
 
-    layers: list[str] = ["block8", "block12", "conv4"]
-    epochs: int = 10
-    frames: int = 64
-    learning_rate: float = 1e-5
+    layers: list[str] = Field(["block8", "block12", "conv4"])
+    epochs: Count = 10
+    frames: Count = 64
+    learning_rate: float = Field(1e-5, gt=0)
 
 
-class SpeedSettings(_Strict):
+class SpeedSettings(Settings):
     """The chapter on speed: what it times, and its study of convergence.
 
     `settings` are timed with `frames` frames in one call, and `counts` of frames for the cost of a
@@ -76,17 +80,17 @@ class SpeedSettings(_Strict):
     `clip_frames` frames of `clips` clips for `steps` steps.
     """
 
-    settings: list[str] = ["plain", "default", "bfloat16", "fast", "accurate"]
-    frames: int = Field(2, ge=1)
-    runs: int = Field(8, ge=1)
+    settings: list[str] = Field(["plain", "default", "bfloat16", "fast", "accurate"])
+    frames: Count = 2
+    runs: Count = 8
     precision: Precision = "float32"
-    counts: list[int] = [1, 2, 4, 8, 16]
-    clips: int = Field(12, ge=1)
-    clip_frames: int = Field(4, ge=1)
-    steps: int = Field(200, ge=1)
+    counts: list[Count] = Field([1, 2, 4, 8, 16])
+    clips: Count = 12
+    clip_frames: Count = 4
+    steps: Count = 200
 
 
-class ComparisonSettings(_Strict):
+class ComparisonSettings(Settings):
     """The chapter that compares methods: how many frames, and how hard they are looked at.
 
     Every method explains `frames` held-out fakes with `passes` forward passes each. `tuning` frames
@@ -98,24 +102,24 @@ class ComparisonSettings(_Strict):
     for random networks, under noise) has `short_passes`.
     """
 
-    frames: int = Field(24, ge=1)
-    passes: int = Field(64, ge=8)
-    tuning: int = Field(6, ge=1)
-    faithful: int = Field(8, ge=1)
-    steps: int = Field(10, ge=2)
-    sets: int = Field(32, ge=3)
-    sanity: int = Field(3, ge=1)
-    attacked: int = Field(4, ge=1)
-    attack_samples: int = Field(40, ge=2)
-    attack_steps: int = Field(50, ge=1)
-    joint_clips: int = Field(4, ge=1)
-    joint_frames: int = Field(12, ge=2)
-    clips: int = Field(6, ge=1)
-    clip_frames: int = Field(12, ge=5)
-    short_passes: int = Field(24, ge=8)
+    frames: Count = 24
+    passes: Integer = Field(64, ge=8)
+    tuning: Count = 6
+    faithful: Count = 8
+    steps: Integer = Field(10, ge=2)
+    sets: Integer = Field(32, ge=3)
+    sanity: Count = 3
+    attacked: Count = 4
+    attack_samples: Integer = Field(40, ge=2)
+    attack_steps: Count = 50
+    joint_clips: Count = 4
+    joint_frames: Integer = Field(12, ge=2)
+    clips: Count = 6
+    clip_frames: Integer = Field(12, ge=5)
+    short_passes: Integer = Field(24, ge=8)
 
 
-class Profile(_Strict):
+class Profile(Settings):
     """Everything a run needs to know, read from `pipeline/profiles/NAME.yaml` or a file."""
 
     # It is a folder below the results.
@@ -130,8 +134,8 @@ class Profile(_Strict):
     readout: ReadoutSettings = ReadoutSettings()
     speed: SpeedSettings = SpeedSettings()
     comparison: ComparisonSettings = ComparisonSettings()
-    workers: int = 2
-    kept_memory: int = Field(KEPT_MEMORY, ge=0)  # MiB that a process does not give back when freed
+    workers: Count = 2
+    kept_memory: Whole = KEPT_MEMORY  # MiB that a process does not give back when freed
 
 
 def first_problem(error: ValidationError) -> str:
@@ -158,17 +162,17 @@ def load_profile(name: str | Path) -> Profile:
         Unknown name, file that is not YAML, unknown key or value out of range.
     """
     own = str(name) in profile_names()
-    path = Path(__file__).with_name(f"{name}.yaml") if own else Path(name)
+    path = Path(__file__).with_name(f"{name}.yaml") if own else user_path(name)
     if path.suffix not in (".yaml", ".yml") or not path.is_file():
         raise VibaError(
             f"profile {str(name)!r} does not exist; choose one of {', '.join(profile_names())}, "
             "or give the path of a .yaml file"
         )
     try:
-        profile = Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        profile = Profile.model_validate(yaml.safe_load(path.read_bytes()))
     except ValidationError as error:
         raise VibaError(f"profile {name}: {first_problem(error)}") from error
-    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise VibaError(f"profile {name} is not valid YAML: {error}") from error
     unknown = {*profile.xception.methods, *profile.flow.methods} - set(METHODS)
     if unknown:
