@@ -54,9 +54,11 @@ detector = ""  # a further detector to explain at its layers, as module:function
 # %% tags=["remove-input"]
 from IPython.display import HTML, display
 
+from viba_lib.book.injected import check_injected
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
+check_injected()
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 

@@ -48,8 +48,10 @@ rule = "frame"  # what it is a share of: the maximum of the frame or of the clip
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
+from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
 
+check_injected()
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 

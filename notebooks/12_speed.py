@@ -48,8 +48,10 @@ steps = 0  # of the longest optimisation, 0 for as many as the profile says; at 
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
+from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
 
+check_injected()
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 

@@ -49,8 +49,10 @@ seed = 0
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
+from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
 
+check_injected()
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 

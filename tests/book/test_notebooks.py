@@ -37,6 +37,13 @@ def test_parameters(source):
 
 
 @each
+def test_the_first_code_checks_what_papermill_injects(source):
+    cells = [c for c in pairs.as_notebook(source).cells if c.cell_type == "code"]
+    assert "parameters" in cells[0].metadata.tags and "remove-input" in cells[1].metadata.tags
+    assert cells[1].source.index("\ncheck_injected()\n") < cells[1].source.index("Study(")
+
+
+@each
 def test_every_figure_has_an_alternative_text_and_a_caption(source):
     figures = [
         c.metadata["mystnb"] for c in pairs.as_notebook(source).cells if "mystnb" in c.metadata

@@ -45,7 +45,7 @@ def test_wrong_values_are_refused_with_the_right_ones(source):
 @pytest.mark.parametrize(
     ("default", "rule", "right", "wrong"),
     [
-        (1, "at least 0", ["0", "7"], ["-1", "1.0", "True", "x", ""]),
+        (1, "at least 0", ["0", "7"], ["-1", "1.0", "True", "x", "", "1e3", "0x10", "NaN", "inf"]),
         (1.0, "above 0", ["0.1", "3"], ["0", "-2", "inf", "nan", "'1'"]),
         (0.5, "from 0 to 1", ["0", "1", "0.3"], ["1.01", "-0.1"]),
         ("a", "one of a, b c", ["a", "b c"], ["A", "b", ""]),
@@ -88,7 +88,7 @@ def test_pairs_of_the_command_line():
         (["-p", "layr", "block12"], ["'layr'", "layer", "beta"]),
         (["-p", "beta", "-5"], ["'-5'", "above 0"]),
         (["-p", "profile", "fast"], ["quick", "standard", "paper"]),
-        (["-p", "seed=minus"], ["int, at least 0"]),
+        (["-p", "seed=minus"], ["int, from 0 to 4294967295"]),
         (["-p", "layer"], ["no value"]),
         (["--unknown", "1"], ["--unknown"]),
     ],

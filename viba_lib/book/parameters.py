@@ -6,7 +6,7 @@ refusal of wrong values both come from there.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ from pydantic import AfterValidator, ConfigDict, TypeAdapter
 
 from viba_lib.book.chapters import as_notebook, chapters
 from viba_lib.book.paths import BookError, fill_template
+from viba_lib.core.files import user_path
 from viba_lib.pipeline.profiles import load_profile, profile_names
 
 # Meaning and rule of the five that every chapter has.
@@ -26,9 +27,12 @@ COMMON = {
     "data_root": "folder of videos; any path",
     "results_root": "folder of results; any path",
     "device": "where networks run: cpu, cuda, cuda:1, mps; a device",
-    "seed": "of data, training and noise; at least 0",
+    "seed": "of data, training and noise; from 0 to 4294967295",
 }
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+# How the command line reads a type. int refuses 2.5, 1e3, 0x10 and True.
+BOOLS = {"True": True, "False": False}
+READ: dict[type, Callable[[str], Any]] = {int: int, float: float, bool: BOOLS.__getitem__}
 
 
 @dataclass(frozen=True)
@@ -107,22 +111,31 @@ class Parameter:
         BookError
             Another type, or against the rule; the message says what is valid.
         """
+        read = READ.get(type(self.default), str)
+        try:
+            value = read(text)
+        except (ValueError, KeyError):
+            value = text
+        self.check(value, text)
+        # A chapter runs in notebooks/, its user elsewhere.
+        is_path = self.rule == "any path" or Path(text).suffix in (".yaml", ".yml")
+        return str(user_path(text).resolve()) if is_path and text else value
+
+    def check(self, value: Any, given: str | None = None) -> None:
+        """Refuse a value, see `value`; `given` is the text that it was read from, if any."""
+        shown = value if given is None else given
         adapter = TypeAdapter(self.annotated(), config=STRICT)
         try:
-            if isinstance(self.default, str):
-                adapter.validate_python(text)
-                return self._resolved(text)
-            return adapter.validate_python(ast.literal_eval(text))
-        except (ValueError, SyntaxError, TypeError, RuntimeError) as error:
+            adapter.validate_python(value)
+        except (ValueError, TypeError, RuntimeError) as error:
             raise BookError(
-                f"parameter {self.name} is {text!r}; expected {self.expected()} "
+                f"parameter {self.name} is {shown!r}; expected {self.expected()} "
                 f"({self.meaning}; default {self.default!r})"
+                + ("; papermill takes text with -r" if self._number_for_text(value) else "")
             ) from error
 
-    def _resolved(self, text: str) -> str:
-        """A path made absolute: a chapter runs in notebooks/, its user elsewhere."""
-        is_path = self.rule == "any path" or Path(text).suffix in (".yaml", ".yml")
-        return str(Path(text).resolve()) if is_path and text else text
+    def _number_for_text(self, value: Any) -> bool:
+        return isinstance(self.default, str) and not isinstance(value, str)
 
 
 def parameters_of(source: Path) -> dict[str, Any]:
@@ -171,15 +184,36 @@ def checked(source: Path, given: list[tuple[str, str]]) -> dict[str, Any]:
         A parameter that the chapter does not have, or a wrong value.
     """
     known = {p.name: p for p in described(source)}
-    values: dict[str, Any] = {}
-    for name, text in given:
-        if name not in known:
-            raise BookError(
-                f"parameter {name!r} is not known to {source.stem}; expected one of "
-                f"{', '.join(known)}"
-            )
-        values[name] = known[name].value(text)
-    return values
+    return {name: _known(name, known, source.stem).value(text) for name, text in given}
+
+
+def _known(name: str, known: Mapping[str, Parameter], chapter: str) -> Parameter:
+    if name not in known:
+        raise BookError(
+            f"parameter {name!r} is not known to {chapter}; expected one of {', '.join(known)}"
+        )
+    return known[name]
+
+
+def check_values(declared: str, given: str, values: Mapping[str, Any]) -> None:
+    """Check the parameters of a notebook that runs.
+
+    Parameters
+    ----------
+    declared : code of the cell with the defaults
+    given : code of the cell with other values, whose names are checked
+    values : values of the names
+
+    Raises
+    ------
+    BookError
+        See `checked`.
+    """
+    known = {p.name: p for p in _inspected("this chapter", declared)}
+    for statement in ast.parse(given).body:
+        for target in getattr(statement, "targets", ()):
+            name = ast.unparse(target)
+            _known(name, known, "this chapter").check(values[name])
 
 
 def pairs_of(options: list[str], rest: list[str]) -> list[tuple[str, str]]:
