@@ -1,6 +1,7 @@
 """The table of bad input: what is given, what happens, and what is said.
 
-`book/bad_input.md` shows the same rows; `test_bad_input.py` gives each of them to the product.
+`make notebooks` writes these rows to `book/bad_input.md`; `test_bad_input.py` gives each of them to
+the product.
 """
 
 from typing import NamedTuple
@@ -9,6 +10,7 @@ REFUSED = "refused, exit status 2"
 PROBLEM = "a row of problems"
 TAKEN = "taken"
 AGAIN = "made again"
+STOPPED = "stopped"
 
 
 class Row(NamedTuple):
@@ -78,8 +80,52 @@ TABLES = [
     Row("t-bytes", "random bytes called .parquet", REFUSED, "cannot be read as a table"),
     Row("t-cut", "a Parquet file cut off", REFUSED, "cannot be read as a table"),
     Row("t-latin", "a CSV file that is not UTF-8", REFUSED, "cannot be read as a table"),
-    Row("t-none", "a folder without a table", REFUSED, "expected one .csv or .parquet"),
-    Row("t-two", "a folder with two tables", REFUSED, "expected one .csv or .parquet"),
+    Row("t-none", "a folder without a table", REFUSED, "holds 0 tables"),
+    Row("t-two", "a folder with two tables", REFUSED, "holds 2 tables"),
+    Row("t-header", "a CSV file without a header", REFUSED, "path and label in its first line"),
+    Row("t-doubled", "a CSV file with the columns label and LABEL", REFUSED, "columns twice"),
+    Row("t-wide", "a CSV file with a longer row", REFUSED, "cannot be read as a table"),
+    Row("t-infinite", "an infinite start", REFUSED, "not a number of seconds"),
+    Row("t-na-start", "the start NA", REFUSED, "not a number of seconds"),
+    Row("t-na-split", "the split NA", REFUSED, "splits are none of"),
+    Row("t-back-up", "a path with `..` and backslashes", REFUSED, "leads out of"),
+    Row("t-variable", "a path with the variable `$HOME`", REFUSED, "is not replaced here"),
+    Row(
+        "t-drive",
+        "a path with a drive of Windows, on another system",
+        REFUSED,
+        "C:, which is not replaced here",
+    ),
+    Row("t-zero", "a path with a zero byte", REFUSED, "a zero byte"),
+    Row(
+        "t-na",
+        "people called NA, null, None, nan, N/A, 007, 1e5, True, 3.0",
+        TAKEN,
+        "names are text; splits and leakage count these people",
+    ),
+    Row("t-separator", "semicolons, tabs or \\| between columns", TAKEN, "as with commas"),
+    Row("t-encoding", "a byte-order mark, or UTF-16", TAKEN, "as UTF-8"),
+    Row("t-lines", "Windows line ends, and empty rows", TAKEN, "empty rows are left out"),
+    Row("t-spaces", "spaces around cells and headers", TAKEN, "spaces at the ends are left out"),
+    Row("t-capitals", "headers in capitals", TAKEN, "as in small letters"),
+    Row("t-quotes", "quotes around cells and headers", TAKEN, "without the quotes"),
+    Row("t-backslash", "backslashes in paths", TAKEN, "they separate folders"),
+    Row("t-home", "a path that begins with `~`", TAKEN, "`~` is the home folder"),
+    Row("t-one", "one video", TAKEN, "without a split"),
+    Row("t-pair", "two videos", TAKEN, "without a split"),
+]
+FOLDERS = [
+    Row("f-home", "`~` in `folders.yaml`", TAKEN, "`~` is the home folder"),
+    Row("f-backslash", "backslashes in `folders.yaml`", TAKEN, "they separate folders"),
+    Row("f-names", "data sets called NO, 007 and 1e5", TAKEN, "names are text"),
+    Row("f-variable", "the variable `$HOME` in `folders.yaml`", REFUSED, "is not replaced here"),
+    Row("f-few", "sampling a study from two videos", REFUSED, "cannot be split three ways"),
+]
+ANNOTATIONS = [
+    Row("a-names", "annotators called NA, 007 and None, with semicolons", TAKEN, "names are text"),
+    Row("a-home", "a path that begins with `~`", TAKEN, "`~` is the home folder"),
+    Row("a-columns", "a table without the column regions", REFUSED, "regions missing"),
+    Row("a-bytes", "random bytes", REFUSED, "cannot be read as a table"),
 ]
 WEIGHTS = [
     Row("w-suffix", "safetensors called .pth, or a PyTorch file called .bin", TAKEN,
@@ -132,6 +178,35 @@ PARAMETERS = [
     Row("p-bomb", "a profile whose aliases grow a thousandfold", REFUSED, "profile"),
     Row("p-name", "a profile whose name leads out of the results", REFUSED, "name"),
     Row("p-catalog", "a profile whose catalog leads out of the data", REFUSED, "catalog"),
+    Row("p-half", "the seed 0.7 for a chapter", REFUSED, "expected int"),
+    Row("p-exponent", "the seed 1e3 for a chapter", REFUSED, "expected int"),
+    Row("p-hex", "the seed 0x10 for a chapter", REFUSED, "expected int"),
+    Row("p-true", "the seed True for a chapter", REFUSED, "expected int"),
+    Row("p-infinite", "the seed inf for a chapter", REFUSED, "expected int"),
+    Row("p-large", "the seed 4294967296 for a chapter", REFUSED, "from 0 to 4294967295"),
+    Row("p-option-half", "`viba explain --seed 0.7`", REFUSED, "Invalid value"),
+    Row("p-option-minus", "`viba explain --seed -1`", REFUSED, "Invalid value"),
+    Row("p-option-true", "`viba explain --max-frames True`", REFUSED, "Invalid value"),
+    Row("p-profile-half", "a profile with 2.5 steps", REFUSED, "got 2.5"),
+    Row("p-profile-true", "a profile with `yes` for the number of steps", REFUSED, "got True"),
+    Row("p-profile-text", "a profile with the text '2' for a number", REFUSED, "got '2'"),
+    Row("p-profile-infinite", "a profile with an infinite learning rate", REFUSED, "got inf"),
+    Row(
+        "p-variable",
+        "`--data-root` with the variable `$HOME`, in single quotes",
+        REFUSED,
+        "is not replaced here",
+    ),
+]
+PAPERMILL = [
+    Row("m-unknown", "a misspelt parameter, `-p laier block12`", STOPPED, "'laier' is not known"),
+    Row("m-half", "`-p seed 0.7`", STOPPED, "seed is 0.7; expected int"),
+    Row("m-exponent", "`-p seed 1e3`", STOPPED, "seed is 1000.0; expected int"),
+    Row("m-true", "`-p seed True`", STOPPED, "seed is True; expected int"),
+    Row("m-minus", "`-p seed -1`", STOPPED, "seed is -1; expected int"),
+    Row("m-nan", "`-p beta nan`", STOPPED, "beta is nan; expected float"),
+    Row("m-number", "a number for a text, `-p detector 007`", STOPPED, "takes text with -r"),
+    Row("m-right", "`-p seed 7 -p beta 5 -r detector 007`", TAKEN, "as in the cell of defaults"),
 ]
 SURROUNDINGS = [
     Row("e-home", "no home folder", TAKEN, "none is needed"),
@@ -142,14 +217,17 @@ SURROUNDINGS = [
     Row("e-old", "results of an older version", AGAIN, "never used"),
     Row("e-locale", "a locale without UTF-8, and another time zone", TAKEN, "nothing changes"),
 ]
-ALL = [*VIDEOS, *TABLES, *WEIGHTS, *PARAMETERS, *SURROUNDINGS]
 PARTS = {
     "Videos": VIDEOS,
     "Tables and catalogs": TABLES,
+    "Folders of data sets": FOLDERS,
+    "Annotations": ANNOTATIONS,
     "Weights": WEIGHTS,
     "Parameters and profiles": PARAMETERS,
+    "Parameters under papermill": PAPERMILL,
     "Surroundings": SURROUNDINGS,
 }
+ALL = [row for rows in PARTS.values() for row in rows]
 
 
 def markdown() -> str:

@@ -18,26 +18,50 @@ import pandas as pd
 import pytest
 import skimage.data
 import torch
+from papermill import PapermillExecutionError, execute_notebook
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 from safetensors.torch import save_file
 
 from tests.command import viba
 from tests.faults import bad_input
-from tests.faults.bad_input import PARAMETERS, PROBLEM, REFUSED, TABLES, TAKEN, VIDEOS, WEIGHTS
+from tests.faults.bad_input import (
+    ANNOTATIONS,
+    FOLDERS,
+    PAPERMILL,
+    PARAMETERS,
+    PROBLEM,
+    REFUSED,
+    TABLES,
+    TAKEN,
+    VIDEOS,
+    WEIGHTS,
+)
 from tests.faults.runs import environment
 from tests.videos import add_cover, encode, resized, trimmed
+from viba_lib.book.chapters import find_chapter, with_bad_input
+from viba_lib.book.injected import check_injected
+from viba_lib.book.parameters import checked
 from viba_lib.core.cache import Work
-from viba_lib.data.catalog import validate_catalog
+from viba_lib.core.errors import VibaError
+from viba_lib.data.catalog import CLASSES, TEXT, load_catalog, validate_catalog
 from viba_lib.data.prepare import PreparationSettings, account, prepare_catalog
+from viba_lib.data.readers.folders import read_all, read_folders
+from viba_lib.data.splits import leaks
 from viba_lib.data.video import write_video
+from viba_lib.experiments.human_agreement import read_annotations
 from viba_lib.models import flow_vgg11
 from viba_lib.models.detectors import FLOW_VGG11
+from viba_lib.pipeline.profiles import load_profile
+from viba_lib.pipeline.study import Study
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_book_shows_this_table():
     page = (ROOT / "book" / "bad_input.md").read_text(encoding="utf-8")
-    assert bad_input.markdown() in page, "write it again from `bad_input.markdown()`"
+    assert bad_input.markdown() in page, "run `make notebooks`"
+    assert with_bad_input(page) == page
     names = [row.name for row in bad_input.ALL]
     assert len(names) == len(set(names)) >= 40
 
@@ -261,9 +285,9 @@ def changed_table(**cells: object) -> str:
     return table.to_csv(index=False)
 
 
-def parquet(path: Path) -> Path:
-    PLAIN.to_parquet(path)
-    return path
+def parquet(file: Path, **columns: list[str]) -> Path:
+    PLAIN.assign(**columns).to_parquet(file)
+    return file
 
 
 def linked(folder: Path) -> Path:
@@ -304,6 +328,16 @@ TABLE: dict[str, Callable[[Path], Path]] = {
     "t-bytes": lambda f: text(f, bytes(range(256)) * 8, "table.parquet"),
     "t-cut": lambda f: _cut(parquet(f / "table.parquet")),
     "t-latin": lambda f: text(f, changed_table(path="gr\u00fcn.mp4").encode("latin-1")),
+    "t-header": lambda f: text(f, "a.mp4,real\nb.mp4,fake\n"),
+    "t-doubled": lambda f: text(f, "path,label,LABEL\na.mp4,real,fake\n"),
+    "t-wide": lambda f: text(f, "path,label\na.mp4,real\nb.mp4,fake,x\n"),
+    "t-infinite": lambda f: text(f, changed_table(start="inf")),
+    "t-na-start": lambda f: text(f, changed_table(start="NA")),
+    "t-na-split": lambda f: text(f, changed_table(split="NA")),
+    "t-back-up": lambda f: text(f, changed_table(path="..\\b.mp4")),
+    "t-variable": lambda f: text(f, changed_table(path="$HOME/b.mp4")),
+    "t-drive": lambda f: text(f, changed_table(path="C:\\b.mp4")),
+    "t-zero": lambda f: parquet(f / "table.parquet", path=["a.mp4", "b\0.mp4"]),
     "t-none": lambda f: folder_of(f),
     "t-two": lambda f: folder_of(f, "one.csv", "two.csv"),
 }
@@ -324,7 +358,7 @@ def _cut(path: Path) -> Path:
     return path
 
 
-@named(TABLES)
+@named(TABLES, REFUSED)
 def test_a_bad_table_is_refused(row, monkeypatch, capsys, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
@@ -332,6 +366,127 @@ def test_a_bad_table_is_refused(row, monkeypatch, capsys, tmp_path):
     status = viba(monkeypatch, "data", "catalog", given, "--source", "table", "--out", out)
     assert status == 2 and not out.exists()
     refused(capsys.readouterr().err, row.says)
+
+
+# Four people with two videos each.
+PEOPLE = pd.DataFrame(
+    [(f"v/{i}.mp4", "fake" if i % 2 else "real", f"p{i // 2}") for i in range(8)],
+    columns=["path", "label", "identity"],
+)
+LIST = PEOPLE.to_csv(index=False)
+ODD: dict[str, list[str | bytes]] = {
+    "t-separator": [LIST.replace(",", s) for s in ";\t|"],
+    "t-encoding": [LIST.encode(form) for form in ("utf-8-sig", "utf-16")],
+    "t-lines": [LIST.replace("\n", "\r\n") + "\r\n,,\r\n", "\n" + LIST + ",,\n"],
+    "t-spaces": [LIST.replace(",", " , ").replace("\n", " \n "), LIST.replace(",", ",\t")],
+    "t-capitals": [LIST.replace("path,label,identity", "Path,LABEL,Identity")],
+    "t-quotes": [PEOPLE.to_csv(index=False, quoting=1, sep=s) for s in ",;"],
+    "t-backslash": [LIST.replace("/", "\\")],
+    "t-home": [LIST.replace("v/", "~/v/"), LIST.replace("v/", "~\\v\\")],
+}
+
+
+def listed(monkeypatch, folder: Path, content: str | bytes, name: str = "list.csv") -> pd.DataFrame:
+    """Catalog of a table, through the command line."""
+    given, out = text(folder, content, name), folder / "catalog.parquet"
+    monkeypatch.setenv("HOME", str(folder))
+    assert viba(monkeypatch, "data", "catalog", given, "--source", "table", "--out", out) == 0
+    return load_catalog(out)
+
+
+@named([row for row in TABLES if row.name in ODD])
+def test_an_odd_table_is_read_as_a_plain_one(row, monkeypatch, tmp_path):
+    plain = listed(monkeypatch, tmp_path, LIST)
+    assert plain.path.tolist() == [str(tmp_path / path) for path in PEOPLE.path]
+    for content in ODD[row.name]:
+        for name in ("list.csv", "list.tsv"):
+            found = listed(monkeypatch, tmp_path, content, name).assign(source=plain.source)
+            pd.testing.assert_frame_equal(found, plain)
+
+
+NAMES_OF_PEOPLE = ["NA", "null", "None", "nan", "N/A", "007", "1e5", "True", "3.0"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@named([row for row in TABLES if row.name == "t-na"])
+def test_names_are_text(row, suffix, monkeypatch, tmp_path):
+    columns = ["path", "label", *TEXT]
+    rows = [[f"{n}.mp4", label, *[n] * len(TEXT)] for n in NAMES_OF_PEOPLE for label in CLASSES]
+    table = pd.DataFrame(rows, columns=columns).assign(split="", donor="")
+    ids = table.identity.str.replace("/", "-")  # an id is the name of a file
+    table["video_id"] = ids.where(table.label == "real", ids + " fake")
+    content = table.to_csv(index=False) if suffix == "csv" else table.to_parquet()
+    assert content is not None
+    found = listed(monkeypatch, tmp_path, content, f"list.{suffix}")
+    for name in ("video_id", "identity", "method", "original", "source", "licence", "dataset"):
+        assert found[name].tolist() == table[name].tolist(), name
+    assert found.groupby("identity").split.nunique().max() == 1
+    shared = leaks(found.assign(split=["train", "test"] * len(NAMES_OF_PEOPLE))).set_index("split")
+    assert shared.person["test"] == 1
+
+
+@named([row for row in TABLES if row.name in ("t-one", "t-pair")])
+def test_few_videos_have_no_split(row, monkeypatch, capsys, tmp_path):
+    count = 1 + (row.name == "t-pair")
+    found = listed(monkeypatch, tmp_path, "\n".join(LIST.splitlines()[: count + 1]))
+    assert found.split.tolist() == [""] * count
+    assert f"{count} videos written" in capsys.readouterr().out
+
+
+YAML = {
+    "f-home": "kodf: ~/one/list.csv\n",
+    "f-backslash": "kodf: one\\list.csv\n",
+    "f-names": "NO: one/list.csv\n007: two/list.csv\n1e5: one/list.csv\n",
+    "f-variable": "kodf: $HOME/one/list.csv\n",
+}
+
+
+@named([row for row in FOLDERS if row.name in YAML])
+def test_folders_of_data_sets(row, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        text(tmp_path / name, LIST, "list.csv")
+    path = text(tmp_path, YAML[row.name], "folders.yaml")
+    if row.happens == REFUSED:
+        with pytest.raises(VibaError, match=row.says):
+            read_folders(path)
+        return
+    wanted = ["NO", "007", "1e5"] if row.name == "f-names" else ["kodf"]
+    assert [(n, set(rows.dataset)) for n, rows in read_all(read_folders(path))] == [
+        (name, {name}) for name in wanted
+    ]
+
+
+def test_few_videos_are_refused_when_a_split_is_needed(monkeypatch, capsys, tmp_path):
+    listed(monkeypatch, tmp_path, "\n".join(LIST.splitlines()[:3]))
+    out = tmp_path / "drawn.parquet"
+    status = viba(monkeypatch, "data", "draw", tmp_path / "catalog.parquet", "--out", out)
+    (row,) = (row for row in FOLDERS if row.name == "f-few")
+    assert status == 2 and not out.exists()
+    refused(capsys.readouterr().err, row.says)
+
+
+ANNOTATED = "annotator;video;regions\nNA;null;L\n007;nan;\nNone;1e5;LB\n"
+ANSWERS: dict[str, str | bytes] = {
+    "a-names": ANNOTATED,
+    "a-home": ANNOTATED,
+    "a-columns": ANNOTATED.replace("regions", "region"),
+    "a-bytes": bytes(range(256)) * 8,
+}
+
+
+@named(ANNOTATIONS)
+def test_annotations(row, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = text(tmp_path, ANSWERS[row.name])
+    if row.happens == REFUSED:
+        with pytest.raises(VibaError, match=row.says):
+            read_annotations(path)
+        return
+    found = read_annotations("~/table.csv" if row.name == "a-home" else path)
+    assert found.annotator.tolist() == ["NA", "007", "None"]
+    assert found.video.tolist() == ["null", "nan", "1e5"] and found.regions[1] == ""
 
 
 # ---- weights -------------------------------------------------------------------------------------
@@ -465,6 +620,10 @@ PROFILE = {
     "p-catalog": TINY.replace("sources: quick", "sources: quick, catalog: ../x.parquet").replace(
         "  sources: quick, catalog: ../x.parquet", "  sources: quick\n  catalog: ../x.parquet"
     ),
+    "p-profile-half": TINY.replace("steps: 2, batch_size", "steps: 2.5, batch_size"),
+    "p-profile-true": TINY.replace("steps: 2, batch_size", "steps: yes, batch_size"),
+    "p-profile-text": TINY.replace("steps: 2, batch_size", "steps: '2', batch_size"),
+    "p-profile-infinite": TINY.replace("batch_size: 4", "batch_size: 4, learning_rate: .inf"),
 }
 EXPLAIN = {
     "p-beta": ("--beta", "nan"),
@@ -472,6 +631,10 @@ EXPLAIN = {
     "p-device": ("--device", "nodevice"),
     "p-layer": ("--layer", "block44"),
     "p-profile": ("--profile", "nope"),
+    "p-option-half": ("--seed", "0.7"),
+    "p-option-minus": ("--seed", "-1"),
+    "p-option-true": ("--max-frames", "True"),
+    "p-variable": ("--data-root", "$HOME/data"),
 }
 CHAPTER = {
     "p-chapter": ("99",),
@@ -480,6 +643,12 @@ CHAPTER = {
     "p-negative": ("05", "-p", "beta=-1"),
     "p-nan": ("05", "-p", "beta=nan"),
     "p-code": ("05", "-p", "beta=__import__('os').mkdir('ran')"),
+    "p-half": ("05", "-p", "seed", "0.7"),
+    "p-exponent": ("05", "-p", "seed", "1e3"),
+    "p-hex": ("05", "-p", "seed", "0x10"),
+    "p-true": ("05", "-p", "seed", "True"),
+    "p-infinite": ("05", "-p", "seed", "inf"),
+    "p-large": ("05", "-p", "seed", "4294967296"),
 }
 
 
@@ -492,7 +661,7 @@ def test_a_bad_parameter_is_refused(row, monkeypatch, capsys, tmp_path, noise_vi
         status = viba(monkeypatch, "chapter", *CHAPTER[row.name], "--out", out)
     elif row.name in EXPLAIN:
         first = ("--profile", "tiny") if row.name != "p-profile" else ()
-        given = ("explain", noise_video, *first, *EXPLAIN[row.name], "--out", out, *roots)
+        given = ("explain", noise_video, *first, "--out", out, *roots, *EXPLAIN[row.name])
         status = viba(monkeypatch, *given)
     else:
         path = tmp_path / "profile.yaml"
@@ -501,6 +670,64 @@ def test_a_bad_parameter_is_refused(row, monkeypatch, capsys, tmp_path, noise_vi
     assert status == 2 and not out.exists() and not ran.exists()
     assert not (tmp_path / "outside").exists()
     refused(capsys.readouterr().err, row.says)
+
+
+# Given as papermill reads its own command line.
+INJECTED: dict[str, dict[str, object]] = {
+    "m-unknown": {"laier": "block12"},
+    "m-half": {"seed": 0.7},
+    "m-exponent": {"seed": 1000.0},
+    "m-true": {"seed": True},
+    "m-minus": {"seed": -1},
+    "m-nan": {"beta": float("nan")},
+    "m-number": {"detector": 7},
+    "m-right": {"seed": 7, "beta": 5, "detector": "007"},
+}
+
+
+@named(PAPERMILL)
+def test_a_chapter_checks_what_papermill_injects(row, monkeypatch):
+    notebook = load_notebook_node(str(find_chapter("05").with_suffix(".ipynb")))
+    cells = [c.source for c in parameterize_notebook(notebook, INJECTED[row.name]).cells]
+    at = next(i for i, source in enumerate(cells) if source.startswith("# Parameters"))
+    names: dict[str, object] = {}
+    for source in cells[at - 1 : at + 1]:
+        exec(source, names)
+    monkeypatch.setattr("__main__.In", ["", *cells[at - 1 : at + 2]], raising=False)
+    for name, value in names.items():
+        if not name.startswith("__"):
+            monkeypatch.setattr(f"__main__.{name}", value, raising=False)
+    if row.happens == TAKEN:
+        check_injected()
+        return
+    with pytest.raises(VibaError, match=row.says):
+        check_injected()
+
+
+@pytest.mark.parametrize("row", [row for row in PAPERMILL if row.name == "m-unknown"])
+def test_papermill_stops_at_a_misspelt_parameter(row, tmp_path):
+    chapter = find_chapter("05").with_suffix(".ipynb")
+    with pytest.raises(PapermillExecutionError, match=row.says) as stopped:
+        execute_notebook(
+            chapter, tmp_path / "out.ipynb", {"profile": "tiny"} | INJECTED[row.name],
+            cwd=tmp_path, kernel_name="python3", progress_bar=False,
+        )  # fmt: skip
+    assert stopped.value.exec_count == 3 and not list(tmp_path.glob("*/"))
+
+
+def test_home_is_taken_in_every_parameter(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = [("annotations", "~/a.csv"), ("results_root", r"~\r")]
+    assert checked(find_chapter("10"), given) == {
+        "annotations": str(tmp_path / "a.csv"), "results_root": str(tmp_path / "r"),
+    }  # fmt: skip
+    (tmp_path / "own.yaml").write_text(TINY.replace("size: 96", "size: 96\n  weights: ~/w.pth"))
+    assert load_profile("~/own.yaml").xception.weights == str(tmp_path / "w.pth")
+    options = ("--profile", "~/own.yaml", "--no-chapters", "--data-root=~/d", "--results-root=~/r")
+    assert viba(monkeypatch, "status", *options) == 0
+    assert f"log: {tmp_path}/r/tiny/" in capsys.readouterr().out
+    study = Study("tiny", "~/d", "~/r")
+    assert (study.data_root, study.root) == (tmp_path / "d", tmp_path / "r" / "tiny")
 
 
 # ---- surroundings --------------------------------------------------------------------------------
@@ -594,5 +821,6 @@ def test_another_locale_and_time_zone(tmp_path):
 def test_every_refusal_has_its_case():
     cases = {*MAKE, *TABLE, *PROFILE, *EXPLAIN, *CHAPTER}
     cases |= {*BYTES, *SAVED, *MADE} | {row.name for row in bad_input.SURROUNDINGS}
+    cases |= {*ODD, "t-na", "t-one", "t-pair", *YAML, "f-few", *ANSWERS, *INJECTED}
     assert cases == {row.name for row in bad_input.ALL}
     assert sum(row.happens == REFUSED for row in bad_input.ALL) >= 40

@@ -1,5 +1,6 @@
 """Chapters as pairs: the percent script is the source, the notebook is made from it."""
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,15 @@ def as_notebook(source: Path) -> Any:
 
 
 def write_pairs() -> None:
-    """Write the `.ipynb` of each pair from its `.py`, and the table of sources of the data set."""
+    """Write the `.ipynb` of each pair from its `.py`, and the tables of two pages."""
     for source in chapters():
         text = nbformat.writes(as_notebook(source), indent=1) + "\n"
         if write_changed(source.with_suffix(".ipynb"), text):
             print_progress(f"wrote {source.stem}.ipynb")
-    page = paths.ROOT / "book" / "dataset.md"
-    if write_changed(page, with_sources(page.read_text(encoding="utf-8"))):
-        print_progress(f"wrote {page.name}")
+    for name, with_table in (("dataset", with_sources), ("bad_input", with_bad_input)):
+        page = paths.ROOT / "book" / f"{name}.md"
+        if write_changed(page, with_table(page.read_text(encoding="utf-8"))):
+            print_progress(f"wrote {page.name}")
 
 
 def check_pairs() -> None:
@@ -70,7 +72,17 @@ def check_pairs() -> None:
 
 def with_sources(page: str) -> str:
     """The data set's page with the table of sources that `source_videos.yaml` lists."""
-    begin, end = "<!-- sources: written by `make notebooks` -->", "<!-- end of sources -->"
-    before, _, rest = page.partition(begin)
     table = fill_template("sources.md", files=(*STANDARD_FILES, KERAS_XCEPTION))
-    return f"{before}{begin}\n\n{table}\n{end}{rest.partition(end)[2]}"
+    return _with_part(page, "sources", table)
+
+
+def with_bad_input(page: str) -> str:
+    """The page on bad input with the rows that the tests give to the product."""
+    rows = runpy.run_path(str(paths.ROOT / "tests" / "faults" / "bad_input.py"))
+    return _with_part(page, "bad input", rows["markdown"]())
+
+
+def _with_part(page: str, name: str, content: str) -> str:
+    begin, end = f"<!-- {name}: written by `make notebooks` -->", f"<!-- end of {name} -->"
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n\n{content}\n{end}{rest.partition(end)[2]}"
