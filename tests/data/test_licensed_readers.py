@@ -216,6 +216,14 @@ def test_avdeepfake1m_metadata_that_are_none(place, content: object) -> None:
         read_source("avdeepfake1m", root)
 
 
+@pytest.mark.parametrize("kind", ["video_modified", None])
+def test_avdeepfake1m_kinds_that_are_none_are_not_real(place, kind: object) -> None:
+    root = place("val/a.mp4")
+    place(texts={"val_metadata.json": [{"file": "a.mp4", "modify_type": kind}]})
+    with pytest.raises(CatalogError, match=f"a.mp4 give the modify_type {kind!r}; expected one of"):
+        read_source("avdeepfake1m", root)
+
+
 def test_avdeepfake1m_segments_that_are_none(place) -> None:
     root = place("val/a.mp4")
     facts = {"file": "a.mp4", "modify_type": "visual_modified", "visual_fake_segments": ["x"]}

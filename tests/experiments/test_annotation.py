@@ -49,6 +49,14 @@ def test_answers_are_saved(path):
     assert [table[v] for v in order] == ["LB", "", "C"]
 
 
+def test_a_user_s_own_columns_stay(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("annotator,video,regions,note\nB,v,L,NA\n")
+    press(form_of(path), "N")
+    table = read_annotations(path)
+    assert table.note.tolist() == ["NA", ""] and table.regions.tolist() == ["L", "N"]
+
+
 def test_an_answer_can_be_changed(path):
     form = form_of(path)
     press(form, "N")

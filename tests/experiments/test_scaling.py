@@ -118,7 +118,7 @@ def test_lengths_that_are_none_are_refused(minutes):
         cli_bench._numbers(minutes)
 
 
-@pytest.mark.parametrize("size", ["1080", "1920x", "641x360", "axb"])
+@pytest.mark.parametrize("size", ["1080", "1920x", "641x360", "axb", "0x0"])
 def test_sizes_that_are_none_are_refused(size):
     with pytest.raises(VibaError, match="expected even numbers"):
         cli_bench._size(size)

@@ -183,6 +183,7 @@ def _numbers(text: str) -> list[float]:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()) or int(width) % 2 or int(height) % 2:
+    sides = [int(side) for side in (width, height) if side.isdecimal()]
+    if len(sides) < 2 or any(side % 2 or side < 2 for side in sides):
         raise VibaError(f"--size {text!r} is not a size; expected even numbers such as 1920x1080")
-    return int(width), int(height)
+    return sides[0], sides[1]

@@ -68,7 +68,7 @@ class AnnotationSession:
     def _table(self) -> pd.DataFrame:
         if not self.path.is_file():
             return pd.DataFrame(columns=COLUMNS, dtype=str)
-        return read_annotations(self.path)[COLUMNS]
+        return read_annotations(self.path)
 
     @property
     def video(self) -> str:
@@ -111,7 +111,8 @@ class AnnotationSession:
             table = self._table()
             old = (table.annotator == self.annotator) & (table.video == self.video)
             new = pd.DataFrame([[self.annotator, self.video, letters]], columns=COLUMNS)
-            write_text(self.path, pd.concat([table[~old], new]).to_csv(index=False))
+            both = pd.concat([table[~old], new]).fillna("")  # a user's own columns stay
+            write_text(self.path, both.to_csv(index=False))
         self.answers[self.video] = letters
 
     def move(self, step: int) -> None:

@@ -11,6 +11,7 @@ from viba_lib.data.readers.layout import Rows, all_video_files, name_key, read_j
 SPLITS = ("train", "val")
 FAKE_IMAGES = ("both_modified", "visual_modified")
 FAKE_AUDIO = ("both_modified", "audio_modified")
+TYPES = ("real", "audio_modified", "visual_modified", "both_modified")
 
 
 def avdeepfake1m(root: Path) -> pd.DataFrame:
@@ -62,6 +63,11 @@ def _facts(root: Path, split: str) -> list[dict[str, Any]]:
 def _add(rows: Rows, path: Path, name: Path, split: str, facts: dict[str, Any]) -> None:
     # The type is spelled with a hyphen and with an underscore.
     modified = str(facts.get("modify_type", "real")).replace("-", "_")
+    if modified not in TYPES:
+        raise CatalogError(
+            f"the metadata of {path.name} give the modify_type {facts['modify_type']!r}; expected "
+            f"one of {', '.join(TYPES)}"
+        )
     fake_audio = modified in FAKE_AUDIO or bool(facts.get("audio_fake_segments"))
     original = name_key(str(facts.get("original") or ""))
     common: dict[str, Any] = {
