@@ -8,8 +8,11 @@ import torch
 from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
 from torch.nn import functional
+from torch.nn.utils.parametrize import is_parametrized
 
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+# Old weight norm, spectral norm and pruning are hooks as well.
+HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -80,7 +83,15 @@ def lean(graph: fx.GraphModule, dtype: torch.dtype | None = None) -> nn.Module:
     ----------
     graph : in evaluation mode; it is not changed
     dtype : precision of the weights; None = as they are
+
+    Raises
+    ------
+    ValueError
+        Hooks or parametrisations of a layer, which the copy would not apply as the graph does.
     """
+    for name, module in graph.named_modules():
+        if any(getattr(module, hooks) for hooks in HOOKS) or is_parametrized(module):
+            raise ValueError(f"{name} has hooks or computed weights")
     own = copy.deepcopy(graph).eval()
     called = [own.get_submodule(str(n.target)) for n in own.graph.nodes if n.op == "call_module"]
     calls = Counter(module for module in called if isinstance(module, (*WEIGHTED, *NORMS)))

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from viba_lib.bottleneck.attribution import Attribution
+from viba_lib.bottleneck.classifier import input_size
 from viba_lib.bottleneck.information import LN2, unit_kl, unit_kl_slope
 from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.noise import Noise
@@ -141,7 +142,7 @@ class Optimiser:
         capacity = state.nats.div_(LN2)
         return Attribution(
             capacity=capacity.contiguous().cpu(),
-            bits_per_pixel=layout.bits_per_pixel(capacity, tuple(frames.shape[2:])).cpu(),
+            bits_per_pixel=layout.bits_per_pixel(capacity, input_size(frames)).cpu(),
             logits=logits.cpu(),
             logits_clean=torch.cat([window.clean for window in windows]).cpu(),
             target=torch.cat([window.target for window in windows]).cpu(),
@@ -154,7 +155,7 @@ class Optimiser:
         """The window of some rows of a batch."""
         with torch.no_grad():
             activation, context = self.head(frames[rows])
-            r = channels_last(activation)
+            r = channels_last(activation.float())
             clean = self.tail(r.clone(), context, 1)
         if not torch.isfinite(clean).all():
             raise VibaError("the model's output is not finite; check its weights")
@@ -171,7 +172,7 @@ class Optimiser:
         return _Window(
             rows=rows,
             source=slice(max(0, rows.start - around), min(len(frames), rows.stop + beyond)),
-            layout=Layout.infer(self.layout, r, tuple(frames.shape[2:]), prefix),
+            layout=Layout.infer(self.layout, r, input_size(frames), prefix),
             r=r * self.units.active,
             target=target_classes(None if target is None else target[rows], clean),
             clean=clean,

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from viba_lib.bottleneck.attribution import Attribution
+from viba_lib.bottleneck.classifier import as_inputs, device_of, with_gradients
 from viba_lib.bottleneck.layout import Layout
 from viba_lib.bottleneck.optimiser import OnStep, Optimiser, Units, channels_last
 from viba_lib.bottleneck.settings import PRESETS, BottleneckSettings
-from viba_lib.bottleneck.split import SplitModel, Tail, device_of, frozen
+from viba_lib.bottleneck.split import SplitModel, Tail, frozen
 from viba_lib.bottleneck.statistics import LayerStatistics
 from viba_lib.bottleneck.validate import check_frames, check_lam, spread_target
 from viba_lib.core.errors import VibaError
@@ -30,9 +31,11 @@ class PerSampleBottleneck:
 
     Parameters
     ----------
-    model : any module whose input is frames (T, 3, H, W) or clips (N, 3, T, H, W)
-    layer : dotted name of a layer whose output is one tensor: (T, C, h, w), (N, C, t, h, w) or
-        tokens (N, L, C)
+    model : any module whose input is frames (T, 3, H, W) or clips (N, 3, T, H, W) or
+        (N, T, 3, H, W), and whose output is logits (N, classes), or one logit (N, 1) or (N,) to
+        which a sigmoid belongs: with z it is explained as two classes with logits [0, z]
+    layer : dotted name of a layer whose output is one tensor: (T, C, h, w), (N, C, t, h, w), tokens
+        (N, L, C), or (N * T, C, h, w) of the frames of clips, whose units are (N, C, T, h, w)
     statistics : of that layer
     seed : of the noise, which is the same for each frame, so that results do not depend on batches
     layout : order of the layer's axes: "auto", "channels_first", "channels_last", "tokens", or a
@@ -62,6 +65,7 @@ class PerSampleBottleneck:
         items_per_pass: int | None = None,
         **settings: Any,
     ) -> None:
+        model = with_gradients(model)
         self.split = SplitModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
@@ -124,7 +128,8 @@ class PerSampleBottleneck:
 
         Parameters
         ----------
-        frames : (T, 3, H, W), or clips (N, 3, T, H, W), each of which counts as one frame
+        frames : (T, 3, H, W), or clips (N, 3, T, H, W) or (N, T, 3, H, W), each of which counts as
+            one frame
         target : (T,) class indices, one for all, or None = predicted class of each frame
         progress : called with the number of finished frames
         start : lambda (T, C, h, w) to start from, such as a readout's; None = initial_alpha
@@ -137,7 +142,7 @@ class PerSampleBottleneck:
         Attribution with T frames; of clips, the maps of all frames, clip after clip. As in the
         reference, the map is that of the forward pass before the last Adam step.
         """
-        check_frames(frames, self.statistics)
+        frames = check_frames(frames, self.statistics, self.model)
         if self.settings.coupled and frames.dim() == 5:
             raise VibaError(
                 "temporal_sigma and temporal_weight couple frames (T, 3, H, W); the model takes "
@@ -146,20 +151,20 @@ class PerSampleBottleneck:
         targets = None if target is None else spread_target(target, len(frames))
         if start is not None:
             check_lam(start, len(frames), self.statistics, "start")
-        optimiser = Optimiser(
-            split=self.split,
-            head=self.split.prepare_head(),
-            tail=self._tail(frames),
-            units=self._units(),
-            settings=self.settings,
-            frames_per_window=self.frames_per_batch,
-            items_per_pass=self.items_per_pass,
-            layout=self.layout,
-            seed=self.seed,
-            with_lam=with_lam or self.settings.warm_start,
-            on_step=on_step,
-        )
         with frozen(self.model):
+            optimiser = Optimiser(
+                split=self.split,
+                head=self.split.prepare_head(),
+                tail=self._tail(frames),
+                units=self._units(),
+                settings=self.settings,
+                frames_per_window=self.frames_per_batch,
+                items_per_pass=self.items_per_pass,
+                layout=self.layout,
+                seed=self.seed,
+                with_lam=with_lam or self.settings.warm_start,
+                on_step=on_step,
+            )
             parts = self._batches(optimiser, frames, targets, start, progress, with_lam)
             return Attribution.join(parts, len(frames))
 
@@ -186,18 +191,21 @@ class PerSampleBottleneck:
         VibaError
             Frames or lambda of another shape.
         """
-        check_frames(frames, self.statistics)
+        frames = check_frames(frames, self.statistics, self.model)
         check_lam(lam, len(frames), self.statistics, "lam")
-        head, tail, units = self.split.prepare_head(), self._tail(frames), self._units()
-        device, size = units.mean.device, self.frames_per_batch
         parts = []
         with frozen(self.model), torch.no_grad():
+            head, tail, units = self.split.prepare_head(), self._tail(frames), self._units()
+            device, size = units.mean.device, self.frames_per_batch
             for batch, lams in zip(frames.split(size), lam.split(size), strict=True):
                 noise = units.noise(
                     self.seed + 1 if seed is None else seed, self.settings.antithetic
                 )
                 activation, context = head(batch.to(device))
-                r, weight = channels_last(activation) * units.active, channels_last(lams.to(device))
+                r, weight = (
+                    channels_last(activation.float()) * units.active,
+                    channels_last(lams.to(device)),
+                )
                 logits = []
                 for _ in range(samples):
                     z = torch.lerp(channels_last(noise.sample(1)).expand_as(r), r, weight)
@@ -207,7 +215,8 @@ class PerSampleBottleneck:
 
     def choose_precision(self, frames: torch.Tensor) -> str:
         """The precision of the settings; for "auto", the one that is faster on this machine."""
-        return self.split.choose_precision(self.settings.precision, frames)
+        inputs = as_inputs(self.model, frames)
+        return self.split.choose_precision(self.settings.precision, inputs)
 
     def _tail(self, frames: torch.Tensor) -> Tail:
         return self.split.prepare(self.choose_precision(frames))

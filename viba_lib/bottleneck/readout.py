@@ -12,13 +12,13 @@ from torch import nn
 from torch.nn import functional
 
 from viba_lib.bottleneck.attribution import Attribution
+from viba_lib.bottleneck.classifier import batch_of, class_logits, device_of, with_gradients
 from viba_lib.bottleneck.information import LN2, bits_per_pixel, gaussian_kl
 from viba_lib.bottleneck.smoothing import smooth
 from viba_lib.bottleneck.split import (
     SplitModel,
     Tail,
     TailContext,
-    device_of,
     find_layer,
     frozen,
     hooked,
@@ -80,9 +80,15 @@ class ReadoutBottleneck:
         seed: int = 0,
         precision: str = "float32",
     ) -> None:
+        model = with_gradients(model)
         self.split = SplitModel(model, layer)
         if statistics.layer != layer:
             raise VibaError(f"statistics are of {statistics.layer!r}, not of {layer!r}")
+        if statistics.mean.dim() != 3:
+            raise VibaError(
+                f"layer {layer!r} gives {tuple(statistics.mean.shape)} per input; the readout "
+                "bottleneck expects maps (C, h, w): use PerSampleBottleneck, or another layer"
+            )
         self.precision = precision
         self.model, self.layer, self.statistics = model, layer, statistics
         self.readout_layers = tuple(readout_layers)
@@ -99,12 +105,17 @@ class ReadoutBottleneck:
         outputs: dict[str, torch.Tensor] = {}
 
         def store(name: str, _module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+            if not torch.is_tensor(output) or output.dim() != 4 or len(output) != len(frames):
+                raise VibaError(
+                    f"readout layer {name!r} gives something else than maps (N, C, h, w), a row "
+                    "for each input; expected such maps: name another layer"
+                )
             outputs[name] = output.detach().clone().float()
 
         with ExitStack() as hooks, torch.no_grad():
             for name, module in self.readouts.items():
                 hooks.enter_context(hooked(module, partial(store, name)))
-            clean = self.model(frames).float()
+            clean = class_logits(self.model(frames), len(frames)).float()
         return clean, [outputs[name] for name in self.readout_layers]
 
     def _wide(self, readouts: list[torch.Tensor]) -> torch.Tensor:
@@ -141,7 +152,7 @@ class ReadoutBottleneck:
 
     def fit(
         self,
-        batches: Iterable[torch.Tensor],
+        batches: Iterable[Any],
         epochs: int = 10,
         progress: Callable[[int, float], None] | None = None,
         checkpoint: str | Path | None = None,
@@ -150,6 +161,7 @@ class ReadoutBottleneck:
 
         Parameters
         ----------
+        batches : as in `LayerStatistics.estimate`
         progress : called after each epoch with its number and mean loss
         checkpoint : file that is written after each epoch; if it exists, training resumes from it
             and ends with the weights of an uninterrupted run
@@ -171,14 +183,14 @@ class ReadoutBottleneck:
         generator = torch.Generator(device).manual_seed(self.seed)
         losses = []
         with frozen(self.model):
-            frames = list(batches)
+            given = (batch_of(batch) for batch in batches)
+            frames = [check_frames(batch, self.statistics, self.model) for batch in given]
             if not frames:
                 raise VibaError(
                     "no batches to fit the readout bottleneck to; expected at least one"
                 )
             read = []
             for batch in frames:
-                check_frames(batch, self.statistics)
                 clean, readouts = self._read(batch.to(device))
                 activation = self._head(batch.to(device))
                 read.append((clean.argmax(1), [r.cpu() for r in readouts], activation))
@@ -244,7 +256,7 @@ class ReadoutBottleneck:
 
     def predict_lam(self, frames: torch.Tensor) -> torch.Tensor:
         """Lambda (T, C, h, w) of frames (T, 3, H, W): a start for the per-sample bottleneck."""
-        check_frames(frames, self.statistics)
+        frames = check_frames(frames, self.statistics, self.model)
         device = device_of(self.model)
         with frozen(self.model), torch.no_grad():
             parts = [self._predict_lam(self._read(b.to(device))[1]).cpu() for b in frames.split(16)]
@@ -255,7 +267,8 @@ class ReadoutBottleneck:
 
     def _head(self, frames: torch.Tensor) -> tuple[torch.Tensor, TailContext]:
         with torch.no_grad():
-            return self.split.head(frames)
+            r, context = self.split.head(frames)
+            return r.float(), context
 
     def _inject(
         self,
@@ -275,7 +288,7 @@ class ReadoutBottleneck:
 
     def attribute(self, frames: torch.Tensor) -> Attribution:
         """Maps of frames (T, 3, H, W), one pass each; the target is the predicted class."""
-        check_frames(frames, self.statistics)
+        frames = check_frames(frames, self.statistics, self.model)
         device = device_of(self.model)
         generator = torch.Generator(device).manual_seed(self.seed)
         # The same sample for each frame, so that results do not depend on batches.

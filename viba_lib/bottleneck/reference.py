@@ -6,9 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from viba_lib.bottleneck.classifier import class_logits, device_of
 from viba_lib.bottleneck.information import LN2
 from viba_lib.bottleneck.settings import BottleneckSettings
-from viba_lib.bottleneck.split import device_of, find_layer, hooked
+from viba_lib.bottleneck.split import find_layer, hooked
 from viba_lib.bottleneck.statistics import LayerStatistics
 from viba_lib.core.errors import VibaError
 
@@ -96,7 +97,7 @@ def reference_attribute(
     with hooked(module, inject):
         for step in range(1, settings.steps + 1):
             optimizer.zero_grad()
-            logits = model(batch)
+            logits = class_logits(model(batch), len(batch))
             loss = functional.cross_entropy(logits, wanted) + settings.beta * nats.mean()  # Eq. (2)
             loss.backward()
             optimizer.step()

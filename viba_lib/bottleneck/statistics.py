@@ -5,11 +5,13 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from viba_lib.bottleneck.split import SplitModel, device_of, frozen, watch
+from viba_lib.bottleneck.classifier import as_inputs, batch_of, device_of, input_size
+from viba_lib.bottleneck.split import SplitModel, frozen, watch
 from viba_lib.core.errors import VibaError, needed_package
 from viba_lib.core.files import atomic_write
 
@@ -44,8 +46,11 @@ class _Moments:
         self.mean = self.mean + delta * (new / total)
         self.count = total
 
-    def statistics(self, layer: str, threshold: float, size: tuple[int, ...]) -> "LayerStatistics":
+    def statistics(
+        self, split: SplitModel, threshold: float, size: tuple[int, ...]
+    ) -> "LayerStatistics":
         """What was added, as statistics of a layer; see `LayerStatistics.estimate`."""
+        layer = split.layer
         if not self.count:
             raise VibaError(f"no batches to estimate layer {layer!r} from; expected at least one")
         if not torch.isfinite(self.mean).all():
@@ -58,9 +63,10 @@ class _Moments:
             )
         # The reference divides by n - 1; one input alone has no variance.
         std = (self.squares / max(1, self.count - 1)).sqrt()
-        return LayerStatistics(
-            layer, self.mean.float(), std.float(), std > threshold, self.count, size
-        )
+        mean, std, active = self.mean.float(), std.float(), std > threshold
+        if split.time_first is not None:  # the same for each frame of a clip
+            mean, std, active = (u[:, None].repeat(1, size[0], 1, 1) for u in (mean, std, active))
+        return LayerStatistics(layer, mean, std, active, self.count, size)
 
 
 @dataclass(frozen=True)
@@ -84,14 +90,15 @@ class LayerStatistics:
         cls,
         model: nn.Module,
         layer: str,
-        batches: Iterable[torch.Tensor],
+        batches: Iterable[Any],
         threshold: float = 0.01,
     ) -> "LayerStatistics":
         """Estimate over batches, in float64.
 
         Parameters
         ----------
-        batches : frames (B, 3, H, W) or clips (B, 3, T, H, W), all of one size
+        batches : frames (B, 3, H, W) or clips (B, 3, T, H, W) or (B, T, 3, H, W), all of one size;
+            or tuples, lists or dicts with them, as a DataLoader gives them
         threshold : smallest standard deviation of an active unit
 
         Raises
@@ -107,7 +114,7 @@ class LayerStatistics:
         cls,
         model: nn.Module,
         layers: Sequence[str],
-        batches: Iterable[torch.Tensor],
+        batches: Iterable[Any],
         threshold: float = 0.01,
     ) -> dict[str, "LayerStatistics"]:
         """Statistics of several layers by name, from one pass over the batches; see `estimate`."""
@@ -116,23 +123,24 @@ class LayerStatistics:
         size: tuple[int, ...] = ()
         with frozen(model), torch.no_grad():
             for batch in batches:
-                if batch.dim() not in (4, 5):
-                    raise VibaError(
-                        f"a batch has shape {tuple(batch.shape)}; expected frames (B, 3, H, W) or "
-                        "clips (B, 3, T, H, W)"
-                    )
-                if size and tuple(batch.shape[2:]) != size:
-                    raise VibaError(
-                        f"batches of {size} and {tuple(batch.shape[2:])}; need one size"
-                    )
-                size = tuple(batch.shape[2:])
-                batch = batch.to(device_of(model))
+                inputs = as_inputs(model, batch_of(batch)).to(device_of(model))
+                if size and input_size(inputs) != size:
+                    raise VibaError(f"batches of {size} and {input_size(inputs)}; need one size")
                 if len(splits) == 1:
-                    found[layers[0]].add(splits[0].head(batch)[0])  # stops at the layer
-                    continue
-                for layer, outputs in watch(splits, batch).items():
-                    found[layer].add(outputs[-1])
-        return {layer: found[layer].statistics(layer, threshold, size) for layer in layers}
+                    outputs = {layers[0]: splits[0].head(inputs)[0]}  # stops at the layer
+                else:
+                    if not size:
+                        for split in splits:
+                            split.find_order(inputs[:1])
+                    runs = watch(splits, inputs)
+                    outputs = {s.layer: s.units(runs[s.layer], inputs) for s in splits}
+                size = input_size(inputs)
+                for split in splits:
+                    units = outputs[split.layer]
+                    # Each frame of a clip is an input of a layer that sees them one by one.
+                    alone = split.time_first is not None
+                    found[split.layer].add(units.transpose(1, 2).flatten(0, 1) if alone else units)
+        return {s.layer: found[s.layer].statistics(s, threshold, size) for s in splits}
 
     def save(self, path: str | Path) -> Path:
         """Write as safetensors."""

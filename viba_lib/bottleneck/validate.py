@@ -3,20 +3,32 @@
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
+from viba_lib.bottleneck.classifier import as_inputs, input_size
 from viba_lib.bottleneck.statistics import LayerStatistics
 from viba_lib.core.errors import VibaError
 
 
-def check_frames(frames: torch.Tensor, statistics: LayerStatistics) -> None:
-    """Refuse frames of another size than the statistics, and values that are not finite."""
+def check_frames(
+    frames: torch.Tensor, statistics: LayerStatistics, model: nn.Module
+) -> torch.Tensor:
+    """Frames in the type of the model's weights.
+
+    Raises
+    ------
+    VibaError
+        Frames of another size than the statistics, or values that are not finite or of a type
+        without a known range.
+    """
+    frames = as_inputs(model, frames)
     wanted = tuple(statistics.input_size)
     if frames.dim() != 2 + len(wanted):
         expected = "(T, 3, H, W)" if len(wanted) == 2 else "clips (N, 3, T, H, W)"
         raise VibaError(f"frames have shape {tuple(frames.shape)}; expected {expected}")
-    if tuple(frames.shape[2:]) != wanted:
+    if input_size(frames) != wanted:
         raise VibaError(
-            f"frames are {tuple(frames.shape[2:])} px and the statistics of "
+            f"frames are {input_size(frames)} px and the statistics of "
             f"{statistics.layer!r} are for {tuple(statistics.input_size)} px; scale the frames, or "
             "estimate statistics at their size"
         )
@@ -24,6 +36,7 @@ def check_frames(frames: torch.Tensor, statistics: LayerStatistics) -> None:
         raise VibaError("no frames to explain; expected at least one")
     if not torch.isfinite(frames).all():
         raise VibaError("frames contain NaN or infinite values; expected finite inputs")
+    return frames
 
 
 def spread_target(target: torch.Tensor | Sequence[int] | int, frames: int) -> torch.Tensor:
