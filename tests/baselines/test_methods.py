@@ -214,3 +214,71 @@ def test_a_setting_that_a_method_does_not_have_is_named(model):
         attribute("LRP", model, "1", frames, rule="best")
     with pytest.raises(VibaError, match="baseline 'sky'"):
         attribute("Integrated gradients", model, "1", frames, baseline="sky")
+
+
+class OneLogit(Corner):
+    """Corner with the logit of class 1 alone, or as the second of [0, z]; its head is a module."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        weight = self.last.weight[1:].detach()
+        self.last = nn.Linear(8, outputs, bias=False)
+        with torch.no_grad():
+            self.last.weight.copy_(torch.cat([0 * weight, weight])[-outputs:])
+
+
+@pytest.mark.parametrize("target", [None, 0, 1, [1, 0]])
+@pytest.mark.parametrize("name", INFORMED + list(BY_CHANNEL))
+def test_one_logit_is_explained_as_two_classes(name, target, caplog):
+    frames = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.9
+    found, wanted = (
+        attribute(name, OneLogit(outputs).eval(), "relu", frames, target, passes=16)
+        for outputs in (1, 2)
+    )
+    np.testing.assert_array_equal(found, wanted)
+    empty = METHODS[name].category == "gradient" and target in (0, [1, 0])
+    assert ("has the score 0 for class 0" in caplog.text) == empty
+
+
+STATES = {
+    "no_grad": torch.no_grad,
+    "inference mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", INFORMED + list(BY_CHANNEL))
+def test_the_callers_state_changes_no_method(name, state):
+    frames = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.9
+    wanted = attribute(name, Corner().eval(), "relu", frames, None, passes=16)
+    model = Corner().eval()
+    with STATES[state]():
+        found = attribute(name, model, "relu", frames.clone(), None, passes=16)
+        own = attribute(name, Corner().eval(), "relu", frames.double(), None, passes=16)
+    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(own, wanted)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_inputs_that_no_method_can_take_are_refused(name, model):
+    frames = torch.rand(1, 3, 16, 16)
+    for given in ((255 * frames).byte(), frames.numpy()):
+        with pytest.raises(VibaError, match="nothing is scaled here"):
+            attribute(name, model, "1", given)
+    with pytest.raises(VibaError, match=r"expect \(T, 3, H, W\)"):
+        attribute(name, model, "1", frames[:, :, None])
+
+
+@pytest.mark.parametrize("name", [*BY_CHANNEL, "Integrated gradients", "Occlusion", "RISE"])
+def test_classes_that_the_model_does_not_have_are_refused(name, model):
+    for target in (2, -1, [5], torch.tensor(-1)):
+        with pytest.raises(VibaError, match="class index from 0"):
+            attribute(name, model, "1", torch.rand(1, 3, 16, 16), target)
+
+
+def test_propagation_says_which_networks_it_cannot_follow(model):
+    frames = torch.rand(1, 3, 16, 16)
+    for network in (model, nn.Sequential(nn.utils.spectral_norm(model[0]), *model[1:])):
+        with pytest.raises(VibaError, match="LRP cannot follow Sequential"):
+            attribute("LRP", network, "1", frames, 1)

@@ -11,10 +11,14 @@ import pytest
 import torch
 from torch import nn
 
+from viba_lib.baselines.explainers import VIBA, Network, explain_with
+from viba_lib.bottleneck import LayerStatistics
+from viba_lib.bottleneck.forward import Forward
 from viba_lib.core.errors import VibaError
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback, flow_to_input, flow_to_rgb, scale_flow
 from viba_lib.data.prepare import PreparationSettings, prepared_rows
+from viba_lib.evaluation.randomisation import random_labels
 from viba_lib.evaluation.robustness import corrupt
 from viba_lib.models.detectors import (
     DETECTORS,
@@ -26,8 +30,10 @@ from viba_lib.models.detectors import (
     find_detector,
     flow_fields,
 )
-from viba_lib.models.training import TrainingSettings
+from viba_lib.models.training import TrainingSettings, predict
 from viba_lib.models.weights import save_weights
+from viba_lib.pipeline.explain import ExplainJob, explain_inputs
+from viba_lib.pipeline.run import forward_of
 
 BOTH = pytest.mark.parametrize("detector", DETECTORS.values(), ids=list(DETECTORS))
 
@@ -250,3 +256,65 @@ def test_weights_in_half_precision_become_those_of_the_network(tmp_path) -> None
     opened = toy().open(weights)
     assert {p.dtype for p in opened.parameters()} == {torch.float32}
     assert opened(torch.randn(1, 3, 8, 8)).dtype == torch.float32
+
+
+def one_logit() -> nn.Module:
+    """The logit of fake that `small` decides with, before the sigmoid."""
+    network = small()
+    with torch.no_grad():
+        weight, bias = network[3].weight.diff(dim=0), network[3].bias.diff(dim=0)
+        network[3] = nn.Linear(4, 1)
+        network[3].weight.copy_(weight)
+        network[3].bias.copy_(bias)
+    return network
+
+
+def many_classes() -> nn.Module:
+    network = small()
+    network[3] = nn.Linear(4, 5)
+    return network
+
+
+@pytest.fixture
+def explained(tmp_path):
+    """`explain_inputs` and the comparison of a network's detector."""
+
+    def run(build):
+        detector = dataclasses.replace(toy(), build=build)
+        weights = save_weights(build(), tmp_path / f"{build.__name__}.safetensors")
+        model = detector.open(weights)
+        frames = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        with pytest.warns(UserWarning, match="statistics of"):
+            statistics = LayerStatistics.estimate(model, "0", [frames])
+        bottleneck = {"steps": 2, "noise_samples": 1, "precision": "float32"}
+        job = ExplainJob(
+            detector=detector, weights=weights, layer="0", bottleneck=bottleneck, device="cpu",
+            statistics=statistics.save(tmp_path / f"{build.__name__}-0.safetensors"),
+            noise_draws=2,
+        )  # fmt: skip
+        found = explain_inputs(job, frames[:2], torch.tensor([1, 0]))
+        found["predicted"] = explain_inputs(job, frames[:2])["relevance"]
+        found["probabilities"] = predict(forward_of(detector, model, "float32"), frames)
+        network = Network(model, ("0",), {"0": statistics}, bottleneck, Forward(model, frames[:1]))
+        for name in (VIBA, "Grad-CAM", "Integrated gradients", "Occlusion", "RISE"):
+            found[name] = explain_with(name, network, frames[:2], [1, 1], passes=16)
+        shuffled = random_labels(model, frames, torch.arange(6) % 2)
+        found["random labels"] = predict(shuffled, frames)
+        return found
+
+    return run
+
+
+def test_a_detector_with_one_logit_is_that_with_two(explained) -> None:
+    one, two = explained(one_logit), explained(small)
+    assert one["p_fake"].shape == (2,) and one["p_fake_draws"].shape == (2, 2)
+    for name in two:
+        if name in ("Grad-CAM", "Integrated gradients"):  # of z, and of the second of two logits
+            assert one[name].shape == two[name].shape and one[name].any()
+        else:
+            np.testing.assert_allclose(one[name], two[name], 1e-3, 1e-4, err_msg=name)
+
+
+def test_a_detector_of_many_classes_is_refused(explained) -> None:
+    with pytest.raises(VibaError, match=r"has 5 classes; expected logits \(real, fake\), or one"):
+        explained(many_classes)

@@ -1,6 +1,7 @@
 """Methods that go backward through the network, from captum and pytorch-grad-cam."""
 
 import copy
+import logging
 import warnings
 
 import numpy as np
@@ -13,9 +14,22 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 
-from viba_lib.baselines.common import Target, classes_of, map_frames, positive
+from viba_lib.baselines.common import Classifier, Target, classes_of, map_frames, positive
+from viba_lib.bottleneck.classifier import plain_torch, with_gradients
 from viba_lib.bottleneck.split import find_layer, frozen
 from viba_lib.core.errors import VibaError
+
+log = logging.getLogger(__name__)
+
+
+def _told(network: Classifier, maps: np.ndarray) -> np.ndarray:
+    """The maps; the log says why some are empty if class 0 of one logit was explained."""
+    if network.single and not maps.any((1, 2)).all():
+        log.warning(
+            "a network with one logit z has the score 0 for class 0, whose gradient is zero: its "
+            "maps by gradients are empty; explain class 1, or use VIBA or a perturbation method"
+        )
+    return maps
 
 
 def grad_cam(
@@ -39,13 +53,15 @@ def grad_cam(
     VibaError
         A layer that the network does not have.
     """
-    method, size = LayerGradCam(model, find_layer(model, layer)), tuple(frames.shape[-2:])
+    model = with_gradients(model)
+    network, size = Classifier(model), tuple(frames.shape[-2:])
+    method = LayerGradCam(network, find_layer(model, layer))
 
     def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:
         small = method.attribute(frame, wanted, relu_attributions=True, attr_dim_summation=True)
         return positive(LayerAttribution.interpolate(small, size, "bilinear"))
 
-    return map_frames(model, frames, target, map_of)
+    return _told(network, map_frames(model, frames, target, map_of))
 
 
 def grad_cam_plus_plus(
@@ -55,13 +71,15 @@ def grad_cam_plus_plus(
 
     Takes and returns what `grad_cam` does; each map is scaled to a maximum of 1 by the library.
     """
+    model = with_gradients(model)
     classes = classes_of(model, frames, target)
-    with GradCAMPlusPlus(model=model, target_layers=[find_layer(model, layer)]) as method:
+    network = Classifier(model)
+    with GradCAMPlusPlus(network, [find_layer(model, layer)]) as method:
 
         def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:
             return method(frame, [ClassifierOutputTarget(wanted)])[0]
 
-        return map_frames(model, frames, classes, map_of)
+        return _told(network, map_frames(model, frames, classes, map_of))
 
 
 def _baseline(frame: torch.Tensor, kind: str) -> torch.Tensor:
@@ -93,7 +111,9 @@ def integrated_gradients(
     -------
     (T, H, W), the positive part of the sum over channels.
     """
-    method, steps = IntegratedGradients(model), max(2, passes // 3)
+    model = with_gradients(model)
+    network, steps = Classifier(model), max(2, passes // 3)
+    method = IntegratedGradients(network)
 
     def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:
         start = _baseline(frame, baseline)
@@ -102,7 +122,7 @@ def integrated_gradients(
         )
 
     with frozen(model):  # what gradients of weights need is then not kept
-        return map_frames(model, frames, target, map_of)
+        return _told(network, map_frames(model, frames, target, map_of))
 
 
 class _Added(nn.Module):
@@ -133,6 +153,10 @@ class _Pool(nn.Module):
         return self.pool(x).flatten(1)
 
 
+REFUSED = (
+    "LRP cannot follow {}, which has layers without a rule or computed weights; expected plain "
+    "convolutions, linear layers, norms, poolings and ReLU: leave LRP out of the methods"
+)
 RULES = {"epsilon": EpsilonRule, "gamma": GammaRule, "alpha1beta0": Alpha1_Beta0_Rule}
 
 
@@ -140,7 +164,11 @@ def _for_propagation(model: nn.Module, rule: str = "epsilon") -> nn.Module:
     """A copy that computes the same and that captum's rules can follow."""
     if rule not in RULES:
         raise VibaError(f"rule {rule!r} is not known; choose one of {', '.join(RULES)}")
-    found = copy.deepcopy(model).eval()
+    try:
+        with plain_torch():
+            found = copy.deepcopy(model).eval()
+    except RuntimeError as error:
+        raise VibaError(REFUSED.format(type(model).__name__)) from error
     for name, module in list(found.named_modules()):
         if isinstance(module, nn.Conv2d):
             module.rule = RULES[rule]()
@@ -168,11 +196,15 @@ def relevance_propagation(
     -------
     (T, H, W), the positive part of the sum over channels.
     """
-    method = LRP(_for_propagation(model, rule))
+    network = Classifier(_for_propagation(model, rule))
+    method = LRP(network)
 
     def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the input now requires a gradient
-            return positive(method.attribute(frame, target=wanted))
+            try:
+                return positive(method.attribute(frame, target=wanted))
+            except TypeError as error:  # of a layer without a rule
+                raise VibaError(REFUSED.format(type(model).__name__)) from error
 
-    return map_frames(model, frames, target, map_of)
+    return _told(network, map_frames(model, frames, target, map_of))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from viba_lib.baselines import controls, gradients, perturbations
-from viba_lib.baselines.common import Target
+from viba_lib.baselines.common import Target, checked_frames
 from viba_lib.core.errors import VibaError
 
 
@@ -97,7 +97,7 @@ def attribute(
         raise VibaError(f"method {name!r} is not known; choose one of {', '.join(METHODS)}")
     if passes < 8:
         raise VibaError(f"passes is {passes}; expected 8 or more for each frame")
-    method = METHODS[name]
+    method, frames = METHODS[name], checked_frames(model, frames)
     if unknown := set(setting) - {method.option}:
         raise VibaError(
             f"{name} has no setting {', '.join(sorted(unknown))}; it has {method.option or 'none'}"

@@ -16,8 +16,8 @@ from torch import nn
 from viba_lib.baselines.common import BATCH, classes_of
 from viba_lib.baselines.explainers import VIBA, Network, explain_with
 from viba_lib.bottleneck import LayerStatistics
+from viba_lib.bottleneck.classifier import device_of
 from viba_lib.bottleneck.forward import Forward
-from viba_lib.bottleneck.split import device_of
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.agreement import rank_correlation
 
@@ -102,12 +102,13 @@ def random_labels(
     Raises
     ------
     VibaError
-        A network that does not end in a linear layer of two outputs, or labels of one class.
+        A network that does not end in a linear layer of one or two outputs, or labels of one
+        class.
     """
     found = copy.deepcopy(model).eval()
     linear = [m for m in found.modules() if isinstance(m, nn.Linear)]
-    if not linear or linear[-1].out_features != 2:
-        raise VibaError("the network does not end in a linear layer of two outputs")
+    if not linear or linear[-1].out_features not in (1, 2):
+        raise VibaError("the network does not end in a linear layer of one or two outputs")
     if len(np.unique(labels.numpy())) < 2:
         raise VibaError("the labels are of one class; expected real and fake")
     features: list[torch.Tensor] = []
@@ -118,12 +119,12 @@ def random_labels(
     handle.remove()
     shuffled = np.random.default_rng(seed).permutation(labels.numpy())
     fitted = LogisticRegression(max_iter=1000).fit(torch.cat(features).numpy(), shuffled)
-    half = torch.from_numpy(fitted.coef_[0] / 2).float()
-    bias = float(fitted.intercept_[0]) / 2
+    # Only the difference of two logits counts; one logit is this difference.
+    parts = torch.tensor([-0.5, 0.5] if linear[-1].out_features == 2 else [1.0])
     with torch.no_grad():
-        linear[-1].weight.copy_(torch.stack([-half, half]))
+        linear[-1].weight.copy_(parts[:, None] * torch.from_numpy(fitted.coef_[0]).float())
         if linear[-1].bias is not None:
-            linear[-1].bias.copy_(torch.tensor([-bias, bias]))
+            linear[-1].bias.copy_(parts * float(fitted.intercept_[0]))
     return found
 
 

@@ -20,9 +20,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from viba_lib.bottleneck import BottleneckSettings, LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck.classifier import class_logits, device_of
 from viba_lib.bottleneck.reference import STEPS, reference_attribute
 from viba_lib.bottleneck.settings import PRESETS
-from viba_lib.bottleneck.split import device_of, find_layer, hooked
+from viba_lib.bottleneck.split import find_layer, hooked
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
 from viba_lib.core.progress import Progress
@@ -84,7 +85,8 @@ class Subject:
     def targets(self) -> torch.Tensor:
         """Predicted class of each frame."""
         with torch.no_grad():
-            return self.model(self.frames.to(device_of(self.model))).argmax(1).cpu()
+            logits = self.model(self.frames.to(device_of(self.model)))
+            return class_logits(logits, len(self.frames)).argmax(1).cpu()
 
     def maps(self, bottleneck: PerSampleBottleneck) -> torch.Tensor:
         """Layer maps (T, h, w) of the frames in bits."""

@@ -7,7 +7,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from viba_lib.bottleneck.split import device_of, hooked
+from viba_lib.bottleneck.classifier import device_of
+from viba_lib.bottleneck.split import hooked
 
 Row = tuple[str, str, str, dict[str, object]]
 

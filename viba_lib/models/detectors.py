@@ -57,8 +57,8 @@ class Detector:
     Parameters
     ----------
     name : part of file and folder names: letters, digits, `_`, `.` and `-`
-    build : () -> network with the outputs (real, fake); fetches nothing. The network is trained
-        already if `start` is None
+    build : () -> network with the logits (real, fake), or one logit of fake; fetches nothing. The
+        network is trained already if `start` is None
     layers : dotted names of the injection layers, the default one first
     size : side of the input in pixels, if a profile has no other
     inputs : (clip, positions or None for all, size) -> tensor (T, 3, size, size) float32

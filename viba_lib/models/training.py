@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from viba_lib.bottleneck.classifier import as_inputs, class_logits
 from viba_lib.bottleneck.precision import autocast, choose
 from viba_lib.bottleneck.settings import Precision
 from viba_lib.core.errors import VibaError
@@ -91,7 +92,8 @@ def predict(
     rows = []
     with torch.inference_mode(), autocast(device, precision):
         for batch in inputs.split(batch_size):
-            logits = model(batch.to(device, memory_format=torch.channels_last))
+            batch = as_inputs(model, batch).to(device, memory_format=torch.channels_last)
+            logits = class_logits(model(batch), len(batch))
             rows.append(logits.float().softmax(1).cpu())
     return torch.cat(rows).numpy()
 
@@ -238,7 +240,8 @@ class _Run:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, self.precision):
-            logits = self.model(inputs.to(self.device, memory_format=torch.channels_last))
+            outputs = self.model(inputs.to(self.device, memory_format=torch.channels_last))
+        logits = class_logits(outputs, len(inputs))
         smoothing = self.settings.label_smoothing
         loss = nn.functional.cross_entropy(
             logits.float(), labels.to(self.device), label_smoothing=smoothing

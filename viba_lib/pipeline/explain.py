@@ -127,7 +127,18 @@ def explain_inputs(
 
 
 def p_fake(logits: torch.Tensor) -> np.ndarray:
-    """Probability of fake of logits (..., 2)."""
+    """Probability of fake of logits (..., 2).
+
+    Raises
+    ------
+    VibaError
+        Another number of classes, of which it is not known which one is fake.
+    """
+    if logits.shape[-1] != 2:
+        raise VibaError(
+            f"the detector has {logits.shape[-1]} classes; expected logits (real, fake), or one "
+            "logit of fake: wrap its network in a module that returns these"
+        )
     return np.asarray(logits.double().softmax(-1)[..., 1].cpu().numpy())
 
 
