@@ -10,7 +10,7 @@ BLOCKS = re.findall(r"^```python\n(?=import)(.*?)^```$", PAGE.read_text(), re.DO
 
 
 def test_there_is_an_example_of_each_kind():
-    for number, network in enumerate(("resnet18", "r3d_18", "vit_tiny")):
+    for number, network in enumerate(("resnet18", "r3d_18", "CnnLstm", "vit_tiny")):
         assert network in BLOCKS[number]
 
 

@@ -11,6 +11,7 @@ PROBLEM = "a row of problems"
 TAKEN = "taken"
 AGAIN = "made again"
 STOPPED = "stopped"
+LINE = "refused, in one line"
 
 
 class Row(NamedTuple):
@@ -217,12 +218,28 @@ SURROUNDINGS = [
     Row("e-old", "results of an older version", AGAIN, "never used"),
     Row("e-locale", "a locale without UTF-8, and another time zone", TAKEN, "nothing changes"),
 ]
+MODELS = [
+    Row("o-sigmoid", "one logit (N, 1) or (N,) for a sigmoid", TAKEN, "as two classes, [0, z]"),
+    Row("o-probability", "a model that ends in a sigmoid or softmax", LINE, "gives probabilities"),
+    Row("o-output", "one decision for a batch of frames", LINE, "a row for each input"),
+    Row("o-computed", "weight norm, spectral norm, pruning, hooks", TAKEN, "as the model runs"),
+    Row("o-state", "no_grad, inference mode or autocast around the call", TAKEN, "no change"),
+    Row("o-type", "a model or frames in double or half precision", TAKEN, "maps in float32"),
+    Row("o-integers", "integer frames", LINE, "nothing is scaled here"),
+    Row("o-numpy", "frames as a NumPy array", LINE, "numpy.ndarray"),
+    Row("o-batches", "batches as tuples, lists or dicts of a DataLoader", TAKEN, "inputs found"),
+    Row("o-batch", "a batch with two tensors of images", LINE, "pick it from the batch"),
+    Row("o-script", "a layer inside a TorchScript model", LINE, "inside a TorchScript module"),
+    Row("o-clips", "CNN and LSTM or pooling over clips, either order", TAKEN, "a map per frame"),
+    Row("o-target", "a class that the model does not have", LINE, "expected one class from 0"),
+]
 PARTS = {
     "Videos": VIDEOS,
     "Tables and catalogs": TABLES,
     "Folders of data sets": FOLDERS,
     "Annotations": ANNOTATIONS,
     "Weights": WEIGHTS,
+    "Models of your own": MODELS,
     "Parameters and profiles": PARAMETERS,
     "Parameters under papermill": PAPERMILL,
     "Surroundings": SURROUNDINGS,

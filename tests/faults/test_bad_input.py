@@ -7,7 +7,9 @@ import subprocess
 import sys
 import warnings
 import wave
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,12 +24,16 @@ from papermill import PapermillExecutionError, execute_notebook
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from safetensors.torch import save_file
+from torch import nn
+from torch.nn.utils import parametrizations, prune
+from torch.utils.data import DataLoader, TensorDataset
 
 from tests.command import viba
 from tests.faults import bad_input
 from tests.faults.bad_input import (
     ANNOTATIONS,
     FOLDERS,
+    MODELS,
     PAPERMILL,
     PARAMETERS,
     PROBLEM,
@@ -42,6 +48,7 @@ from tests.videos import add_cover, encode, resized, trimmed
 from viba_lib.book.chapters import find_chapter, with_bad_input
 from viba_lib.book.injected import check_injected
 from viba_lib.book.parameters import checked
+from viba_lib.bottleneck import Attribution, LayerStatistics, PerSampleBottleneck
 from viba_lib.core.cache import Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import CLASSES, TEXT, load_catalog, validate_catalog
@@ -604,6 +611,108 @@ def test_bad_weights_are_refused(row, monkeypatch, capsys, tmp_path, noise_video
     refused(capsys.readouterr().err, row.says)
 
 
+# ---- models -------------------------------------------------------------------------------------
+
+
+class Model(nn.Module):
+    """A network over frames, or one over clips that sees their frames one by one."""
+
+    def __init__(self, end: Callable[[torch.Tensor], torch.Tensor] = lambda z: z) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cnn, self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)
+        self.rnn, self.last, self.end = nn.LSTM(4, 4, batch_first=True), nn.Linear(4, 1), end
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shape = x.shape[:-3] if x.shape[-3] == 3 else (len(x), x.shape[2])
+        x = x.flatten(0, -4) if x.shape[-3] == 3 else x.transpose(1, 2).flatten(0, 1)
+        z = self.norm(self.conv(self.cnn(x))).mean((2, 3))
+        z = self.rnn(z.unflatten(0, shape))[0][:, -1] if len(shape) == 2 else z
+        return self.end(20 * self.last(z))
+
+
+def images(*axes: int) -> torch.Tensor:
+    return torch.randn(6, *(axes or (3, 10, 10)), generator=torch.Generator().manual_seed(1))
+
+
+def map_of(
+    model: nn.Module, given: object = None, batches: object = None, **more: object
+) -> Attribution:
+    given = images() if given is None else given
+    usual = [given if torch.is_tensor(given) and given.is_floating_point() else images()]
+    statistics = LayerStatistics.estimate(
+        model.eval(), "cnn", usual if batches is None else batches
+    )
+    bottleneck = PerSampleBottleneck(model, "cnn", statistics, steps=2, noise_samples=1)
+    return bottleneck.attribute(given, **more)
+
+
+def changed(change: Callable[[nn.Module], object]) -> nn.Module:
+    model = Model()
+    change(model.conv)
+    return model
+
+
+def in_state(state: Callable[[], AbstractContextManager]) -> Attribution:
+    with state():
+        return map_of(Model())
+
+
+def two(z: torch.Tensor) -> torch.Tensor:
+    return torch.cat([0 * z, z], 1)
+
+
+MODEL: dict[str, list[Callable[[], Attribution]]] = {
+    "o-sigmoid": [lambda: map_of(Model()), lambda: map_of(Model(lambda z: z[:, 0]), target=0)],
+    "o-probability": [
+        lambda: map_of(Model(torch.sigmoid)), lambda: map_of(Model(lambda z: two(z).softmax(1))),
+    ],
+    "o-output": [lambda: map_of(Model(lambda z: two(z).mean(0, keepdim=True)))],
+    "o-computed": [
+        lambda: map_of(changed(parametrizations.weight_norm)),
+        lambda: map_of(changed(nn.utils.spectral_norm)),
+        lambda: map_of(changed(lambda m: prune.l1_unstructured(m, "weight", 0.5))),
+        lambda: map_of(changed(lambda m: m.register_forward_hook(lambda _m, _i, y: 2 * y))),
+    ],
+    "o-state": [
+        lambda: in_state(torch.no_grad), lambda: in_state(torch.inference_mode),
+        lambda: in_state(lambda: torch.autocast("cpu", torch.bfloat16)),
+    ],
+    "o-type": [
+        lambda: map_of(Model().double(), images().double()), lambda: map_of(Model().half()),
+        lambda: map_of(Model(), images().double()),
+    ],
+    "o-integers": [lambda: map_of(Model(), images().byte()), lambda: map_of(Model(), images() > 0)],
+    "o-numpy": [lambda: map_of(Model(), images().numpy())],
+    "o-batches": [
+        lambda: map_of(Model(), batches=DataLoader(TensorDataset(images(), torch.zeros(6)), 2)),
+        lambda: map_of(Model(), batches=[{"image": images(), "path": ["a.png"] * 6}]),
+    ],
+    "o-batch": [lambda: map_of(Model(), batches=[{"one": images(), "two": images()}])],
+    "o-script": [lambda: map_of(torch.jit.script(nn.Sequential(OrderedDict(cnn=nn.ReLU()))))],
+    "o-clips": [
+        lambda: map_of(Model(), images(3, 4, 10, 10)),
+        lambda: map_of(Model(), images(4, 3, 10, 10)),
+    ],
+    "o-target": [lambda: map_of(Model(), target=2), lambda: map_of(Model(two), target=-1)],
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:statistics of", "ignore:`torch.jit")
+@named(MODELS)
+def test_a_model_of_ones_own(row):
+    for call in MODEL[row.name]:
+        if row.happens == TAKEN:
+            found = call()
+            maps = 24 if row.name == "o-clips" else 6
+            assert found.bits_per_pixel.shape == (maps, 10, 10)
+            assert found.bits_per_pixel.sum() > 0 and found.logits.shape == (6, 2)
+        else:
+            with pytest.raises(VibaError, match=row.says) as caught:
+                call()
+            assert "\n" not in str(caught.value)
+
+
 # ---- parameters ----------------------------------------------------------------------------------
 
 TINY = (ROOT / "viba_lib" / "pipeline" / "profiles" / "tiny.yaml").read_text()
@@ -819,7 +928,7 @@ def test_another_locale_and_time_zone(tmp_path):
 
 
 def test_every_refusal_has_its_case():
-    cases = {*MAKE, *TABLE, *PROFILE, *EXPLAIN, *CHAPTER}
+    cases = {*MAKE, *TABLE, *MODEL, *PROFILE, *EXPLAIN, *CHAPTER}
     cases |= {*BYTES, *SAVED, *MADE} | {row.name for row in bad_input.SURROUNDINGS}
     cases |= {*ODD, "t-na", "t-one", "t-pair", *YAML, "f-few", *ANSWERS, *INJECTED}
     assert cases == {row.name for row in bad_input.ALL}
