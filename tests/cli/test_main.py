@@ -92,7 +92,7 @@ def test_explain_refuses_weights_with_other_keys(explain, noise_video, tmp_path)
     save_file({"layer.weight": torch.zeros(2, 2)}, path)
     status, said, out = explain(noise_video, "--weights", path)
     assert status == 2 and not out.exists()
-    assert_refused(said, "other.safetensors", "missing", "unexpected")
+    assert_refused(said, "other.safetensors", "missing", "left over")
 
 
 def test_explain_refuses_a_file_as_its_folder(explain, noise_video, tmp_path):

@@ -72,7 +72,7 @@ def test_no_relative_path_leads_out(tmp_path_factory, path):
     (root / "a").mkdir(parents=True)
     (root / "link").symlink_to(base)
     text = "/".join(path)
-    assume(not text.startswith("/"))
+    assume(not text.startswith(("/", "~")))  # the home folder is an absolute path
     try:
         found = resolve(text, root)
     except VibaError:

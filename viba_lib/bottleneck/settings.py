@@ -6,7 +6,11 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.settings import Integer
+
+try:
+    from viba_lib.core.settings import Integer
+except ModuleNotFoundError:  # without pydantic, which reads profiles and is not needed for maps
+    Integer = int  # type: ignore[misc]
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 FROM_0 = (Real, 0.0, "a number of at least 0")
