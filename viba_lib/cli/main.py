@@ -5,6 +5,7 @@ import logging
 import math
 import signal
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -197,10 +198,16 @@ def chapter(
     print(f"written to {out}")
 
 
+def _warning_line(message: Warning | str, *_where: Any, **_line: Any) -> str:
+    """A warning without the line of code that gave it."""
+    return f"warning: {message}\n"
+
+
 def main() -> None:
     """Entry point: an error that a user can fix is one line on stderr and exit status 2."""
     # A shell starts background commands with interrupts ignored; these can be resumed.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    warnings.formatwarning = _warning_line
     if isinstance(sys.stdout, TextIOWrapper):  # a name may have characters that it cannot print
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
