@@ -277,6 +277,7 @@ def test_a_command_that_runs_in_the_background_can_be_interrupted():
 
 
 def test_a_warning_is_one_line_without_code():
-    script = "import warnings, viba_lib.cli.main as m\nm.app = lambda: warnings.warn('odd [x]')\nm.main()"
+    script = "import warnings, viba_lib.cli.main as m\n"
+    script += "m.app = lambda: warnings.warn('odd [x]')\nm.main()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "warning: odd [x]\n")
