@@ -308,7 +308,7 @@ def over_steps(
     steps = sorted({s for frame in panels.values() for s in frame.steps})
     for axis, (name, frame) in zip(axes, panels.items(), strict=True):
         axis.sharey(axes[0])  # so that panels can be compared
-        colours = list(OTHERS[: frame.line.nunique()])
+        colours = [*OTHERS, INK][: frame.line.nunique()]
         sns.lineplot(
             frame, x="steps", y=measure, hue="line", style="line", markers=True, palette=colours,
             errorbar=None, ax=axis,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 REAL, FAKE = "#0173b2", "#de8f05"  # seaborn's colour-blind palette
 # Data that are neither real nor fake take other colours of that palette, so that two colours keep
 # one meaning throughout the book.
-OTHERS = ("#029e73", "#cc78bc", "#ca9161", "#56b4e9", "#949494")
+OTHERS = ("#029e73", "#cc78bc", "#ca9161", "#56b4e9")
 FIRST, SECOND = OTHERS[:2]
 # One grey is readable on white and on black pages alike, since backgrounds are transparent.
 INK = "#7f7f7f"
