@@ -88,6 +88,11 @@ CASES = {
     "over_steps": lambda: result_figures.over_steps(
         {"cold": ratios, "warm": ratios}, "ratio", "x", 1.0
     ),
+    "as many lines as starts": lambda: result_figures.over_steps(
+        {"start": pd.concat([ratios.assign(line=str(n), ratio=1.0) for n in range(5)])},
+        "ratio",
+        "steps",
+    ),
     "by_method": lambda: result_figures.by_method({"xception": methods, "flow": methods[:1]}),
 }
 
