@@ -35,15 +35,15 @@ def test_information_costs_there_what_the_gradient_gains(parts):
     model, statistics, frames = parts
     bottleneck = PerSampleBottleneck(model, "0", statistics, beta=0.1)
     lam = gradient_start(bottleneck, frames)
-    dear = gradient_start(bottleneck.varied(beta=10.0), frames)
-    assert (dear <= lam + 1e-5).all() and dear.sum() < lam.sum()
+    costly = gradient_start(bottleneck.varied(beta=10.0), frames)
+    assert (costly <= lam + 1e-5).all() and costly.sum() < lam.sum()
     r = (model[0](frames) - statistics.mean) / statistics.std.clamp_min(0.01)
     slope = unit_kl_slope(r, lam, 1 - lam)[:, 0]
-    slope_if_dear = unit_kl_slope(r, dear, 1 - dear)[:, 0]
-    both = (lam[:, 0] > 1e-3) & (lam[:, 0] < 0.999) & (dear[:, 0] > 1e-4)
+    slope_if_costly = unit_kl_slope(r, costly, 1 - costly)[:, 0]
+    both = (lam[:, 0] > 1e-3) & (lam[:, 0] < 0.999) & (costly[:, 0] > 1e-4)
     assert both.any()
     torch.testing.assert_close(
-        slope[both] / slope_if_dear[both], torch.full_like(slope[both], 100.0), rtol=0.05, atol=0
+        slope[both] / slope_if_costly[both], torch.full_like(slope[both], 100.0), rtol=0.05, atol=0
     )
 
 
