@@ -1,13 +1,8 @@
 """The assembled book: only what changed is written, and markers are filled."""
 
-import base64
-import io
-
 import nbformat
-import numpy as np
 import yaml
 from nbformat import v4
-from PIL import Image
 
 from viba_lib.book import assemble
 from viba_lib.core.cache import write_meta
@@ -96,15 +91,3 @@ def test_markers_are_filled(tmp_path):
     text = page.read_text()
     assert "viba.pdf" in text and "<video controls" in text and "aria-label=" in text
     assert "autoplay" not in text
-
-
-def test_heavy_pictures_are_made_lighter_and_others_left():
-    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 4), dtype=np.uint8)
-    room = io.BytesIO()
-    Image.fromarray(noise).save(room, "PNG")
-    picture = base64.b64encode(room.getvalue()).decode()
-    assert assemble.lighter(picture) == picture
-    less = base64.b64decode(assemble.lighter(picture, 50_000))
-    assert len(less) <= 50_000
-    image = Image.open(io.BytesIO(less))
-    assert image.mode == "RGBA" and abs(image.width / image.height - 1.5) < 0.05

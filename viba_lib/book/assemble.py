@@ -1,7 +1,5 @@
 """The assembled book: sources, executed chapters and generated files."""
 
-import base64
-import io
 import os
 import re
 import shutil
@@ -14,7 +12,6 @@ from typing import Any
 import nbformat
 import yaml
 from nbformat import v4
-from PIL import Image
 
 from viba_lib.book import paths
 from viba_lib.book.chapters import find_chapter
@@ -29,7 +26,6 @@ from viba_lib.core.progress import format_duration
 
 STATIC = "book/_static"
 WORDS_PER_MINUTE = 200
-IMAGE_BYTES = 700_000  # at most, of an image on a page
 PROFILES = ("quick", "standard", "paper")
 TIME, MATERIALS = "<!-- time -->", "<!-- teaching materials -->"
 PDF, VIDEO = "<!-- pdf -->", "<!-- video -->"
@@ -77,30 +73,14 @@ def time_line(notebook: Any, seconds: Mapping[str, float]) -> str:
     return fill_template("time.md", reading=reading, timed=timed, absent=absent)
 
 
-def lighter(image: str, max_bytes: int = IMAGE_BYTES) -> str:
-    """A PNG in base64, scaled down to `max_bytes`, so that pages load on phones."""
-    data = base64.b64decode(image)
-    while len(data) > max_bytes:
-        opened = Image.open(io.BytesIO(data))
-        zoom = min(0.95, (max_bytes / len(data)) ** 0.5)
-        size = (max(1, int(opened.width * zoom)), max(1, int(opened.height * zoom)))
-        buffer = io.BytesIO()
-        opened.resize(size, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
-        data = buffer.getvalue()
-    return base64.b64encode(data).decode()
-
-
 def decorated(notebook: Any, stem: str, seconds: Mapping[str, float], videos: Sequence[str]) -> Any:
-    """An executed chapter with its times, light images, and links to what belongs to it."""
+    """An executed chapter with its times and links to what belongs to it."""
     position = len(notebook.cells)
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown" and TIME in cell.source:
             cell.source = cell.source.replace(TIME, time_line(notebook, seconds))
         elif "provenance_html" in cell.source:
             position = number
-        for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                output.data["image/png"] = lighter(output.data["image/png"])
     links = v4.new_markdown_cell(fill_template("links.md", stem=stem, videos=videos))
     links["id"] = f"{stem[:2]}-links"
     notebook.cells.insert(position, links)

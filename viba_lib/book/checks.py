@@ -49,7 +49,10 @@ def check_article(article: Tag, needed: Mapping[str, str]) -> Iterator[str]:
 
 
 def _values(page: BeautifulSoup, *attributes: str) -> set[str]:
-    return {str(tag[name]) for name in attributes for tag in page.select(f"[{name}]")}
+    tags = page.find_all(
+        True
+    )  # in one walk: a selector for each attribute takes four times as long
+    return {str(tag[name]) for tag in tags for name in attributes if name in tag.attrs}
 
 
 def check_links(path: Path, page: BeautifulSoup, known: Mapping[Path, set[str]]) -> Iterator[str]:

@@ -16,6 +16,7 @@ import yaml
 
 from viba_lib.book import paths
 from viba_lib.book.chapters import as_notebook, chapters, find_chapter
+from viba_lib.book.images import make_lighter
 from viba_lib.book.parameters import checked, pairs_of, parameters_of
 from viba_lib.book.paths import BookError, print_progress, write_changed
 from viba_lib.core.cache import Cache, External, Stage, Work, read_meta
@@ -173,6 +174,10 @@ def execute_chapter(
         trial = target.rename(target.with_suffix(".trial.ipynb"))
         found = "; ".join(problems)
         raise BookError(f"chapter {source.stem} ran, but: {found}; it is kept as {trial}")
+    # Here and not when pages are assembled: it takes seconds a chapter, and is done once.
+    notebook = nbformat.read(target, 4)
+    make_lighter(notebook)
+    nbformat.write(notebook, target)
 
 
 def _data_digest(profile: Profile, seed: int) -> str:
