@@ -1,9 +1,13 @@
 """Freed memory goes back to the system."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from viba_lib.core.memory import LONG, give_back
 
 # Small blocks between which others stay in use: glibc keeps the gaps.
 HOLES = """
@@ -29,3 +33,19 @@ def test_gaps_between_blocks_in_use_are_given_back():
     took, freed, given_back = map(int, done.stdout.split())
     assert took > 200e6 and freed < 50e6
     assert given_back > 0.7 * took
+
+
+def test_what_refers_to_itself_goes_after_long_work():
+    class Loop:
+        def __init__(self):
+            self.own = self
+
+    gc.disable()  # it must be this call that finds it
+    try:
+        left = weakref.ref(Loop())
+        give_back(LONG / 2)
+        assert left() is not None
+        give_back(LONG)
+        assert left() is None
+    finally:
+        gc.enable()

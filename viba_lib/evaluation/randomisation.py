@@ -19,6 +19,7 @@ from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.classifier import device_of
 from viba_lib.bottleneck.forward import Forward
 from viba_lib.core.errors import VibaError
+from viba_lib.core.memory import give_back
 from viba_lib.evaluation.agreement import rank_correlation
 
 STAGES = ("top", "upper half", "all")
@@ -180,20 +181,28 @@ def sanity_checks(
     method, stage (one of STAGES or "random labels"), item, rank, ssim.
     """
     target = classes_of(network.model, frames, None)
-    own = {name: explain_with(name, network, frames, target, passes, seed, value)
-           for name, value in values.items()}  # fmt: skip
     layer = str(values.get(VIBA) or network.layers[0])
-    parts = []
-    for stage in (*STAGES, LABELS):
-        progress(f"maps of random networks, {stage}")
+
+    def maps_of(given: Network, seed: int) -> dict[str, np.ndarray]:
+        return {
+            name: explain_with(name, given, frames, target, passes, seed, value)
+            for name, value in values.items()
+        }
+
+    def random_maps(stage: str) -> dict[str, np.ndarray]:
         if stage == LABELS:
             model = random_labels(network.model, training, labels, seed)
         else:
             model = revived(randomised(network.model, stage, seed), training, stage)
-        other = rebuilt(network, model, training, layer)
-        for name, value in values.items():
-            # With one seed, random masks would be the same for both networks, and maps similar.
-            maps = explain_with(name, other, frames, target, passes, seed + 1, value)
+        # With one seed, random masks would be the same for both networks, and maps similar.
+        return maps_of(rebuilt(network, model, training, layer), seed + 1)
+
+    # A copy, so that what is cut out of the network for its own maps does not stay.
+    own, parts = maps_of(replace(network), seed), []
+    for stage in (*STAGES, LABELS):
+        progress(f"maps of random networks, {stage}")
+        give_back()  # networks of the stage before: VGG11 has 500 MB
+        for name, maps in random_maps(stage).items():
             parts.append(map_similarity(own[name], maps).assign(method=name, stage=stage))
     return pd.concat(parts, ignore_index=True)[["method", "stage", "item", "rank", "ssim"]]
 

@@ -16,6 +16,7 @@ from viba_lib.bottleneck import (
     PerSampleBottleneck,
     bits_per_pixel,
 )
+from viba_lib.core.memory import give_back
 from viba_lib.evaluation.agreement import rank_correlation
 from viba_lib.evaluation.faithfulness import map_measures
 from viba_lib.experiments.common import held_out_predictions
@@ -168,6 +169,7 @@ def convergence(study: Study, detector: str, clips: int, frames: int, longest: i
         for table in compare_starts(make, inputs, masks, readout, longest, BETAS):
             names = clip.loc[table["item"], ["video_id", "frame"]].reset_index(drop=True)
             parts.append(pd.concat([names, table.drop(columns="item")], axis=1))
+            give_back()
     return pd.concat(parts, ignore_index=True)
 
 

@@ -26,6 +26,7 @@ from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.bottleneck.split import find_layer, hooked
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
+from viba_lib.core.memory import give_back
 from viba_lib.core.progress import Progress
 from viba_lib.evaluation.agreement import rank_correlation
 from viba_lib.experiments import common
@@ -103,6 +104,7 @@ def mean_maps(subject: Subject, runs: int, precision: str = "float32") -> torch.
     total = torch.zeros(())
     for seed in range(runs):
         total = total + subject.maps(subject.bottleneck(seed=seed, precision=precision))
+    give_back()
     return total / runs
 
 
@@ -206,6 +208,7 @@ def _rounds(
                 f"{subject.detector} at {subject.layer}: round {number + 1} of {repeats}, "
                 f"{name}: {took:.3f} s per frame"
             )
+        give_back()
     return seconds, maps
 
 
@@ -342,7 +345,8 @@ def layer_costs(sizes: Mapping[str, int]) -> pd.DataFrame:
     rows = []
     for name, size in sizes.items():
         detector = find_detector(name)
-        model = detector.build().to("meta")
+        with torch.device("meta"):
+            model = detector.build()
         for layer in detector.layers:
             rows.append({"detector": name, "layer": layer} | _count(model, layer, size))
     table = pd.DataFrame(rows)
