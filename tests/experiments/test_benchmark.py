@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.scores import scores_of
+from viba_lib.baselines.common import classes_of
 from viba_lib.baselines.explainers import (
     NAMES,
     VIBA,
@@ -21,6 +22,7 @@ from viba_lib.core.cache import Stage
 from viba_lib.core.code import LIBRARY, code_key, reached
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.significance import rank_of
+from viba_lib.experiments.benchmark import runs
 from viba_lib.experiments.benchmark.maps import (
     Benchmark,
     benchmark_rows,
@@ -51,6 +53,7 @@ from viba_lib.experiments.benchmark.temporal_localisation import (
     temporal_stage,
 )
 from viba_lib.experiments.common import Bootstrap
+from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.profiles import Profile, load_profile
 from viba_lib.pipeline.study import Study
 
@@ -228,6 +231,32 @@ def test_maps_are_computed_once_and_have_a_cost(study):
     assert not lines and np.array_equal(found.maps, again.maps)
     narrow = maps_of(study, "xception", rows, "Occlusion", 1)
     assert narrow.attrs["forward"] != found.attrs["forward"]
+
+
+def test_methods_that_explain_the_same_frames_share_inputs_and_decisions(study, monkeypatch):
+    read, decided = [], []
+
+    def inputs(clips, *given):
+        read.append(len(given[1]))
+        return PreparedSet.inputs(clips, *given)
+
+    def classes(*given):
+        decided.append(len(given[1]))
+        return classes_of(*given)
+
+    class Counted(PreparedSet):
+        inputs = inputs
+
+    monkeypatch.setattr(runs, "PreparedSet", Counted)
+    monkeypatch.setattr(runs, "classes_of", classes)
+    runs._inputs.cache_clear()
+    runs._classes.cache_clear()
+    rows = benchmark_rows(study, "xception", "test", 2)
+    for name, value in (("Occlusion", 3), ("RISE", 10), ("Grad-CAM", "conv3")):
+        maps_of(study, "xception", rows, name, value)
+    assert read == decided == [2]
+    maps_of(study, "xception", rows.head(1), "RISE", 10)
+    assert read == decided == [2, 1]
 
 
 def test_each_method_is_tuned_by_the_same_rule(study):

@@ -51,11 +51,12 @@ def compute_maps(
     setting = f", {option_of(method)} {value}" if option_of(method) else ""
     work.progress(f"{run.detector.name}: {len(rows)} maps by {method}{setting}")
     inputs, model = run.inputs_at(rows), run.network.model_of(method)
+    classes = run.classes(inputs)
     # One-off work of a first call, such as tracing the tail, is not part of the cost of a frame.
-    run.maps(method, inputs[:1], 8, value)
+    run.maps(method, inputs[:1], 8, value, classes[:1])
     hook = model.register_forward_pre_hook(lambda _, given: counts.append(len(given[0])))
     start = time.perf_counter()
-    maps = run.maps(method, inputs, run.numbers["passes"], value)
+    maps = run.maps(method, inputs, run.numbers["passes"], value, classes)
     seconds = (time.perf_counter() - start) / len(rows)
     hook.remove()
     forward = sum(counts) / len(rows)

@@ -2,20 +2,39 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from viba_lib.baselines.common import Target
+from viba_lib.baselines.common import Target, classes_of
 from viba_lib.baselines.explainers import Network, explain_with
-from viba_lib.core.cache import HasDigest, Stage
+from viba_lib.core.cache import HasDigest, Stage, Work
+from viba_lib.models.detectors import Detector
+from viba_lib.pipeline.prepared_set import TABLES, PreparedSet
 from viba_lib.pipeline.run import Run
 from viba_lib.pipeline.study import Study
 
 Positions = Sequence[tuple[str, int]]  # video_id and position of frames
 Values = Mapping[str, Any]  # of the methods' settings, by method
+KEPT = 4  # sets of frames: those for tests and for tuning, of two detectors
+
+
+@lru_cache(maxsize=KEPT)
+def _inputs(
+    dataset: Path, prepared: Path, _changed: int, work: Work, detector: Detector,
+    positions: tuple[tuple[str, int], ...],
+) -> torch.Tensor:  # fmt: skip
+    clips = PreparedSet(dataset, prepared, work)
+    return clips.inputs(detector, clips.rows(positions))
+
+
+@lru_cache(maxsize=KEPT)
+def _classes(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(classes_of(model, inputs, None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +58,14 @@ class BenchmarkRun(Run):
         return Network(self.model, (self.layer,), statistics, dict(self.bottleneck), self.forward)
 
     def inputs_at(self, positions: Positions) -> torch.Tensor:
-        """Detector inputs (T, 3, S, S) of frames."""
-        return self.inputs(self.clips.rows(positions))
+        """Detector inputs (T, 3, S, S) of frames; the last ones stay: all methods explain them."""
+        changed = (self.prepared / f"{TABLES[0]}.parquet").stat().st_mtime_ns
+        keys = tuple((video, position) for video, position in positions)
+        return _inputs(self.dataset, self.prepared, changed, self.work, self.detector, keys)
+
+    def classes(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Predicted classes (T,) of what `inputs_at` returned, which all methods explain."""
+        return _classes(self.model, inputs)
 
     def maps(
         self, name: str, inputs: torch.Tensor, passes: int, value: Any, target: Target = None
