@@ -12,7 +12,8 @@ from torchvision.models.vision_transformer import VisionTransformer
 
 from tests.bottleneck.networks import Skip
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
-from viba_lib.bottleneck.split import SplitModel, device_of, find_layer, frozen
+from viba_lib.bottleneck.classifier import device_of
+from viba_lib.bottleneck.split import SplitModel, find_layer, frozen
 from viba_lib.core.errors import VibaError
 from viba_lib.models import flow_vgg11, xception
 from viba_lib.models.flow_vgg import FLOW_LAYERS

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from viba_lib.bottleneck.classifier import class_logits, input_size, plain_torch
-from viba_lib.bottleneck.classifier import device_of as device_of
+from viba_lib.bottleneck.classifier import class_logits, device_of, input_size, plain_torch
 from viba_lib.bottleneck.fold import lean
 from viba_lib.bottleneck.precision import autocast, choose, dtype_of
 from viba_lib.core.errors import VibaError

@@ -4,9 +4,10 @@ import torch
 from torch.nn import functional
 
 from viba_lib.bottleneck import PerSampleBottleneck
+from viba_lib.bottleneck.classifier import device_of
 from viba_lib.bottleneck.information import unit_kl_slope
 from viba_lib.bottleneck.optimiser import Units, channels_last
-from viba_lib.bottleneck.split import device_of, frozen
+from viba_lib.bottleneck.split import frozen
 from viba_lib.bottleneck.validate import target_classes
 
 POINTS = (0.2, 0.4, 0.6, 0.8)  # of the path from noise (0) to the activation (1)

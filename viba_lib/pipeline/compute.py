@@ -29,7 +29,7 @@ from viba_lib.evaluation.robustness import corrupt, levels
 from viba_lib.models.detectors import Detector
 from viba_lib.models.training import TrainingSettings, train
 from viba_lib.models.weights import save_weights
-from viba_lib.pipeline.explain import explain_rows, save_maps
+from viba_lib.pipeline.explain import MAPS, explain_rows, save_maps
 from viba_lib.pipeline.prepared_set import TABLES, PreparedSet
 from viba_lib.pipeline.run import WEIGHTS, Run, statistics_file
 from viba_lib.pipeline.select import select
@@ -200,7 +200,7 @@ def explain_frames(
     for path in table.path.unique():
         run.clips.store[path]  # a damaged clip is an error, and not a video without a map
     maps, problems = explain_rows(job, table, folder / "pieces", work)
-    save_maps(maps, folder / "maps.zarr")
+    save_maps(maps, folder / MAPS)
     problems.to_parquet(folder / "problems.parquet")
     shutil.rmtree(folder / "pieces")
 

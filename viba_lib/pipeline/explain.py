@@ -24,6 +24,7 @@ from viba_lib.core.files import file_sha256
 from viba_lib.data.clip_store import ClipStore
 from viba_lib.models.detectors import Detector
 
+MAPS = "maps.zarr"  # in the folder of a stage
 AT_ONCE = 8  # frames of one video that are optimised together
 TARGETS = ("predicted", "true")
 COORDS = ("video_id", "frame", "position", "label", "method")
@@ -217,6 +218,11 @@ def _dataset(job: ExplainJob, rows: pd.DataFrame, arrays: Mapping[str, np.ndarra
             "precision": job.bottleneck["precision"],
         },
     )
+
+
+def open_maps(folder: Path) -> xr.Dataset:
+    """Maps of a stage, which `save_maps` wrote into its folder."""
+    return xr.open_zarr(LocalStore(folder / MAPS), consolidated=False).load()
 
 
 def save_maps(maps: xr.Dataset, path: Path) -> None:

@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 import xarray as xr
 from torch import nn
-from zarr.storage import LocalStore
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, ReadoutBottleneck
 from viba_lib.core.cache import Cache, Stage, Work
@@ -27,7 +26,7 @@ from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.prepare import account
 from viba_lib.models.detectors import DETECTORS, Detector
 from viba_lib.pipeline import compute
-from viba_lib.pipeline.explain import TARGETS
+from viba_lib.pipeline.explain import TARGETS, open_maps
 from viba_lib.pipeline.logs import log_to
 from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.profiles import DetectorSettings, Profile, load_profile
@@ -296,7 +295,7 @@ class Study:
                 f"({problems.reason.iloc[0]}): {', '.join(problems.video_id.unique()[:5])}; remove "
                 f"{folder} to try again, or leave these videos out"
             )
-        maps = xr.open_zarr(LocalStore(folder / "maps.zarr"), consolidated=False).load()
+        maps = open_maps(folder)
         self._precisions[f"{detector} at {layer}"] = maps.attrs["precision"]
         return maps
 

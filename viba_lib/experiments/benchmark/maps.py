@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from pydantic import ValidationError
-from zarr.storage import LocalStore
 
 from viba_lib.baselines.explainers import NAMES, VIBA, candidates_of, check_names, option_of
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import map_measures
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
-from viba_lib.pipeline.explain import save_maps
+from viba_lib.pipeline.explain import MAPS, open_maps, save_maps
 from viba_lib.pipeline.profiles import ComparisonSettings, first_problem
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.stages import positions_of
@@ -63,7 +62,7 @@ def compute_maps(
     if method == VIBA:
         forward = run.bottleneck["steps"] * run.bottleneck["noise_samples"]
     cost = {"seconds": seconds, "forward": float(forward)}
-    save_maps(xr.Dataset({"maps": (("item", "y", "x"), maps)}, attrs=cost), folder / "maps.zarr")
+    save_maps(xr.Dataset({"maps": (("item", "y", "x"), maps)}, attrs=cost), folder / MAPS)
 
 
 def maps_stage(
@@ -94,11 +93,6 @@ def maps_of(
     after it).
     """
     return open_maps(study.get(maps_stage(study, detector, rows, name, value)))
-
-
-def open_maps(folder: Path) -> xr.Dataset:
-    """Maps that `compute_maps` wrote."""
-    return xr.open_zarr(LocalStore(folder / "maps.zarr"), consolidated=False).load()
 
 
 def with_comparison(study: Study, **numbers: int) -> Study:

@@ -11,9 +11,10 @@ import torch
 from viba_lib.core.cache import Stage, Work
 from viba_lib.evaluation.attack import AttackSettings, attack_scores, stability
 from viba_lib.evaluation.randomisation import marked, sanity_checks
-from viba_lib.experiments.benchmark.maps import Benchmark, open_maps
+from viba_lib.experiments.benchmark.maps import Benchmark
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, Values, run_stage
 from viba_lib.experiments.common import stacked
+from viba_lib.pipeline.explain import open_maps
 from viba_lib.pipeline.stages import positions_of
 
 ATTACK = ("attack_samples", "attack_steps", "short_passes")  # of `ComparisonSettings`

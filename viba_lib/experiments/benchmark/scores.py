@@ -17,9 +17,10 @@ from viba_lib.evaluation.faithfulness import (
     sensitivity_n,
 )
 from viba_lib.evaluation.significance import LOWER, interval_table, means_of
-from viba_lib.experiments.benchmark.maps import Benchmark, open_maps
+from viba_lib.experiments.benchmark.maps import Benchmark
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
 from viba_lib.experiments.common import Bootstrap
+from viba_lib.pipeline.explain import open_maps
 from viba_lib.pipeline.stages import positions_of
 
 LOCALISATION = ("ratio", "inside", "rank", "hit", "precision_recall")
@@ -44,7 +45,7 @@ def localisation_scores(benchmark: Benchmark) -> pd.DataFrame:
     area = masks.mean((1, 2))
     facts = pd.DataFrame({
         "video_id": rows.video_id.to_numpy(), "planted": rows.method.to_numpy(), "area": area,
-        "size": pd.cut(area, SIZES, labels=SIZE_NAMES).astype(str),
+        "size": pd.cut(area, SIZES, labels=SIZE_NAMES),
     })  # fmt: skip
     for name, result in benchmark.maps().items():
         maps = result.maps.values
