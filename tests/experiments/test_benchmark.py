@@ -236,16 +236,14 @@ def test_maps_are_computed_once_and_have_a_cost(study):
 def test_methods_that_explain_the_same_frames_share_inputs_and_decisions(study, monkeypatch):
     read, decided = [], []
 
-    def inputs(clips, *given):
-        read.append(len(given[1]))
-        return PreparedSet.inputs(clips, *given)
-
-    def classes(*given):
-        decided.append(len(given[1]))
-        return classes_of(*given)
-
     class Counted(PreparedSet):
-        inputs = inputs
+        def inputs(self, detector, rows, change=None):
+            read.append(len(rows))
+            return super().inputs(detector, rows, change)
+
+    def classes(model, inputs, target):
+        decided.append(len(inputs))
+        return classes_of(model, inputs, target)
 
     monkeypatch.setattr(runs, "PreparedSet", Counted)
     monkeypatch.setattr(runs, "classes_of", classes)
