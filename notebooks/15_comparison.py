@@ -170,7 +170,9 @@ cells = both.pivot_table(index="method", columns="planted", values="ratio")
 result_figures.heat(cells.reindex(NAMES), "over chance", 1.0)
 
 # %%
-size = both.pivot_table(index="method", columns=["detector", "size"], values="ratio").reindex(NAMES)
+size = both.pivot_table(
+    index="method", columns=["detector", "size"], values="ratio", observed=True
+).reindex(NAMES)
 study.save_table("comparison_sizes", both, size.round(2))
 
 # %% [markdown]

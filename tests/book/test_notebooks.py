@@ -123,9 +123,9 @@ def run_nbval(source: Path, folder: Path, roots: tuple[Path, Path]) -> subproces
     nbformat.write(parameterize_notebook(load_notebook_node(str(copy)), values), copy)
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=300", "-q"]
     command += ["-p", "no:cacheprovider", "--rootdir", str(folder), "-c", "/dev/null", str(copy)]
-    return subprocess.run(
-        command, env=execute.kernel_environment(2), capture_output=True, text=True, cwd=folder
-    )
+    # What a cell writes to stderr stops a build of the book, and nbval lets it pass.
+    strict = execute.kernel_environment(2) | {"PYTHONWARNINGS": "error:::__main__"}
+    return subprocess.run(command, env=strict, capture_output=True, text=True, cwd=folder)
 
 
 @pytest.fixture(scope="module")
