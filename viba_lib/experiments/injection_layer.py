@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from viba_lib.core.memory import give_back
 from viba_lib.evaluation.faithfulness import deletion_areas, map_measures
 from viba_lib.evaluation.significance import interval_table, means_of
 from viba_lib.experiments import common
@@ -68,6 +69,7 @@ def layer_measures(
             facts = rows[["video_id", "label"]].assign(detector=detector, layer=name)
             parts.append(facts.join(measures))
             study.progress(f"{detector} at {name}: {len(rows)} maps measured")
+        give_back()
     return pd.concat(parts, ignore_index=True)
 
 
