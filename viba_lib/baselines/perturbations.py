@@ -129,12 +129,12 @@ def sobol(
     """Total-order Sobol indices of a grid of masks (Fel et al. 2021), through SciPy.
 
     The index of a cell is the share of the score's variance that it has a part in. A grid of
-    `cells` a side takes (cells * cells + 2) n passes; n is 4 or more, a power of two. None = as
-    many cells as leave eight draws.
+    `cells` a side takes (cells * cells + 2) n passes; n is a power of two, as large as the passes
+    allow, and 2 or more. None = as many cells as leave eight draws, but four or more.
     """
     side = int(np.clip(np.sqrt(max(passes / 8 - 2, 4)), 2, 8)) if cells is None else cells
     number = side * side
-    draws = 2 ** int(np.log2(max(4, passes / (number + 2))))
+    draws = 2 ** int(np.log2(max(2, passes / (number + 2))))
 
     def map_of(frame: torch.Tensor, score: Score) -> np.ndarray:
         def scores(cells_by_draw: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from nbformat import v4
 
 from viba_lib.book import paths
 from viba_lib.book.chapters import find_chapter
-from viba_lib.book.execute import STAGES, WORKERS, kernel_environment
+from viba_lib.book.execute import STAGES, kernel_environment
 from viba_lib.book.parameters import parameters_page
 from viba_lib.book.paths import BookError, fill_template, package_folder, write_changed
 from viba_lib.book.slides import revealjs, slides_page
@@ -30,14 +30,6 @@ PROFILES = ("quick", "standard", "paper")
 TIME, MATERIALS = "<!-- time -->", "<!-- teaching materials -->"
 PDF, VIDEO = "<!-- pdf -->", "<!-- video -->"
 FRONT = "xception-fake"  # the video on the front page
-# The command `jupyter-book`, which has no option for the number of processes that Sphinx may take.
-JUPYTER_BOOK = f"""
-from functools import partial
-from jupyter_book import sphinx
-from jupyter_book.cli.main import main
-sphinx.build_sphinx = partial(sphinx.build_sphinx, jobs={WORKERS})
-main()
-"""
 
 
 def repository() -> dict[str, str]:
@@ -201,7 +193,7 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
         # It was stopped while it wrote: Sphinx takes a page that exists for complete.
         _forget_pages(root / "_build")
     write_text(begun, "")
-    command = [sys.executable, "-c", JUPYTER_BOOK, "build"]
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
     command += [str(folder), "--path-output", str(root), "-n", "--keep-going", "-q"]
     command += ["--builder", builder] if builder != "html" else ["-W"]
     environment = kernel_environment() | {"PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
