@@ -321,10 +321,10 @@ data_figures.followed_faces([worse[n] for n in seen], list(seen.values()))
 #
 # ## Motion
 #
-# The same square of the key frame *and of its successor* at 256 px gives the optical flow map: for each
-# pixel, how far and where to it moved, by Farnebäck's method {cite}`farneback2003`. The paper's Figure 3
-# shows this step. The pair below is from a temporal fake of middling motion; try
-# to tell from its two frames alone where it is wrong.
+# The same square of the key frame *and of its successor*, at the profile's `flow_size` (256 px in the paper), gives
+# the optical flow map: for each pixel, how far and where to it moved, by Farnebäck's method {cite}`farneback2003`.
+# The paper's Figure 3 shows this step. The pair below is from a temporal fake with a median amount of motion. Try to
+# tell from its two frames alone which region is altered.
 
 # %% mystnb={"image": {"alt": "Four pictures in a row: a face crop, the same crop one frame later, the flow map between them in colours, and the length of the flow."}, "figure": {"caption": "The Appendix D pipeline on one pair: key frame, successor, flow in colour, speed in pixels.", "name": "fig-pipeline"}}
 from viba_lib.data.flow import flow_to_rgb

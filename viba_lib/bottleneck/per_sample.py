@@ -102,7 +102,10 @@ class PerSampleBottleneck:
     def fast(
         cls, model: nn.Module, layer: str, statistics: LayerStatistics, **settings: Any
     ) -> "PerSampleBottleneck":
-        """Preset: one noise sample and the tail in bfloat16; same steps, nearly the same map."""
+        """Preset: one noise sample, mirrored in every second step, and three steps without a pass.
+
+        The tail is in the faster precision. Maps are nearly those of the defaults.
+        """
         return cls(model, layer, statistics, **(PRESETS["fast"] | settings))
 
     @classmethod

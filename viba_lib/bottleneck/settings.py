@@ -114,7 +114,8 @@ _DEFAULT = {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "default": _DEFAULT,
-    "fast": _DEFAULT | {"noise_samples": 1, "precision": "auto", "information_steps": 2},
+    "fast": _DEFAULT
+    | {"noise_samples": 1, "antithetic": True, "precision": "auto", "information_steps": 3},
     "accurate": _DEFAULT
     | {"steps": 40, "noise_samples": 2, "antithetic": True, "precision": "auto"},
 }

@@ -158,8 +158,9 @@ def convergence(study: Study, detector: str, clips: int, frames: int, longest: i
         take="first",
     )  # fmt: skip
     make = partial(
-        study.bottleneck, detector, noise_samples=1, precision="auto", information_steps=0
-    )
+        study.bottleneck, detector, noise_samples=1, antithetic=False, precision="auto",
+        information_steps=0,
+    )  # fmt: skip
     parts = []
     for number, (_, clip) in enumerate(rows.groupby("video_id", sort=False)):
         study.progress(f"convergence: clip {number + 1} of {clips}")
