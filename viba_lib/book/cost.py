@@ -16,7 +16,7 @@ import psutil
 from viba_lib.book import paths
 from viba_lib.core.cache import read_meta
 
-INTERVAL = 0.5  # seconds between two samples
+INTERVAL = 2.0  # seconds between two samples; one of a large process takes a tenth of a second
 SOURCES = ("viba_lib", "notebooks", "book", "_config.yml", "_toc.yml", "requirements.lock")
 
 

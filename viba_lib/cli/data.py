@@ -183,6 +183,38 @@ def data_build(
     _prepare(study)
 
 
+@data.command("masks")
+@described(*PREPARATION, profile="paper")
+def data_masks(
+    catalog: Path, open_study: OpenStudy, root: Path | None = None, out: Path | None = None
+) -> None:
+    """Find the forged region of fakes from their difference to the originals, frame by frame.
+
+    For data sets whose fakes are made of a video in the catalog, such as FaceForensics++. Fakes
+    that have masks keep them. Masks are written to the folder `masks` beside the new catalog;
+    finished ones are not made again. `viba data prepare` then reads them.
+
+    Parameters
+    ----------
+    catalog : Catalog with the column original.
+    root : Folder of its paths. Default: the folder of the catalog.
+    out : Parquet file. Default: the catalog itself is replaced.
+    """
+    from viba_lib.data.catalog import load_catalog, save_catalog
+    from viba_lib.data.true_masks import with_true_masks
+
+    study, out = open_study(), out or catalog.with_suffix(".parquet")
+    known = load_catalog(catalog)
+    found, problems = with_true_masks(
+        known, root or catalog.parent, out.parent / "masks", study.work
+    )
+    save_catalog(found, out)
+    for row in problems.itertuples():
+        print(f"{row.video_id}: {row.reason}")
+    fakes = found[found.label == "fake"]
+    print(f"{(fakes.mask_path != '').sum()} of {len(fakes)} fakes have masks; written to {out}")
+
+
 def _prepare(study: "Study") -> None:
     _print_frame(study.account(), "Preparation")
     for (video, reason), rows in study.problems().groupby(["video_id", "reason"], sort=False):
