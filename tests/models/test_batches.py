@@ -11,7 +11,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.flow import farneback
 from viba_lib.data.prepare import PreparationSettings, prepared_rows
-from viba_lib.models.augment import Augmentation, LowQuality, MotionAugmentation
+from viba_lib.models.augment import Augmentation, Camera, LowQuality, MotionAugmentation
 from viba_lib.models.batches import FaceBatches, FlowBatches, Pair, TrainingBatches
 from viba_lib.models.training import TrainingSettings
 
@@ -181,3 +181,24 @@ def test_low_quality_loses_more_at_a_smaller_scale(clip: PreparedClip) -> None:
 def test_only_batches_that_make_pairs_can_be_used() -> None:
     with pytest.raises(TypeError, match="abstract"):
         TrainingBatches({"a": None}, ROWS, 8, TrainingSettings(steps=1), [], 0)
+
+
+def test_a_camera_changes_colour_detail_and_noise_as_told():
+    rng = np.random.default_rng(0)
+    image = rng.integers(60, 180, (64, 64, 3), dtype=np.uint8)
+    grey = np.full((64, 64, 3), 100, np.uint8)
+    np.testing.assert_array_equal(Camera()(image), image)
+    assert Camera(gamma=0.8)(grey).mean() > 110 and Camera(gamma=1.2)(grey).mean() < 90
+    warm = Camera(balance=(1.1, 1.0, 0.9))(grey)[0, 0].astype(int)
+    assert warm.tolist() == [110, 100, 90]
+    detail = [np.abs(np.diff(c(image).astype(float), axis=1)).mean() for c in (
+        Camera(streak=9), Camera(), Camera(sharpen=1.0))]  # fmt: skip
+    assert detail[0] < 0.5 * detail[1] < 0.6 * detail[2]
+    noisy = Camera(noise=5.0, seed=1)(grey)
+    assert 4 < noisy.std() < 6 and np.array_equal(noisy, Camera(noise=5.0, seed=1)(grey))
+    sampled = [Camera.sample(np.random.default_rng(seed)) for seed in range(400)]
+    unchanged = np.mean([
+        (c.gamma, *c.balance, c.streak, c.sharpen, c.noise) == (1, 1, 1, 1, 0, 0, 0)
+        for c in sampled
+    ])  # fmt: skip
+    assert 0.45 < unchanged < 0.65

@@ -47,6 +47,55 @@ class LowQuality:
 
 
 @dataclass
+class Camera:
+    """What ordinary cameras and phones do to a frame, in about half of the pairs.
+
+    It is applied to the real frame before an artefact is planted, as `LowQuality` is. Otherwise
+    noise, sharpened edges and colours that no training video has would pass for artefacts.
+    """
+
+    gamma: float = 1.0
+    balance: Sequence[float] | np.ndarray = (1.0, 1.0, 1.0)  # of the colours
+    streak: int = 0  # length of a motion blur in pixels
+    angle: float = 0.0  # of it, in degrees
+    sharpen: float = 0.0
+    noise: float = 0.0  # standard deviation in grey levels
+    seed: int = 0  # of the noise
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> "Camera":
+        """A random camera; half of them change nothing."""
+        use = rng.random(5) < 0.4
+        found = cls(
+            gamma=float(np.exp(use[0] * rng.uniform(-0.35, 0.35))),
+            balance=1 + use[1] * rng.uniform(-0.12, 0.12, 3),
+            streak=int(use[2] * rng.integers(3, 10)),
+            angle=rng.uniform(0, 180),
+            sharpen=float(use[3] * rng.uniform(0.3, 1.5)),
+            noise=float(use[4] * rng.uniform(1, 8)),
+            seed=int(rng.integers(2**31)),
+        )
+        return found if rng.random() < 0.5 else cls()
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        out = 255 * (image / np.float32(255)) ** np.float32(self.gamma)
+        out = out * np.asarray(self.balance, np.float32)
+        if self.streak:
+            line: np.ndarray = np.zeros((self.streak, self.streak), np.float32)
+            line[self.streak // 2] = 1
+            middle = (self.streak / 2 - 0.5, self.streak / 2 - 0.5)
+            turn = cv2.getRotationMatrix2D(middle, self.angle, 1.0)
+            kernel = cv2.warpAffine(line, turn, line.shape)
+            out = cv2.filter2D(out, -1, kernel / kernel.sum())
+        if self.sharpen:
+            out = out + self.sharpen * (out - cv2.GaussianBlur(out, (0, 0), 1.0))
+        if self.noise:
+            rng = np.random.default_rng(self.seed)
+            out = out + self.noise * rng.standard_normal(out.shape, np.float32)
+        return np.clip(np.rint(out), 0, 255).astype(np.uint8)
+
+
+@dataclass
 class MotionAugmentation:
     """Another video of a pair of frames: skin without texture, and a camera that turns.
 

@@ -13,7 +13,13 @@ from torch.utils.data import Dataset
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import plant
 from viba_lib.data.clip_store import ClipStore, PreparedClip
-from viba_lib.models.augment import Augmentation, LowQuality, MotionAugmentation, pair_to_flow
+from viba_lib.models.augment import (
+    Augmentation,
+    Camera,
+    LowQuality,
+    MotionAugmentation,
+    pair_to_flow,
+)
 from viba_lib.models.training import TrainingSettings
 from viba_lib.models.xception import face_tensor
 
@@ -150,15 +156,16 @@ class FaceBatches(TrainingBatches):
 
     def _pair(self, rng: np.random.Generator) -> Pair:
         clip, at, given, given_at = self._sample(rng)
-        quality, augmentation = LowQuality.sample(rng), Augmentation.sample(rng)
-        real = quality(clip.faces[at])
+        quality, camera = LowQuality.sample(rng), Camera.sample(rng)
+        augmentation = Augmentation.sample(rng)
+        real = camera(quality(clip.faces[at]))
         if given is None:
             method = str(rng.choice(self.methods))
             points = clip.landmarks[at][None] * real.shape[0]
             fakes, masks = plant(real[None], points, method, rng)
             fake, mask = fakes[0], masks[0]
         else:
-            fake, mask = quality(given.faces[given_at]), given.masks[given_at]
+            fake, mask = camera(quality(given.faces[given_at])), given.masks[given_at]
         both = face_tensor(np.stack([augmentation(real), augmentation(fake)]), self.size)
         return Pair(both[0], both[1], augmentation.transform_mask(mask))
 
