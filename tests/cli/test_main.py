@@ -17,6 +17,8 @@ from tests.command import viba
 from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.data.source_videos import QUICK_FILES
 from viba_lib.data.video import read_video, write_video
+from viba_lib.models import xception
+from viba_lib.models.weights import save_weights
 
 
 def assert_refused(captured: str, *words: str) -> None:
@@ -114,7 +116,7 @@ def test_a_preset_is_changed_by_what_else_is_asked_for(explain, noise_video, mon
 
     def watched(*arguments: object, **_: object) -> dict:
         given.update(arguments[7])
-        return {"p_fake_mean": 0.5, "p_fake": []}
+        return {"p_fake_mean": 0.5, "p_fake": [], "domain": {"measures": {}}}
 
     monkeypatch.setattr("viba_lib.pipeline.explain_video.explain_video", watched)
     assert explain(noise_video, "--preset", "accurate", "--steps", 7)[0] == 0
@@ -245,7 +247,8 @@ def test_explain_writes_the_four_files(monkeypatch, capsys, fetched, tmp_path, d
     options = ["--data-root", roots[0], "--results-root", roots[1], "--max-frames", 3]
     options += ["--detector", detector, "--profile", "tiny", "--out", out]
     assert viba(monkeypatch, "explain", clip, *options) == 0
-    assert "Traceback" not in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
     assert sorted(p.name for p in out.iterdir()) == [
         "overlay.mp4", "poster.png", "relevance.zarr", "summary.json"]  # fmt: skip
     summary = json.loads((out / "summary.json").read_text())
@@ -253,7 +256,31 @@ def test_explain_writes_the_four_files(monkeypatch, capsys, fetched, tmp_path, d
     assert len(summary["p_fake"]) == len(maps) == len(read_video(out / "overlay.mp4").frames) == 3
     assert np.isfinite(maps).all() and (maps >= 0).all() and maps.sum() > 0
     still, plain = cv2.imread(str(out / "poster.png")), film.frames[0]
-    assert still.shape[0] == plain.shape[0] and still.shape[1] > plain.shape[1], "a colour bar"
+    assert still.shape[1] > plain.shape[1], "a colour bar"
+    domain = summary["domain"]
+    assert set(domain["measures"]) == {"feature_distance", "face_size", "resolution", "sharpness"}
+    assert domain["inside"] == all(m["inside"] for m in domain["measures"].values())
+    assert "validation split (1 person)" in domain["calibrated_on"]
+    words = "outside the training domain"
+    assert (words not in said.out) == domain["inside"]
+    assert (still.shape[0] == plain.shape[0]) == domain["inside"], "a line with the warning"
+
+
+@pytest.mark.network
+def test_explain_says_that_a_blurred_video_is_outside(monkeypatch, capsys, fetched, tmp_path):
+    film = read_video(fetched[0] / "sources" / _source("single_face.mp4"), max_frames=4)
+    blurred = np.stack([cv2.GaussianBlur(frame, (0, 0), 6) for frame in film.frames])
+    clip, out = write_video(tmp_path / "clip.mp4", blurred, film.rate), tmp_path / "out"
+    weights = save_weights(xception(), tmp_path / "own.safetensors")
+    options = ["--data-root", fetched[0], "--results-root", fetched[1], "--max-frames", 2]
+    options += ["--weights", weights, "--profile", "tiny", "--out", out]
+    assert viba(monkeypatch, "explain", clip, *options) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "p(fake)" in line)
+    assert "frames), outside the training domain (" in line and "sharpness" in line
+    measure = json.loads((out / "summary.json").read_text())["domain"]["measures"]["sharpness"]
+    assert not measure["inside"] and measure["value"] < measure["low"] < measure["high"]
+    still = cv2.imread(str(out / "poster.png"))
+    assert still.shape[0] == blurred.shape[1] + 22, "a line below the picture"
 
 
 def _source(name: str) -> str:

@@ -30,6 +30,7 @@ def declared(profile: Profile, seed: int = 0) -> dict[str, Stage]:
     for name in DETECTORS:
         detector = stages.detector(name)
         found.append(stages.explained(detector, detector.layers[0], ROWS))
+        found.append(stages.domain(detector, detector.layers[0]))
     return {stage.name: stage for stage in found}
 
 
@@ -68,7 +69,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "evaluation.robustness_frames": (2, {name for name in NAMES if "robustness" in name}),
     "evaluation.robustness_clips": (2, {name for name in NAMES if "robustness" in name}),
     "evaluation.statistics_frames": (
-        9, EXPLAINED | READOUT | {name for name in NAMES if "statistics" in name},
+        9, EXPLAINED | READOUT | {n for n in NAMES if n.startswith(("statistics", "domain"))},
     ),
     "evaluation.noise_draws": (3, EXPLAINED),
     "evaluation.draws": (51, set()),

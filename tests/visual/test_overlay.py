@@ -10,7 +10,15 @@ import pytest
 
 from viba_lib.core.errors import VibaError
 from viba_lib.data.video import read_video
-from viba_lib.visual.overlay import colours, overlay_video, paste_back, poster, video_html
+from viba_lib.visual.overlay import (
+    colours,
+    overlay_video,
+    painted,
+    paste_back,
+    poster,
+    video_html,
+    with_note,
+)
 
 grey = np.full((3, 40, 60, 3), 128, np.uint8)
 
@@ -119,3 +127,22 @@ def test_the_colour_bar_runs_from_nothing_to_the_maximum(tmp_path):
     other = overlay_video(tmp_path / "other.mp4", frames, maps, 5, maximum=4.0)
     difference = np.abs(read_video(path).frames[0].astype(int) - read_video(other).frames[0])
     assert difference[:, :124].max() < 30 < difference[:, 130:].max(), "other numbers beside it"
+
+
+@pytest.mark.parametrize("width", [120, 262, 726])
+def test_a_note_is_readable_and_fits_below_the_picture(width):
+    picture = np.full((40, width, 3), 128, np.uint8)
+    shown = with_note(picture, 0.53, "outside the training domain")
+    assert shown.shape == (62, width, 3) and (shown[:40] == picture).all()
+    strip = shown[40:].astype(int).sum(2)
+    written = strip > strip.min() + 200
+    assert written.sum() > 100 and not written[:, -4:].any(), "bright letters, none cut off"
+
+
+def test_the_note_is_on_every_frame_of_an_overlay():
+    maps, p_fake = np.ones((3, 8, 8)), np.array([0.1, 0.9, 0.5])
+    plain = list(painted(grey, maps, 1.0, p_fake))
+    noted = list(painted(grey, maps, 1.0, p_fake, "outside the training domain"))
+    amber = [picture[40:62, :, 0].astype(int) - picture[40:62, :, 2] for picture in noted]
+    assert all(rows.max() > 100 for rows in amber)
+    assert [p.shape[0] for p in noted] == [p.shape[0] + 22 for p in plain]

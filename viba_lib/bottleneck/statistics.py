@@ -30,6 +30,14 @@ def save_tensors(
     return Path(path)
 
 
+def channel_means(split: SplitModel, inputs: torch.Tensor) -> torch.Tensor:
+    """Mean of each channel of a layer (N, C) float32: over space, time or tokens."""
+    with frozen(split.model), torch.no_grad():
+        inputs = as_inputs(split.model, inputs).to(device_of(split.model))
+        activation = split.head(inputs)[0].float().cpu()
+    return activation.mean(1) if activation.dim() == 3 else activation.flatten(2).mean(2)
+
+
 class _Moments:
     """Mean and squared deviations of values in float64, batch by batch (Chan et al. 1983)."""
 

@@ -64,6 +64,7 @@ def explain(
     max_frames : Maximal number of explained frames.
     """
     from viba_lib.bottleneck.settings import PRESETS
+    from viba_lib.evaluation.domain import outside_text
     from viba_lib.pipeline.explain_video import explain_video
 
     if preset is not None and preset not in PRESETS:
@@ -72,7 +73,9 @@ def explain(
     given = {"beta": beta, "steps": steps}
     settings = PRESETS.get(preset or "", {}) | {k: v for k, v in given.items() if v is not None}
     summary = explain_video(video, out, study, detector, weights, layer, max_frames, settings)
-    print(f"p(fake) {summary['p_fake_mean']:.3f} (mean of {len(summary['p_fake'])} frames)")
+    mean, count = summary["p_fake_mean"], len(summary["p_fake"])
+    notes = [f"p(fake) {mean:.3f} (mean of {count} frames)", outside_text(summary["domain"])]
+    print(", ".join(filter(None, notes)))
     print(f"written to {out}: overlay.mp4, relevance.zarr, summary.json, poster.png")
 
 

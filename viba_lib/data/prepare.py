@@ -165,7 +165,8 @@ def prepare_video(
     Returns
     -------
     The facts that are stored with the arrays: video_id, decoded (number of frames), key_frames
-    (number found), chosen (their indices), lost (those of them without a face).
+    (number found), chosen (their indices), lost (those of them without a face), shape (height and
+    width of the frames).
 
     Raises
     ------
@@ -182,12 +183,14 @@ def prepare_video(
         indices, found = choose_frames(differences, settings, video_id, seed)
         masks = _planted_masks(row, root, video, indices)
         clip = PreparedClip.stack(prepare_key_frames(video, indices, settings, masks))
+        shape = list(video.shape)
     facts = {
         "video_id": video_id,
         "decoded": len(differences),
         "key_frames": found,
         "chosen": indices.tolist(),
         "lost": sorted({*indices.tolist()} - {*clip.frame.tolist()}),
+        "shape": shape,
     }
     save_clip(clip, Path(out_path), facts)
     return facts

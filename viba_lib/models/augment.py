@@ -78,14 +78,14 @@ class Camera:
         return found if rng.random() < 0.5 else cls()
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        out = 255 * (image / np.float32(255)) ** np.float32(self.gamma)
+        out: np.ndarray = 255 * (image / np.float32(255)) ** np.float32(self.gamma)
         out = out * np.asarray(self.balance, np.float32)
         if self.streak:
-            line: np.ndarray = np.zeros((self.streak, self.streak), np.float32)
+            line = np.zeros((self.streak, self.streak), np.float32)
             line[self.streak // 2] = 1
             middle = (self.streak / 2 - 0.5, self.streak / 2 - 0.5)
             turn = cv2.getRotationMatrix2D(middle, self.angle, 1.0)
-            kernel = cv2.warpAffine(line, turn, line.shape)
+            kernel = np.asarray(cv2.warpAffine(line, turn, line.shape))
             out = cv2.filter2D(out, -1, kernel / kernel.sum())
         if self.sharpen:
             out = out + self.sharpen * (out - cv2.GaussianBlur(out, (0, 0), 1.0))

@@ -18,13 +18,16 @@ import torch
 from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics, ReadoutBottleneck
+from viba_lib.bottleneck.split import SplitModel
+from viba_lib.bottleneck.statistics import channel_means
 from viba_lib.core.cache import Work
 from viba_lib.core.checkpoints import map_checkpointed
 from viba_lib.core.download import fetch
-from viba_lib.data.clip_store import KEPT_FOR_TRAINING, ClipStore
+from viba_lib.data.clip_store import KEPT_FOR_TRAINING, ClipStore, read_facts
 from viba_lib.data.planted_dataset import PlantedSettings, build_planted
 from viba_lib.data.prepare import PreparationSettings, prepare_catalog
 from viba_lib.data.source_videos import default_files
+from viba_lib.evaluation.domain import Domain, frame_facts
 from viba_lib.evaluation.robustness import corrupt, levels
 from viba_lib.models.detectors import Detector
 from viba_lib.models.training import TrainingSettings, train
@@ -35,6 +38,7 @@ from viba_lib.pipeline.run import WEIGHTS, Run, statistics_file
 from viba_lib.pipeline.select import select
 
 READOUT = "readout.safetensors"
+DOMAIN = "domain.npz"
 AT_ONCE = 256  # frames whose inputs are in memory at the same time, a quarter of a GB
 
 
@@ -180,6 +184,29 @@ def estimate_statistics(
         found = LayerStatistics.estimate_all(run.model, layers, batches)
     for layer, statistics in found.items():
         statistics.save(folder / statistics_file(layer))
+
+
+def calibrate_domain(folder: Path, work: Work, *, frames: int, **given: Any) -> None:
+    """Ranges of measures over frames of the training and validation splits, see `Domain`."""
+    run = Run(work=work, **given)
+    held_out = run.clips.frames("val", run.methods)
+    held_out = held_out.sample(min(frames, len(held_out)), random_state=run.seed)
+    rows = pd.concat([run.sample(frames), held_out]).sort_values(["path", "position"])
+    work.progress(f"{run.detector.name} at {run.layer}: training domain from {len(rows)} frames")
+    split = SplitModel(run.model, run.layer)
+    batches = run.clips.batches(run.detector, rows)
+    features = torch.cat([channel_means(split, batch) for batch in batches]).numpy()
+    facts: list[pd.DataFrame] = []
+    for path, part in rows.groupby("path"):
+        clip, at = run.clips.store[path], part.position.to_numpy()
+        shape = read_facts(run.prepared / path)["shape"]
+        facts.append(pd.DataFrame(frame_facts(clip.faces[at], clip.squares[at], shape)))
+    people = rows.dataset + " " + rows.identity.where(rows.identity != "", rows.video_id)
+    Domain.calibrate(
+        features,
+        {name: values.to_numpy() for name, values in pd.concat(facts).items()},
+        people.to_numpy(str), (rows.split == "val").to_numpy(),
+    ).save(folder / DOMAIN)  # fmt: skip
 
 
 def explain_frames(

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -19,7 +19,8 @@ from zarr.storage import LocalStore
 
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.split import find_layer
-from viba_lib.core.cache import External, digest
+from viba_lib.bottleneck.statistics import channel_means
+from viba_lib.core.cache import External, Stage, digest
 from viba_lib.core.checkpoints import Arrays, Results, map_checkpointed
 from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
@@ -27,11 +28,21 @@ from viba_lib.core.files import file_sha256
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import VideoChunks, spread_frames
+from viba_lib.evaluation.domain import OUTSIDE, Domain, frame_facts
 from viba_lib.models.detectors import Detector
-from viba_lib.pipeline.explain import ExplainJob, explain_inputs
+from viba_lib.pipeline.compute import DOMAIN
+from viba_lib.pipeline.explain import ExplainJob, explain_inputs, open_bottleneck
 from viba_lib.pipeline.run import Run
 from viba_lib.pipeline.study import Study
-from viba_lib.visual.overlay import colours, painted, paste_back, poster, scale_maximum, with_scale
+from viba_lib.visual.overlay import (
+    colours,
+    painted,
+    paste_back,
+    poster,
+    scale_maximum,
+    with_note,
+    with_scale,
+)
 
 SAMPLED = 4_000_000  # pixels that the scale of a video's colours is found from
 
@@ -54,21 +65,32 @@ def check_given(out: Path, detector: Detector, layer: str, weights: Path | None)
     return model
 
 
+def with_weights(stage: Stage, weights: Path | None) -> Stage:
+    """A stage of a detector, with given weights instead of the trained ones if there are any."""
+    if weights is None:
+        return stage
+    own = {"trained": External(weights, file_sha256(weights))}
+    return replace(stage, inputs={**stage.inputs, **own})
+
+
 def open_run(study: Study, detector: str, layer: str, weights: Path | None) -> Run:
     """A detector at a layer, with given weights or those that the study's profile trains.
 
     The layer's statistics under given weights are a stage as well: they are estimated once.
     """
     registered = study.registered(detector)
-    statistics = study.stages.statistics(registered, layer)
-    if weights is not None:
-        own = {"trained": External(weights, file_sha256(weights))}
-        statistics = replace(statistics, inputs={**statistics.inputs, **own})
+    statistics = with_weights(study.stages.statistics(registered, layer), weights)
     return Run(
         work=study.work, dataset=study.dataset, prepared=study.prepared.folder,
         detector=registered, trained=weights or study.weights_path(detector), layer=layer,
         statistics=study.get(statistics),
     )  # fmt: skip
+
+
+def open_domain(study: Study, detector: str, layer: str, weights: Path | None) -> Domain:
+    """The training domain of a detector; its features are those of the given weights, if any."""
+    stage = with_weights(study.stages.domain(study.registered(detector), layer), weights)
+    return Domain.load(study.get(stage) / DOMAIN)
 
 
 def explain_video(
@@ -114,6 +136,7 @@ def explain_video(
             progress(f"{len(clips.frames)} of {reader.length} frames have a face and are explained")
             if weights is None:
                 progress(f"detector: {detector} of the profile {study.profile.name}")
+            domain = open_domain(study, detector, layer, weights)
             job = open_run(study, detector, layer, weights).job(
                 bottleneck=study.stages.bottleneck(**(settings or {})),
                 noise_draws=study.profile.evaluation.noise_draws,
@@ -129,9 +152,30 @@ def explain_video(
             )  # fmt: skip
             numbers = pd.concat([_numbers(part) for part in results], ignore_index=True)
             summary = _summary(reader, clips.frames, job, study.profile.name, numbers)
+            parts = (clips[number] for number in range(len(clips)))
+            summary["domain"] = compare_with(domain, job, parts, reader.shape)
             _write(out, reader, clips, results, numbers.p_fake.to_numpy(), summary)
             shutil.rmtree(folder)
     return summary
+
+
+def compare_with(
+    domain: Domain, job: ExplainJob, clips: Iterable[PreparedClip], shape: tuple[int, int]
+) -> dict[str, Any]:
+    """Whether the frames of a video are inside the training domain, see `Domain.compare`.
+
+    Parameters
+    ----------
+    clips : the video in chunks
+    shape : height and width of its frames
+    """
+    split, detector, features, facts = open_bottleneck(job).split, job.detector, [], []
+    for clip in clips:
+        inputs = detector.inputs(clip, None, detector.size)
+        features.append(channel_means(split, inputs).numpy())
+        facts.append(frame_facts(clip.faces, clip.squares, shape))
+    joined = {name: np.concatenate([part[name] for part in facts]) for name in facts[0]}
+    return domain.compare(np.concatenate(features), joined)
 
 
 def _numbers(part: Arrays) -> pd.DataFrame:
@@ -202,6 +246,7 @@ def _write(
 ) -> None:
     """Write the four files into a folder aside, then move them to their place."""
     numbers, best = clips.frames, int(np.argmax(p_fake))
+    note = "" if summary["domain"]["inside"] else OUTSIDE
     # The scale is found from every n-th pixel of a long video.
     step = -(-len(p_fake) * results[0]["relevance"][0].size // SAMPLED)
     top = scale_maximum(np.concatenate([p["relevance"].ravel()[::step] for p in results]))
@@ -212,13 +257,14 @@ def _write(
                 yield paste_back(video.shape, square, values)
 
     with written_aside(out) as aside:
-        pictures = painted(video.frames(numbers), pasted(), top, p_fake)
+        pictures = painted(video.frames(numbers), pasted(), top, p_fake, note)
         write_video(aside / "overlay.mp4", pictures, output_rate(video, numbers), crf=23)
         values = next(islice(pasted(), best, None))
         # One frame has a scale of its own: on that of the video it may be all dark.
         own = max(float(values.max()), 1e-9)
         shown = colours(next(video.frames([numbers[best]])), values, own)
-        poster(aside / "poster.png", with_scale(shown, own))
+        still = with_scale(shown, own)
+        poster(aside / "poster.png", with_note(still, p_fake[best], note) if note else still)
         for number, part in enumerate(results):
             more: dict[str, Any] = {"append_dim": "frame"} if number else {"mode": "w"}
             labelled = _labelled(part, clips[number], summary)

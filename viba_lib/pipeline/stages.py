@@ -160,6 +160,16 @@ class Stages:
         }
         return self.applied("statistics", compute.estimate_statistics, detector, sample)
 
+    def domain(self, detector: Detector, layer: str) -> Stage:
+        """Ranges of measures of the frames that a detector was trained on, for one layer."""
+        sample = {
+            "methods": self.settings(detector).methods,
+            "frames": self.profile.evaluation.statistics_frames,
+            "seed": self.seed,
+            "layer": layer,
+        }
+        return self.applied("domain", compute.calibrate_domain, detector, sample)
+
     def bottleneck(self, **changes: Any) -> dict[str, Any]:
         """The profile's settings of the per-sample bottleneck, changed."""
         return asdict(self.profile.bottleneck) | {"seed": self.seed} | changes

@@ -24,6 +24,7 @@ from viba_lib.core.progress import Progress
 from viba_lib.data.card import data_card
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.prepare import account
+from viba_lib.evaluation.domain import Domain
 from viba_lib.models.detectors import DETECTORS, Detector
 from viba_lib.pipeline import compute
 from viba_lib.pipeline.explain import TARGETS, open_maps
@@ -247,6 +248,11 @@ class Study:
         layer = layer or self.layer(detector)
         stage = self.stages.statistics(self.registered(detector), layer)
         return LayerStatistics.load(self.get(stage) / statistics_file(layer))
+
+    def domain(self, detector: str, layer: str | None = None) -> Domain:
+        """Ranges of measures of the frames that a detector was trained on."""
+        stage = self.stages.domain(self.registered(detector), layer or self.layer(detector))
+        return Domain.load(self.get(stage) / compute.DOMAIN)
 
     def bottleneck(
         self, detector: str, layer: str | None = None, **settings: Any

@@ -14,6 +14,9 @@ from viba_lib.core.errors import VibaError
 from viba_lib.core.files import atomic_write
 from viba_lib.data.video import read_video, write_video
 
+SIZE = 0.42  # of letters
+WHITE, AMBER = (235, 235, 235), (255, 196, 64)
+
 
 def scale_maximum(relevance: np.ndarray) -> float:
     """Relevance at full colour: the 99.5th percentile of maps, and more than 0."""
@@ -49,7 +52,7 @@ def paste_back(shape: tuple[int, int], square: np.ndarray, relevance: np.ndarray
     )
 
 
-def _curve(shape: tuple[int, ...], p_fake: np.ndarray, at: int) -> np.ndarray:
+def _curve(shape: tuple[int, ...], p_fake: np.ndarray, at: int, label: bool) -> np.ndarray:
     """Strip (h, W, 3) for under a frame: probability of fake over time, with frame `at` marked."""
     height, width = max(36, shape[0] // 8), shape[1]
     strip = np.full((height, width, 3), 24, np.uint8)
@@ -59,8 +62,19 @@ def _curve(shape: tuple[int, ...], p_fake: np.ndarray, at: int) -> np.ndarray:
     points = np.stack([xs, ys], 1).round().astype(np.int32)
     cv2.polylines(strip, [points], False, (222, 143, 5), 2, cv2.LINE_AA)
     cv2.circle(strip, points[at].tolist(), 5, (255, 255, 255), -1, cv2.LINE_AA)
-    _write(strip, f"p(fake) {p_fake[at]:.2f}", (8, 14))
+    if label:
+        _write(strip, f"p(fake) {p_fake[at]:.2f}", (8, 14))
     return strip
+
+
+def with_note(picture: np.ndarray, p_fake: float, note: str) -> np.ndarray:
+    """The picture with a line below: the probability of fake, and a warning beside it."""
+    strip = np.full((22, picture.shape[1], 3), 24, np.uint8)
+    text = f"p(fake) {p_fake:.2f}, {note}"
+    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, SIZE, 1)
+    size = min(SIZE, SIZE * (strip.shape[1] - 16) / width)  # a narrow picture has smaller letters
+    _write(strip, text, (8, 15), size, AMBER)
+    return np.concatenate([picture, strip])
 
 
 def with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
@@ -78,9 +92,14 @@ def with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
     return np.concatenate([frame, side], 1)
 
 
-def _write(picture: np.ndarray, text: str, place: tuple[int, int]) -> None:
-    white = (235, 235, 235)
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, white, 1, cv2.LINE_AA)
+def _write(
+    picture: np.ndarray,
+    text: str,
+    place: tuple[int, int],
+    size: float = SIZE,
+    colour: tuple[int, int, int] = WHITE,
+) -> None:
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
 
 
 def overlay_video(
@@ -108,12 +127,20 @@ def painted(
     relevance: Iterable[np.ndarray],
     maximum: float,
     p_fake: np.ndarray | None = None,
+    note: str = "",
 ) -> Iterator[np.ndarray]:
-    """Pictures of `overlay_video` one after another, for films that do not fit into memory."""
+    """Pictures of `overlay_video` one after another, for films that do not fit into memory.
+
+    Parameters
+    ----------
+    note : a warning beside the probability, see `with_note`
+    """
     for at, (frame, values) in enumerate(zip(frames, relevance, strict=True)):
         picture = with_scale(colours(frame, values, maximum), maximum)
         if p_fake is not None:
-            picture = np.concatenate([picture, _curve(picture.shape, p_fake, at)])
+            curve = _curve(picture.shape, p_fake, at, label=not note)
+            above = with_note(picture, p_fake[at], note) if note else picture
+            picture = np.concatenate([above, curve])
         yield picture
 
 
