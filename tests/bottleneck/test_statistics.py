@@ -6,6 +6,7 @@ from torch import nn
 
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.split import SplitModel
+from viba_lib.bottleneck.statistics import channel_means
 from viba_lib.core.errors import VibaError
 
 pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
@@ -93,3 +94,26 @@ def test_several_layers_in_one_pass_are_the_layers_one_by_one():
             assert torch.equal(getattr(together, name), getattr(alone, name)), (layer, name)
     with pytest.raises(VibaError, match="has no layer 'midle'"):
         LayerStatistics.estimate_all(model, ["first", "midle"], batches)
+
+
+class Tokens(nn.Module):
+    """A model whose layer `rows` gives tokens (N, L, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps, self.rows, self.head = nn.Conv2d(3, 5, 4, 4), nn.Linear(5, 7), nn.Linear(7, 2)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.head(self.rows(self.maps(inputs).flatten(2).transpose(1, 2)).mean(1))
+
+
+@pytest.mark.parametrize(("layer", "channels"), [("maps", 5), ("rows", 7)])
+def test_channel_means_are_over_space_or_tokens(layer, channels):
+    model, inputs = Tokens().eval(), torch.rand(3, 3, 16, 16)
+    found = channel_means(SplitModel(model, layer), inputs)
+    maps = model.maps(inputs)
+    expected = maps.mean((2, 3))
+    if layer == "rows":
+        expected = model.rows(expected)  # a linear layer of a mean is the mean of its outputs
+    assert found.shape == (3, channels)
+    torch.testing.assert_close(found, expected.detach())

@@ -39,6 +39,7 @@ def clip(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> PreparedClip
     row = {"video_id": "face", "path": "face.mp4", "mask_path": "mask.mkv"}
     facts = prepare_video(row, videos, out, SETTINGS)
     assert (facts["decoded"], len(facts["chosen"]), facts["lost"]) == (6, 2, [])
+    assert facts["shape"] == [240, 320], "height and width"
     assert [p.name for p in out.parent.iterdir()] == ["face.zarr.zip"]
     return load_clip(out)
 
