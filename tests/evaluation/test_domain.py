@@ -1,5 +1,7 @@
 """Whether a video is inside the training domain, on made-up features and images."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -48,7 +50,7 @@ DOMAIN = calibrated()
 def test_a_person_who_was_never_seen_is_inside(person):
     found = DOMAIN.compare(features_of(person), facts_of(photographs(10)))
     assert found["inside"] and outside_text(found) == ""
-    assert all(m["low"] <= m["value"] <= m["high"] for m in found["measures"].values())
+    assert all(m["low"] <= m["value"] <= (m["high"] or np.inf) for m in found["measures"].values())
     assert set(found["measures"]) == {DISTANCE, "face_size", "resolution", "sharpness"}
 
 
@@ -89,8 +91,15 @@ def test_other_features_faces_and_frames_are_outside():
     assert [name for name, m in far.items() if not m["inside"]] == [DISTANCE]
     tiny = DOMAIN.compare(features_of(20), facts_of(faces, side=20))["measures"]
     assert [name for name, m in tiny.items() if not m["inside"]] == ["face_size"]
-    large = DOMAIN.compare(features_of(20), facts_of(faces, shape=(2160, 3840)))["measures"]
-    assert [name for name, m in large.items() if not m["inside"]] == ["resolution"]
+    small = DOMAIN.compare(features_of(20), facts_of(faces, shape=(60, 80)))
+    assert [name for name, m in small["measures"].items() if not m["inside"]] == ["resolution"]
+    assert "resolution 60, expected" in outside_text(small) and "or more" in outside_text(small)
+
+
+def test_larger_faces_and_frames_are_inside():
+    found = DOMAIN.compare(features_of(20), facts_of(photographs(10), 900, (2160, 3840)))
+    assert found["inside"] and found["measures"]["face_size"]["high"] is None
+    json.dumps(found, allow_nan=False)
 
 
 def test_a_few_bad_frames_do_not_decide():

@@ -17,6 +17,8 @@ DISTANCE = "feature_distance"
 SHRINKAGE = 0.01  # of each channel's variance towards their mean: a constant channel has none
 COVERED = 0.95  # proportion of each person's frames that are in a range
 MARGIN = 0.1  # smallest relative margin beside a range of facts
+# A larger face or frame is scaled down to what training has, and has no highest value.
+ANY_ABOVE = ("face_size", "resolution")
 FINE = 1 / 150  # standard deviation of the blur that removes fine detail, in sides of the crop
 
 
@@ -99,6 +101,7 @@ class Domain:
             distances = [_distance(features, mean, variance)]
         highest = max(float(np.quantile(d, COVERED)) for d in distances)
         ranges = {name: _range(values, people) for name, values in facts.items()}
+        ranges |= {name: (ranges[name][0], np.inf) for name in ANY_ABOVE if name in ranges}
         return cls(mean, variance, {DISTANCE: (0.0, highest)} | ranges, calibrated_on)
 
     def compare(self, features: np.ndarray, facts: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -110,14 +113,17 @@ class Domain:
 
         Returns
         -------
-        inside; measures, with value, low, high and inside of each; calibrated_on.
+        inside; measures, with value, low, high (None = no limit) and inside of each; calibrated_on.
         """
         values = {DISTANCE: _distance(features, self.mean, self.variance), **facts}
         measures = {}
         for name, (low, high) in self.ranges.items():
             value = float(np.median(values[name]))
             shown = {"value": value, "low": low, "high": high}
-            rounded = {key: float(f"{number:.4g}") for key, number in shown.items()}
+            rounded = {
+                key: float(f"{number:.4g}") if np.isfinite(number) else None
+                for key, number in shown.items()
+            }
             measures[name] = rounded | {"inside": low <= value <= high}
         inside = all(measure["inside"] for measure in measures.values())
         return {"inside": inside, "measures": measures, "calibrated_on": self.calibrated_on}
@@ -141,7 +147,8 @@ class Domain:
 def outside_text(report: Mapping[str, Any]) -> str:
     """The measures of `Domain.compare` that are outside, in words; "" if the video is inside."""
     found = [
-        f"{name} {m['value']:g}, expected {m['low']:g} to {m['high']:g}"
+        f"{name} {m['value']:g}, expected {m['low']:g} "
+        + ("or more" if m["high"] is None else f"to {m['high']:g}")
         for name, m in report["measures"].items()
         if not m["inside"]
     ]
