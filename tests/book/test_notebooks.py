@@ -124,7 +124,9 @@ def run_nbval(source: Path, folder: Path, roots: tuple[Path, Path]) -> subproces
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=300", "-q"]
     command += ["-p", "no:cacheprovider", "--rootdir", str(folder), "-c", "/dev/null", str(copy)]
     # What a cell writes to stderr stops a build of the book, and nbval lets it pass.
-    strict = execute.kernel_environment(2) | {"PYTHONWARNINGS": "error:::__main__"}
+    kinds = ("FutureWarning", "DeprecationWarning")
+    warnings = ",".join(f"error::{kind}:__main__" for kind in kinds)
+    strict = execute.kernel_environment(2) | {"PYTHONWARNINGS": warnings}
     return subprocess.run(command, env=strict, capture_output=True, text=True, cwd=folder)
 
 
