@@ -134,8 +134,9 @@ study.save_table("training", training.reset_index(), training)
 # %% [markdown]
 # A few people are not many. What the budget of steps lacks in faces it makes up in variety: part of the fakes (`fresh`) are
 # planted anew in each batch, beside the real frame that they come from, and both are flipped, cut and lit alike, so that nothing but the
-# artefact tells them apart. Faces also pass through worse cameras, small and compressed. Pairs of frames pass through films
-# whose skin has lost its texture, where flow is found at eyes, nose and mouth alone, and through a camera that moves. The first
+# artefact tells them apart. Real frames pass through worse cameras and codecs *before* an artefact is planted, and both
+# frames of a pair are compressed again *after* it, as forgeries are when they are published. Pairs of frames lose the
+# texture of skin, so that flow is found at eyes, nose and mouth alone, and pass through a camera that moves. The first
 # `crop_steps` batches show only half the side of the input, around the artefact: in a whole map it is a small share of what
 # is averaged.
 
@@ -160,8 +161,8 @@ HTML(
 )
 
 # %% [markdown]
-# The validation person sits in a car, in images of 176 by 144 stored pixels: the hardest of the sources, and a single one. The curves
-# on it tell whether training went well, and not how good a detector is on others.
+# One validation person sits in a car, in images of 176 by 144 stored pixels, the hardest of the sources; the other is
+# generated. The curves on them tell whether training went well, and not how good a detector is on others.
 #
 # ## On people never trained on
 #
@@ -213,27 +214,33 @@ called = called.rename_axis("method").reset_index()
 study.save_table("by_method", called, called.round(2))
 
 # %% [markdown]
-# The same by person, for the methods that a detector is judged on. Test people are few; where one of them
-# draws most of the false alarms, the sum above hides it. A detector can rank the frames of each person well (the AUC) and still
-# call most real frames of one of them fake: its threshold then lies in the wrong place for that face or film.
+# ## By person
+#
+# Some test people were filmed; others are generated portraits that were made to move ([the page of the data
+# set](../book/dataset.md)). A detector can rank the frames of a person well (the AUC) and still call most real
+# frames of that person fake: its decision then lies in the wrong place for that face or camera. Where it lies was set
+# on degraded frames of the validation people, so that few of their real frames are called fake
+# (`viba_lib.evaluation.calibration`). Expect false alarms to differ between people.
 
 # %%
-from viba_lib.experiments.detection import decisions, robustness_table
+from viba_lib.experiments.detection import people_table, people_text, robustness_table
 
-people = decisions(in_scope)
-study.save_table(
-    "decisions", people, people.pivot_table("share", ["detector", "method"], "identity").round(2)
-)
+people = people_table(in_scope, bootstrap)
+columns = ["detector", "people", "identity", "frames", "videos", "auc", "false_alarms", "recall"]
+study.save_table("people", people, people[columns].round(2))
+
+# %% tags=["remove-input"]
+HTML(f"<p>{people_text(people)}</p>")
 
 # %% [markdown]
 # ## When the picture gets worse
 #
 # A detector that reads traces of blending must fail when the traces are gone. The test frames are
-# compressed, blurred, darkened, brightened and made coarse, and decided again; flow is found in the
+# compressed as images (JPEG) and as videos (H.264), blurred, darkened, brightened and made coarse, and decided again; flow is found in the
 # worse frames. Expect blur and low resolution to hurt the face detector most, and brightness hardly; the
 # motion detector needs texture to see motion by. Dotted: the unchanged frames. An AUC of 0.5 is guessing.
 
-# %% mystnb={"image": {"alt": "Four panels with the AUC of both detectors over levels of JPEG quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on test frames that were made worse, with 95 % intervals over videos.", "name": "fig-robustness"}}
+# %% mystnb={"image": {"alt": "Five panels with the AUC of both detectors over levels of JPEG quality, H.264 quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on test frames that were made worse, with 95 % intervals over videos.", "name": "fig-robustness"}}
 worse = robustness_table({name: study.robustness(name) for name in settings}, bootstrap)
 result_figures.robustness(worse)
 

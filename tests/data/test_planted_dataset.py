@@ -4,6 +4,7 @@ Planting itself is left out (`test_planted.py` has it): the photograph in the fi
 figure, whose face is not altered.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from viba_lib.core.cache import Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data import planted_dataset as planted_set
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL
-from viba_lib.data.planted_dataset import PlantedSettings, build_planted
+from viba_lib.data.planted_dataset import PlantedSettings, Recording, build_planted
 from viba_lib.data.source_videos import QUICK_FILES
 from viba_lib.data.video import read_video, write_video
 
@@ -84,3 +85,43 @@ def test_a_clip_that_cannot_be_made_is_said_and_nothing_is_lost(
     with pytest.raises(VibaError, match=r"no space left.*finished clips are kept"):
         build_planted([FILE], tmp_path / "set", SETTINGS, 0, Work())
     assert not (tmp_path / "set" / "catalog.parquet").exists()
+
+
+def test_test_clips_keep_their_quality_and_the_others_are_recorded_in_many_ways() -> None:
+    rng = np.random.default_rng(0)
+    found = [Recording.sample(rng, 640, 10) for _ in range(400)]
+    assert {r.crf for r in found} == {10, *range(18, 41)}
+    assert 0.65 < np.mean([r.crf > 10 for r in found]) < 0.85
+    assert 0.4 < np.mean([r.first is not None for r in found]) < 0.6
+    assert 0.4 < np.mean([r.width < 640 for r in found]) < 0.6
+    assert min(r.width for r in found) >= 320
+    assert Recording.sample(rng, 176, 10) == Recording(176, None, 10)
+    noise = rng.integers(0, 256, (3, 60, 80, 3), dtype=np.uint8)
+    assert Recording(40, None, 40).before(noise).shape == (3, 30, 40, 3)
+    np.testing.assert_array_equal(Recording(80, None, 40).before(noise), noise)
+    coarse = Recording(80, 40, 10).before(noise)
+    assert coarse.shape == noise.shape and np.abs(coarse.astype(int) - noise).mean() > 20
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_photograph_becomes_clips(tmp_path: Path, monkeypatch, split: str) -> None:
+    face = skimage.data.astronaut()[:256, 90:346, ::-1]
+    path = tmp_path / "sheet.png"
+    cv2.imwrite(str(path), np.tile(face, (2, 2, 1)))
+    monkeypatch.setattr(planted_set, "source_path", lambda *_: path)
+    frames: list[np.ndarray] = []
+
+    def kept(path, given, *_):
+        frames.append(given)
+        return path
+
+    monkeypatch.setattr(planted_set, "write_video", kept)
+    source = replace(FILE, grid=2, split=split)
+    settings = PlantedSettings(
+        clip_length=6, photographs=3, spatial_per_clip=0, temporal_per_clip=0
+    )
+    found = build_planted([source], tmp_path / "set", settings, 0, Work())
+    assert len(found) == len(frames) == 3 and set(found.label) == {"real"}
+    assert all(len(clip) == 6 for clip in frames)
+    moved = np.abs(frames[0][4].astype(int) - frames[0][0]).mean()
+    assert moved > 2 and not np.array_equal(frames[0][0], frames[1][0])

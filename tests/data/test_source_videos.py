@@ -56,7 +56,9 @@ def test_a_person_in_two_splits_is_refused() -> None:
 
 def test_npm_is_needed_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert default_files("standard") == default_files("quick") == QUICK_FILES
+    without = tuple(file for file in STANDARD_FILES if file.registry == "pip")
+    assert default_files("standard") == without and set(QUICK_FILES) < set(without)
+    assert default_files("quick") == QUICK_FILES
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/npm")
     assert default_files("standard") == STANDARD_FILES
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from tests.videos import encode, resized, trimmed
 from viba_lib.core.errors import VibaError
 from viba_lib.data.keyframes import frame_differences
-from viba_lib.data.video import VideoError, VideoReader, read_video, write_video
+from viba_lib.data.video import VideoError, VideoReader, compress, read_video, write_video
 
 
 @pytest.fixture
@@ -456,3 +457,12 @@ def test_only_one_reader_opens_videos() -> None:
     found = [p.name for p in root.rglob("*.py") if calls.search(p.read_text(encoding="utf-8"))]
     # The other one repeats the packets of a video that it has just written.
     assert sorted(found) == ["scaling.py", "video.py"]
+
+
+def test_compressed_frames_lose_more_at_a_lower_quality_and_keep_their_shape() -> None:
+    rng = np.random.default_rng(0)
+    frames = cv2.GaussianBlur(rng.integers(0, 256, (33, 47, 3), dtype=np.uint8), (0, 0), 1.5)
+    clip = np.stack([frames, frames[::-1]])
+    lost = [np.abs(compress(clip, crf).astype(int) - clip).mean() for crf in (18, 28, 40)]
+    assert compress(clip, 18).shape == clip.shape and lost[0] < lost[1] < lost[2]
+    np.testing.assert_array_equal(compress(clip, 30), compress(clip, 30))

@@ -139,7 +139,7 @@ def test_a_mask_is_transformed_like_its_image(clip: PreparedClip) -> None:
     dot[30:40, 60:70] = 255
     for _ in range(20):
         sampled = Augmentation.sample(rng)
-        augmentation = replace(sampled, gain=1.0, shift=0.0, blur=0.0, coarse=1.0, quality=0)
+        augmentation = replace(sampled, gain=1.0, shift=0.0, blur=0.0, coarse=1.0, quality=0, crf=0)
         np.testing.assert_array_equal(augmentation(dot), augmentation.transform_mask(dot))
 
 
@@ -170,12 +170,12 @@ def test_a_camera_that_moves_moves_all_alike(clip: PreparedClip) -> None:
 
 def test_low_quality_loses_more_at_a_smaller_scale(clip: PreparedClip) -> None:
     image = clip.faces[0]
-    seen = [LowQuality(scale, 12)(image) for scale in (1.0, 0.5)]
+    seen = [LowQuality(scale, 36)(image) for scale in (1.0, 0.5)]
     lost = [np.abs(s.astype(float) - image).mean() for s in seen]
     assert all(s.shape == image.shape and s.dtype == np.uint8 for s in seen)
     assert 0 < lost[0] < lost[1]
     kinds = [LowQuality.sample(np.random.default_rng(seed)) for seed in range(400)]
-    assert 0.25 < np.mean([k.quality > 0 for k in kinds]) < 0.45
+    assert 0.25 < np.mean([k.crf > 0 for k in kinds]) < 0.45
 
 
 def test_only_batches_that_make_pairs_can_be_used() -> None:
@@ -201,4 +201,4 @@ def test_a_camera_changes_colour_detail_and_noise_as_told():
         (c.gamma, *c.balance, c.streak, c.sharpen, c.noise) == (1, 1, 1, 1, 0, 0, 0)
         for c in sampled
     ])  # fmt: skip
-    assert 0.45 < unchanged < 0.65
+    assert 0.05 < unchanged < 0.2

@@ -23,31 +23,77 @@ from viba_lib.data.artefacts import SPATIAL, TEMPORAL, TEMPORAL_REGIONS, move, p
 from viba_lib.data.catalog import load_catalog, save_catalog
 from viba_lib.data.faces import FaceDetector
 from viba_lib.data.source_videos import SourceVideo
-from viba_lib.data.video import VideoReader, write_video
+from viba_lib.data.stills import photograph, swing, turning_head
+from viba_lib.data.video import VideoReader, compress, write_video
 
+COARSE = 200  # pixels; sources that are not wider are not degraded
+STILL_RATE = 25.0  # frames per second of a clip from a photograph
+DETECTED = 5  # a face is looked for in each fifth frame of a clip
 FINISHED = "finished"  # folder with the catalog rows of finished clips
 
 
 class PlantedSettings(Settings):
-    """How much of the sources is used: lengths in frames, `width` the largest width in pixels."""
+    """How much of the sources is used: lengths in frames, `width` the largest width in pixels.
+
+    `photographs` is the number of clips that are made from one image. Test clips have the quality
+    `crf`; those of the other splits are recorded in many ways, see `Recording`.
+    """
 
     clip_length: Count = 16
     max_clips: Count | None = None
+    photographs: Count = 16
     spatial_per_clip: Whole = 1
     temporal_per_clip: Whole = 1
     width: Count = 640
     crf: Integer = Field(10, ge=0, le=51)
 
 
+@dataclass(frozen=True)
+class Recording:
+    """How a clip was recorded and published; a fake is planted between the two compressions.
+
+    width : largest width in pixels; first, crf : quality of H.264 before and after planting
+    """
+
+    width: int
+    first: int | None
+    crf: int
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, width: int, crf: int) -> "Recording":
+        """A random recording: smaller or not, compressed once or twice, well or badly.
+
+        Parameters
+        ----------
+        width : of the source; one of few pixels is degraded enough, and stays as it is
+        crf : of the best recordings
+        """
+        if width < COARSE:
+            return cls(width, None, crf)
+        width = round(width * (rng.uniform(0.5, 1) if rng.random() < 0.5 else 1))
+        first = int(rng.integers(18, 35)) if rng.random() < 0.5 else None
+        return cls(width, first, int(rng.integers(18, 41)) if rng.random() < 0.75 else crf)
+
+    def before(self, frames: np.ndarray) -> np.ndarray:
+        """Frames (T, H, W, 3) as a forger finds them."""
+        small = _shrink(frames, self.width)
+        return small if self.first is None else compress(small, self.first)
+
+
 def clip_landmarks(frames: np.ndarray) -> np.ndarray | None:
-    """Landmarks (T, 68, 2) of the largest face, or None if a frame has no face."""
-    detector = FaceDetector()
-    rows = []
-    for frame in frames:
-        box = detector.largest(frame)
-        if box is None:
-            return None
-        rows.append(detector.landmarks(frame, box))
+    """Landmarks (T, 68, 2) of the largest face, or None if it is not there throughout."""
+    detector, last = FaceDetector(), len(frames) - 1
+    # The detector takes most of the time. A head does not move far in a few frames.
+    seen = np.unique([*range(0, last, DETECTED), last])
+    found = [detector.largest(frames[t]) for t in seen]
+    if None in found:
+        return None
+    sides = np.array(found, float).T
+    boxes = np.stack([np.interp(np.arange(last + 1), seen, side) for side in sides], axis=1)
+    rows = [
+        detector.landmarks(frame, tuple(box))
+        for frame, box in zip(frames, boxes.round().astype(int).tolist(), strict=True)
+    ]
     points = np.stack(rows)
     # Landmarks jitter by a pixel from frame to frame. A mask that jitters would be an artefact of
     # its own in every fake, so landmarks are smoothed along time.
@@ -68,11 +114,8 @@ def sway(frames: np.ndarray, rng: np.random.Generator, amount: float = 0.03) -> 
     ----------
     amount : largest shift as a fraction of the frame's height
     """
-    path = np.zeros((len(frames), 2))
-    for axis in (0, 1):
-        period, phase = rng.uniform(10, 20), rng.uniform(0, 2 * np.pi)
-        size = amount * frames.shape[1] * rng.uniform(0.5, 1)
-        path[:, axis] = size * np.sin(2 * np.pi * np.arange(len(frames)) / period + phase)
+    path = np.stack([swing(len(frames), rng, 10, 20) for _ in range(2)], axis=1)
+    path *= amount * frames.shape[1]
     return np.stack([move(f, by, 1.0, np.zeros(2)) for f, by in zip(frames, path, strict=True)])
 
 
@@ -105,15 +148,19 @@ class _Clip:
 def _clips(
     video: SourceVideo, source: int, data_root: Path, settings: PlantedSettings, seed: int
 ) -> list[_Clip]:
-    """Cut a source video into clips of `clip_length` frames and assign methods in turn."""
-    with VideoReader(source_path(video, data_root)) as reader:
-        length = reader.length
-    count = length // settings.clip_length
+    """Clips of a source, `clip_length` frames each or one a photograph, with methods in turn."""
+    if video.grid:
+        length, count, most = settings.clip_length, video.grid**2, settings.photographs
+    else:
+        with VideoReader(source_path(video, data_root)) as reader:
+            length = reader.length
+        count, most = length // settings.clip_length, length
     rng = np.random.default_rng([seed, source])
     spatial, temporal = rng.permutation(SPATIAL), rng.permutation(TEMPORAL)
     chosen = np.arange(count)
-    if settings.max_clips and count > settings.max_clips:
-        chosen = np.unique(np.linspace(0, count - 1, settings.max_clips).round().astype(int))
+    most = min(most, settings.max_clips or most)
+    if count > most:
+        chosen = np.unique(np.linspace(0, count - 1, most).round().astype(int))
     clips = []
     for turn, index in enumerate(chosen.tolist()):
         methods = _in_turn(spatial, turn, settings.spatial_per_clip)
@@ -133,14 +180,30 @@ def _build_clip(
     finished = out_dir / FINISHED / f"{clip.name}.json"
     if not finished.is_file():
         cv2.setNumThreads(1)
-        first, key = clip.index * settings.clip_length, [seed, clip.source, clip.index]
-        with VideoReader(source_path(clip.video, data_root), length=clip.length) as reader:
-            frames = np.stack(list(reader.frames(range(first, first + settings.clip_length))))
-            rate = reader.rate
+        key = [seed, clip.source, clip.index]
+        frames, rate = _source_frames(clip, data_root, settings, np.random.default_rng([*key, 3]))
         frames = sway(_shrink(frames, settings.width), np.random.default_rng([*key, 1]))
-        rows = _write_clip(clip, frames, rate, out_dir, settings.crf, key)
+        recording = Recording(settings.width, None, settings.crf)
+        if clip.video.split != "test":
+            rng = np.random.default_rng([*key, 2])
+            recording = Recording.sample(rng, frames.shape[2], settings.crf)
+        frames = recording.before(frames)
+        rows = _write_clip(clip, frames, rate, out_dir, recording.crf, key)
         write_text(finished, json.dumps(rows))
     return json.loads(finished.read_text(encoding="utf-8"))
+
+
+def _source_frames(
+    clip: _Clip, data_root: Path, settings: PlantedSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """Frames (T, H, W, 3) of a clip of a video, or of a photograph that moves, and their rate."""
+    path, length = source_path(clip.video, data_root), settings.clip_length
+    if clip.video.grid:
+        image, points = photograph(path, clip.video.grid, clip.index, settings.width)
+        return turning_head(image, points, length, rng), STILL_RATE
+    first = clip.index * length
+    with VideoReader(path, length=clip.length) as reader:
+        return np.stack(list(reader.frames(range(first, first + length)))), reader.rate
 
 
 def _write_clip(

@@ -16,9 +16,10 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 @dataclass(frozen=True, kw_only=True)
 class SourceVideo(PackagedFile):
-    """A video of a published package, the person it shows, and the split of this person.
+    """A video or photograph of a published package, the person it shows, and this person's split.
 
-    quick : whether the quick profile uses it
+    quick : whether the quick profile uses it; grid : photographs in a row and in a column of an
+    image, 0 for a video
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -28,6 +29,7 @@ class SourceVideo(PackagedFile):
     identity: str
     split: Literal["train", "val", "test"]
     quick: bool = False
+    grid: Annotated[int, Field(ge=0)] = 0
 
 
 def read_source_videos(text: str) -> tuple[SourceVideo, ...]:
@@ -53,6 +55,7 @@ def read_source_videos(text: str) -> tuple[SourceVideo, ...]:
 STANDARD_FILES = read_source_videos(
     resources.files("viba_lib.data").joinpath("source_videos.yaml").read_text(encoding="utf-8")
 )
+GENERATED = frozenset(video.identity for video in STANDARD_FILES if video.grid)  # no real people
 QUICK_FILES = tuple(video for video in STANDARD_FILES if video.quick)
 
 

@@ -1,6 +1,7 @@
 """Decode and encode videos."""
 
 import hashlib
+import io
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -378,26 +379,46 @@ def write_video(
     The path. The file is complete or absent, even if writing is interrupted.
     """
     path = Path(path)
-    rest = iter(frames)
-    head = next(rest, None)
-    if head is None:
-        raise VideoError(f"no frames to write to {path}; expected at least one")
-    pixels, stored = ("gray", "gray") if head.ndim == 2 else ("rgb24", "bgr0")
     # Bit-exact: no random identifiers, no name of the encoder's version.
     options = {"fflags": "+bitexact"} | ({} if lossless else {"movflags": "+faststart"})
     with atomic_write(path) as tmp, av.open(str(tmp), "w", options=options) as container:
-        stream = container.add_stream(
-            "ffv1" if lossless else "libx264", rate=Fraction(rate).limit_denominator(1001)
-        )
-        stream.height, stream.width = head.shape[:2] if lossless else _even(head).shape[:2]
-        stream.pix_fmt = stored if lossless else "yuv420p"
-        if not lossless:
-            # One thread and no macroblock tree: with them x264 gives the same bytes each time
-            # and on any number of cores; the tree's own estimate varies from run to run.
-            stream.options = {"crf": str(crf), "preset": "fast", "threads": "1"}
-            stream.options |= {"x264-params": "mbtree=0"}
-        for array in chain([head], rest):
-            given = np.ascontiguousarray(array if lossless else _even(array))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(given, format=pixels)))
-        container.mux(stream.encode())
+        if not _encode(container, frames, rate, None if lossless else crf):
+            raise VideoError(f"no frames to write to {path}; expected at least one")
     return path
+
+
+def _encode(container: Any, frames: Iterable[np.ndarray], rate: float, crf: int | None) -> bool:
+    """Encode frames into an open container, without loss if `crf` is None; False if none came."""
+    rest = iter(frames)
+    head = next(rest, None)
+    if head is None:
+        return False
+    lossless = crf is None
+    pixels, stored = ("gray", "gray") if head.ndim == 2 else ("rgb24", "bgr0")
+    codec = "ffv1" if lossless else "libx264"
+    stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
+    stream.height, stream.width = head.shape[:2] if lossless else _even(head).shape[:2]
+    stream.pix_fmt = stored if lossless else "yuv420p"
+    if not lossless:
+        # One thread and no macroblock tree: with them x264 gives the same bytes each time and on
+        # any number of cores; the tree's own estimate varies from run to run.
+        stream.options = {"crf": str(crf), "preset": "fast", "threads": "1"}
+        stream.options |= {"x264-params": "mbtree=0"}
+    for array in chain([head], rest):
+        given = np.ascontiguousarray(array if lossless else _even(array))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(given, format=pixels)))
+    container.mux(stream.encode())
+    return True
+
+
+def compress(frames: np.ndarray, crf: int) -> np.ndarray:
+    """Frames (T, H, W, 3) uint8 RGB as they come out of H.264 of a quality; lower is better."""
+    memory = io.BytesIO()
+    with av.open(memory, "w", format="h264") as container:
+        _encode(container, frames, 25, crf)
+    memory.seek(0)
+    height, width = frames.shape[1:3]
+    with av.open(memory, format="h264") as container:
+        container.streams.video[0].thread_count = 1
+        decoded = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    return np.stack(decoded)[:, :height, :width]

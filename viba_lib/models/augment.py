@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from viba_lib.data.flow import farneback, flow_to_input, scale_flow
+from viba_lib.data.video import compress
 
 
 def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -15,12 +16,20 @@ def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
 
 
-def _through_small(image: np.ndarray, scale: float, enlarge: int, quality: int = 0) -> np.ndarray:
-    """An image (S, S, 3) made smaller, compressed if `quality` is above 0, and enlarged again."""
+def _h264(image: np.ndarray, crf: int) -> np.ndarray:
+    return compress(image[None], crf)[0]
+
+
+def _through_small(
+    image: np.ndarray, scale: float, enlarge: int, crf: int = 0, quality: int = 0
+) -> np.ndarray:
+    """An image (S, S, 3) made smaller, compressed by H.264 or JPEG if asked, enlarged again."""
     side = image.shape[0]
     small = (round(side * scale),) * 2
-    out = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    return cv2.resize(_jpeg(out, quality) if quality else out, (side, side), interpolation=enlarge)
+    out = image if scale == 1 else cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    out = _h264(out, crf) if crf else out
+    out = _jpeg(out, quality) if quality else out
+    return out if scale == 1 else cv2.resize(out, (side, side), interpolation=enlarge)
 
 
 @dataclass
@@ -32,26 +41,27 @@ class LowQuality:
     """
 
     scale: float = 1.0
-    quality: int = 0  # of JPEG; 0 changes nothing
+    crf: int = 0  # of H.264; 0 changes nothing
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "LowQuality":
         """A random degradation; about two thirds of them change nothing."""
-        found = cls(rng.uniform(0.3, 1.0), int(rng.integers(12, 70)))
+        found = cls(rng.uniform(0.3, 1.0), int(rng.integers(18, 41)))
         return found if rng.random() < 0.35 else cls()
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        if not self.quality:
+        if not self.crf:
             return image
-        return _through_small(image, self.scale, cv2.INTER_CUBIC, self.quality)
+        return _through_small(image, self.scale, cv2.INTER_CUBIC, self.crf)
 
 
 @dataclass
 class Camera:
-    """What ordinary cameras and phones do to a frame, in about half of the pairs.
+    """What ordinary cameras, phones and lights do to a frame.
 
     It is applied to the real frame before an artefact is planted, as `LowQuality` is. Otherwise
-    noise, sharpened edges and colours that no training video has would pass for artefacts.
+    noise, sharpened edges and colours that no training video has would pass for artefacts. Colours
+    change widely: few people are in the data, and no skin may be evidence.
     """
 
     gamma: float = 1.0
@@ -64,18 +74,18 @@ class Camera:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Camera":
-        """A random camera; half of them change nothing."""
-        use = rng.random(5) < 0.4
+        """A random camera; a tenth of them change nothing."""
+        use = rng.random(5) < (0.8, 0.8, 0.2, 0.2, 0.2)
         found = cls(
-            gamma=float(np.exp(use[0] * rng.uniform(-0.35, 0.35))),
-            balance=1 + use[1] * rng.uniform(-0.12, 0.12, 3),
+            gamma=float(np.exp(use[0] * rng.uniform(-0.5, 0.5))),
+            balance=1 + use[1] * rng.uniform(-0.2, 0.2, 3),
             streak=int(use[2] * rng.integers(3, 10)),
             angle=rng.uniform(0, 180),
             sharpen=float(use[3] * rng.uniform(0.3, 1.5)),
             noise=float(use[4] * rng.uniform(1, 8)),
             seed=int(rng.integers(2**31)),
         )
-        return found if rng.random() < 0.5 else cls()
+        return found if rng.random() < 0.9 else cls()
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         out: np.ndarray = 255 * (image / np.float32(255)) ** np.float32(self.gamma)
@@ -148,9 +158,10 @@ class Augmentation:
     gain: float
     shift: float
     quality: int  # of JPEG; 0 changes nothing
+    crf: int  # of H.264; 0 changes nothing
     blur: float
     coarse: float
-    zoom: float
+    zoom: Sequence[float] | np.ndarray  # of width and height: faces differ in shape
     corner: np.ndarray
 
     @classmethod
@@ -160,11 +171,13 @@ class Augmentation:
             flip=bool(rng.random() < 0.5),
             gain=rng.uniform(0.8, 1.2),
             shift=rng.uniform(-20, 20),
-            quality=int(rng.integers(50, 100)) if rng.random() < 0.6 else 0,
+            # A forgery is compressed once more when it is published.
+            quality=int(rng.integers(50, 100)) if (codec := rng.random()) < 0.3 else 0,
+            crf=int(rng.integers(18, 41)) if codec > 0.6 else 0,
             blur=rng.uniform(0.3, 1.2) if rng.random() < 0.25 else 0.0,
             # Faces of a small image are soft when they fill a crop, and not fake for that.
             coarse=rng.uniform(0.35, 0.9) if rng.random() < 0.4 else 1.0,
-            zoom=rng.uniform(0.88, 1.0),
+            zoom=rng.uniform(0.82, 1.0, 2),
             corner=rng.random(2),
         )
 
@@ -176,15 +189,15 @@ class Augmentation:
         the motion in noise, whereas the compression of a video is similar in consecutive frames.
         """
         found = cls.sample(rng)
-        found.blur, found.coarse = 0.0, 1.0
+        found.blur, found.coarse, found.crf = 0.0, 1.0, 0
         found.quality = found.quality if found.quality >= 80 else 0
         return found
 
     def _zoomed(self, image: np.ndarray) -> np.ndarray:
         side = image.shape[0]
-        window = round(side * self.zoom)
-        top, left = (self.corner * (side - window)).astype(int)
-        out = image[top : top + window, left : left + window]
+        width, height = np.round(np.multiply(self.zoom, side)).astype(int)
+        top, left = (self.corner * (side - height, side - width)).astype(int)
+        out = image[top : top + height, left : left + width]
         return cv2.resize(out, (side, side), interpolation=cv2.INTER_LINEAR)
 
     def transform_mask(self, mask: np.ndarray) -> np.ndarray:
@@ -195,12 +208,9 @@ class Augmentation:
     def __call__(self, image: np.ndarray) -> np.ndarray:
         out = self._zoomed(image)
         out = np.clip(out * np.float32(self.gain) + np.float32(self.shift), 0, 255).astype(np.uint8)
-        if self.coarse < 1:
-            out = _through_small(out, self.coarse, cv2.INTER_LINEAR)
         if self.blur:
             out = cv2.GaussianBlur(out, (0, 0), self.blur)
-        if self.quality:
-            out = _jpeg(out, self.quality)
+        out = _through_small(out, self.coarse, cv2.INTER_LINEAR, self.crf, self.quality)
         return out[:, ::-1] if self.flip else out
 
 
