@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from viba_lib.core.errors import VibaError
+from viba_lib.data.video import compress
 
 
 def _jpeg(image: np.ndarray, quality: float) -> np.ndarray:
@@ -28,14 +29,21 @@ def _resolution(image: np.ndarray, share: float) -> np.ndarray:
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def _h264(image: np.ndarray, crf: float) -> np.ndarray:
+    return compress(image[None], int(crf))[0]
+
+
 # Function, levels from mild to strong, and meaning of the level.
 CORRUPTIONS: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], tuple[float, ...], str]] = {
     "jpeg": (_jpeg, (90, 70, 50, 30, 10), "quality"),
+    "h264": (_h264, (18, 25, 32, 40), "crf"),
     "blur": (_blur, (0.5, 1, 2, 4), "sigma, px of the crop"),
     "brightness": (_brightness, (0.4, 0.7, 1.3, 1.6), "factor"),
     "resolution": (_resolution, (0.75, 0.5, 0.25, 0.125), "share of the side"),
 }
 UNCHANGED = "unchanged"
+# What videos go through between a camera and a viewer; detectors are calibrated on it.
+ORDINARY = ((UNCHANGED, 0.0), ("jpeg", 50.0), ("h264", 32.0), ("resolution", 0.5))
 
 
 def corrupt(image: np.ndarray, corruption: str, level: float) -> np.ndarray:

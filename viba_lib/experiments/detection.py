@@ -5,7 +5,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from viba_lib.evaluation.significance import Columns, interval_table, mcnemar, with_intervals
+from viba_lib.data.source_videos import GENERATED
+from viba_lib.evaluation.detection import detection_metrics
+from viba_lib.evaluation.significance import (
+    Columns,
+    interval_table,
+    mcnemar,
+    mean_of,
+    with_intervals,
+)
 from viba_lib.experiments import common
 from viba_lib.pipeline.study import Study
 
@@ -19,8 +27,8 @@ def held_out_table(predictions: ByDetector, bootstrap: common.Bootstrap) -> pd.D
     )
 
 
-def decisions(predictions: ByDetector) -> pd.DataFrame:
-    """Decisions for the test frames of each person and method.
+def people_table(predictions: ByDetector, bootstrap: common.Bootstrap) -> pd.DataFrame:
+    """Detection for each test person, and for filmed and for generated people together.
 
     Parameters
     ----------
@@ -28,12 +36,50 @@ def decisions(predictions: ByDetector) -> pd.DataFrame:
 
     Returns
     -------
-    detector, identity, method ("real" for real frames), frames, called_fake (number), share (of
-    frames called fake: detected fakes, or false alarms).
+    detector, people ("filmed" or "generated"), identity ("all" for the kind together), frames,
+    videos, and with _low and _high (95 % over videos): auc, false_alarms (proportion of real frames
+    called fake) and recall (of fake ones).
     """
-    frames = common.stacked(predictions).replace({"method": {"": "real"}})
-    groups = frames.assign(fake=frames.p_fake > 0.5).groupby(["detector", "identity", "method"])
-    return groups.fake.agg(frames="size", called_fake="sum", share="mean").reset_index()
+    frames = common.stacked(predictions)
+    frames["people"] = np.where(frames.identity.isin(GENERATED), "generated", "filmed")
+    by = ["detector", "people", "identity"]
+    parts = [
+        interval_table(rows, by, _decisions, bootstrap)
+        for rows in (frames, frames.assign(identity="all"))
+    ]
+    table = pd.concat(parts).sort_values(by, kind="stable", ignore_index=True)
+    return table.drop(columns="name")
+
+
+def _decisions(rows: Columns) -> dict[str, float]:
+    found = detection_metrics(rows["label"], rows["p_fake"])
+    called, fake = rows["p_fake"] > 0.5, np.asarray(rows["label"]) == 1
+    return {
+        "auc": found["auc"],
+        "false_alarms": mean_of(called[~fake]),
+        "recall": mean_of(called[fake]),
+    }
+
+
+def people_text(table: pd.DataFrame) -> str:
+    """What a `people_table` shows of each detector: its ranges over people."""
+    single = table[table.identity != "all"]
+    sentences = []
+    for name, part in single.groupby("detector", sort=False):
+        text = f"{name}: AUC {_span(part.auc)}, recall {_span(part.recall)} over {len(part)} people"
+        if part.false_alarms.notna().any():
+            worst = part.loc[part.false_alarms.idxmax()]
+            text += (
+                f"; most false alarms {worst.false_alarms:.2f} ({worst.false_alarms_low:.2f} to "
+                f"{worst.false_alarms_high:.2f}), {worst.identity}"
+            )
+        sentences.append(text)
+    return "; ".join(sentences) + "."
+
+
+def _span(values: pd.Series) -> str:
+    known = values.dropna()
+    return f"{known.min():.2f} to {known.max():.2f}" if len(known) else "unknown"
 
 
 def robustness_table(predictions: ByDetector, bootstrap: common.Bootstrap) -> pd.DataFrame:

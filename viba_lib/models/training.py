@@ -38,6 +38,8 @@ class TrainingSettings(Settings):
     `restore` says which weights the trained detector has: those with the lowest validation loss, or
     the last ones, which is the better choice for a short schedule and a validation split of one
     person. `patience` then has no effect.
+    `calibrate` sets temperature and decision on degraded validation frames, after the training; see
+    `viba_lib.evaluation.calibration`.
     """
 
     steps: Count | None = None
@@ -57,6 +59,7 @@ class TrainingSettings(Settings):
     crop_steps: Whole = 0
     label_smoothing: float = Field(0.0, ge=0, le=1)
     restore: Literal["best", "last"] = "best"
+    calibrate: bool = False
     train_from: str | None = None
 
     @model_validator(mode="after")

@@ -9,6 +9,8 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,11 @@ from viba_lib.data.clip_store import KEPT_FOR_TRAINING, ClipStore, read_facts
 from viba_lib.data.planted_dataset import PlantedSettings, build_planted
 from viba_lib.data.prepare import PreparationSettings, prepare_catalog
 from viba_lib.data.source_videos import default_files
+from viba_lib.evaluation.calibration import Calibration
 from viba_lib.evaluation.domain import Domain, frame_facts
-from viba_lib.evaluation.robustness import corrupt, levels
+from viba_lib.evaluation.robustness import ORDINARY, corrupt, levels
 from viba_lib.models.detectors import Detector
-from viba_lib.models.training import TrainingSettings, train
+from viba_lib.models.training import TrainingSettings, predict, train
 from viba_lib.models.weights import save_weights
 from viba_lib.pipeline.explain import MAPS, explain_rows, save_maps
 from viba_lib.pipeline.prepared_set import TABLES, PreparedSet
@@ -39,6 +42,7 @@ from viba_lib.pipeline.select import select
 
 READOUT = "readout.safetensors"
 DOMAIN = "domain.npz"
+CALIBRATED = 2  # frames of a validation video
 AT_ONCE = 256  # frames whose inputs are in memory at the same time, a quarter of a GB
 
 
@@ -106,11 +110,29 @@ def train_detector(
         model, batches, (run.inputs(held_out), held_out.label.to_numpy()), settings, folder,
         work.device, seed, lambda line: work.progress(f"{detector.name}: {line}"),
     )  # fmt: skip
+    about = {"start": model.weights_source, "precision": history.attrs["precision"]}
+    if settings.calibrate:
+        about["calibration"] = asdict(_calibrated(model, run, held_out, history.attrs["precision"]))
     save_weights(model.cpu(), folder / WEIGHTS)
     history.to_parquet(folder / "history.parquet")
-    about = {"start": model.weights_source, "precision": history.attrs["precision"]}
     (folder / "source.json").write_text(json.dumps(about))
     (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _calibrated(model: nn.Module, run: Run, rows: pd.DataFrame, precision: str) -> Calibration:
+    """Calibrate a network in place on validation frames, as they are and degraded."""
+    rows = rows.groupby("video_id").head(CALIBRATED).sort_values(["video_id", "position"])
+    run.work.progress(f"{run.detector.name}: calibration on {len(ORDINARY)} x {len(rows)} frames")
+    margins = []
+    for corruption, level in ORDINARY:
+        change = partial(corrupt, corruption=corruption, level=level)
+        inputs = run.clips.inputs(run.detector, rows, change)
+        p = predict(model, inputs, run.work.device, precision).astype(float)
+        margins.append(np.log(np.maximum(p[:, 1], 1e-9)) - np.log(np.maximum(p[:, 0], 1e-9)))
+    labels, people = (np.tile(rows[name], len(ORDINARY)) for name in ("label", "identity"))
+    found = Calibration.fit(np.concatenate(margins), labels, people)
+    found.fold(model)
+    return found
 
 
 def predict_frames(folder: Path, work: Work, **given: Any) -> None:

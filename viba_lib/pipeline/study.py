@@ -385,7 +385,13 @@ class Study:
             source = done / "source.json"
             about = json.loads(source.read_text()) if source.is_file() else {}
             start, precision = about.get("start", "its own"), about.get("precision", "none")
-            facts[f"weights {detector}"] = f"{sha} (started from {start}, trained in {precision})"
+            how = f"started from {start}, trained in {precision}"
+            if found := about.get("calibration"):
+                how += (
+                    f", calibrated on {found['frames']} validation frames of {found['people']} "
+                    f"people: scale {found['scale']:.2f}, shift {found['shift']:+.2f}"
+                )
+            facts[f"weights {detector}"] = f"{sha} ({how})"
         if self._precisions:
             facts["precision of maps"] = dict(sorted(self._precisions.items()))
         return facts | {"run time": {k: f"{v:.0f} s" for k, v in self.seconds().items()}}

@@ -1,0 +1,79 @@
+"""A calibrated detector decides at 0.5 as its validation people allow."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from viba_lib.core.errors import VibaError
+from viba_lib.evaluation.calibration import FALSE_ALARMS, Calibration
+
+
+def margins_of(
+    rng: np.random.Generator, real: float, fake: float, count: int = 400
+) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.repeat([0, 1], count)
+    return rng.normal(np.where(labels, fake, real), 1.0), labels
+
+
+def calibrated(found: Calibration, margins: np.ndarray) -> np.ndarray:
+    return found.scale * margins + found.shift
+
+
+def test_margins_with_a_known_posterior_are_left_alone() -> None:
+    # Two normal distributions of variance 1, 2 a apart: the log-odds are 2 a m.
+    margins, labels = margins_of(np.random.default_rng(0), -1.5, 1.5, 4000)
+    found = Calibration.fit(margins, labels, np.repeat("a", len(labels)))
+    assert found.scale == pytest.approx(3.0, rel=0.1) and found.shift == pytest.approx(0, abs=0.2)
+    assert (found.people, found.frames) == (1, 8000)
+
+
+def test_few_real_frames_of_the_average_person_are_called_fake() -> None:
+    rng = np.random.default_rng(1)
+    parts = [margins_of(rng, real, real + 1.0) for real in (0.0, 1.0)]
+    margins, labels = (np.concatenate(p) for p in zip(*parts, strict=True))
+    people = np.repeat(["a", "b"], 800)
+    found = Calibration.fit(margins, labels, people)
+    real = [margins[(people == name) & (labels == 0)] for name in "ab"]
+    limit = np.mean([np.quantile(m, 1 - FALSE_ALARMS) for m in real])
+    assert -found.shift / found.scale == pytest.approx(limit)
+    called = [(calibrated(found, m) > 0).mean() for m in real]
+    assert called[0] < FALSE_ALARMS < called[1] < 0.35
+    plain = Calibration.fit(-margins, labels, people)
+    assert plain.scale > 0  # a detector that is wrong is not turned round
+
+
+def test_a_person_with_many_frames_does_not_count_more() -> None:
+    rng = np.random.default_rng(2)
+    (a, la), (b, lb) = margins_of(rng, -2, 2), margins_of(rng, 0, 4)
+    once = Calibration.fit(np.r_[a, b], np.r_[la, lb], np.repeat(["a", "b"], 800))
+    often = Calibration.fit(
+        np.r_[np.tile(a, 5), b], np.r_[np.tile(la, 5), lb], np.repeat(["a", "b"], [4000, 800])
+    )
+    assert often.scale == pytest.approx(once.scale, rel=0.05)
+    assert often.shift == pytest.approx(once.shift, abs=0.1)
+
+
+def test_folding_changes_the_margin_and_nothing_else() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2))
+    inputs = torch.randn(7, 5)
+    with torch.no_grad():
+        before = model(inputs)
+        Calibration(2.5, -0.7, 3, 60).fold(model)
+        after = model(inputs)
+    torch.testing.assert_close(after[:, 1] - after[:, 0], 2.5 * (before[:, 1] - before[:, 0]) - 0.7)
+    torch.testing.assert_close(after.sum(1), 2.5 * before.sum(1))
+
+
+@pytest.mark.parametrize(
+    "model", [nn.ReLU(), nn.Linear(3, 1), nn.Linear(3, 2, bias=False)], ids=["none", "one", "bias"]
+)
+def test_other_networks_are_refused(model: nn.Module) -> None:
+    with pytest.raises(VibaError, match="set `calibrate` to false"):
+        Calibration(1.0, 0.0, 1, 1).fold(model)
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(VibaError, match="3 real and 0 fake"):
+        Calibration.fit(np.zeros(3), np.zeros(3), np.repeat("a", 3))

@@ -1,0 +1,90 @@
+"""Calibration of a trained detector on people that it was not trained on.
+
+Two numbers are fitted on validation frames and become part of the last layer's weights, so that
+whoever opens the detector decides at 0.5: a temperature (Guo et al. 2017, arXiv:1706.04599) and a
+shift, which moves the decision to where few real frames are called fake.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from viba_lib.core.errors import VibaError
+
+FALSE_ALARMS = 0.1  # largest proportion of a person's real frames that are called fake
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A detector's margin m, the logit of fake minus that of real, becomes scale m + shift.
+
+    people, frames : behind it
+    """
+
+    scale: float
+    shift: float
+    people: int
+    frames: int
+
+    @classmethod
+    def fit(cls, margins: np.ndarray, labels: np.ndarray, people: np.ndarray) -> "Calibration":
+        """The temperature of the lowest loss, and a shift that allows `FALSE_ALARMS`.
+
+        The shift is that of the lowest loss, or the lower one that keeps the false alarms of the
+        average person within the limit. Every person weighs the same, and so does each class.
+
+        Parameters
+        ----------
+        margins : (N,) logit of fake minus logit of real
+        labels : (N,) 0 real, 1 fake
+        people : (N,) names
+
+        Raises
+        ------
+        VibaError
+            One class only.
+        """
+        margins, labels = np.asarray(margins, float), np.asarray(labels, int)
+        if len(np.unique(labels)) < 2:
+            raise VibaError(
+                f"calibration needs real and fake validation frames, got {(labels == 0).sum()} "
+                f"real and {(labels == 1).sum()} fake: check the split of the catalog"
+            )
+        from sklearn.linear_model import LogisticRegression  # it takes a second
+
+        names, person = np.unique(people, return_inverse=True)
+        counts = np.zeros((len(names), 2))
+        np.add.at(counts, (person, labels), 1)
+        weights = 1 / counts[person, labels]
+        weights *= len(weights) / weights.sum()
+        # Hardly regularised: two classes that can be separated have no finite scale.
+        fitted = LogisticRegression(C=10.0).fit(margins[:, None], labels, weights)
+        scale = max(float(fitted.coef_[0, 0]), 1e-3)
+        shift = float(fitted.intercept_[0])
+        limits = [
+            np.quantile(margins[(person == at) & (labels == 0)], 1 - FALSE_ALARMS)
+            for at in range(len(names))
+            if counts[at, 0]
+        ]
+        return cls(scale, min(shift, -scale * float(np.mean(limits))), len(names), len(margins))
+
+    def fold(self, model: nn.Module) -> None:
+        """Change the last linear layer of a network with the logits (real, fake).
+
+        Raises
+        ------
+        VibaError
+            The network does not end in a linear layer with two outputs and a bias.
+        """
+        layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
+        if not layers or layers[-1].out_features != 2 or layers[-1].bias is None:
+            raise VibaError(
+                f"{type(model).__name__} does not end in a linear layer with two outputs and a "
+                "bias, so that it cannot be calibrated; set `calibrate` to false in its training"
+            )
+        with torch.no_grad():
+            layers[-1].weight *= self.scale
+            layers[-1].bias *= self.scale
+            layers[-1].bias += torch.tensor([-0.5, 0.5]).to(layers[-1].bias) * self.shift
