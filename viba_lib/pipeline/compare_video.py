@@ -88,7 +88,7 @@ def draw_comparison(
     maps : of each method (T, S, S), at least one; each is scaled by its own 99.5th percentile,
         since units differ
     p_fake : (T,) probability of fake
-    note : a warning below, see `with_note`
+    note : a warning below, with the probability, see `with_note`
 
     Returns
     -------
@@ -99,7 +99,8 @@ def draw_comparison(
     frames = []
     for at, (image, p) in enumerate(zip(images, p_fake, strict=True)):
         now = {name: found[at] for name, found in named.items()}
-        figure = method_grid(image, None, now, f"input, p(fake) {p:.2f}", maxima)
+        title = "input" if note else f"input, p(fake) {p:.2f}"
+        figure = method_grid(image, None, now, title, maxima)
         figure.supxlabel(LEGEND, fontsize=10, color=INK)
         # The book's grey is for transparent grounds; on this one it is too dark to read.
         for axis in figure.axes:
