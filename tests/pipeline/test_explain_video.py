@@ -16,8 +16,6 @@ from viba_lib.evaluation.domain import OUTSIDE
 from viba_lib.models.detectors import Detector, degraded_faces, face_images, face_inputs
 
 COMMANDS = {"explain": ["--steps", 1], "compare": ["--methods", "Edges"]}
-# The network of four channels has few activations.
-pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
 
 
 def network() -> nn.Module:
