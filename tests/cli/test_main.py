@@ -258,7 +258,8 @@ def test_explain_writes_the_four_files(monkeypatch, capsys, fetched, tmp_path, d
     still, plain = cv2.imread(str(out / "poster.png")), film.frames[0]
     assert still.shape[1] > plain.shape[1], "a colour bar"
     domain = summary["domain"]
-    assert set(domain["measures"]) == {"feature_distance", "face_size", "resolution", "sharpness"}
+    facts = {"face_size", "resolution", "sharpness", "compression"}
+    assert set(domain["measures"]) == {"feature_distance"} | facts
     assert domain["inside"] == all(m["inside"] for m in domain["measures"].values())
     assert "validation split (1 person)" in domain["calibrated_on"]
     words = "outside the training domain"

@@ -6,7 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from viba_lib.evaluation.domain import DISTANCE, OUTSIDE, Domain, frame_facts, outside_text
+from viba_lib.data.video import read_video, write_video
+from viba_lib.evaluation.domain import (
+    DISTANCE,
+    OUTSIDE,
+    Domain,
+    frame_facts,
+    outside_text,
+    smooth_run,
+)
 
 SIZE = 96
 rng = np.random.default_rng(0)
@@ -31,7 +39,12 @@ def photographs(count: int, blur: float = 1.0) -> np.ndarray:
 
 
 def facts_of(faces: np.ndarray, side: float = 200, shape=(360, 640)) -> dict[str, np.ndarray]:
-    return frame_facts(faces, np.tile([320.0, 180, side], (len(faces), 1)), shape)
+    """Frames of this shape are filled with the faces, enlarged if the side is larger."""
+    (height, width), zoom = shape, max(1, round(side / SIZE))
+    times = (-(-height // SIZE), -(-width // SIZE))
+    large = [np.tile(face[..., 0], times).repeat(zoom, 0).repeat(zoom, 1) for face in faces]
+    frames = [frame[:height, :width] for frame in large]
+    return frame_facts(faces, np.tile([width / 2, height / 2, side], (len(faces), 1)), frames)
 
 
 def calibrated(people: int = 4, held_out: int = 1) -> Domain:
@@ -51,7 +64,8 @@ def test_a_person_who_was_never_seen_is_inside(person):
     found = DOMAIN.compare(features_of(person), facts_of(photographs(10)))
     assert found["inside"] and outside_text(found) == ""
     assert all(m["low"] <= m["value"] <= (m["high"] or np.inf) for m in found["measures"].values())
-    assert set(found["measures"]) == {DISTANCE, "face_size", "resolution", "sharpness"}
+    facts = {"face_size", "resolution", "sharpness", "compression"}
+    assert set(found["measures"]) == {DISTANCE} | facts
 
 
 def drawing() -> np.ndarray:
@@ -78,18 +92,55 @@ IMAGES = {
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_images_of_another_kind_are_outside_by_their_sharpness(name):
+def test_images_of_another_kind_are_outside(name):
     found = DOMAIN.compare(features_of(20), facts_of(IMAGES[name]))
     outside = [name for name, m in found["measures"].items() if not m["inside"]]
-    assert not found["inside"] and outside == ["sharpness"]
+    assert not found["inside"] and outside == ["sharpness", "compression"]
     assert outside_text(found).startswith(f"{OUTSIDE} (sharpness")
+
+
+def test_the_distance_of_extrema_is_that_of_a_known_pattern():
+    zigzag = np.tile(np.abs(np.arange(64) % 8 - 4).astype(np.uint8), (64, 1))
+    square = np.array([32.0, 32, 64])
+    rows, columns = 15 / 62, 0.0
+    for frame in (zigzag, zigzag.T):
+        assert smooth_run(frame, square, 64) == pytest.approx(2 / (rows + columns))
+    chequered = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
+    assert smooth_run(chequered, square, 64) == 1
+    assert smooth_run(np.full((64, 64), 128, np.uint8), square, 64) == 64, "at most the side"
+    # Of a face at the border, the part inside the frame counts.
+    assert smooth_run(chequered, np.array([0.0, 60, 20]), 64) == 1
+
+
+def test_a_larger_face_is_measured_at_the_size_of_the_crop():
+    face = photographs(1)[0, ..., 0]
+    square = np.array([SIZE / 2, SIZE / 2, SIZE])
+    doubled = face.repeat(2, 0).repeat(2, 1)
+    assert smooth_run(doubled, 2 * square, SIZE) == smooth_run(face, square, SIZE)
+
+
+def test_compression_grows_with_that_of_the_codec(face_frames, tmp_path):
+    """Also if the compressed video is exported again in high quality."""
+    square = np.array([150.0, 110, 120])
+
+    def measured(frames: np.ndarray, crf: int) -> tuple[np.ndarray, float]:
+        coded = read_video(write_video(tmp_path / "v.mp4", frames, 25, crf)).frames
+        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in coded]
+        faces = np.zeros((len(grey), SIZE, SIZE, 3), np.uint8)
+        facts = frame_facts(faces, np.tile(square, (len(grey), 1)), grey)
+        return coded, float(np.median(facts["compression"]))
+
+    runs = [measured(face_frames, crf)[1] for crf in (18, 23, 28, 32, 40, 45)]
+    assert runs == sorted(runs) and runs[-1] > 1.5 * runs[0]
+    strong = measured(face_frames, 45)[0]
+    assert measured(strong, 10)[1] > 1.2 * runs[0]
 
 
 def test_other_features_faces_and_frames_are_outside():
     faces = photographs(10)
     far = DOMAIN.compare(features_of(20) + 4.0, facts_of(faces))["measures"]
     assert [name for name, m in far.items() if not m["inside"]] == [DISTANCE]
-    tiny = DOMAIN.compare(features_of(20), facts_of(faces, side=20))["measures"]
+    tiny = DOMAIN.compare(features_of(20), facts_of(faces, side=60))["measures"]
     assert [name for name, m in tiny.items() if not m["inside"]] == ["face_size"]
     small = DOMAIN.compare(features_of(20), facts_of(faces, shape=(60, 80)))
     assert [name for name, m in small["measures"].items() if not m["inside"]] == ["resolution"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from PIL import Image
 from scipy.stats import spearmanr
 from torch import nn
 from zarr.storage import LocalStore
@@ -19,6 +20,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.source_videos import QUICK_FILES
 from viba_lib.data.video import read_video, write_video
+from viba_lib.evaluation.domain import DISTANCE, OUTSIDE, Domain
 from viba_lib.pipeline import compare_video as side_by_side
 from viba_lib.pipeline.compare_video import (
     DEFAULT,
@@ -86,6 +88,9 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(side_by_side, "read_clip", lambda *_: clip)
     monkeypatch.setattr(side_by_side, "check_given", lambda *_: model)
     monkeypatch.setattr(side_by_side, "open_run", opened)
+    limits = {DISTANCE: (0.0, np.inf), "resolution": (120.0, np.inf)}
+    domain = Domain(np.zeros(6), np.ones(6), limits, "nobody")
+    monkeypatch.setattr(side_by_side, "open_domain", lambda *_: domain)
     weights = tmp_path / "weights"
     weights.write_bytes(b"weights")
     return weights
@@ -164,8 +169,30 @@ def test_an_error_while_writing_leaves_nothing_half(compare, small, noise_video,
         raise OSError("no space left on device")
 
     monkeypatch.setattr(side_by_side, "save_maps", full)
-    status, _, said, out = compare(noise_video, "--weights", small, "--methods", "Edges")
+    options = ["--weights", small, "--layer", "1", "--methods", "Edges"]
+    status, _, said, out = compare(noise_video, *options)
     assert status == 2 and "no space left" in said and not list(out.iterdir())
+
+
+def test_a_video_outside_the_training_domain_is_named(compare, small, tmp_path):
+    """In the printed line, in the summary and below every image; nothing if it is inside."""
+    pictures = {}
+    for height in (120, 90):
+        noise = np.random.default_rng(0).integers(0, 255, (6, height, 160, 3), dtype=np.uint8)
+        video = write_video(tmp_path / f"{height}.mp4", noise, 25)
+        options = ["--weights", small, "--layer", "1", "--methods", "Edges"]
+        status, said, _, out = compare(video, *options)
+        summary = assert_whole(out, ["Edges"], 3)
+        line = next(line for line in said.splitlines() if line.startswith("p(fake)"))
+        assert status == 0 and f"{summary['p_fake_mean']:.3f} (mean of 3 frames)" in line
+        assert summary["domain"]["inside"] == (OUTSIDE not in line) == (height == 120)
+        film = read_video(out / "compare.mp4").frames
+        pictures[height] = [np.array(Image.open(out / "poster.png")), *film]
+    assert "resolution 90, expected 120 or more" in line
+    for inside, outside in zip(*pictures.values(), strict=True):
+        assert len(outside) == len(inside) + 22
+        amber = outside.astype(int)[..., 0] - outside[..., 2]
+        assert amber[-22:].max() > 100
 
 
 def test_other_methods_need_no_statistics(compare, small, noise_video, monkeypatch):

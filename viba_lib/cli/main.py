@@ -64,8 +64,7 @@ def explain(
     max_frames : Maximal number of explained frames.
     """
     from viba_lib.bottleneck.settings import PRESETS
-    from viba_lib.evaluation.domain import outside_text
-    from viba_lib.pipeline.explain_video import explain_video
+    from viba_lib.pipeline.explain_video import explain_video, prediction_text
 
     if preset is not None and preset not in PRESETS:
         raise VibaError(f"preset {preset!r} is not known; choose one of {', '.join(PRESETS)}")
@@ -73,9 +72,7 @@ def explain(
     given = {"beta": beta, "steps": steps}
     settings = PRESETS.get(preset or "", {}) | {k: v for k, v in given.items() if v is not None}
     summary = explain_video(video, out, study, detector, weights, layer, max_frames, settings)
-    mean, count = summary["p_fake_mean"], len(summary["p_fake"])
-    notes = [f"p(fake) {mean:.3f} (mean of {count} frames)", outside_text(summary["domain"])]
-    print(", ".join(filter(None, notes)))
+    print(prediction_text(summary))
     print(f"written to {out}: overlay.mp4, relevance.zarr, summary.json, poster.png")
 
 
@@ -109,11 +106,13 @@ def compare(
     passes : Forward passes for each frame, for methods that count them.
     """
     from viba_lib.pipeline import compare_video as comparison
+    from viba_lib.pipeline.explain_video import prediction_text
 
     names = comparison.parse_methods(methods or comparison.DEFAULT)
     summary = comparison.compare_video(
         video, out, open_study(), detector, names, weights, layer, max_frames, passes
     )
+    print(prediction_text(summary))
     found = {names[0]: 1.0} | summary["rank_correlation"][names[0]]
     texts = {name: "constant map" if v is None else f"{v:.2f}" for name, v in found.items()}
     rows = [{"name": n, "seconds": summary["seconds_per_frame"][n], "r": texts[n]} for n in names]

@@ -14,16 +14,25 @@ from torch import nn
 
 from viba_lib.baselines.common import probability
 from viba_lib.baselines.explainers import CONTROLS, NAMES, VIBA, Network, check_names, explain_with
+from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import read_clip
 from viba_lib.pipeline.explain import save_maps
-from viba_lib.pipeline.explain_video import check_given, open_run, output_rate, written_aside
+from viba_lib.pipeline.explain_video import (
+    check_given,
+    compare_with,
+    domain_note,
+    open_domain,
+    open_run,
+    output_rate,
+    written_aside,
+)
 from viba_lib.pipeline.run import forward_of
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.map_figures import method_grid
-from viba_lib.visual.overlay import poster, scale_maximum
+from viba_lib.visual.overlay import poster, scale_maximum, with_note
 from viba_lib.visual.style import figure_style, pixels
 
 FILES = ("compare.mp4", "maps.zarr", "summary.json", "poster.png")
@@ -69,7 +78,7 @@ def rank_correlations(maps: Mapping[str, np.ndarray]) -> pd.DataFrame:
 
 @figure_style()
 def draw_comparison(
-    images: np.ndarray, maps: Mapping[str, np.ndarray], p_fake: np.ndarray
+    images: np.ndarray, maps: Mapping[str, np.ndarray], p_fake: np.ndarray, note: str = ""
 ) -> np.ndarray:
     """Frames of the video: the input and, over it, each method's map, in a labelled grid.
 
@@ -79,6 +88,7 @@ def draw_comparison(
     maps : of each method (T, S, S), at least one; each is scaled by its own 99.5th percentile,
         since units differ
     p_fake : (T,) probability of fake
+    note : a warning below, with the probability, see `with_note`
 
     Returns
     -------
@@ -89,12 +99,13 @@ def draw_comparison(
     frames = []
     for at, (image, p) in enumerate(zip(images, p_fake, strict=True)):
         now = {name: found[at] for name, found in named.items()}
-        figure = method_grid(image, None, now, f"input, p(fake) {p:.2f}", maxima)
+        title = "input" if note else f"input, p(fake) {p:.2f}"
+        figure = method_grid(image, None, now, title, maxima)
         figure.supxlabel(LEGEND, fontsize=10, color=INK)
         # The book's grey is for transparent grounds; on this one it is too dark to read.
         for axis in figure.axes:
             axis.xaxis.label.set_color(INK)
-        frames.append(pixels(figure, GROUND))
+        frames.append(with_note(pixels(figure, GROUND), p, note))
     return np.stack(frames)
 
 
@@ -106,7 +117,7 @@ def _network(
     Parameters
     ----------
     model : with the given weights
-    viba : whether the bottleneck is used; without it no training frames have to be prepared
+    viba : whether the bottleneck is used; without it no statistics are estimated
     """
     statistics = {}
     if viba:
@@ -162,8 +173,11 @@ def compare_video(
     with VideoReader(video) as reader:
         clip = read_clip(reader, study.profile.preparation, max_frames)
         length, rate = reader.length, output_rate(reader, clip.frame.tolist())
-    study.progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
-    network = _network(study, detector, layer, model, weights, VIBA in names)
+        study.progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
+        domain = open_domain(study, detector, layer, weights)
+        network = _network(study, detector, layer, model, weights, VIBA in names)
+        split = SplitModel(network.model, layer)
+        compared = compare_with(domain, registered, split, [clip], reader)
     inputs = registered.inputs(clip, None, registered.size).to(study.device)
     p_fake = probability(network.model, 1)(inputs).cpu().numpy()
     maps, seconds = _timed_maps(names, network, inputs, passes, study)
@@ -180,11 +194,14 @@ def compare_video(
         "bottleneck": network.settings,
         "methods": names,
         "seconds_per_frame": seconds,
+        "p_fake_mean": float(p_fake.mean()),
         "p_fake": p_fake.astype(float).round(4).tolist(),
+        "domain": compared,
         "rank_correlation": _pairs(maps),
         "note": NOTE,
     }
-    frames = draw_comparison(registered.images(clip, None, registered.size), maps, p_fake)
+    images = registered.images(clip, None, registered.size)
+    frames = draw_comparison(images, maps, p_fake, domain_note(summary))
     _write(out, frames, rate, maps, p_fake, summary)
     return summary
 

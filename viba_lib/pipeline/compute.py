@@ -25,10 +25,12 @@ from viba_lib.bottleneck.statistics import channel_means
 from viba_lib.core.cache import Work
 from viba_lib.core.checkpoints import map_checkpointed
 from viba_lib.core.download import fetch
-from viba_lib.data.clip_store import KEPT_FOR_TRAINING, ClipStore, read_facts
+from viba_lib.data.catalog import segment
+from viba_lib.data.clip_store import KEPT_FOR_TRAINING, ClipStore
 from viba_lib.data.planted_dataset import PlantedSettings, build_planted
 from viba_lib.data.prepare import PreparationSettings, prepare_catalog
 from viba_lib.data.source_videos import default_files
+from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.calibration import Calibration
 from viba_lib.evaluation.domain import Domain, frame_facts
 from viba_lib.evaluation.robustness import ORDINARY, corrupt, levels
@@ -218,11 +220,12 @@ def calibrate_domain(folder: Path, work: Work, *, frames: int, **given: Any) -> 
     split = SplitModel(run.model, run.layer)
     batches = run.clips.batches(run.detector, rows)
     features = torch.cat([channel_means(split, batch) for batch in batches]).numpy()
-    facts: list[pd.DataFrame] = []
+    facts, catalog = list[pd.DataFrame](), run.clips.catalog.set_index("video_id")
     for path, part in rows.groupby("path"):
         clip, at = run.clips.store[path], part.position.to_numpy()
-        shape = read_facts(run.prepared / path)["shape"]
-        facts.append(pd.DataFrame(frame_facts(clip.faces[at], clip.squares[at], shape)))
+        with VideoReader(*segment(catalog.loc[part.video_id.iloc[0]], run.clips.root)) as video:
+            images = video.frames(clip.frame[at], "gray")
+            facts.append(pd.DataFrame(frame_facts(clip.faces[at], clip.squares[at], images)))
     people = rows.dataset + " " + rows.identity.where(rows.identity != "", rows.video_id)
     Domain.calibrate(
         features,

@@ -18,7 +18,7 @@ from filelock import FileLock
 from zarr.storage import LocalStore
 
 from viba_lib.bottleneck import LayerStatistics
-from viba_lib.bottleneck.split import find_layer
+from viba_lib.bottleneck.split import SplitModel, find_layer
 from viba_lib.bottleneck.statistics import channel_means
 from viba_lib.core.cache import External, Stage, digest
 from viba_lib.core.checkpoints import Arrays, Results, map_checkpointed
@@ -28,7 +28,7 @@ from viba_lib.core.files import file_sha256
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import VideoChunks, spread_frames
-from viba_lib.evaluation.domain import OUTSIDE, Domain, frame_facts
+from viba_lib.evaluation.domain import OUTSIDE, Domain, frame_facts, outside_text
 from viba_lib.models.detectors import Detector
 from viba_lib.pipeline.compute import DOMAIN
 from viba_lib.pipeline.explain import ExplainJob, explain_inputs, open_bottleneck
@@ -153,29 +153,47 @@ def explain_video(
             numbers = pd.concat([_numbers(part) for part in results], ignore_index=True)
             summary = _summary(reader, clips.frames, job, study.profile.name, numbers)
             parts = (clips[number] for number in range(len(clips)))
-            summary["domain"] = compare_with(domain, job, parts, reader.shape)
+            split = open_bottleneck(job).split
+            summary["domain"] = compare_with(domain, job.detector, split, parts, reader)
             _write(out, reader, clips, results, numbers.p_fake.to_numpy(), summary)
             shutil.rmtree(folder)
     return summary
 
 
 def compare_with(
-    domain: Domain, job: ExplainJob, clips: Iterable[PreparedClip], shape: tuple[int, int]
+    domain: Domain,
+    detector: Detector,
+    split: SplitModel,
+    clips: Iterable[PreparedClip],
+    video: VideoReader,
 ) -> dict[str, Any]:
     """Whether the frames of a video are inside the training domain, see `Domain.compare`.
 
     Parameters
     ----------
+    split : the detector's network at the layer of the domain
     clips : the video in chunks
-    shape : height and width of its frames
     """
-    split, detector, features, facts = open_bottleneck(job).split, job.detector, [], []
+    features, facts = [], []
     for clip in clips:
         inputs = detector.inputs(clip, None, detector.size)
         features.append(channel_means(split, inputs).numpy())
-        facts.append(frame_facts(clip.faces, clip.squares, shape))
+        frames = video.frames(clip.frame, "gray")
+        facts.append(frame_facts(clip.faces, clip.squares, frames))
     joined = {name: np.concatenate([part[name] for part in facts]) for name in facts[0]}
     return domain.compare(np.concatenate(features), joined)
+
+
+def domain_note(summary: Mapping[str, Any]) -> str:
+    """The warning beside a probability in images; "" if the video is inside."""
+    return "" if summary["domain"]["inside"] else OUTSIDE
+
+
+def prediction_text(summary: Mapping[str, Any]) -> str:
+    """The mean probability of a summary, and what is outside the training domain."""
+    mean, count = summary["p_fake_mean"], len(summary["p_fake"])
+    notes = [f"p(fake) {mean:.3f} (mean of {count} frames)", outside_text(summary["domain"])]
+    return ", ".join(filter(None, notes))
 
 
 def _numbers(part: Arrays) -> pd.DataFrame:
@@ -246,7 +264,7 @@ def _write(
 ) -> None:
     """Write the four files into a folder aside, then move them to their place."""
     numbers, best = clips.frames, int(np.argmax(p_fake))
-    note = "" if summary["domain"]["inside"] else OUTSIDE
+    note = domain_note(summary)
     # The scale is found from every n-th pixel of a long video.
     step = -(-len(p_fake) * results[0]["relevance"][0].size // SAMPLED)
     top = scale_maximum(np.concatenate([p["relevance"].ravel()[::step] for p in results]))
@@ -264,7 +282,7 @@ def _write(
         own = max(float(values.max()), 1e-9)
         shown = colours(next(video.frames([numbers[best]])), values, own)
         still = with_scale(shown, own)
-        poster(aside / "poster.png", with_note(still, p_fake[best], note) if note else still)
+        poster(aside / "poster.png", with_note(still, p_fake[best], note))
         for number, part in enumerate(results):
             more: dict[str, Any] = {"append_dim": "frame"} if number else {"mode": "w"}
             labelled = _labelled(part, clips[number], summary)

@@ -68,7 +68,9 @@ def _curve(shape: tuple[int, ...], p_fake: np.ndarray, at: int, label: bool) -> 
 
 
 def with_note(picture: np.ndarray, p_fake: float, note: str) -> np.ndarray:
-    """The picture with a line below: the probability of fake, and a warning beside it."""
+    """The picture with a line below, the probability of fake and a warning; "" = no line."""
+    if not note:
+        return picture
     strip = np.full((22, picture.shape[1], 3), 24, np.uint8)
     text = f"p(fake) {p_fake:.2f}, {note}"
     (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, SIZE, 1)
@@ -139,8 +141,7 @@ def painted(
         picture = with_scale(colours(frame, values, maximum), maximum)
         if p_fake is not None:
             curve = _curve(picture.shape, p_fake, at, label=not note)
-            above = with_note(picture, p_fake[at], note) if note else picture
-            picture = np.concatenate([above, curve])
+            picture = np.concatenate([with_note(picture, p_fake[at], note), curve])
         yield picture
 
 
