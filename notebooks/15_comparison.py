@@ -176,6 +176,24 @@ size = both.pivot_table(
 study.save_table("comparison_sizes", both, size.round(2))
 
 # %% [markdown]
+# ### Degraded frames
+#
+# Videos from outside are smaller and more strongly compressed than the test videos. The same frames are explained by
+# the bottleneck once more, as they come out of H.264 (crf 32) at half the side; flow is computed from the degraded frames.
+# `centre` is the ratio of a centre prior, which knows nothing of the frame. Expect fewer correct decisions, and a smaller
+# lead over the centre prior.
+
+# %%
+from viba_lib.experiments.benchmark.degraded import degraded_scores, degraded_table, degraded_text
+
+degraded = degraded_table(pd.concat(map(degraded_scores, benchmarks.values())), bootstrap)
+columns = ["detector", "planted", "condition", "videos", "ratio", "centre", "correct"]
+study.save_table("comparison_degraded", degraded, degraded[columns].round(2))
+
+# %% tags=["remove-input"]
+HTML(f"<p>{degraded_text(degraded)}</p>")
+
+# %% [markdown]
 # ### Tuned settings
 #
 # Each method has one setting to choose: the layer of the bottleneck and of Grad-CAM, the rule of LRP, the baseline of
