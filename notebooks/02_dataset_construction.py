@@ -195,7 +195,7 @@ from viba_lib.experiments.true_regions import compare_regions, regions_message
 
 regions = compare_regions(study)
 wide = regions.pivot_table(index="method", columns="encoding", values="iou").reset_index()
-study.save_table("true_regions", regions, wide.round(2))
+study.save_table("true_regions", regions, wide.round(2)) if len(regions) else None
 
 # %% tags=["remove-input"]
 HTML(f"<p>{regions_message(regions)}</p>")

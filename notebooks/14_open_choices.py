@@ -79,7 +79,8 @@ study.save_table("open_choices", questions, questions)
 # %% mystnb={"image": {"alt": "One row per choice with dots for each alternative: the change of a measure in per cent of its value, for both detectors, around a dotted line at zero."}, "figure": {"caption": "Change of a result under each alternative, in per cent of the value under our choice.", "name": "fig-sensitivity"}}
 from viba_lib.visual import result_figures
 
-effects = sensitivity(all_effects(study))
+every = sensitivity(all_effects(study))
+effects = every.dropna(subset=["change"])
 result_figures.sensitivity(effects)
 
 # %%
@@ -96,6 +97,7 @@ study.save_table("sensitivity", effects, furthest.sort_index()[columns].round(3)
 # The table shows, for each choice and detector, the alternative that changes most; the download holds all of them.
 
 # %% tags=["remove-input"]
+unmeasured = [choice for choice in every.choice.unique() if choice not in set(effects.choice)]
 most = furthest.sort_values("size").groupby("choice").tail(1).sort_values("size", ascending=False)
 HTML(
     "<p>Most depends on "
@@ -106,6 +108,8 @@ HTML(
     + "; least on "
     + ", ".join(f"<i>{r.choice}</i> ({r.relative:+.1%} at most)" for r in most.tail(3).itertuples())
     + ".</p>"
+    + f"<p>Not computed, because this run has no masks or known regions: {', '.join(unmeasured)}.</p>"
+    * bool(unmeasured)
 )
 
 # %% [markdown]
