@@ -152,7 +152,8 @@ zero = {"ratio": 0, "over_random": 0}
 result_figures.intervals(differences, list(zero), chance=zero) if len(differences) else None
 
 # %% tags=["remove-input"]
-best = table.sort_values("ratio", ascending=False).groupby("detector", sort=False).first()
+known = table.dropna(subset=["ratio"]).sort_values("ratio", ascending=False)
+best = known.groupby("detector", sort=False).first()
 message = "; ".join(
     f"{name} at {row.layer} ({row.ratio:.1f} times chance, {row.ratio_low:.1f} to {row.ratio_high:.1f})"
     for name, row in best.iterrows()

@@ -63,7 +63,7 @@ HTML(study.banner())
 # are compared by, or why there are none.
 
 # %%
-from viba_lib.experiments.open_choices import all_effects, choices_table, sensitivity
+from viba_lib.experiments.open_choices import all_effects, choices_table, sensitivity, unmeasured
 
 questions = choices_table()
 study.save_table("open_choices", questions, questions)
@@ -91,13 +91,12 @@ furthest = (
     .tail(1)
 )
 columns = ["choice", "detector", "here", "value_here", "other", "value_other"]
-study.save_table("sensitivity", effects, furthest.sort_index()[columns].round(3))
+study.save_table("sensitivity", every, furthest.sort_index()[columns].round(3))
 
 # %% [markdown]
 # The table shows, for each choice and detector, the alternative that changes most; the download holds all of them.
 
 # %% tags=["remove-input"]
-unmeasured = [choice for choice in every.choice.unique() if choice not in set(effects.choice)]
 most = furthest.sort_values("size").groupby("choice").tail(1).sort_values("size", ascending=False)
 HTML(
     "<p>Most depends on "
@@ -107,9 +106,7 @@ HTML(
     )
     + "; least on "
     + ", ".join(f"<i>{r.choice}</i> ({r.relative:+.1%} at most)" for r in most.tail(3).itertuples())
-    + ".</p>"
-    + f"<p>Not computed, because this run has no masks or known regions: {', '.join(unmeasured)}.</p>"
-    * bool(unmeasured)
+    + f".</p><p>{unmeasured(every)}</p>"
 )
 
 # %% [markdown]

@@ -214,3 +214,12 @@ def test_effects_of_choices_are_compared_with_ours():
     ]
     assert table.change.tolist() == [1, -1, 1] and table.relative[:2].tolist() == [0.5, -0.5]
     assert np.isnan(table.relative[2]) and set(table.here) == {"10"}
+    assert open_choices.unmeasured(table) == ""
+
+
+def test_choices_without_a_value_are_named():
+    blank = {"10": np.nan, "1": np.nan}
+    effects = [("beta", "net", blank), ("beta", "flow", {"10": 1.0, "1": 2.0})]
+    effects += [("steps", name, blank) for name in ("net", "flow")]
+    message = open_choices.unmeasured(open_choices.sensitivity(effects))
+    assert message.startswith("Not computed") and message.endswith(": steps.")
