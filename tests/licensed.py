@@ -59,9 +59,11 @@ def build_tree(root: Path, data_root: Path) -> Path:
 
 
 def write_profile(path: Path) -> Path:
-    """The tiny profile for a catalog, whose methods have other names than the planted ones."""
+    """A profile smaller than tiny for a catalog, whose methods are not the planted ones."""
     content = load_profile("tiny").model_dump(mode="json")
     content |= {"name": "licensed", "dataset": {"kind": "catalog"}}
+    content["xception"]["size"] = 64
+    content["comparison"] |= {"frames": 1, "joint_frames": 2, "clip_frames": 5}
     for detector in ("xception", "flow"):
         content[detector]["methods"] = []
     path.write_text(yaml.safe_dump(content))
