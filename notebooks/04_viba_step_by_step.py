@@ -267,15 +267,17 @@ map_figures.relevance_grid(picture, maps, mask, [f"{maps.sum():.0f} bits"])
 
 # %%
 from viba_lib.evaluation.faithfulness import mass_inside, mass_ratio
+from viba_lib.experiments.common import no_masks
 
 inside, ratio = mass_inside(maps[0], mask[0]), mass_ratio(maps[0], mask[0])
 after = attribution.logits.softmax(1)[0, 1].item()
 
 # %% tags=["remove-input"]
-HTML(
-    f"<p>{inside:.0%} of the bits lie inside the planted mask, {ratio:.1f} times the mask's share of the "
-    f"frame (chance is 1). With the bottleneck in place the probability of fake is {after:.2f}.</p>"
+place = no_masks(ratio, "the share of bits inside it") or (
+    f"{inside:.0%} of the bits lie inside the planted mask, {ratio:.1f} times the mask's share of the "
+    "frame (chance is 1)."
 )
+HTML(f"<p>{place} With the bottleneck in place the probability of fake is {after:.2f}.</p>")
 
 # %% [markdown]
 # Look at three things: whether the strongest heat is inside the outline, how much lies outside it, and the total above the
@@ -289,14 +291,15 @@ from viba_lib.experiments.localisation import localisation
 
 places = localisation(study, "xception")
 means = places.groupby("method")[["inside", "area", "ratio", "hit"]].mean()
-study.save_table("localisation", places, means.round(2))
+unknown = no_masks(places.ratio, "the localisation")
+study.save_table("localisation", places, means.round(2), unknown)
 
 # %% tags=["remove-input"]
 HTML(
     f"<p>Over {len(places)} frames of {places.video_id.nunique()} videos, relevance inside the mask is "
     f"{places.ratio.mean():.1f} times the mask's share, and the strongest pixel lies inside in "
     f"{places.hit.mean():.0%}; a pixel at random would in {places.area.mean():.0%}.</p>"
-)
+) if not unknown else None
 
 # %% [markdown]
 # ## The same for motion
@@ -345,14 +348,15 @@ survived = pd.DataFrame(
         },
     }
 )
-survived.round(2)
+survived.dropna(axis=1).round(2)
 
 # %% tags=["remove-input"]
 before, after = (x.softmax(1)[0, 1].item() for x in (motion.logits_clean, motion.logits))
 kept = (before > 0.5) == (after > 0.5)
+inside = f", and {mask.mean():.0%} of the picture lies inside the mask" if mask.any() else ""
 HTML(
-    f"<p>Without the bottleneck the probability of fake is {before:.2f}, and {mask.mean():.0%} of the picture lies inside the "
-    f"mask. The map above is of a prediction that was <i>{'kept' if kept else 'lost'}</i> at its last step.</p>"
+    f"<p>Without the bottleneck the probability of fake is {before:.2f}{inside}. The map above is of a "
+    f"prediction that was <i>{'kept' if kept else 'lost'}</i> at its last step.</p>"
 )
 
 # %% [markdown]

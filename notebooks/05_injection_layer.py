@@ -127,7 +127,7 @@ if detector:
 #   random.
 
 # %%
-from viba_lib.experiments.common import Bootstrap
+from viba_lib.experiments.common import Bootstrap, no_masks
 from viba_lib.experiments.injection_layer import layer_differences, layer_measures, layer_table
 
 measures = layer_measures(study, layer, beta, measured, detectors)
@@ -152,7 +152,8 @@ zero = {"ratio": 0, "over_random": 0}
 result_figures.intervals(differences, list(zero), chance=zero) if len(differences) else None
 
 # %% tags=["remove-input"]
-best = table.sort_values("ratio", ascending=False).groupby("detector", sort=False).first()
+known = table.dropna(subset=["ratio"]).sort_values("ratio", ascending=False)
+best = known.groupby("detector", sort=False).first()
 message = "; ".join(
     f"{name} at {row.layer} ({row.ratio:.1f} times chance, {row.ratio_low:.1f} to {row.ratio_high:.1f})"
     for name, row in best.iterrows()
@@ -162,10 +163,11 @@ conclusive = (
     if differences.empty
     else int(((differences.ratio_low > 0) | (differences.ratio_high < 0)).sum())
 )
-HTML(
-    f"<p>Highest relevance on the artefact: {message}. For {conclusive} of {len(differences)} other layers "
-    "the interval of the difference to the default layer does not contain 0 in this measure.</p>"
+text = no_masks(measures.ratio, "the ratio") or (
+    f"Highest relevance on the artefact: {message}. For {conclusive} of {len(differences)} other layers "
+    "the interval of the difference to the default layer does not contain 0 in this measure."
 )
+HTML(f"<p>{text}</p>")
 
 # %% [markdown]
 # A layer can win one measure and lose another: late layers answer *whether*, in few places, and early ones

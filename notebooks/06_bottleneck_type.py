@@ -138,14 +138,19 @@ result_figures.intervals(
 # points nowhere. Its maps mean something where it keeps predictions with few bits:
 
 # %% tags=["remove-input"]
+from viba_lib.experiments.common import no_masks
+
 start, end = study.readout_history("xception").loss.iloc[[0, -1]]
 types = both.table.set_index("type")
+place = no_masks(types.ratio, "the ratio") or (
+    f"Relevance on the artefact is {types.ratio['readout']:.1f} times chance for the readout and "
+    f"{types.ratio['per-sample']:.1f} times for the per-sample bottleneck."
+)
 HTML(
     f"<p>From its first to its last epoch the readout's mean loss went from {start:.2f} to {end:.2f} nats. On these "
     f"frames it lets {types.bits['readout']:,.0f} bits pass and keeps {types.kept['readout']:.0%} of the predictions; "
     f"the per-sample bottleneck needs {types.bits['per-sample']:,.0f} and keeps {types.kept['per-sample']:.0%}. "
-    f"Relevance on the artefact is {types.ratio['readout']:.1f} times chance for the readout and "
-    f"{types.ratio['per-sample']:.1f} times for the per-sample bottleneck. The readout took "
+    f"{place} The readout took "
     f"{types.training['readout']:.0f} s of training and takes {types.seconds['readout']:.2f} s per frame; the "
     f"per-sample bottleneck takes {types.seconds['per-sample']:.2f} s: the training is repaid after "
     f"{types.training['readout'] / max(types.seconds['per-sample'] - types.seconds['readout'], 1e-9):,.0f} frames.</p>"

@@ -86,7 +86,12 @@ map_figures.region_overlay(first.faces[0], masks, REGIONS)
 
 # %%
 from viba_lib.experiments.common import Bootstrap, explained_videos
-from viba_lib.experiments.human_agreement import read_annotations, regions_by_video, table_4
+from viba_lib.experiments.human_agreement import (
+    no_regions,
+    read_annotations,
+    regions_by_video,
+    table_4,
+)
 from viba_lib.models.detectors import DETECTORS
 
 human = read_annotations(annotations) if annotations else None
@@ -94,7 +99,9 @@ explained = {name: list(explained_videos(study, name)) for name in DETECTORS}
 regions = {name: regions_by_video(v, top, human, rule) for name, v in explained.items()}
 table = table_4(regions, Bootstrap.of(study)).assign(rule=rule, top=top)
 measures = ["f1", "precision", "recall", "overlap", "top1"]
-study.save_table("table_4", table, table[["detector", "rule", "top", "videos", *measures]].round(3))
+columns = ["detector", "rule", "top", "videos", *measures]
+unknown = no_regions(table.overlap)  # "" if the regions of some fakes are known
+study.save_table("table_4", table, table[columns].round(3), unknown)
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.paper_numbers import TABLE_4
@@ -125,7 +132,7 @@ beside = pd.concat(
     {"own": table[measures], "another video's": another}, names=["map", None]
 ).reset_index("map")
 beside.insert(0, "detector", [*table.detector, *table.detector])
-study.save_table("agreement_by_chance", beside, beside.round(3))
+study.save_table("agreement_by_chance", beside, beside.round(3), unknown)
 
 
 # %% tags=["remove-input"]
@@ -137,8 +144,9 @@ def told_apart(row):
     )
 
 
-few = "<p>With fewer than two videos there is nothing to shuffle.</p>"
-HTML(f"<p>{' '.join(map(told_apart, table.itertuples()))}</p>" if table.videos.min() > 1 else few)
+few = "With fewer than two videos there is nothing to shuffle."
+text = " ".join(map(told_apart, table.itertuples())) if table.videos.min() > 1 else few
+HTML(f"<p>{text}</p>") if not unknown else None
 
 # %% [markdown]
 # ## From a map to regions: other ways
@@ -154,7 +162,7 @@ result_figures.rules(rules, ["f1", "precision", "recall", "overlap"])
 
 # %%
 three = rules[rules.top == 3].drop(columns="top")
-study.save_table("region_rules", rules, three.round(3))
+study.save_table("region_rules", rules, three.round(3), unknown)
 
 # %% tags=["remove-input"]
 HTML(
@@ -164,7 +172,7 @@ HTML(
         for name, part in three.groupby("detector", sort=False)
     )
     + ". The table shows three regions; the download holds all.</p>"
-)
+) if not unknown else None
 
 # %% [markdown]
 # ## Do annotators agree with each other?
@@ -180,7 +188,7 @@ planted = pd.DataFrame(
     {"region": ["all"], "annotators": [1], "alpha": ["planted regions have one source"]}
 )
 between = planted if human is None else annotator_agreement(human)
-study.save_table("annotator_agreement", between, between.round(3))
+study.save_table("annotator_agreement", between, between.round(3), unknown)
 
 # %% [markdown]
 # ## Figure 2
@@ -196,7 +204,7 @@ result_figures.region_frequencies(shares, list(REGIONS))
 
 # %%
 wide = shares.pivot(index="region", columns="who", values="share").loc[list(REGIONS)].reset_index()
-study.save_table("figure_2", wide, wide.round(3))
+study.save_table("figure_2", wide, wide.round(3), unknown)
 
 # %% [markdown]
 # ## Video by video
@@ -205,7 +213,7 @@ study.save_table("figure_2", wide, wide.round(3))
 
 # %%
 videos = regions["xception"]
-study.save_table("regions_by_video", videos, videos.head(12))
+study.save_table("regions_by_video", videos, videos.head(12), unknown)
 
 # %% [markdown]
 # ## Against Grad-CAM, and against nothing at all
@@ -221,6 +229,7 @@ study.save_table("regions_by_video", videos, videos.head(12))
 from viba_lib.baselines.explainers import VIBA
 from viba_lib.experiments.benchmark.maps import Benchmark
 from viba_lib.experiments.benchmark.scores import localisation_scores, score_table
+from viba_lib.experiments.common import no_masks
 
 methods, parts = (VIBA, "Grad-CAM", "Centred blob", "Random"), []
 for name in DETECTORS:
@@ -229,9 +238,9 @@ for name in DETECTORS:
     parts.append(table.assign(detector=name))
 compared = pd.concat(parts, ignore_index=True)
 compared["name"] = compared.detector + ", " + compared.method
-study.save_table(
-    "explainers", compared, compared[["name", "frames", "area", "ratio", "hit"]].round(2)
-)
+unmasked = no_masks(compared.ratio, "the localisation")
+columns = ["name", "frames", "area", "ratio", "hit"]
+study.save_table("explainers", compared, compared[columns].round(2), unmasked)
 
 # %% mystnb={"image": {"alt": "Points with intervals for VIBA, Grad-CAM, a centred blob and noise, per detector: relevance inside the planted mask over the mask's share of the frame, and share of frames whose strongest pixel is inside."}, "figure": {"caption": "Relevance inside the planted mask over its share of the frame (chance is 1, dotted), and share of frames whose strongest pixel lies inside, with 95 % intervals over videos.", "name": "fig-explainers"}}
 result_figures.intervals(compared, ["ratio", "hit"], chance={"ratio": 1.0})
@@ -245,7 +254,7 @@ HTML(
         for r in best.itertuples()
     )
     + "</p>"
-)
+) if not unmasked else None
 
 # %% [markdown]
 

@@ -125,6 +125,12 @@ study.save_table("paper_table_4", fourth, for_page(fourth).drop(columns="table")
 # %% mystnb={"image": {"alt": "Overlap of highlighted with annotated regions for both detectors, the paper's values beside this run's with intervals."}, "figure": {"caption": "Overlap (Szymkiewicz-Simpson) of highlighted with annotated regions: the paper and this run.", "name": "fig-paper-run-overlap"}}
 result_figures.paper_plot(fourth[fourth.measure == "overlap (%)"])
 
+# %% tags=["remove-input"]
+from viba_lib.experiments.human_agreement import no_regions
+
+unknown = no_regions(fourth.run)
+HTML(f"<p>{unknown}</p>") if unknown else None
+
 # %% [markdown]
 # ## Tables 5 to 7: the networks
 #

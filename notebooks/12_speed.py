@@ -171,6 +171,7 @@ HTML(
 # first, because a warm start needs frames that follow each other.
 
 # %%
+from viba_lib.experiments.common import no_masks
 from viba_lib.experiments.convergence import (
     convergence,
     few_steps,
@@ -197,14 +198,15 @@ result_figures.over_steps(panels, "bits", "bits per frame", log=True)
 
 # %% tags=["remove-input"]
 ten, last, best = summary(means).values()
-HTML(
-    f"<p>Over {ten.frames} frames of {table.video_id.nunique()} clips, {ten.steps} steps at beta 10 come down to "
+text = no_masks(means.ratio, "the relevance on the artefact") or (
+    f"Over {ten.frames} frames of {table.video_id.nunique()} clips, {ten.steps} steps at beta 10 come down to "
     f"{ten.bits:,.0f} bits a frame, with {ten.ratio:.1f} times the chance share on the artefact and the strongest pixel "
     f"inside in {ten.hit:.0%}. {last.steps} steps come down to {last.bits:,.0f} bits, with {last.ratio:.1f} times chance "
     f"and {last.hit:.0%}: so much is left on the table. The most relevance on the artefact from the cold start is at beta "
     f"{best.beta:g} after {best.steps} steps: {best.ratio:.1f} times chance, with {best.bits:,.0f} bits and the strongest "
-    f"pixel inside in {best.hit:.0%}.</p>"
+    f"pixel inside in {best.hit:.0%}."
 )
+HTML(f"<p>{text}</p>")
 
 # %% [markdown]
 # Are fewer steps enough from a better start? The readout may be near a wrong end. Gradients see one path and not the
@@ -245,16 +247,13 @@ result_figures.intervals(coupled, ["iou", "ratio", "insertion"], chance={"ratio"
 
 # %% tags=["remove-input"]
 alone, *others = coupled.itertuples()
-HTML(
-    "<p>"
-    + " ".join(
-        f"{other.name.capitalize()}: IoU {alone.iou:.2f} becomes {other.iou:.2f}, relevance on the artefact "
-        f"{alone.ratio:.1f} becomes {other.ratio:.1f} times chance, and insertion {alone.insertion:.2f} becomes "
-        f"{other.insertion:.2f}."
-        for other in others
-    )
-    + "</p>"
+text = no_masks(coupled.ratio, "the relevance on the artefact") or " ".join(
+    f"{other.name.capitalize()}: IoU {alone.iou:.2f} becomes {other.iou:.2f}, relevance on the artefact "
+    f"{alone.ratio:.1f} becomes {other.ratio:.1f} times chance, and insertion {alone.insertion:.2f} becomes "
+    f"{other.insertion:.2f}."
+    for other in others
 )
+HTML(f"<p>{text}</p>")
 
 # %% [markdown]
 

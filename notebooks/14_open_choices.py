@@ -63,7 +63,7 @@ HTML(study.banner())
 # are compared by, or why there are none.
 
 # %%
-from viba_lib.experiments.open_choices import all_effects, choices_table, sensitivity
+from viba_lib.experiments.open_choices import all_effects, choices_table, sensitivity, unmeasured
 
 questions = choices_table()
 study.save_table("open_choices", questions, questions)
@@ -79,7 +79,8 @@ study.save_table("open_choices", questions, questions)
 # %% mystnb={"image": {"alt": "One row per choice with dots for each alternative: the change of a measure in per cent of its value, for both detectors, around a dotted line at zero."}, "figure": {"caption": "Change of a result under each alternative, in per cent of the value under our choice.", "name": "fig-sensitivity"}}
 from viba_lib.visual import result_figures
 
-effects = sensitivity(all_effects(study))
+every = sensitivity(all_effects(study))
+effects = every.dropna(subset=["change"])
 result_figures.sensitivity(effects)
 
 # %%
@@ -90,7 +91,7 @@ furthest = (
     .tail(1)
 )
 columns = ["choice", "detector", "here", "value_here", "other", "value_other"]
-study.save_table("sensitivity", effects, furthest.sort_index()[columns].round(3))
+study.save_table("sensitivity", every, furthest.sort_index()[columns].round(3))
 
 # %% [markdown]
 # The table shows, for each choice and detector, the alternative that changes most; the download holds all of them.
@@ -105,7 +106,7 @@ HTML(
     )
     + "; least on "
     + ", ".join(f"<i>{r.choice}</i> ({r.relative:+.1%} at most)" for r in most.tail(3).itertuples())
-    + ".</p>"
+    + f".</p><p>{unmeasured(every)}</p>"
 )
 
 # %% [markdown]

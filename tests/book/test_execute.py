@@ -15,6 +15,8 @@ from viba_lib.book.chapters import chapters, find_chapter
 from viba_lib.book.paths import BookError
 from viba_lib.core.code import LIBRARY, _key, code_key
 
+TINY = LIBRARY / "pipeline" / "profiles" / "tiny.yaml"
+
 
 def cell(*outputs, count=1):
     return v4.new_code_cell("x", execution_count=count, outputs=list(outputs))
@@ -88,6 +90,22 @@ def test_prose_seed_and_profile_are_in_the_key(chapter):
     chapter.write_text("# %% [markdown]\n# Prose.\n\n" + chapter.read_text())
     after = key_of(chapter)
     assert after != before and after["code"] == before["code"]
+
+
+def test_a_profile_of_ones_own_is_found_from_the_folder_of_the_chapters(
+    chapter, tmp_path, monkeypatch
+):
+    (tmp_path / "own.yaml").write_text(TINY.read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    stages = [
+        execute.chapter_stage(chapter, name, 0, "cpu")
+        for name in ("own.yaml", str(tmp_path / "own.yaml"))
+    ]
+    for stage in stages:
+        given = stage.settings["parameters"]["profile"]
+        assert not Path(given).is_absolute()
+        assert (chapter.parent / given).resolve() == (tmp_path / "own.yaml").resolve()
+    assert stages[0].key == stages[1].key
 
 
 def test_a_licensed_catalog_is_in_the_key(chapter, tmp_path):

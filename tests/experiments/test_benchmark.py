@@ -52,7 +52,7 @@ from viba_lib.experiments.benchmark.temporal_localisation import (
     temporal_scores,
     temporal_stage,
 )
-from viba_lib.experiments.common import Bootstrap
+from viba_lib.experiments.common import Bootstrap, no_masks
 from viba_lib.pipeline.prepared_set import PreparedSet
 from viba_lib.pipeline.profiles import Profile, load_profile
 from viba_lib.pipeline.study import Study
@@ -175,7 +175,9 @@ def test_the_message_says_what_the_numbers_say():
     behind = rank_message(rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 3.0}), "ratio"))
     assert "has rank 2" in behind and "worse than Grad-CAM" in behind
     blank = scores_of({VIBA: 1.0, "Grad-CAM": 3.0}).assign(ratio=np.nan)
-    assert "no planted masks" in rank_message(rank_of(blank, "ratio"))
+    for unknown in (blank, blank.head(0)):
+        rank = rank_of(unknown, "ratio")
+        assert "no planted masks" in rank_message(rank) and rank["verdict"] == "inconclusive"
 
 
 def test_the_front_contains_the_methods_that_no_other_dominates():
@@ -285,6 +287,21 @@ def test_an_empty_map_gains_nothing(study, monkeypatch):
     empty = {name: found * 0 for name, found in benchmark.maps().items()}
     monkeypatch.setattr(benchmark, "maps", lambda: empty)
     assert set(localisation_scores(benchmark).ratio) == {0.0}
+
+
+@pytest.mark.parametrize("masked", [0, 1])
+def test_frames_without_a_mask_are_not_localised(study, monkeypatch, masked):
+    benchmark = Benchmark(with_comparison(study, frames=2), "xception", "default", FEW)
+    masks = study.masks("xception", benchmark.rows)
+    masks[masked:] = 0
+    monkeypatch.setattr(benchmark.study, "masks", lambda *_: masks)
+    scores = localisation_scores(benchmark)
+    assert list(scores.video_id) == list(benchmark.rows.video_id[:masked]) * len(FEW)
+    table = score_table(scores, LOCALISATION, BOOTSTRAP)
+    assert list(table.frames) == [masked] * len(FEW) * masked
+    assert bool(no_masks(table.ratio, "it")) == (not masked)
+    beside = table.merge(costs(benchmark.maps()), "right", "method")
+    assert not pareto(beside).front[beside.ratio.isna()].any() and len(beside) == len(FEW)
 
 
 def test_the_gain_from_tuning_is_measured_on_other_frames(study):

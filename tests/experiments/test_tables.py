@@ -8,7 +8,7 @@ from tests.landmarks import face
 from viba_lib.evaluation.agreement import region_masks
 from viba_lib.experiments import consistency, detection, human_agreement, open_choices
 from viba_lib.experiments import paper_and_run as paper
-from viba_lib.experiments.common import Bootstrap, ExplainedVideo
+from viba_lib.experiments.common import Bootstrap, ExplainedVideo, no_masks
 from viba_lib.experiments.paper_numbers import DATASET_NAMES, LAYERS, TABLE_2, TABLE_3, TABLE_4
 from viba_lib.visual.html_table import Link
 
@@ -122,6 +122,20 @@ def test_regions_are_planted_or_annotated_and_of_fakes(frames):
     assert len(table) == 2 * 4 and (table.videos == 1).all()
 
 
+def test_agreement_without_known_regions_is_a_sentence(frames):
+    videos = list(videos_with(frames, np.ones((8, 60, 60))))
+    known = human_agreement.regions_by_video(videos)
+    found = {n: human_agreement.table_4({"net": known.head(n)}, BOOTSTRAP).overlap for n in (0, 1)}
+    assert "agreement is not computed" in human_agreement.no_regions(found[0])
+    assert human_agreement.no_regions(found[1]) == ""
+
+
+def test_results_without_masks_are_a_sentence():
+    assert no_masks([np.nan, 0.0], "the ratio") == no_masks(1.5, "the ratio") == ""
+    for ratios in ([], [np.nan, np.nan], np.nan):
+        assert no_masks(ratios, "the ratio").endswith("has a mask, so the ratio is not computed.")
+
+
 def numbers(licensed):
     run = TABLE_2.assign(unit="frame")
     for name in ("accuracy", "precision", "recall"):
@@ -200,3 +214,12 @@ def test_effects_of_choices_are_compared_with_ours():
     ]
     assert table.change.tolist() == [1, -1, 1] and table.relative[:2].tolist() == [0.5, -0.5]
     assert np.isnan(table.relative[2]) and set(table.here) == {"10"}
+    assert open_choices.unmeasured(table) == ""
+
+
+def test_choices_without_a_value_are_named():
+    blank = {"10": np.nan, "1": np.nan}
+    effects = [("beta", "net", blank), ("beta", "flow", {"10": 1.0, "1": 2.0})]
+    effects += [("steps", name, blank) for name in ("net", "flow")]
+    message = open_choices.unmeasured(open_choices.sensitivity(effects))
+    assert message.startswith("Not computed") and message.endswith(": steps.")

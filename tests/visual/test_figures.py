@@ -173,6 +173,31 @@ def test_figures_of_a_comparison():
     assert len(heat.axes[0].texts) == 10
 
 
+NOTHING = {
+    "intervals": lambda: result_figures.intervals(rows.assign(iou=np.nan), ["iou"]),
+    "paper_plot": lambda: result_figures.paper_plot(beside.assign(run=np.nan)),
+    "region_frequencies": lambda: result_figures.region_frequencies(shares.assign(share=0.0), "L"),
+    "rules": lambda: result_figures.rules(pd.DataFrame({"f1": [np.nan]}), ["f1"]),
+    "over_steps": lambda: result_figures.over_steps(
+        {"cold": ratios.assign(ratio=np.nan)}, "ratio", "x"
+    ),
+    "heat": lambda: result_figures.heat(pd.DataFrame(index=["VIBA"]), "over chance", 1.0),
+    "worth_and_cost": lambda: result_figures.worth_and_cost(
+        {"one": pd.DataFrame({"ratio": [np.nan]})}, "seconds", "ratio", "x", "y"
+    ),
+}
+
+
+@pytest.mark.parametrize("draw", NOTHING.values(), ids=NOTHING)
+def test_no_figure_is_drawn_of_nothing(draw):
+    assert draw() is None
+
+
+def test_a_measure_without_values_has_no_panel():
+    both = result_figures.intervals(rows.assign(ratio=np.nan), ["ratio", "iou"])
+    assert [axis.get_xlabel() for axis in both.axes if axis.get_visible()] == ["iou"]
+
+
 # Machado, Oliveira & Fernandes (2009): what is left of linear RGB without one kind of cone.
 BLIND = {
     "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],

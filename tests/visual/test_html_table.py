@@ -31,6 +31,14 @@ def test_the_download_holds_what_the_page_leaves_out(study):
     pd.testing.assert_frame_equal(pd.read_parquet(study.root / "tables" / "things.parquet"), whole)
 
 
+def test_a_sentence_replaces_a_table_and_keeps_its_place(study):
+    frame = pd.DataFrame({"value": []})
+    saved = study.save_table("none", frame, instead="Nothing has a <mask>.")
+    page = BeautifulSoup(saved._repr_html_(), "html.parser")
+    assert page.select_one("#none").text == "Nothing has a <mask>."
+    assert not page.select("table, a") and saved.path.is_file()
+
+
 def test_what_comes_from_outside_is_escaped(study):
     bad = "<script>alert(1)</script>"
     shown = pd.DataFrame({"method": [bad], "see": [Link("here & <b>", 'x.html#"><script>')]})

@@ -21,8 +21,8 @@ from viba_lib.book.parameters import checked, pairs_of, parameters_of
 from viba_lib.book.paths import BookError, print_progress, write_changed
 from viba_lib.core.cache import Cache, External, Stage, Work, read_meta
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import file_sha256
-from viba_lib.pipeline.profiles import KEPT_MEMORY, Profile, load_profile
+from viba_lib.core.files import file_sha256, user_path
+from viba_lib.pipeline.profiles import KEPT_MEMORY, Profile, load_profile, profile_names
 from viba_lib.pipeline.stages import Stages
 from viba_lib.pipeline.status import State, state_of
 from viba_lib.pipeline.study import OUTPUT
@@ -194,8 +194,11 @@ def chapter_stage(source: Path, profile: str, seed: int, device: str) -> Stage:
     Only parameters that differ from the chapter's own are given: papermill then adds no cell to a
     page that shows the defaults anyway.
     """
-    given = {"profile": profile, "seed": seed, "device": device}
     defaults, loaded = parameters_of(source), load_profile(profile)
+    if profile not in profile_names():
+        # A chapter runs in its own folder, and a page must not name the machine.
+        profile = os.path.relpath(user_path(profile), paths.NOTEBOOKS)
+    given = {"profile": profile, "seed": seed, "device": device}
     settings = {
         "parameters": {name: v for name, v in given.items() if defaults.get(name) != v},
         "profile": loaded.model_dump(mode="json"),

@@ -1,5 +1,6 @@
 """The book from one command: compute, execute, render and check."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,9 +20,9 @@ from viba_lib.book.cost import MemorySampler
 from viba_lib.book.execute import WORKERS, chapter_states, execute_all, kernel_environment
 from viba_lib.book.paths import BookError, print_progress
 from viba_lib.core.cache import META
-from viba_lib.core.files import write_text
+from viba_lib.core.files import user_path, write_text
 from viba_lib.data.video import read_video
-from viba_lib.pipeline.profiles import load_profile
+from viba_lib.pipeline.profiles import load_profile, profile_names
 from viba_lib.pipeline.study import Study
 
 
@@ -46,6 +47,8 @@ def build(
     """
     print_progress(f"profile {profile}, seed {seed}, device {device}")
     root = paths.ROOT
+    if profile not in profile_names():
+        profile = os.path.abspath(user_path(profile))  # processes start in another folder
     check_pairs()
     study = Study(profile, root / "data", root / "results", device, seed, print_progress, scheduler)
     with MemorySampler() as memory:
@@ -58,7 +61,7 @@ def build(
         (root / "_build").mkdir(exist_ok=True)
         with FileLock(root / "_build" / ".lock"):
             # Two runs have one folder of pages.
-            html = _pages(study, executed)
+            html = _pages(study, executed, profile)
     states = chapter_states(profile, seed, device)
     for seconds, name in sorted(((s.seconds or 0.0, s.stage) for s in states), reverse=True):
         print(f"{seconds:7.0f} s  {name}")
@@ -85,7 +88,7 @@ def _compute(what: str, profile: str, seed: int, device: str, scheduler: str) ->
         raise BookError(done.stderr.strip().removeprefix("error: "))
 
 
-def _pages(study: Study, executed: list[Path]) -> Path:
+def _pages(study: Study, executed: list[Path], profile: str) -> Path:
     """Assemble, render and check what was computed and executed."""
     print_progress("building HTML")
     browser = find_browser()
@@ -98,7 +101,7 @@ def _pages(study: Study, executed: list[Path]) -> Path:
             printed = pool.submit(_print, folder, html, browser)
             page_reports(html, articles(html), browser)  # `check` reports what is wrong
             printed.result()
-    check(html, study.profile.name)
+    check(html, profile)
     return html
 
 

@@ -258,7 +258,7 @@ def _series_entry(
         "pictures": _add(images, stem, drawn),
         "top": float(f"{top:.3g}"),
         "bits": [_number(m.sum(), 1) for m in maps] if method == VIBA else None,
-        "inside": [_number(mass_inside(m, r) if r.any() else math.nan, 4) for m, r in pairs],
+        "inside": [_number(mass_inside(m, r), 4) for m, r in pairs],
     }
 
 

@@ -14,9 +14,13 @@ Probabilities = Callable[[torch.Tensor], np.ndarray]  # (N, 3, S, S) -> (N, clas
 
 
 def mass_inside(relevance: np.ndarray, mask: np.ndarray) -> float:
-    """Relevance mass accuracy: share of relevance (H, W) inside a mask (H, W) in [0, 1]."""
+    """Relevance mass accuracy: share of relevance (H, W) inside a mask (H, W) in [0, 1].
+
+    NaN for an empty map or mask.
+    """
     total = float(np.sum(relevance))
-    return float(np.sum(relevance * mask) / total) if total > 0 else float("nan")
+    known = total > 0 and np.any(mask)
+    return float(np.sum(relevance * mask) / total) if known else float("nan")
 
 
 def mass_ratio(relevance: np.ndarray, mask: np.ndarray) -> float:
@@ -80,7 +84,8 @@ def map_measures(relevance: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
     -------
     One row per frame: bits (sum of the map), entropy (of the map over pixels, in bits), inside
     (share of relevance inside the mask), area (the mask's share of the frame), ratio (inside /
-    area, chance is 1) and hit (strongest pixel inside the mask). For an empty mask, ratio is NaN.
+    area, chance is 1) and hit (1 if the strongest pixel is inside the mask, else 0). For an empty
+    mask, inside, ratio and hit are NaN.
     """
     pairs = list(zip(relevance, masks, strict=True))
     return pd.DataFrame(
@@ -90,7 +95,7 @@ def map_measures(relevance: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
             "inside": [mass_inside(*pair) for pair in pairs],
             "area": [float(mask.mean()) for mask in masks],
             "ratio": [mass_ratio(*pair) for pair in pairs],
-            "hit": [pointing_game(*pair) for pair in pairs],
+            "hit": [float(pointing_game(*pair)) if pair[1].any() else np.nan for pair in pairs],
         }
     )
 

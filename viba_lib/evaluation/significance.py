@@ -116,7 +116,8 @@ def interval_table(
 
     Returns
     -------
-    name (the values of `by`), `by`, `count`, videos, and each statistic with _low and _high.
+    name (the values of `by`), `by`, `count`, videos, and each statistic with _low and _high. No
+    rows make a table without rows, with these columns.
     """
     table = []
     for key, part in rows.groupby(list(by), sort=False, dropna=False):
@@ -124,6 +125,9 @@ def interval_table(
         facts |= dict(zip(by, key, strict=True))
         facts |= {count: len(part), "videos": part.video_id.nunique()}
         table.append(facts | with_intervals(part, statistics, *bootstrap))
+    if not table:
+        columns = ["name", *by, count, "videos", *with_intervals(rows, statistics, *bootstrap)]
+        return pd.DataFrame(columns=columns)
     return pd.DataFrame(table)
 
 
@@ -193,7 +197,7 @@ def rank_of(scores: pd.DataFrame, measure: str, name: str = VIBA, seed: int = 0)
     signed = means * _sign(measure)
     tests = paired_tests(scores, measure, name, seed=seed).set_index("method")
     videos = int(tests.videos.max()) if len(tests) else 0
-    min_p = min(1.0, len(tests) * 2.0 ** (1 - videos))
+    min_p = min(1.0, len(tests) * 2.0 ** (1 - videos)) if videos else 1.0
     above = list(signed.index[signed > signed[name]]) if name in signed else []
     # Of equal means the first in the alphabet would be best: the method itself comes before it.
     first = name in signed and not above

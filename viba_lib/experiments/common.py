@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from viba_lib.bottleneck.split import find_layer
 from viba_lib.data.clip_store import PreparedClip
@@ -160,6 +161,19 @@ class Explained:
     labels: list[str]
     maps: dict[str, np.ndarray]
     table: pd.DataFrame
+
+
+def no_masks(ratios: ArrayLike, what: str) -> str:
+    """Sentence that replaces a result for which masks are needed; "" if there are masks.
+
+    Parameters
+    ----------
+    ratios : relevance inside the mask over chance, of one or several frames; NaN without a mask
+    what : the result, in the singular
+    """
+    if pd.notna(np.asarray(ratios, float)).any():
+        return ""
+    return f"No video that is explained here has a mask, so {what} is not computed."
 
 
 def choose_rows(study: Study, detector: str, count: int) -> pd.DataFrame:

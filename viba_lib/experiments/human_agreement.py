@@ -104,6 +104,21 @@ def regions_by_video(
     return pd.DataFrame(rows, columns=["video_id", "method", "annotated", "highlighted"])
 
 
+def no_regions(values: pd.Series) -> str:
+    """Sentence that replaces the agreement if no fake has known regions; "" if one has.
+
+    Parameters
+    ----------
+    values : of a measure of agreement; NaN without known regions
+    """
+    if values.notna().any():
+        return ""
+    return (
+        "No fake that is explained here has planted or annotated regions, so the agreement is not "
+        "computed."
+    )
+
+
 def table_4(regions: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> pd.DataFrame:
     """Agreement of highlighted with annotated regions, with intervals (paper's Table 4).
 

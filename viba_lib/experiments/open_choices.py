@@ -213,3 +213,11 @@ def sensitivity(effects: Iterable[tuple[str, str, Effects]]) -> pd.DataFrame:
     change = table.value_other - table.value_here
     relative = change / table.value_here.where(table.value_here != 0)
     return table.assign(change=change, relative=relative)
+
+
+def unmeasured(effects: pd.DataFrame) -> str:
+    """Sentence about the choices of `sensitivity` without a change; "" if each has one."""
+    known = effects.groupby("choice", sort=False).change.count()
+    names = ", ".join(known.index[known == 0])
+    lack = "for lack of masks, of known regions or of frames of a video"
+    return names and f"Not computed, {lack}: {names}."

@@ -156,6 +156,8 @@ def for_page(beside: pd.DataFrame) -> pd.DataFrame:
 def _with_interval(measure: str, value: float, low: float, high: float) -> str:
     if measure == COUNT:
         return f"{value:.0f} (a count)"
+    if not np.isfinite(value):
+        return "not computed"
     inside = f"{low:.3g} to {high:.3g}" if np.isfinite(low) else "too few videos"
     return f"{value:.3g} ({inside})"
 

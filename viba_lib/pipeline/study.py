@@ -347,15 +347,16 @@ class Study:
         return Path(os.environ.get(OUTPUT) or self.root)
 
     def save_table(
-        self, name: str, frame: pd.DataFrame, shown: pd.DataFrame | None = None
+        self, name: str, frame: pd.DataFrame, shown: pd.DataFrame | None = None, instead: str = ""
     ) -> SavedTable:
         """Store a table of results as Parquet and CSV in the folder `tables`, and show it.
 
         Parameters
         ----------
         shown : what a page shows of it, beside a link to all of it; None = the table itself
+        instead : sentence that a page shows in place of the table, see `no_masks`; "" = the table
         """
-        return save_table(self.output / "tables", name, frame, shown)
+        return save_table(self.output / "tables", name, frame, shown, instead)
 
     def seconds(self) -> dict[str, float]:
         """Run time of each stage whose result this run has used or made, in seconds."""

@@ -23,14 +23,19 @@ class Link:
 class SavedTable:
     """A stored table; a notebook shows `shown` with a link to the CSV of everything.
 
-    name is the id of its place on the page; path is its Parquet file.
+    name is the id of its place on the page; path is its Parquet file; instead is a sentence that
+    is shown in place of the table, "" = the table.
     """
 
     name: str
     path: Path
     shown: pd.DataFrame
+    instead: str = ""
 
     def _repr_html_(self) -> str:
+        name = html.escape(self.name, quote=True)
+        if self.instead:
+            return f'<div id="{name}" class="viba-table"><p>{html.escape(self.instead)}</p></div>'
         # Numbers of rows that were drawn from a longer table mean nothing on a page.
         plain = self.shown.index.name is None and pd.api.types.is_integer_dtype(self.shown.index)
         cells = self.shown.map(_cell).rename(columns=lambda c: html.escape(str(c)))
@@ -39,7 +44,6 @@ class SavedTable:
             cells.index = cells.index.map(_index)
         table = cells.to_html(escape=False, index=not plain, border=0, na_rep="n/a")
         data = base64.b64encode(self.path.with_suffix(".csv").read_bytes()).decode()
-        name = html.escape(self.name, quote=True)
         return (
             f'<div id="{name}" class="viba-table" style="overflow-x:auto">{table}</div>'
             f'<p class="viba-download"><a download="{name}.csv" '

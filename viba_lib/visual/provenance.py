@@ -61,7 +61,11 @@ def provenance_html(facts: Mapping[str, Any]) -> str:
 
 
 def save_table(
-    folder: Path, name: str, frame: pd.DataFrame, shown: pd.DataFrame | None = None
+    folder: Path,
+    name: str,
+    frame: pd.DataFrame,
+    shown: pd.DataFrame | None = None,
+    instead: str = "",
 ) -> SavedTable:
     """Store a table of results as Parquet and CSV.
 
@@ -69,6 +73,7 @@ def save_table(
     ----------
     folder : receives `name`.parquet and `name`.csv
     shown : what a page shows of it, beside a link to all of it; None = the table itself
+    instead : sentence that a page shows in place of the table; "" = the table
 
     Returns
     -------
@@ -77,4 +82,4 @@ def save_table(
     for suffix, write in ((".csv", frame.to_csv), (".parquet", frame.to_parquet)):
         with atomic_write(folder / f"{name}{suffix}") as tmp:
             write(tmp, index=False)
-    return SavedTable(name, folder / f"{name}.parquet", frame if shown is None else shown)
+    return SavedTable(name, folder / f"{name}.parquet", frame if shown is None else shown, instead)

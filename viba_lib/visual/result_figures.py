@@ -111,8 +111,13 @@ def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
 
 
 @style.figure_style()
-def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
-    """Measures over the number of regions, one line per rule; a row of panels per detector."""
+def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure | None:
+    """Measures over the number of regions, one line per rule; a row of panels per detector.
+
+    None if no measure has a value.
+    """
+    if frame[list(measures)].isna().all(axis=None):
+        return None
     names, columns = list(dict.fromkeys(frame.detector)), len(measures)
     figure, axes = style.new_figure(2.7 * columns, 2.7 * len(names), len(names), columns)
     for row, name in zip(axes, names, strict=True):
@@ -127,8 +132,13 @@ def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
 
 
 @style.figure_style()
-def region_frequencies(frame: pd.DataFrame, order: Sequence[str]) -> Figure:
-    """Frequency of each region (columns region, who, share); after the paper's Figure 2."""
+def region_frequencies(frame: pd.DataFrame, order: Sequence[str]) -> Figure | None:
+    """Frequency of each region (columns region, who, share); after the paper's Figure 2.
+
+    None if no region has a frequency.
+    """
+    if not frame.share.any():
+        return None
     figure, axis = style.new_plot(8, 3.6)
     sns.barplot(frame, x="region", y="share", hue="who", order=list(order), ax=axis,
                 palette=list(OTHERS[: frame.who.nunique()]))  # fmt: skip
@@ -166,13 +176,20 @@ def intervals(
     measures: Sequence[str],
     labels: str = "name",
     chance: Mapping[str, float] | None = None,
-) -> Figure:
-    """Values with intervals (columns m, m_low, m_high): one panel per measure.
+) -> Figure | None:
+    """Values with intervals (columns m, m_low, m_high): one panel per measure that has values.
 
     Parameters
     ----------
     chance : value of a measure that chance gives, drawn as a dotted line
+
+    Returns
+    -------
+    The figure; None if no measure has a value.
     """
+    measures = [measure for measure in measures if frame[measure].notna().any()]
+    if not measures:
+        return None
     # Never more than three side by side: on a phone the text of more would be too small to read.
     wide = 2 if len(measures) == 4 else min(3, len(measures))
     height = 0.45 * len(frame) + 1.3
@@ -203,8 +220,13 @@ def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 @style.figure_style()
-def paper_plot(table: pd.DataFrame) -> Figure:
-    """The paper's values beside this run's with intervals (columns row, paper, run, low, high)."""
+def paper_plot(table: pd.DataFrame) -> Figure | None:
+    """The paper's values beside this run's with intervals (columns row, paper, run, low, high).
+
+    None if this run has no value.
+    """
+    if table.run.isna().all():
+        return None
     figure, axis = style.new_plot(7, 0.6 * len(table) + 1.4)
     at = style.label_rows(axis, table.row)
     axis.hlines(at, table.low, table.high, color=INK)
@@ -295,7 +317,7 @@ def over_steps(
     ylabel: str,
     chance: float | None = None,
     log: bool = False,
-) -> Figure:
+) -> Figure | None:
     """A measure over the steps of the optimisation on a log axis; one panel each, one line a group.
 
     Parameters
@@ -303,7 +325,13 @@ def over_steps(
     panels : what the lines differ in -> columns line, steps and the measure
     chance : value that chance gives, drawn as a dotted line
     log : whether the measure has a log axis too
+
+    Returns
+    -------
+    The figure; None if the measure has no value.
     """
+    if not any(frame[measure].notna().any() for frame in panels.values()):
+        return None
     figure, axes = style.new_panels(len(panels), 4.4, 3.6, len(panels))
     steps = sorted({s for frame in panels.values() for s in frame.steps})
     for axis, (name, frame) in zip(axes, panels.items(), strict=True):
@@ -323,19 +351,25 @@ def over_steps(
 
 
 @style.figure_style()
-def heat(table: pd.DataFrame, label: str, middle: float) -> Figure:
+def heat(table: pd.DataFrame, label: str, middle: float) -> Figure | None:
     """Numbers as colours, written into their cells: index down, columns across.
 
     Parameters
     ----------
     label : what the numbers are
     middle : value in the middle of the colours, such as what chance gives
+
+    Returns
+    -------
+    The figure; None if no cell has a number.
     """
+    if table.isna().all(axis=None):
+        return None
     figure, axis = style.new_plot(2.5 + 1.05 * table.shape[1], 1.4 + 0.45 * len(table))
     values = table.to_numpy(float)
     known = values[np.isfinite(values)]
-    low, high = (known.min(), known.max()) if known.size else (middle, middle)
-    scale = TwoSlopeNorm(middle, min(low, middle - 1e-3), max(high, middle + 1e-3))
+    low, high = min(known.min(), middle - 1e-3), max(known.max(), middle + 1e-3)
+    scale = TwoSlopeNorm(middle, low, high)
     sns.heatmap(
         table, ax=axis, cmap="vlag", norm=scale, annot=True,
         fmt=".1f", annot_kws={"size": 11}, cbar_kws={"label": label}, linewidths=0.5,
@@ -350,15 +384,22 @@ def heat(table: pd.DataFrame, label: str, middle: float) -> Figure:
 def worth_and_cost(
     groups: Mapping[str, pd.DataFrame], cost: str, worth: str, xlabel: str, ylabel: str,
     chance: float | None = None,
-) -> Figure:  # fmt: skip
-    """Methods by what they cost and what they are worth, one panel per group.
+) -> Figure | None:  # fmt: skip
+    """Methods by what they cost and what they are worth, one panel per group that has values.
 
     Parameters
     ----------
     groups : tables with name, front (whether no other is both cheaper and better), control, the
         columns `cost` and `worth`; those on the front are filled and joined by a line, controls
         are crosses
+
+    Returns
+    -------
+    The figure; None if no group has a value.
     """
+    groups = {name: table for name, table in groups.items() if table[worth].notna().any()}
+    if not groups:
+        return None
     figure, axes = style.new_panels(len(groups), 8.0, 4.6)
     for axis, (title, table) in zip(axes, groups.items(), strict=True):
         front = table[table.front].sort_values(cost)

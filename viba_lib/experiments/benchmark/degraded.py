@@ -61,7 +61,7 @@ def degraded_table(scores: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
         interval_table(rows, by, means_of(MEASURES), bootstrap)
         for rows in (scores.assign(planted="all"), scores)
     ]
-    return pd.concat(parts, ignore_index=True).drop(columns="name")
+    return pd.concat(parts, ignore_index=True).drop(columns="name", errors="ignore")
 
 
 def degraded_text(table: pd.DataFrame) -> str:

@@ -39,6 +39,8 @@ def costs(maps: Mapping[str, xr.Dataset]) -> pd.DataFrame:
 def pareto(table: pd.DataFrame, cost: str = "seconds", worth: str = "ratio") -> pd.DataFrame:
     """The table with `control`, and `front`: whether no other method is both cheaper and better.
 
+    A method without a value is not on the front.
+
     Controls cost nothing and explain nothing. They are not on the front, and they do not exclude
     other methods from it.
     """
@@ -48,4 +50,5 @@ def pareto(table: pd.DataFrame, cost: str = "seconds", worth: str = "ratio") -> 
         bool(((methods[cost] <= row[cost]) & (methods[worth] > row[worth])).any())
         for _, row in table.iterrows()
     ]
-    return table.assign(control=control, front=~control & ~np.array(dominated, bool))
+    front = ~control & ~np.array(dominated, bool) & table[worth].notna()
+    return table.assign(control=control, front=front)

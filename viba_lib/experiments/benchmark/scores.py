@@ -31,7 +31,7 @@ SIZE_NAMES = ("up to 10 %", "10 to 20 %", "over 20 %")
 
 
 def localisation_scores(benchmark: Benchmark) -> pd.DataFrame:
-    """Localisation of the planted artefact by each method, frame by frame.
+    """Localisation of the artefact by each method, frame by frame; frames without a mask left out.
 
     Returns
     -------
@@ -57,7 +57,8 @@ def localisation_scores(benchmark: Benchmark) -> pd.DataFrame:
             scores[measure] = [function(r, m) for r, m in zip(maps, masks, strict=True)]
         scores = scores[list(LOCALISATION)]
         parts.append(facts.assign(detector=detector, method=name).join(scores))
-    return pd.concat(parts, ignore_index=True)
+    scores = pd.concat(parts, ignore_index=True)
+    return scores[scores.area > 0].reset_index(drop=True)
 
 
 def compute_faithfulness(
