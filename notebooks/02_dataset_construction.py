@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Data set construction
 #
-# A map can only be tested where the right answer is known. This chapter makes such data: real faces with artefacts at
+# A map can only be tested where the right answer is known. This chapter makes such data: faces with artefacts at
 # places known to the pixel, and it follows one film, step by step, from the folder to what a detector sees.
 #
 # ```{admonition} What you will learn
@@ -41,7 +41,7 @@
 # The paper's videos come from FaceForensics++ {cite}`rossler2019`, Celeb-DF {cite}`li2019celebdf`,
 # DFDC {cite}`dolhansky2020dfdc`, DFD {cite}`dufour2019dfd`, FakeAVCeleb {cite}`khalid2021fakeavceleb`, AV-Deepfake1M
 # {cite}`cai2023avdeepfake1m`, KoDF {cite}`kwon2021kodf` and DeeperForensics {cite}`jiang2020deeperforensics`. They are
-# licensed and cannot be shipped. The default data set takes real faces from published packages and plants artefacts in
+# licensed and cannot be shipped. The default data set takes filmed and generated faces from published packages and plants artefacts in
 # them: a {term}`Planted artefact` is a {term}`Self-blended image` or a disturbed motion. With the profile `paper` and a
 # catalog of the licensed sets, every step below is the same.
 
@@ -81,8 +81,10 @@ columns = ["name", "package", "version", "identity", "split", "origin", "licence
 pd.DataFrame([{c: getattr(f, c) for c in columns} for f in files])
 
 # %% [markdown]
-# One real face of each person, as the spatial detector sees it. Expect cameras to differ as much as
-# faces do: compression, sharpness and light are what a detector must not mistake for an artefact.
+# One real face of each person, as the spatial detector sees it. People named `synthetic` are generated portraits that
+# were made to move; "real" means that nothing was planted. Expect cameras to differ as much as faces do:
+# compression, sharpness and light are what a detector must not mistake for an artefact. Training and validation
+# videos are therefore compressed in many ways, before and after an artefact is planted; test videos keep their quality.
 
 # %% mystnb={"image": {"alt": "One unmanipulated face crop of each person in the data set, with the name of the split under it."}, "figure": {"caption": "A real frame of each identity, and the split that the identity belongs to.", "name": "fig-real"}}
 from viba_lib.models.detectors import flow_fields
