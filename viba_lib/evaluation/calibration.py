@@ -13,7 +13,7 @@ from torch import nn
 
 from viba_lib.core.errors import VibaError
 
-FALSE_ALARMS = 0.1  # largest proportion of a person's real frames that are called fake
+FALSE_ALARMS = 0.1  # largest proportion of real frames called fake, as a mean over people
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Calibration:
     def fit(cls, margins: np.ndarray, labels: np.ndarray, people: np.ndarray) -> "Calibration":
         """The temperature of the lowest loss, and a shift that allows `FALSE_ALARMS`.
 
-        The shift is that of the lowest loss, or the lower one that keeps the false alarms of the
-        average person within the limit. Every person weighs the same, and so does each class.
+        The shift is that of the lowest loss, or the lower one that keeps the mean of the people's
+        false alarms within the limit. Every person weighs the same, and so does each class.
 
         Parameters
         ----------
@@ -63,12 +63,11 @@ class Calibration:
         fitted = LogisticRegression(C=10.0).fit(margins[:, None], labels, weights)
         scale = max(float(fitted.coef_[0, 0]), 1e-3)
         shift = float(fitted.intercept_[0])
-        limits = [
-            np.quantile(margins[(person == at) & (labels == 0)], 1 - FALSE_ALARMS)
-            for at in range(len(names))
-            if counts[at, 0]
-        ]
-        return cls(scale, min(shift, -scale * float(np.mean(limits))), len(names), len(margins))
+        real = labels == 0
+        limit = np.quantile(
+            margins[real], 1 - FALSE_ALARMS, weights=weights[real], method="inverted_cdf"
+        )
+        return cls(scale, min(shift, -scale * float(limit)), len(names), len(margins))
 
     def fold(self, model: nn.Module) -> None:
         """Change the last linear layer of a network with the logits (real, fake).

@@ -113,7 +113,9 @@ class TrainingBatches(Dataset, ABC):
         rng = np.random.default_rng([self.seed, 7919, step])
         if self.per_epoch is not None:
             return self._epoch_batch(*divmod(step, self.per_epoch), rng)
-        pairs = [self._pair(rng) for _ in range(self.training.batch_size // 2)]
+        # Traces that compression leaves of an artefact are found once clear ones are known.
+        share = min(1.0, 2 * step / len(self))
+        pairs = [self._pair(rng, share) for _ in range(self.training.batch_size // 2)]
         if step < self.training.crop_steps:
             pairs = [pair.crop(rng) for pair in pairs]
         items = [pair.real for pair in pairs] + [pair.fake for pair in pairs]
@@ -133,8 +135,13 @@ class TrainingBatches(Dataset, ABC):
         """Input (3, size, size) of a position in a clip, with a random augmentation."""
 
     @abstractmethod
-    def _pair(self, rng: np.random.Generator) -> Pair:
-        """A random pair of a real and a fake input."""
+    def _pair(self, rng: np.random.Generator, degraded: float) -> Pair:
+        """A random pair of a real and a fake input.
+
+        Parameters
+        ----------
+        degraded : proportion of the pairs that may be degraded after planting, 0 to 1
+        """
 
     def _sample(
         self, rng: np.random.Generator
@@ -154,10 +161,12 @@ class FaceBatches(TrainingBatches):
         """Input (3, size, size) of a face crop, with a random augmentation."""
         return face_tensor(Augmentation.sample(rng)(clip.faces[at])[None], self.size)[0]
 
-    def _pair(self, rng: np.random.Generator) -> Pair:
+    def _pair(self, rng: np.random.Generator, degraded: float = 1.0) -> Pair:
         clip, at, given, given_at = self._sample(rng)
         quality, camera = LowQuality.sample(rng), Camera.sample(rng)
         augmentation = Augmentation.sample(rng)
+        if rng.random() >= degraded:
+            augmentation = augmentation.clear()
         real = camera(quality(clip.faces[at]))
         if given is None:
             method = str(rng.choice(self.methods))
@@ -178,7 +187,7 @@ class FlowBatches(TrainingBatches):
         motion, augmentation = MotionAugmentation.sample(rng), Augmentation.sample_for_flow(rng)
         return pair_to_flow(motion.move(motion.soften(clip.pairs[at])), augmentation, self.size)
 
-    def _pair(self, rng: np.random.Generator) -> Pair:
+    def _pair(self, rng: np.random.Generator, degraded: float = 1.0) -> Pair:
         clip, at, given, given_at = self._sample(rng)
         motion, augmentation = MotionAugmentation.sample(rng), Augmentation.sample_for_flow(rng)
         real = motion.soften(clip.pairs[at])
