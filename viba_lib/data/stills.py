@@ -93,7 +93,7 @@ def _bump(shape: tuple[int, int], centre: np.ndarray, width: float) -> np.ndarra
 
 
 def swing(length: int, rng: np.random.Generator, shortest: float, longest: float) -> np.ndarray:
-    """A slow swing to and fro (length,), within -1 and 1; periods in frames."""
+    """A slow sine (length,) of random amplitude up to 1; shortest and longest period in frames."""
     period, phase = rng.uniform(shortest, longest), rng.uniform(0, 2 * np.pi)
     path = rng.uniform(0.5, 1) * np.sin(2 * np.pi * np.arange(length) / period + phase)
     return np.asarray(path, np.float32)

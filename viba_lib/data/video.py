@@ -418,7 +418,7 @@ def compress(frames: np.ndarray, crf: int) -> np.ndarray:
         _encode(container, frames, 25, crf)
     memory.seek(0)
     height, width = frames.shape[1:3]
-    with av.open(memory, format="h264") as container:
-        container.streams.video[0].thread_count = 1
-        decoded = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    with av.open(memory, "r", format="h264") as stream:
+        stream.streams.video[0].thread_count = 1
+        decoded = [f.to_ndarray(format="rgb24") for f in stream.decode(video=0)]
     return np.stack(decoded)[:, :height, :width]

@@ -84,6 +84,6 @@ class Calibration:
                 "bias, so that it cannot be calibrated; set `calibrate` to false in its training"
             )
         with torch.no_grad():
-            layers[-1].weight *= self.scale
-            layers[-1].bias *= self.scale
-            layers[-1].bias += torch.tensor([-0.5, 0.5]).to(layers[-1].bias) * self.shift
+            layers[-1].weight.mul_(self.scale)
+            bias = layers[-1].bias
+            bias.mul_(self.scale).add_(torch.tensor([-0.5, 0.5]).to(bias) * self.shift)
