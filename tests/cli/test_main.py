@@ -261,7 +261,7 @@ def test_explain_writes_the_four_files(monkeypatch, capsys, fetched, tmp_path, d
     facts = {"face_size", "resolution", "sharpness", "compression"}
     assert set(domain["measures"]) == {"feature_distance"} | facts
     assert domain["inside"] == all(m["inside"] for m in domain["measures"].values())
-    assert "validation split (1 person)" in domain["calibrated_on"]
+    assert "validation split (2 people)" in domain["calibrated_on"]
     words = "outside the training domain"
     assert (words not in said.out) == domain["inside"]
     assert (still.shape[0] == plain.shape[0]) == domain["inside"], "a line with the warning"
@@ -277,9 +277,9 @@ def test_explain_says_that_a_blurred_video_is_outside(monkeypatch, capsys, fetch
     options += ["--weights", weights, "--profile", "tiny", "--out", out]
     assert viba(monkeypatch, "explain", clip, *options) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "p(fake)" in line)
-    assert "frames), outside the training domain (" in line and "sharpness" in line
-    measure = json.loads((out / "summary.json").read_text())["domain"]["measures"]["sharpness"]
-    assert not measure["inside"] and measure["value"] < measure["low"] < measure["high"]
+    assert "frames), outside the training domain (" in line and "compression" in line
+    measure = json.loads((out / "summary.json").read_text())["domain"]["measures"]["compression"]
+    assert not measure["inside"] and measure["low"] < measure["high"] < measure["value"]
     still = cv2.imread(str(out / "poster.png"))
     assert still.shape[0] == blurred.shape[1] + 22, "a line below the picture"
 

@@ -70,7 +70,8 @@ class Recording:
         """
         if width < COARSE:
             return cls(width, None, crf)
-        width = round(width * (rng.uniform(0.5, 1) if rng.random() < 0.5 else 1))
+        # Even, because H.264 would add a column that masks do not have.
+        width = 2 * round(width / 2 * (rng.uniform(0.5, 1) if rng.random() < 0.5 else 1))
         first = int(rng.integers(18, 35)) if rng.random() < 0.5 else None
         return cls(width, first, int(rng.integers(18, 41)) if rng.random() < 0.75 else crf)
 
