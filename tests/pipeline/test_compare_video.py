@@ -186,8 +186,8 @@ def test_a_video_outside_the_training_domain_is_named(compare, small, tmp_path):
         line = next(line for line in said.splitlines() if line.startswith("p(fake)"))
         assert status == 0 and f"{summary['p_fake_mean']:.3f} (mean of 3 frames)" in line
         assert summary["domain"]["inside"] == (OUTSIDE not in line) == (height == 120)
-        film = read_video(out / "compare.mp4").frames
-        pictures[height] = [np.array(Image.open(out / "poster.png")), *film]
+        frames = read_video(out / "compare.mp4").frames
+        pictures[height] = [np.array(Image.open(out / "poster.png")), *frames]
     assert "resolution 90, expected 120 or more" in line
     for inside, outside in zip(*pictures.values(), strict=True):
         assert len(outside) == len(inside) + 22

@@ -188,9 +188,7 @@ class Augmentation:
         the motion in noise, whereas the compression of a video is similar in consecutive frames.
         """
         found = cls.sample(rng)
-        found.blur, found.coarse, found.crf = 0.0, 1.0, 0
-        found.quality = found.quality if found.quality >= 80 else 0
-        return found
+        return replace(found.clear(), quality=found.quality if found.quality >= 80 else 0)
 
     def clear(self) -> "Augmentation":
         """The same without compression and blur."""

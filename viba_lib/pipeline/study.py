@@ -354,7 +354,7 @@ class Study:
         Parameters
         ----------
         shown : what a page shows of it, beside a link to all of it; None = the table itself
-        instead : sentence that a page shows in place of the table, see `no_masks`; "" = the table
+        instead : sentence that a page shows instead of the table, see `no_masks`; "" = the table
         """
         return save_table(self.output / "tables", name, frame, shown, instead)
 

@@ -24,7 +24,7 @@ class SavedTable:
     """A stored table; a notebook shows `shown` with a link to the CSV of everything.
 
     name is the id of its place on the page; path is its Parquet file; instead is a sentence that
-    is shown in place of the table, "" = the table.
+    is shown instead of the table, "" = the table.
     """
 
     name: str

@@ -73,7 +73,7 @@ def save_table(
     ----------
     folder : receives `name`.parquet and `name`.csv
     shown : what a page shows of it, beside a link to all of it; None = the table itself
-    instead : sentence that a page shows in place of the table; "" = the table
+    instead : sentence that a page shows instead of the table; "" = the table
 
     Returns
     -------

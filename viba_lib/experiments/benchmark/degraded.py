@@ -5,11 +5,13 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.baselines.controls import centred_gaussian
+from viba_lib.baselines.explainers import VIBA
 from viba_lib.data.video import compress
 from viba_lib.evaluation.faithfulness import map_measures
 from viba_lib.evaluation.significance import interval_table, means_of
 from viba_lib.experiments.benchmark.maps import Benchmark
 from viba_lib.experiments.common import Bootstrap, no_masks
+from viba_lib.pipeline.explain import open_maps
 
 CLEAN, DEGRADED = "clean", "degraded"
 MEASURES = ("ratio", "centre", "correct")
@@ -26,7 +28,8 @@ def published(image: np.ndarray) -> np.ndarray:
 def degraded_scores(benchmark: Benchmark) -> pd.DataFrame:
     """Localisation of a benchmark's fakes by the bottleneck, as they are and degraded.
 
-    The bottleneck is optimised for the class that is predicted for the frame as it is shown.
+    The bottleneck is optimised for the class that is predicted for the frame as it is shown. The
+    maps of clean frames are those of the comparison.
 
     Returns
     -------
@@ -36,19 +39,21 @@ def degraded_scores(benchmark: Benchmark) -> pd.DataFrame:
     """
     study, detector, rows = benchmark.study, benchmark.detector, benchmark.rows
     masks = study.masks(detector, rows)
-    bottleneck = study.bottleneck(detector)
+    inputs = study.prepared.inputs(study.registered(detector), rows, published)
+    found = study.bottleneck(detector, benchmark.layer).attribute(inputs)
+    shown = {
+        CLEAN: (open_maps(study.get(benchmark.maps_stage(VIBA))).maps.values, rows.p_fake),
+        DEGRADED: (found.bits_per_pixel.numpy(), found.logits_clean.softmax(1)[:, 1].numpy()),
+    }
+    prior = map_measures(centred_gaussian(inputs), masks).ratio
     facts = rows[["video_id", "method"]].rename(columns={"method": "planted"})
     facts = facts.assign(detector=detector).reset_index(drop=True)
     parts = []
-    for condition, change in ((CLEAN, None), (DEGRADED, published)):
-        inputs = study.prepared.inputs(study.registered(detector), rows, change)
-        found = bottleneck.attribute(inputs)
-        maps, p_fake = found.bits_per_pixel.numpy(), found.logits_clean.softmax(1)[:, 1].numpy()
+    for condition, (maps, p_fake) in shown.items():
         ratio = map_measures(maps, masks).ratio
         # A map without relevance finds nothing; it is not left out of the mean.
         ratio = ratio.where(maps.any((1, 2)) | ~masks.any((1, 2)), 0.0)
-        prior = map_measures(centred_gaussian(inputs), masks).ratio
-        correct = (p_fake > 0.5).astype(float)
+        correct = (np.asarray(p_fake) > 0.5).astype(float)
         parts.append(facts.assign(condition=condition, ratio=ratio, centre=prior, correct=correct))
     scores = pd.concat(parts, ignore_index=True)
     return scores[scores.centre.notna()].reset_index(drop=True)
