@@ -1,6 +1,7 @@
 """Work over many items, on this machine and on a cluster whose workers die."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import dask
 import pytest
+from av.error import err_check
 from distributed import LocalCluster
 
 from viba_lib.core.errors import VibaError
@@ -85,6 +87,16 @@ def test_a_cluster_that_does_not_close_in_order_costs_no_result(monkeypatch):
 
     monkeypatch.setattr(LocalCluster, "close", fails)
     assert sorted(map_unordered(square, [3, 1, 2], workers=2)) == [(0, 9), (1, 1), (2, 4)]
+
+
+def full_disk(item: int) -> None:
+    err_check(-errno.ENOSPC, "a.mkv")
+
+
+def test_a_full_disk_is_told_as_such_from_a_worker(cluster):
+    with pytest.raises(OSError) as caught:
+        list(map_unordered(full_disk, [1], scheduler=cluster))
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "a.mkv")
 
 
 def test_an_address_where_nobody_answers_is_said(monkeypatch):

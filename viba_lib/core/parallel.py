@@ -138,9 +138,17 @@ def _outcome(function: Callable[[Any], Any], item: Any) -> Any:
     """Result of a function, or why there is none."""
     try:
         return function(item)
+    except OSError as error:
+        if error.errno not in SURROUNDINGS:
+            return _failed(error)
+        # A plain error without a cause: PyAV's own class of it cannot travel between processes.
+        met = OSError(error.errno, error.strerror, error.filename)
     except Exception as error:
-        if getattr(error, "errno", None) in SURROUNDINGS:
-            raise
-        log.info("an item failed", exc_info=error)
-        reason = str(error).splitlines()[0] if str(error) else "no reason given"
-        return Failed(f"{type(error).__name__}: {reason}")
+        return _failed(error)
+    raise met
+
+
+def _failed(error: Exception) -> Failed:
+    log.info("an item failed", exc_info=error)
+    reason = str(error).splitlines()[0] if str(error) else "no reason given"
+    return Failed(f"{type(error).__name__}: {reason}")
