@@ -63,7 +63,7 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
-# (pipeline)=
+# (run-pipeline)=
 # ## Pipeline of a run
 #
 # The paper's Figure 1 shows two paths from a video to a map: one through single faces, one through motion. The figure
