@@ -121,8 +121,8 @@ HTML(f"<p>Of the {len(seven)} rows of Table 7, {seven.agrees.sum()} agree.</p>")
 #
 # The paper's Appendix A beside this run. The paper trains the flow detector for at most 50 epochs and
 # stops after 24. Its Xception has public weights {cite}`liu2023deepfake`, which come from a project based on
-# FaceForensics++; {ref}`inconsistencies` says what this leaves open. The profiles start Xception from ImageNet. A short run
-# has a budget of steps instead of epochs, and `train_from` names the first part of the network whose weights change: at `quick`,
+# FaceForensics++. The list of {ref}`inconsistencies <inconsistencies>` says what this leaves open. The profiles start Xception
+# from ImageNet. A short run has a budget of steps instead of epochs, and `train_from` names the first part of the network whose weights change: at `quick`,
 # Xception keeps those of ImageNet before block 4.
 
 # %%
