@@ -43,12 +43,11 @@ def reproduce(
         print(f"no reference run of profile {profile!r} is stored, so nothing is compared")
         return
     compared = reproduction.compare(run, given)
-    columns = "table | row | measure | reference | 95 % interval | this run | result"
-    cells = "{table} | {row} | {measure} | {value:.4g} | {interval} | {run:.4g} | {result}"
-    rows = compared.to_dict("records")
-    for row in rows:
-        row["interval"] = f"{row['low']:.4g} to {row['high']:.4g}".replace("nan to nan", "")
-    print_rows(rows, columns, cells)
+    columns = "number | reference | low | high | this run | result"
+    cells = (
+        "{table}, {row}, {measure} | {value:.4g} | {low:.4g} | {high:.4g} | {run:.4g} | {result}"
+    )
+    print_rows(compared.to_dict("records"), columns, cells)
     print(reproduction.origin_text(run.about, given.about))
     print(reproduction.reproduction_text(compared))
     if (compared.result == reproduction.OUTSIDE).any():

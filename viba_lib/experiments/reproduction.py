@@ -66,8 +66,9 @@ def compare(run: Reference, reference: Reference) -> pd.DataFrame:
         The reference is of another profile, or no number can be compared.
     """
     check_profile(run.about.profile, reference)
-    mine = run.numbers[[*KEYS, "value"]].rename(columns={"value": "run"})
-    both = reference.numbers[[*KEYS, "value", "low", "high"]].merge(mine, "outer", KEYS, sort=False)
+    mine, stored = (numbers.set_index(KEYS) for numbers in (run.numbers, reference.numbers))
+    both = stored[["value", "low", "high"]].join(mine.value.rename("run"), how="outer")
+    both = both.loc[stored.index.union(mine.index, sort=False)].reset_index()
     both = both[both.value.notna() | both.run.notna()].reset_index(drop=True)
     low, high = both[["low", "value"]].min(axis=1), both[["high", "value"]].max(axis=1)
     tolerance = 10.0**-DIGITS  # of stored numbers
