@@ -7,6 +7,7 @@ import pytest
 from tests.reference import ABOUT, numbers_of
 from viba_lib.core.errors import VibaError
 from viba_lib.experiments import reproduction
+from viba_lib.experiments.paper_and_run import for_page
 from viba_lib.experiments.reference_run import Reference, read_reference, write_reference
 from viba_lib.pipeline.study import Study
 
@@ -30,6 +31,7 @@ def test_each_number_has_a_result():
         "iou": "no interval in the reference", "f1": "missing in this run",
         "tcs": "not in the reference", "rpi": "not in the reference",
     }  # fmt: skip
+    assert list(found.index) == [*THEIRS, "rpi"], "the order of the reference"
 
 
 def test_a_run_reproduces_itself_also_after_rounding(tmp_path):
@@ -76,6 +78,24 @@ def test_the_origin_names_what_differs():
     assert "2026-11-27 from commit abc" in text and "with the same settings, seed" in text
     other = ABOUT.model_copy(update={"processor": "another", "weights": {"net": "f"}})
     assert reproduction.origin_text(other, ABOUT).endswith("This run has other processor, weights.")
+
+
+def test_a_page_shows_the_reference_run_if_there_is_one():
+    beside = pd.DataFrame({
+        "table": ["Table 2"] * 2, "row": ["net"] * 2, "measure": ["auc", "rpi"], "paper": 0.5,
+        "run": 0.6, "low": 0.5, "high": 0.7, "status": "undecided", "why": "wide",
+    })  # fmt: skip
+    theirs = Reference(ABOUT, numbers_of(THEIRS))
+    shown = for_page(reproduction.beside_reference(beside, theirs))
+    assert shown["reference run (95 % interval)"].tolist() == ["0.9 (0.85 to 0.95)", "not computed"]
+    assert list(for_page(reproduction.beside_reference(beside, None))) == list(for_page(beside))
+
+
+def test_the_text_of_a_page():
+    run, theirs = (Reference(ABOUT, numbers_of(rows)) for rows in ({"auc": (0.9,) * 3}, THEIRS))
+    assert "0 of 1 compared numbers lie outside" in reproduction.reference_text(run, theirs)
+    found = reproduction.reference_text(run, None)
+    assert found == "No reference run of the profile tiny is stored."
 
 
 def test_without_a_finished_run_nothing_is_computed(tmp_path):

@@ -175,13 +175,21 @@ def layers_beside_run(study: Study) -> pd.DataFrame:
 
 
 def for_page(beside: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `paper_beside_run` or `layers_beside_run` as a page shows them; no cell is empty."""
+    """Rows of `paper_beside_run` or `layers_beside_run` as a page shows them; no cell is empty.
+
+    Numbers of a reference run, see `reproduction.beside_reference`, are shown if there are any.
+    """
     shown = beside.assign(made=[link_to(t) for t in beside.table])
     if "low" in shown:
         ends = zip(shown.measure, shown.run, shown.low, shown.high, strict=True)
         shown["run (95 % interval)"] = [_with_interval(*row) for row in ends]
         shown["paper"] = shown.paper.map("{:.4g}".format)
         columns = ["measure", "paper", "run (95 % interval)"]
+        if "reference" in shown and shown.reference.notna().any():
+            names = ["measure", "reference", "reference_low", "reference_high"]
+            stored = [_with_interval(*row) for row in shown[names].to_numpy()]
+            shown["reference run (95 % interval)"] = stored
+            columns.insert(2, "reference run (95 % interval)")
     else:
         columns = ["paper", "run"]
     return shown[["table", "row", *columns, "status", "why", "made"]].reset_index(drop=True)

@@ -1,5 +1,6 @@
 """Comparison of a finished run with a reference run."""
 
+import numpy as np
 import pandas as pd
 
 from viba_lib.core.errors import VibaError
@@ -107,3 +108,20 @@ def origin_text(run: About, reference: About) -> str:
     if not others:
         return f"{text}, with the same {', '.join(ABOUT)}."
     return f"{text}. This run has other {', '.join(others)}."
+
+
+def beside_reference(numbers: pd.DataFrame, reference: Reference | None) -> pd.DataFrame:
+    """Rows of `paper_beside_run` with reference, reference_low and reference_high; NaN if none."""
+    names = {"value": "reference", "low": "reference_low", "high": "reference_high"}
+    if reference is None:
+        return numbers.assign(**dict.fromkeys(names.values(), np.nan))
+    stored = reference.numbers[[*KEYS, *names]].rename(columns=names)
+    return numbers.merge(stored, "left", KEYS, validate="1:1")
+
+
+def reference_text(run: Reference, reference: Reference | None) -> str:
+    """How a run compares with the stored reference run of its profile, if there is one."""
+    if reference is None:
+        return f"No reference run of the profile {run.about.profile} is stored."
+    origin = origin_text(run.about, reference.about)
+    return f"{origin} {reproduction_text(compare(run, reference))}"
