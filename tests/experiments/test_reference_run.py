@@ -6,6 +6,7 @@ import pytest
 
 from tests.reference import ABOUT
 from viba_lib.core.errors import VibaError
+from viba_lib.evaluation.clusters import units_of
 from viba_lib.experiments import reference_run
 from viba_lib.experiments.paper_numbers import FOLDER
 from viba_lib.experiments.reference_run import (
@@ -126,11 +127,13 @@ def catalog():
 
 
 def test_the_numbers_of_a_run(run_of_scores, catalog, monkeypatch):
+    units = reference_run.Bootstrap(20, 0, units_of(catalog))
+
     class Small:
         def catalog(self):
             return catalog
 
-    monkeypatch.setattr(reference_run.Bootstrap, "of", lambda study: (20, 0))
+    monkeypatch.setattr(reference_run.Bootstrap, "of", lambda study: units)
     counts = dict.fromkeys(("videos", "clips", "people"), 2)
     beside = pd.DataFrame([
         {"table": t, "row": "net", "measure": "m", "paper": 1.0, "run": 0.5, "low": 0.4,

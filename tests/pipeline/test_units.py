@@ -1,11 +1,11 @@
-"""Source clips and people behind videos, and the banner that names them."""
+"""The size of a test split in words, and in the banner of a page."""
 
 import pandas as pd
 import pytest
 
 from viba_lib.data.catalog import validate_catalog
 from viba_lib.pipeline.study import Study
-from viba_lib.pipeline.units import count_units, split_text, units_of
+from viba_lib.pipeline.units import split_text
 
 FAKES = {"fake0": "real0", "fake1": "real0", "fake2": "real1", "fake3": "real2"}
 
@@ -19,19 +19,6 @@ def catalog():
     frame = pd.DataFrame(rows, columns=["video_id", "label", "original", "identity"])
     frame["split"] = frame.identity.map({"ann": "test", "bob": "test", "cal": "train"})
     return validate_catalog(frame.assign(path=frame.video_id + ".mp4"))
-
-
-def test_a_fake_shares_the_clip_of_its_original(catalog):
-    units = units_of(catalog)
-    assert units.at["fake1", "clip"] == units.at["real0", "clip"] == "real0"
-    assert units.at["fake3", "person"] == "bob"
-
-
-def test_units_are_counted_in_groups(catalog):
-    rows = catalog[catalog.split == "test"]
-    rows = pd.concat([rows, rows])  # two frames of each video
-    found = count_units(rows, ["label"], units_of(catalog)).set_index("label")
-    assert found.loc["fake"].tolist() == [4, 3, 2] and found.loc["real"].tolist() == [3, 3, 2]
 
 
 def test_the_test_split_in_words(catalog):

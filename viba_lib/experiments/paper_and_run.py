@@ -1,11 +1,13 @@
 """The paper's numbers beside this run's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from viba_lib.data.sampling import PAPER_COUNTS
+from viba_lib.evaluation import clusters
+from viba_lib.evaluation.sentences import UNDECIDED
 from viba_lib.experiments import paper_numbers
 from viba_lib.experiments.common import Bootstrap, explained_frames, explained_videos, stacked
 from viba_lib.experiments.consistency import consistency, table_3
@@ -14,7 +16,6 @@ from viba_lib.experiments.human_agreement import regions_by_video, table_4
 from viba_lib.models.describe import beside_paper
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
-from viba_lib.pipeline.units import COUNTS, count_units, units_of
 from viba_lib.visual.html_table import Link
 
 
@@ -48,7 +49,8 @@ _DIFFERENCES = paper_numbers.read_yaml("paper_layer_differences")
 _CELLS: dict[object, str] = {True: "with bottleneck", False: "without"}
 _FRACTIONS = ("ece", "iou", "tcs", "rpi")  # the paper prints other measures in per cent
 COUNT, PERCENT = "videos", " (%)"
-REPRODUCED, DIFFERS, UNDECIDED = "reproduced", "differs", "undecided"
+COUNTS = ("videos", "clips", "people")  # behind a number
+REPRODUCED, DIFFERS = "reproduced", "differs"
 NOT_RUN, AGREES = "not run here", "agrees"
 RESULTS = tuple(_NUMBERS)  # the other tables describe videos and networks
 STATUSES = [REPRODUCED, DIFFERS, UNDECIDED, NOT_RUN, AGREES]
@@ -87,30 +89,32 @@ def run_tables(study: Study) -> dict[str, pd.DataFrame]:
 
     Beside their own columns they have COUNTS, of what each row is computed from.
     """
-    bootstrap, units = Bootstrap.of(study), units_of(study.catalog())
+    bootstrap = Bootstrap.of(study)
     frames = {name: explained_frames(study, name) for name in DETECTORS}
     regions = {name: regions_by_video(explained_videos(study, name)) for name in DETECTORS}
-    masks, second = consistency(study, [0.5]), table_2(frames, bootstrap)
+    second = table_2(frames, bootstrap)
+    units = bootstrap.units
     return {
         "Table 2": with_counts(second[second.unit == "frame"], stacked(frames), units),
-        "Table 3": with_counts(table_3(masks, bootstrap), masks, units, ["detector", "label"]),
+        "Table 3": table_3(consistency(study, [0.5]), bootstrap),
         "Table 4": with_counts(table_4(regions, bootstrap), stacked(regions), units),
     }
 
 
 def with_counts(
-    table: pd.DataFrame, rows: pd.DataFrame, units: pd.DataFrame, by: Sequence[str] = ("detector",)
+    table: pd.DataFrame, rows: pd.DataFrame, units: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """A table with the numbers of videos, source clips and people that its rows come from.
+    """A table of detectors with the numbers of videos, source clips and people behind its rows.
 
     Parameters
     ----------
-    rows : with `by` and video_id, from which the table was computed
-    units : see `pipeline.units.units_of`
+    rows : with detector and video_id, from which the table was computed
+    units : see `evaluation.clusters.units_of`
     """
-    counts = count_units(rows, by, units)
-    found = table.drop(columns=list(COUNTS), errors="ignore").merge(counts, "left", list(by))
-    return found.fillna(dict.fromkeys(COUNTS, 0)).astype(dict.fromkeys(COUNTS, int))
+    none = dict.fromkeys(COUNTS, 0)
+    sizes = {name: clusters.counts(part, units) for name, part in rows.groupby("detector")}
+    found = [sizes.get(name, none) for name in table.detector]
+    return table.assign(**{name: [size[name] for size in found] for name in COUNTS})
 
 
 def paper_beside_run(

@@ -19,11 +19,11 @@ from viba_lib.evaluation.significance import interval_table, means_of
 from viba_lib.experiments import paper_and_run as paper
 from viba_lib.experiments.common import Bootstrap, detection_of, held_out_predictions, stacked
 from viba_lib.experiments.localisation import localisation
+from viba_lib.experiments.paper_and_run import COUNTS
 from viba_lib.experiments.paper_numbers import FOLDER
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.profiles import first_problem
 from viba_lib.pipeline.study import Study
-from viba_lib.pipeline.units import COUNTS, units_of
 
 KEYS, NUMBERS = ["table", "row", "measure"], ["value", "low", "high"]
 COLUMNS = [*KEYS, *NUMBERS, *COUNTS]
@@ -92,7 +92,6 @@ def reference_of(study: Study, numbers: pd.DataFrame | None = None) -> pd.DataFr
         catalog, tables = study.catalog(), paper.run_tables(study)
         numbers = paper.paper_beside_run(catalog, tables, licensed=False)
     results = numbers[numbers.table.isin(paper.RESULTS)].rename(columns={"run": "value"})
-    bootstrap, units = Bootstrap.of(study), units_of(study.catalog())
     parts = [results[COLUMNS]]
     frames = {name: held_out_predictions(study, name) for name in DETECTORS}
     maps = {name: localisation(study, name) for name in DETECTORS}
@@ -100,8 +99,8 @@ def reference_of(study: Study, numbers: pd.DataFrame | None = None) -> pd.DataFr
         (UNSEEN, stacked(frames), detection_of("p_fake")),
         (LOCALISATION, stacked(maps), means_of(["ratio", "hit"])),
     ):
-        found = interval_table(rows, ["detector"], statistics, bootstrap)
-        parts.append(_in_rows(table, paper.with_counts(found, rows, units)))
+        found = interval_table(rows, ["detector"], statistics, Bootstrap.of(study))
+        parts.append(_in_rows(table, found))
     return pd.concat(parts, ignore_index=True)
 
 
