@@ -226,7 +226,7 @@ study.save_table("by_method", called, called.round(2))
 from viba_lib.experiments.detection import people_table, people_text, robustness_table
 
 people = people_table(in_scope, bootstrap)
-columns = ["detector", "people", "identity", "frames", "videos", "auc", "false_alarms", "recall"]
+columns = ["detector", "origin", "identity", "frames", "clips", "auc", "false_alarms", "recall"]
 study.save_table("people", people, people[columns].round(2))
 
 # %% tags=["remove-input"]
