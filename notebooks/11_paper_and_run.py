@@ -79,7 +79,8 @@ layers = layers_beside_run(study)
 # **Status.** With the licensed data, a number *differs* if the paper's value lies outside this run's 95 % interval.
 # If it lies inside, the number is *reproduced*, but only if the interval is narrow: half of its width is at most 5
 # percentage points, or 0.05 for measures from 0 to 1. A wider interval contains almost any value, so the number is
-# *undecided*. With any other data the experiment was *not run here*: the two columns are about *other videos*, and a
+# *undecided*. So is a number whose interval has no width, because all bootstrap samples agree, as for a precision of
+# 100 %: such an interval says nothing about other videos. With any other data the experiment was *not run here*: the two columns are about *other videos*, and a
 # match would mean nothing.
 #
 # Tables 5 to 7 describe the networks, which are the same with any data. Each row is compared as printed and *agrees* or

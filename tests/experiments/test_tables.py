@@ -136,6 +136,9 @@ def test_results_without_masks_are_a_sentence():
         assert no_masks(ratios, "the ratio").endswith("has a mask, so the ratio is not computed.")
 
 
+ENDS = {"_low": -0.01, "_high": 0.01}
+
+
 def numbers(licensed):
     run = TABLE_2.assign(unit="frame")
     for name in ("accuracy", "precision", "recall"):
@@ -149,7 +152,7 @@ def numbers(licensed):
     tables = {"Table 2": run.assign(**counts)}
     for name, table in (("Table 3", TABLE_3), ("Table 4", TABLE_4)):
         measures = table.select_dtypes("number")
-        ends = {f"{m}{end}": measures[m] for m in measures for end in ("_low", "_high")}
+        ends = {f"{m}{end}": measures[m] + by for m in measures for end, by in ENDS.items()}
         tables[name] = table.assign(**ends, **counts)
     catalog = pd.DataFrame({"dataset": ["celebdf"] * 56 + ["dfdc"] * 3})
     return paper.paper_beside_run(catalog, tables, licensed)
@@ -176,6 +179,9 @@ def test_a_wide_interval_reproduces_nothing(half, status):
     found, why = paper._status(True, "iou", 0.80, 0.81 - half / 100, 0.81 + half / 100)
     assert found == status and ("± 0.05" in why) == (status == paper.UNDECIDED)
     assert paper._status(True, "iou", 0.2, 0.3, 0.9)[0] == paper.DIFFERS, "outside, however wide"
+    for value in (100, 98):
+        assert paper._status(True, "precision (%)", value, 100, 100)[0] == paper.UNDECIDED
+    assert paper._status(True, "videos", 54, 54, 54)[0] == paper.REPRODUCED, "a count is exact"
 
 
 def test_the_headline_separates_results_from_descriptions():

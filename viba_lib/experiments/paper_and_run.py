@@ -72,6 +72,8 @@ def _status(licensed: bool, measure: str, paper: float, low: float, high: float)
     inside = low <= paper <= high
     if measure == COUNT:
         return (REPRODUCED, "the same count") if inside else (DIFFERS, "another count")
+    if low == high:  # such as a precision of 1 in every sample: it says nothing of other videos
+        return UNDECIDED, "the interval has no width"
     if not inside:
         return DIFFERS, "the paper's value is outside the interval"
     if (high - low) / 2 > MARGIN * _scale(measure):
