@@ -15,6 +15,7 @@ from viba_lib.experiments.information_gap import (
     relu_density,
     relu_information,
     single_estimates,
+    single_text,
 )
 
 COVARIANCES = {
@@ -47,6 +48,12 @@ def test_a_single_value_can_lie_below_the_information() -> None:
     for lam, value, true in ((0.5, 0.459, 0.5), (0.9, 2.61, 3.18)):
         assert single_estimates(np.zeros((1, 1)), lam)[0] == pytest.approx(value, abs=0.005)
         assert normal_information(np.eye(1), lam)["true"] == pytest.approx(true, abs=0.005)
+
+
+def test_the_text_of_single_inputs_says_on_which_side_they_lie() -> None:
+    low, high = single_text((0.2,)), single_text((0.9,))
+    assert low.endswith("above the mutual information.")
+    assert "mutual information of 3.18 bits" in high and "r = 0 is 2.61 bits, below" in high
 
 
 def test_equal_units_transmit_no_more_than_one_unit_measured_many_times() -> None:

@@ -132,6 +132,23 @@ def _single(r: np.ndarray, lam: float) -> dict[str, Any]:
     return {"values": values, "low": low, "high": high}
 
 
+def single_text(lams: Sequence[float]) -> str:
+    """Information of one normal unit, the mean estimate, and the estimate of one input, r = 0."""
+    sentences = []
+    for lam in lams:
+        found, value = (
+            normal_information(np.eye(1), lam),
+            single_estimates(np.zeros((1, 1)), lam)[0],
+        )
+        side = "below" if value < found["true"] else "above"
+        sentences.append(
+            f"At lambda = {lam:g}, one normal unit has a mutual information of {found['true']:.2f} "
+            f"bits and a mean estimate of {found['estimate']:.2f} bits. The estimate of an input "
+            f"with r = 0 is {value:.2f} bits, {side} the mutual information."
+        )
+    return " ".join(sentences)
+
+
 def gap_text(table: pd.DataFrame, lam: float = 0.9) -> str:
     """What a `gap_table` shows at one lambda, for the least and the largest correlation."""
     part = table[(table.lam == lam) & (table.activation == "normal")].sort_values("correlation")
