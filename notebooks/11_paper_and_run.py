@@ -145,10 +145,10 @@ study.save_table("paper_tables_5_to_7", layers, for_page(order))
 # %% [markdown]
 # ## Exercises
 #
-# ```{exercise} Does Table 1 add up?
+# ```{exercise} The sum of Table 1
 # :label: ex-table-1-sum
-# The paper speaks of 378 videos. Add up its Table 1 from `first`, call the sum `paper_total`, and find the share of each
-# data set as `shares`. Which single set could change the results most?
+# The paper lists its videos by data set in Table 1 and states no total. Add up the table from `first`, call the sum
+# `paper_total`, and find the share of each data set as `shares`. Which single set could change the results most?
 # ```
 #
 # ```{solution-start} ex-table-1-sum
@@ -166,8 +166,8 @@ assert paper_total == 378
 assert abs(shares.sum() - 1) < 1e-9 and len(shares) == len(first)
 
 # %% [markdown]
-# It adds up, and no set has more than about one in seven: no single one decides the result. The sets differ in how hard they
-# are, so a mean over them depends on this mixture.
+# No set has more than about one in seven of the videos, so no single set decides the result. The sets differ in how hard
+# they are, and a mean over them depends on this mixture.
 #
 # ```{solution-end}
 # ```

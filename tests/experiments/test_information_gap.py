@@ -16,6 +16,7 @@ from viba_lib.experiments.information_gap import (
     relu_information,
     single_estimates,
     single_text,
+    total_text,
 )
 
 COVARIANCES = {
@@ -121,3 +122,11 @@ def test_the_texts_name_the_gap_and_when_the_bound_is_tight(table) -> None:
     text = ratio_text(table)
     assert "For 4 normal units, correlation 0, the" in text and "correlation 0.9," not in text
     assert "For one ReLU unit, the" in text and text.rstrip().endswith("the bound is loose there.")
+
+
+def test_the_total_is_said_with_its_units_and_locations() -> None:
+    capacity = np.zeros((3, 2, 2))
+    capacity[:, 0, 0], capacity[:, 1, 1] = 100, 400
+    text = total_text(capacity)
+    assert "of 12 units add up to 1,500 bits" in text and "lies at 1 of 4 locations" in text
+    assert "lies at 2 of 4 locations" in total_text(np.ones((3, 2, 2)))

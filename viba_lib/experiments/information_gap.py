@@ -186,3 +186,16 @@ def _beside(row: pd.Series) -> str:
 
 def _tightness(row: pd.Series) -> str:
     return f"the bound is {'tight' if row.ratio <= TIGHT else 'loose'}"
+
+
+def total_text(capacity: np.ndarray) -> str:
+    """What the total of one frame's estimates (C, h, w) in bits says, and what it does not say."""
+    locations = np.sort(capacity.sum(0).ravel())[::-1]
+    total = float(locations.sum())
+    half = int((np.cumsum(locations) < total / 2).sum()) + 1
+    return (
+        f"The estimates of {capacity.size:,} units add up to {total:,.0f} bits, and half of this "
+        f"sum lies at {half} of {locations.size} locations. The sum assumes that all units are "
+        f"independent. They are correlated, so it is not the number of bits that the layer "
+        f"transmits; it compares locations and maps of this layer."
+    )
