@@ -92,8 +92,9 @@ def test_the_detector_that_loses_more_is_named(units) -> None:
     text = robustness_text(losses, Bootstrap(200, 0, units))
     assert "a loses most correct decisions under blur (+0.30" in text
     assert "b loses most correct decisions under blur (+0.50" in text
-    blur, jpeg = (s for s in text.split(". ") if "minus" in s)
-    assert blur.endswith(": higher for b") and "no difference found" in jpeg
+    blur, jpeg = text.split("Loss under ")[1:]
+    assert blur.startswith("blur, a minus b: -0.2") and "It is lower for a" in blur
+    assert jpeg.startswith("jpeg, a minus b: 0") and "No difference was found" in jpeg
 
 
 def test_p_values_are_corrected_for_the_number_of_corruptions(units) -> None:

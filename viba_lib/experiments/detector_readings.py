@@ -6,7 +6,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from viba_lib.evaluation.robustness import UNCHANGED
-from viba_lib.evaluation.sentences import HIGHER, LOWER, Finding, finding, paired, verdict
+from viba_lib.evaluation.sentences import Finding, difference_text, finding, paired
 from viba_lib.experiments.common import Bootstrap, stacked
 
 RISE = 1.05  # the validation loss is said to rise if it ends above this multiple of its minimum
@@ -120,13 +120,11 @@ def robustness_text(losses: pd.DataFrame, bootstrap: Bootstrap) -> str:
         f"levels and videos) and fewest under {row.idxmin()} ({row.min():+.2f})."
         for name, row in means.iterrows()
     ]
-    for name, one in compared_losses(losses, bootstrap).items():
-        said = verdict(one)
-        said = {HIGHER: f"higher for {first}", LOWER: f"higher for {second}"}.get(said, said)
-        sentences.append(
-            f"{name}, loss of {first} minus loss of {second}: {one.estimate:+.2f} (95 % interval "
-            f"{one.low:+.2f} to {one.high:+.2f}; p = {one.p:.2g}, corrected): {said}."
-        )
+    sentences.append("The p-values below are corrected by Holm's procedure.")
+    sentences += [
+        difference_text(f"Loss under {name}", str(first), str(second), one)
+        for name, one in compared_losses(losses, bootstrap).items()
+    ]
     return " ".join(sentences)
 
 
