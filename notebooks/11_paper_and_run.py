@@ -188,10 +188,10 @@ HTML(f"<p>{escape(reference_text(run, reference))}</p>")
 # %% [markdown]
 # ## Exercises
 #
-# ```{exercise} Does Table 1 add up?
+# ```{exercise} The sum of Table 1
 # :label: ex-table-1-sum
-# Add up the videos of the paper's Table 1 from `first`, call the sum `paper_total`, and find the share of each data set
-# as `shares`. Which single set could change the results most?
+# The paper lists its videos by data set in Table 1 and states no total. Add up the table from `first`, call the sum
+# `paper_total`, and find the share of each data set as `shares`. Which single set could change the results most?
 # ```
 #
 # ```{solution-start} ex-table-1-sum
@@ -209,8 +209,8 @@ assert paper_total == 378
 assert abs(shares.sum() - 1) < 1e-9 and len(shares) == len(first)
 
 # %% [markdown]
-# The sum is 378, and no set has more than about one in seven: no single one decides the result. The sets differ in how hard
-# they are, so a mean over them depends on this mixture.
+# No set has more than about one in seven of the videos, so no single set decides the result. The sets differ in how hard
+# they are, and a mean over them depends on this mixture.
 #
 # ```{solution-end}
 # ```

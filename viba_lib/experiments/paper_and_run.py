@@ -40,6 +40,17 @@ def table_1(catalog: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index=paper_numbers.DATASET_NAMES).rename_axis("dataset").reset_index()
 
 
+def table_1_text(beside: pd.DataFrame) -> str:
+    """How many videos of the paper's data sets a catalog has, from a `table_1`."""
+    sets, total = beside[beside.paper.notna()].iloc[:-1], beside.iloc[-1]
+    shared = sets[sets.videos > 0]
+    return (
+        f"The paper's Table 1 lists {len(sets)} sources, and its numbers sum to {total.paper} "
+        f"videos. This catalog has {total.videos} videos, {shared.videos.sum()} of them from "
+        f"{len(shared)} of these sources."
+    )
+
+
 # For each table of the paper: the chapter and cell that compute it, how the run's numbers are
 # computed, and, for Tables 5 to 7, the detector and the part of its network.
 _TABLES = paper_numbers.read_csv("paper_tables", keep_default_na=False).set_index("table")
