@@ -71,9 +71,10 @@ study.save_table("table_2", table, table[columns].round(3))
 # %% [markdown]
 # A minus is the network without, a plus the network with the bottleneck. Precision and recall are of the class *fake*. The
 # paper does not say whether it counts frames or videos. Both are here; the mean over its frames decides a video. The intervals
-# are from a bootstrap over videos, because the frames of one video are similar.
+# are from a bootstrap over people and their source clips, because frames of one video are similar, and so are a real clip and
+# the fakes that were made from it.
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals for accuracy, recall, AUC and calibration error of both detectors without and with the bottleneck."}, "figure": {"caption": "Accuracy, recall, AUC and expected calibration error with 95 % intervals over videos.", "name": "fig-table-2"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals for accuracy, recall, AUC and calibration error of both detectors without and with the bottleneck."}, "figure": {"caption": "Accuracy, recall, AUC and expected calibration error with 95 % intervals over people and source clips.", "name": "fig-table-2"}}
 from viba_lib.visual import result_figures
 
 frames = table[table.unit == "frame"]
@@ -85,8 +86,7 @@ from viba_lib.experiments.detection_readings import cost_text
 HTML(f"<p>{cost_text(explained, bootstrap)}</p>")
 
 # %% [markdown]
-# The paper reports differences of at most 0.1 points and calls them not significant. The differences above are means over
-# *source clips*: a real clip and its fakes share one, so they are not independent.
+# The paper reports differences of at most 0.1 points and calls them not significant.
 #
 # ## Samples of the noise
 #
@@ -130,7 +130,7 @@ study.save_table("target_classes", by_target, by_target[columns].round(3))
 # `confidence` is the mean probability of the class that the network decides for. `gain` is the mean change of the probability
 # of the target class.
 
-# %% mystnb={"image": {"alt": "Points with intervals of accuracy, calibration error, confidence and gain for both detectors, without a bottleneck and with one for the predicted, the true and a random class."}, "figure": {"caption": "Accuracy, expected calibration error, mean confidence and gain in the probability of the target, without a bottleneck and for three targets, with 95 % intervals over videos.", "name": "fig-target-classes"}}
+# %% mystnb={"image": {"alt": "Points with intervals of accuracy, calibration error, confidence and gain for both detectors, without a bottleneck and with one for the predicted, the true and a random class."}, "figure": {"caption": "Accuracy, expected calibration error, mean confidence and gain in the probability of the target, without a bottleneck and for three targets, with 95 % intervals over people and source clips.", "name": "fig-target-classes"}}
 result_figures.intervals(by_target, ["accuracy", "ece", "confidence", "gain"])
 
 # %% tags=["remove-input"]
