@@ -35,13 +35,13 @@ def people_table(predictions: ByDetector, bootstrap: common.Bootstrap) -> pd.Dat
 
     Returns
     -------
-    detector, people ("filmed" or "generated"), identity ("all" for the kind together), frames,
-    videos, and with _low and _high (95 % over videos): auc, false_alarms (proportion of real frames
+    detector, origin ("filmed" or "generated"), identity ("all" for all of one origin), frames,
+    videos, clips, people, and with _low and _high (95 % over videos): auc, false_alarms (proportion of real frames
     called fake) and recall (of fake ones).
     """
     frames = common.stacked(predictions)
-    frames["people"] = np.where(frames.identity.isin(GENERATED), "generated", "filmed")
-    by = ["detector", "people", "identity"]
+    frames["origin"] = np.where(frames.identity.isin(GENERATED), "generated", "filmed")
+    by = ["detector", "origin", "identity"]
     parts = [
         interval_table(rows, by, _decisions, bootstrap)
         for rows in (frames, frames.assign(identity="all"))
