@@ -36,8 +36,8 @@ def people_table(predictions: ByDetector, bootstrap: common.Bootstrap) -> pd.Dat
     Returns
     -------
     detector, origin ("filmed" or "generated"), identity ("all" for all of one origin), frames,
-    videos, clips, people, and with _low and _high (95 % over videos): auc, false_alarms (proportion of real frames
-    called fake) and recall (of fake ones).
+    videos, clips, people, and with _low and _high (95 %): auc, false_alarms (proportion of real
+    frames called fake) and recall (of fake ones).
     """
     frames = common.stacked(predictions)
     frames["origin"] = np.where(frames.identity.isin(GENERATED), "generated", "filmed")
