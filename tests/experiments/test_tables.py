@@ -43,27 +43,6 @@ def test_table_2_by_frame_and_by_video(frames):
     assert video["count"] == 4 and video.accuracy == pytest.approx(3 / 4)
 
 
-def test_only_wrong_frames_are_explained_again_for_the_true_class(frames):
-    again = []
-
-    def explain(rows):
-        again.extend(zip(rows.video_id, rows.frame, strict=True))
-        return rows.label.to_numpy(float)
-
-    explained = detection.with_true_target(frames, explain)
-    assert again == [("v1", 0)]
-    row = detection.label_leakage({"net": explained}, BOOTSTRAP).iloc[0]
-    assert (row.frames, row.wrong) == (8, 1)
-    assert row.without == pytest.approx(7 / 8) and row.predicted == pytest.approx(6 / 8)
-    assert row.true == pytest.approx(7 / 8) and row.bias == pytest.approx(1 / 8)
-
-
-def test_no_frame_is_explained_again_if_all_are_right(frames):
-    right = frames.assign(p_fake=frames.label.astype(float))
-    explained = detection.with_true_target(right, lambda rows: pytest.fail("explained again"))
-    assert explained.p_fake_true.tolist() == frames.p_fake_bottleneck.tolist()
-
-
 def test_mcnemar_counts_frames_and_videos(frames):
     table = detection.mcnemar_tests({"net": frames}).set_index(["detector", "unit"])
     assert table.loc[("net", "frame"), "only_without"] == 1

@@ -280,8 +280,8 @@ class Study:
 
         Parameters
         ----------
-        target : class that the bottleneck is optimised for: "predicted", or "true", which leaks
-            the label and is for showing what a leak does
+        target : class that the bottleneck is optimised for: "predicted"; "true" and "false" (the
+            other class) leak the label and show how much a decision follows the target
         lost : what happens if a video could not be explained, because it ended its worker three
             times or for another reason: "refuse" raises, "drop" gives the maps of the others
 
