@@ -354,7 +354,7 @@ for value, score in (
 #
 # - Are the maps steady from frame to frame? {doc}`/notebooks/09_consistency`.
 # - These numbers beside the paper's: {doc}`/notebooks/11_paper_and_run`.
-# - Does the detector need what is marked? {doc}`/notebooks/15_comparison` takes it away and looks.
+# - Does the detector need what is marked? {doc}`/notebooks/16_faithfulness` takes it away and looks.
 #
 # ## References
 #

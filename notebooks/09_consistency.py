@@ -273,7 +273,7 @@ assert abs(by_hand - 0.1) < 1e-9
 # ## What next
 #
 # - Do maps agree with where people look? {doc}`/notebooks/10_human_agreement`.
-# - What coupling the frames does to steadiness: {doc}`/notebooks/12_speed` and {doc}`/notebooks/15_comparison`.
+# - What coupling the frames does to steadiness: {doc}`/notebooks/12_speed` and {doc}`/notebooks/16_faithfulness`.
 # - How far the threshold moves a number beside other choices: {doc}`/notebooks/14_open_choices`.
 #
 # ## References

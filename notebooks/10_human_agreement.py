@@ -222,7 +222,7 @@ study.save_table("regions_by_video", videos, videos.head(12), unknown)
 # the relevance lies inside the planted mask, and is the strongest pixel inside (the {term}`Pointing game`)? The paper argues that Grad-CAM
 # {cite}`selvaraju2019gradcam` is coarse; here both are taken at the same layer. Two controls know neither the
 # network nor the frame: noise, and a blob in the middle, where a face is. A map that does not beat the blob has
-# found a face, not an artefact. The frames and methods are those of {doc}`/notebooks/15_comparison`: one fake frame of
+# found a face, not an artefact. The frames and methods are those of {doc}`/notebooks/15_localisation`: one fake frame of
 # each video, those that the detector classifies correctly first.
 
 # %%
@@ -385,7 +385,7 @@ assert all(0 <= v <= 1 for v in (*precisions, *recalls))
 # ## What next
 #
 # - Ask people yourself: {doc}`/notebooks/13_annotation`.
-# - More methods and harder questions: {doc}`/notebooks/15_comparison`.
+# - More methods and harder questions: {doc}`/notebooks/15_localisation`.
 # - How much the rule matters beside other choices: {doc}`/notebooks/14_open_choices`.
 #
 # ## References

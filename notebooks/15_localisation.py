@@ -12,19 +12,19 @@
 # ---
 
 # %% [markdown]
-# # Comparison with other attribution methods
+# # Comparison of methods: localisation
 #
 # The paper argues that the bottleneck suits deepfake detectors better than Grad-CAM and other methods, and illustrates
-# this with examples. In this chapter the artefacts are planted and their masks are known to the pixel. Therefore the
-# claim can be measured, including the cases in which the bottleneck is not the best method.
+# this with examples. In this chapter the artefacts are planted and their masks are known to the pixel. Therefore it can be
+# measured which method localises an artefact, in space and in time, including the frames on which the bottleneck fails.
+# Two chapters continue the comparison: {doc}`/notebooks/16_faithfulness` and {doc}`/notebooks/17_cost`.
 #
 # ```{admonition} What you will learn
 # :class: tip
 # - to compare every method that the paper names on the same frames with the same budget
 # - to measure how well a map localises the planted artefact, in space and in time
-# - to measure faithfulness, and the effect of an attack on the marked regions
-# - to recognise maps that do not depend on the weights of the network
-# - to weigh localisation against cost, and to find the frames on which the bottleneck fails
+# - to compare a map with controls that do not depend on the network
+# - to find the frames on which a method fails, and what tuning changes
 # ```
 #
 # ```{admonition} What you need first
@@ -251,154 +251,6 @@ study.save_table(
 result_figures.intervals(when[motion[0]], ["auc"], chance={"auc": 0.5})
 
 # %% [markdown]
-# ## Faithfulness
-#
-# The detector may use evidence outside the planted artefact. A faithful map then lies outside the mask as well. Four
-# measures depend on the detector alone: `insertion` of the marked pixels into a blurred frame and their `deletion`
-# {cite}`petsiuk2018rise` (lower is better); `degradation`, the area between the curves for removing the least and the
-# most relevant tiles first {cite}`schulz2020`; `sensitivity` (Sensitivity-n), the correlation between the relevance of
-# random sets of tiles and the drop of the probability without them {cite}`ancona2018better`.
-
-# %%
-from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores
-
-faithful = {name: faithfulness_scores(benchmark) for name, benchmark in benchmarks.items()}
-needs = {name: score_table(s, FAITHFULNESS, bootstrap) for name, s in faithful.items()}
-study.save_table(
-    "comparison_faithfulness",
-    pd.concat([table.assign(detector=name) for name, table in needs.items()]),
-    needs["xception"][["method", "frames", *FAITHFULNESS]].round(2),
-)
-
-# %% mystnb={"image": {"alt": "Points for each method on Xception in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on Xception; deletion is better where it is lower.", "name": "fig-faithful-xception"}}
-result_figures.intervals(
-    needs["xception"], list(FAITHFULNESS), chance={"degradation": 0, "sensitivity": 0}
-)
-
-# %% mystnb={"image": {"alt": "Points for each method on the motion detector in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on the motion detector; deletion is better where it is lower.", "name": "fig-faithful-flow"}}
-result_figures.intervals(
-    needs["flow-vgg11"], list(FAITHFULNESS), chance={"degradation": 0, "sensitivity": 0}
-)
-
-# %% [markdown]
-# These measures remove parts of the image, and so do Occlusion, LIME, Kernel SHAP, Sobol and RISE. This gives these
-# methods an advantage over the bottleneck. Compare small differences with the scores of the controls.
-#
-# ### Adversarial evaluation
-#
-# The protocol for deepfake detectors {cite}`tsigos2024` attacks only the segments that a map ranks first, without
-# gradients {cite}`ilyas2018blackbox`. `sufficiency` is the drop of the probability of the predicted class. `kept` is
-# the share of decisions that do not change. `stability` is the rank correlation with the map of the same frame under
-# noise that hardly changes the probability. The protocol is made for face images, so it is applied to the first
-# detector only: pixels of an optical-flow field cannot be changed directly.
-
-# %%
-from viba_lib.experiments.benchmark.robustness import attack_table, attacks
-
-attacked = attack_table(attacks(benchmarks["xception"]))
-study.save_table("comparison_attack", attacked, attacked.round(3))
-
-# %% tags=["remove-input"]
-numbers = study.profile.comparison
-HTML(
-    f"<p>An attack in this run has {numbers.attack_samples * numbers.attack_steps} queries, for "
-    f"{min(numbers.attacked, len(benchmarks['xception'].rows))} of the frames. The protocol has 2,000 "
-    "queries. With few queries the estimated sign of the gradient is unreliable, and small values mean "
-    "that the attacks failed for all methods.</p>"
-)
-
-# %% [markdown]
-# ## Parameter randomisation test
-#
-# The weights are randomised from the output to the input: the last layer, the later half, all layers
-# {cite}`adebayo2018sanity`. In addition, the last layer is fitted to shuffled labels. A map that stays the same does not
-# depend on the learned weights. The numbers are rank correlations with the map of the trained network: 1 means that
-# the order of the pixels is the same. The explained class stays the class that the trained network predicts.
-
-# %%
-from viba_lib.experiments.benchmark.robustness import sanity, sanity_table
-
-checks = pd.concat([sanity(benchmark) for benchmark in benchmarks.values()], ignore_index=True)
-marks = sanity_table(checks)
-study.save_table("comparison_sanity", marks, marks.round(2))
-
-# %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the blob and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
-stages = ["top", "upper half", "all", "random labels"]
-similarity = checks.pivot_table(index="method", columns="stage", values="rank")
-result_figures.heat(similarity.reindex(NAMES)[stages], "rank correlation", 0.0)
-
-# %% tags=["remove-input"]
-same = marks[marks.same].groupby("method").detector.apply(lambda d: " and ".join(sorted(set(d))))
-listed = ", ".join(f"{name} ({where})" for name, where in same.items()) or "none"
-HTML(f"<p>Methods with similar maps for a fully randomised network: {listed}.</p>")
-
-# %% [markdown]
-# Methods that divide the image into superpixels or blobs give similar smooth maps of the same face for every network.
-# A part of this similarity comes from the image.
-#
-# ## Cost
-#
-# Seconds are measured for one frame on this machine, when the maps are computed. No method is both cheaper and better
-# than a filled point: methods on the left are cheaper, and methods at the top have more relevance on the artefact.
-# Crosses are the controls.
-
-# %%
-from viba_lib.experiments.benchmark.ranking import costs, pareto
-
-cost = {
-    name: pareto(tables[name].merge(costs(benchmark.maps()), "right", "method"))
-    for name, benchmark in benchmarks.items()
-}
-cost = {name: table.sort_values("ratio", ascending=False) for name, table in cost.items()}
-columns = ["method", "seconds", "forward", "ratio", "front"]
-study.save_table(
-    "comparison_cost",
-    pd.concat([table.assign(detector=name) for name, table in cost.items()]),
-    cost["xception"][columns].round(2),
-)
-
-# %% mystnb={"image": {"alt": "Two scatter plots, one for each detector: seconds per frame on a logarithmic axis across, relevance inside the mask over chance up; the methods that none beats in both are joined by a line, controls are crosses."}, "figure": {"caption": "Cost and localisation; the methods on the line are not beaten in both; dotted is chance.", "name": "fig-pareto"}}
-result_figures.worth_and_cost(
-    cost, "seconds", "ratio", "seconds per frame", "on the artefact, over chance", 1.0
-)
-
-# %% tags=["remove-input"]
-HTML(f"<p>{no_masks(both.ratio, 'the ratio')}</p>") if unmasked else None
-
-# %% [markdown]
-# ## Temporal coupling
-#
-# The paper explains each frame alone. Coupling lambda along a clip makes the maps more temporally consistent. Smoothing
-# the finished maps has the same effect, and one mean map for all frames is perfectly consistent. Therefore temporal
-# consistency alone (`iou` of consecutive regions, `step` of their centroid) does not show that coupling helps. The
-# question is whether coupling preserves more relevance on the artefact (`ratio`) and more of the decision (`insertion`,
-# `deletion`) than smoothing afterwards.
-
-# %%
-from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
-
-jointly = {name: joint_table(joint_scores(study, name), bootstrap) for name in detectors}
-shown = ["name", "videos", "iou", "step", "ratio", "insertion", "deletion", "bits"]
-study.save_table(
-    "comparison_joint",
-    pd.concat([table.assign(detector=name) for name, table in jointly.items()]),
-    jointly["xception"][shown].round(3),
-)
-
-# %% mystnb={"image": {"alt": "Points with intervals for five ways to explain a clip of Xception: overlap of consecutive regions, relevance on the artefact, and insertion."}, "figure": {"caption": "Clips explained frame by frame, jointly, and smoothed afterwards (Xception).", "name": "fig-joint-xception"}}
-result_figures.intervals(jointly["xception"], ["iou", "ratio", "insertion"], chance={"ratio": 1})
-
-
-# %% tags=["remove-input"]
-def described(row):
-    place = f"relevance on the artefact {row.ratio:.2f} times chance, " if row.ratio >= 0 else ""
-    return f"{row.name}: overlap {row.iou:.2f}, {place}insertion {row.insertion:.2f}"
-
-
-ways = {name: [described(r) for r in table.itertuples()] for name, table in jointly.items()}
-HTML("".join(f"<p>{name}. {'; '.join(lines)}.</p>" for name, lines in ways.items()))
-
-# %% [markdown]
 # ## Failures of the bottleneck
 #
 # These are the frames on which the bottleneck has the lowest ratio, with the maps of the other methods. If all methods
@@ -416,48 +268,13 @@ HTML(f"<p>{no_masks(both.ratio, 'the worst frame')}</p>") if unmasked else None
 # %% [markdown]
 # ## A further detector
 #
-# The parameter `detector` adds a detector of your own to every table of this chapter, see {doc}`/book/own_model`. Its
+# The parameter `detector` adds a detector of your own to every table of the three chapters of this comparison, see {doc}`/book/own_model`. Its
 # maps of one frame and its localisation scores are shown here.
 
 # %%
 if detector:
     display(map_figures.method_grid(*benchmarks[detector].example(0)))
     display(result_figures.intervals(tables[detector], ["ratio", "rank"], chance={"ratio": 1}))
-
-# %% [markdown]
-# ## Results by criterion
-#
-# The table contains the best method of every measure and the rank of the bottleneck. `tied for first` means that
-# methods with a better mean are not significantly better by the corrected test. `min_p` is the smallest corrected
-# p-value that is possible with this number of videos. If it is 0.05 or more, the verdict is `inconclusive` for all
-# means.
-
-# %%
-verdicts = []
-for scores_of, measures in ((localised, LOCALISATION), (faithful, FAITHFULNESS)):
-    for name, scores in scores_of.items():
-        known = measures if len(scores) else ()  # without masks there is no localisation
-        verdicts += [{"detector": name} | rank_of(scores, m, seed=seed) for m in known]
-overall = pd.DataFrame(verdicts)
-for column in ("behind", "ahead", "even"):
-    overall[column] = overall[column].str.join(", ")
-columns = ["detector", "measure", "best", "rank", "verdict", "behind", "videos", "min_p"]
-study.save_table("comparison_verdicts", overall, overall[columns].round(3))
-
-# %% tags=["remove-input"]
-conclusive = overall[overall.min_p < 0.05]
-counts = conclusive.verdict.value_counts()
-HTML(
-    f"<p>Of {len(overall)} measures, {len(conclusive)} have enough videos for the test. In these the "
-    f"bottleneck is first in {counts.get('first', 0)}, tied for first in "
-    f"{counts.get('tied for first', 0)}, and behind in {counts.get('behind', 0)}.</p>"
-)
-
-# %% [markdown]
-# Three limitations remain for every profile with few identities. The videos show few faces and cameras, and the
-# intervals are intervals over videos, not over identities. The planted artefacts differ from the artefacts of real
-# forgeries. The mask is the ground truth of the artefact, not of the detector: a map can lie on the artefact by chance.
-# This is why the faithfulness measures and the randomisation test are part of the comparison.
 
 # %% [markdown]
 # ## Exercises
@@ -530,63 +347,61 @@ assert all(abs(prior[VIBA] - means) < 1e-9) if len(both) else prior.empty
 #
 # - **"The method with the best mean is the best method."** With few videos and many methods the best mean is often due to
 #   chance. The corrected test says which differences are significant.
-# - **"A faithful map lies on the artefact."** A map is faithful if the detector needs the marked pixels. The detector may need
-#   evidence outside the planted region.
-# - **"A method that passes the randomisation test is right."** The test shows only that its maps depend on the network.
+# - **"A map on the artefact is faithful."** The mask is the ground truth of the artefact, not of the detector: a map can lie
+#   on the artefact by chance. {doc}`/notebooks/16_faithfulness` measures what the detector uses.
+# - **"A method above chance localises the artefact."** Faces lie in the middle of the crop, so a centred blob is above chance
+#   as well. Compare a method with the controls.
 #
 # ## Quiz
 #
-# **1. Why do all sampling methods get the same number of forward passes?**
+# **1. Why does every method that has a budget get the same one?**
 #
-# - a) because the libraries say so
+# - a) because the libraries expect the same number of passes from every method
 # - b) so that no method is better only because it has a larger budget
-# - c) to save time
+# - c) so that each method needs the same number of seconds
 #
 # ```{dropdown} Answer to question 1
 # **b.** Most of these methods improve with more passes. Without a common budget, the comparison would measure run time.
 # ```
 #
-# **2. A map stays the same when the weights of the network are replaced by random ones. What does it explain?**
+# **2. A centred blob has a ratio of 2 on whole faces and a ratio below 1 on chins. What follows?**
 #
-# - a) the image
-# - b) the network
-# - c) the label
+# - a) a mean over all planted methods hides for which of them a map is better than the blob
+# - b) the blob explains whole faces and does not explain chins
+# - c) the masks of the chins are wrong
 #
 # ```{dropdown} Answer to question 2
-# **a.** The map does not depend on what the network has learned. Edges of the image look the same for any network
-# {cite}`adebayo2018sanity`.
+# **a.** The blob depends neither on the frame nor on the network. Its ratio says how easy a planted method is for any map in
+# the middle of the crop, and the mean mixes easy and difficult cases.
 # ```
 #
-# **3. The smallest corrected p-value that is possible with this number of videos is above 0.05. What follows?**
+# **3. The smallest corrected p-value that is possible with this number of source clips is above 0.05. What follows?**
 #
-# - a) the methods are equal
-# - b) the test cannot show that one method is better, for any means
-# - c) the method with the best mean is the best method
+# - a) the methods localise the artefact equally well
+# - b) the method with the best mean is the best method
+# - c) the test cannot show that one method is better, for any means
 #
 # ```{dropdown} Answer to question 3
-# **b.** Even the largest difference could not become significant. The verdict "inconclusive" is then due to the number of videos.
+# **c.** Even the largest difference could not become significant. The verdict "inconclusive" is then due to the number of clips.
 # ```
 #
 # ## Summary
 #
 # - If the ground truth is known, attribution methods can be ranked, and the ranking depends on the measure.
 # - Every table needs an input-agnostic control, because some methods are hardly better than it.
-# - Temporal consistency and smooth maps can be obtained without the network. Relevance on the artefact that the decision
-#   needs cannot.
+# - A setting that is tuned on few frames of one identity can be worse on the test frames.
 #
 # ## What next
 #
+# - Whether the detector uses what the maps mark: {doc}`/notebooks/16_faithfulness`.
+# - What the maps cost, and all results by criterion: {doc}`/notebooks/17_cost`.
 # - On your own video, side by side: `viba compare`, see {ref}`compare-video`.
-# - Limits of these results: {doc}`/book/ethics`.
 # - Your own detector in this comparison: {doc}`/book/own_model`.
-# - A project for a class: {doc}`/book/teaching`.
 #
 # ## References
 #
 # - {cite:t}`solopova2024`: the argument for the bottleneck, and the methods that it names.
-# - {cite:t}`adebayo2018sanity`: sanity checks with random weights and random labels.
-# - {cite:t}`petsiuk2018rise`: insertion and deletion.
-# - {cite:t}`arras2022clevr`: measures of relevance where the truth is known.
+# - {cite:t}`arras2022clevr`: measures of relevance with known ground truth.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html(detectors))
