@@ -78,14 +78,12 @@ bootstrap = Bootstrap.of(study)
 #
 # The frames are fakes of unseen identities, one frame of each video, sampled with the seed. Frames that the detector
 # classifies correctly come first, because a map explains a decision and the mask is the ground truth of a correct
-# decision only. Every method explains the predicted class. Methods that sample have the same number of forward passes
-# for each frame. Gradient methods have one or several backward passes. The {term}`bottleneck <Per-sample bottleneck>`
-# has the ten steps of the paper. The bottleneck and RISE are implementations of this project, and the other methods
-# come from maintained libraries (captum, pytorch-grad-cam, scikit-image, SciPy).
+# decision only. Every method explains the predicted class. Methods that sample have the same number of forward
+# passes for each frame. Gradient methods have one or several backward passes. The number of steps of the
+# {term}`bottleneck <Per-sample bottleneck>` is that of the profile.
 #
 # A {term}`method <Attribution>` could be better only because it is tuned. Therefore each method has exactly one setting with a
-# default and a few alternatives, which a later section tunes. Three controls do not depend on the network: random
-# maps, a centred blob at the position of the face, and the edges of the image.
+# default and a few alternatives, which a later section tunes.
 
 # %% tags=["remove-input"]
 counts = [
@@ -96,6 +94,31 @@ HTML(
     f"<p>Number of explained frames, each from another video: {'; '.join(counts)}. Forward passes "
     f"for a frame: {study.profile.comparison.passes}.</p>"
 )
+
+# %% [markdown]
+# ## The methods
+#
+# The table says how each method finds relevance. Gradient methods go backward through the network, and perturbation
+# methods change the frame and observe the probability of the class.
+#
+# | Method | What it computes | Source |
+# |---|---|---|
+# | VIBA | Noise replaces as much of a layer's activation as the prediction tolerates. The map is the information that is still transmitted, in bits. | {cite:t}`solopova2024`, {cite:t}`schulz2020` |
+# | Grad-CAM | The channels of a layer are weighted by the mean gradient of the class. The map is the positive part of their sum, at the resolution of the layer. | {cite:t}`selvaraju2019gradcam` |
+# | Grad-CAM++ | As Grad-CAM, but the gradients at the locations of a channel have weights of their own. This helps if the evidence for a class occurs at several locations. | {cite:t}`chattopadhay2018gradcampp` |
+# | LRP | The score of the class is redistributed from layer to layer to the units that contributed to it, until the pixels are reached. A rule for each kind of layer conserves the sum. | {cite:t}`binder2016lrp` |
+# | Integrated gradients | Gradients are averaged along a straight path from a baseline frame to the frame. Multiplied by the difference of the two, they sum to the difference of the scores. | {cite:t}`sundararajan2017axiomatic` |
+# | Occlusion | A square slides over the frame and sets its pixels to zero. The map is the drop of the probability at each location. | {cite:t}`zeiler2013visualizing` |
+# | LIME | Random sets of superpixels are removed. A linear model is fitted to the probabilities, and its coefficients are the map. | {cite:t}`ribeiro2016lime` |
+# | Kernel SHAP | As LIME, but the sets are weighted such that the coefficients estimate Shapley values. These share the probability fairly among the superpixels. | {cite:t}`lundberg2017shap` |
+# | Sobol | A grid of masks darkens parts of the frame, with values from a low-discrepancy sequence. The map is the share of the variance of the probability that involves a cell. | {cite:t}`fel2021sobol` |
+# | RISE | Random smooth masks cover the frame. The map is their mean, weighted by the probability under each mask. | {cite:t}`petsiuk2018rise` |
+# | Random | Uniform noise that depends on nothing. It is the level of chance. | control |
+# | Centred blob | A Gaussian in the middle of the crop. It shows what the position of the face alone achieves. | control |
+# | Edges | The edges of the image by the Sobel filter. They show what the image alone achieves, without the network. | control |
+#
+# The three controls do not depend on the network. The bottleneck and RISE are implementations of this project, and the
+# other methods come from maintained libraries (captum, pytorch-grad-cam, scikit-image, SciPy).
 
 # %% [markdown]
 # ## Maps of one frame

@@ -49,7 +49,7 @@ settings = "default"  # each method with its default, or with the setting that i
 detector = ""  # a further detector to compare, as module:function; any text
 
 # %% tags=["remove-input"]
-from IPython.display import HTML, display
+from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.models.detectors import DETECTORS
@@ -82,7 +82,7 @@ bootstrap = Bootstrap.of(study)
 # random sets of tiles and the drop of the probability without them {cite}`ancona2018better`.
 
 # %%
-from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores
+from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores, score_table
 
 faithful = {name: faithfulness_scores(benchmark) for name, benchmark in benchmarks.items()}
 needs = {name: score_table(s, FAITHFULNESS, bootstrap) for name, s in faithful.items()}

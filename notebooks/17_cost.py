@@ -48,7 +48,7 @@ settings = "default"  # each method with its default, or with the setting that i
 detector = ""  # a further detector to compare, as module:function; any text
 
 # %% tags=["remove-input"]
-from IPython.display import HTML, display
+from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.models.detectors import DETECTORS
@@ -61,7 +61,7 @@ HTML(study.banner())
 # %%
 import pandas as pd
 
-from viba_lib.baselines.explainers import CONTROLS, VIBA
+from viba_lib.baselines.explainers import CONTROLS
 from viba_lib.experiments.benchmark.maps import Benchmark, with_comparison
 from viba_lib.experiments.common import Bootstrap, no_masks
 from viba_lib.visual import result_figures
@@ -110,10 +110,10 @@ HTML(f"<p>{unmasked}</p>") if unmasked else None
 # %% [markdown]
 # ## Results by criterion
 #
-# The table contains the best method of every measure, such as the {term}`pointing game <Pointing game>` (`hit`), and the rank of the {term}`bottleneck <Per-sample bottleneck>`. `tied for first` means that
-# methods with a better mean are not significantly better by the corrected test. `min_p` is the smallest corrected
-# p-value that is possible with this number of videos. If it is 0.05 or more, the verdict is `inconclusive` for all
-# means.
+# The table contains the best method of every measure, such as the {term}`pointing game <Pointing game>` (`hit`), and the
+# rank of the {term}`bottleneck <Per-sample bottleneck>`. `tied for first` means that methods with a better mean are not
+# significantly better by the corrected test. `min_p` is the smallest corrected p-value that is possible with this number
+# of videos. If it is 0.05 or more, the verdict is `inconclusive` for all means.
 
 # %%
 from viba_lib.evaluation.significance import rank_of

@@ -206,6 +206,15 @@ def test_every_method_has_its_publication_and_its_place_in_the_api():
         assert f".{method.function.__name__}\n" in page, method.name
 
 
+def test_chapter_15_introduces_every_method_with_its_publication():
+    chapter = (Path(__file__).parents[2] / "notebooks" / "15_localisation.py").read_text()
+    rows = {line.split("|")[1].strip(): line for line in chapter.splitlines() if "# | " in line}
+    for method in METHODS.values():
+        text, source = rows[method.name].split("|")[2:4]
+        assert text.count(". ") == 2, f"two sentences on {method.name}"
+        assert (method.source or "control") in source, method.name
+
+
 def test_a_setting_that_a_method_does_not_have_is_named(model):
     frames = torch.randn(1, 3, 16, 16)
     with pytest.raises(VibaError, match="RISE has no setting width; it has cells"):
