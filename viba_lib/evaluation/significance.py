@@ -10,6 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar as _mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from viba_lib.baselines.explainers import CONTROLS, VIBA
+from viba_lib.evaluation.clusters import Clusters, counts, with_units
 
 INCONCLUSIVE = "inconclusive"
 LOWER = ("deletion",)  # measures for which lower is better
@@ -53,31 +54,36 @@ class _Sample(Mapping[str, np.ndarray]):
 
 
 def with_intervals(
-    frame: pd.DataFrame, statistics: Statistics, samples: int = 1000, seed: int = 0
+    frame: pd.DataFrame,
+    statistics: Statistics,
+    samples: int = 1000,
+    seed: int = 0,
+    units: pd.DataFrame | None = None,
 ) -> dict[str, float]:
-    """Statistics of rows with 95 % percentile intervals, by one bootstrap over videos.
+    """Statistics of rows with 95 % percentile intervals, by one bootstrap over people and clips.
 
-    Frames of one video are similar, so videos are sampled, not frames.
+    Frames of one video are similar, a fake is similar to the clip that it was made from, and so are
+    clips of one person. Therefore people are sampled, and of each person source clips.
 
     Parameters
     ----------
     frame : rows with video_id
     statistics : function from the columns of rows to values by name
     samples : number of bootstrap samples
+    units : see `clusters.units_of`; None = each video is independent
 
     Returns
     -------
     name, name_low and name_high of each statistic. The ends are over the samples in which it is
-    defined; NaN if it never is, or if there are fewer than two videos.
+    defined; NaN if it never is, or if there are fewer than two source clips.
     """
     columns = {str(name): frame[name].to_numpy() for name in frame}
     values, rng = statistics(columns), np.random.default_rng(seed)
-    videos = list(frame.groupby("video_id", sort=True).indices.values())
-    found = []
-    for _ in range(samples if len(videos) > 1 else 0):
-        chosen = rng.integers(len(videos), size=len(videos))
-        rows = np.concatenate([videos[i] for i in chosen])
-        found.append(statistics(_Sample(columns, rows)))
+    clusters = Clusters(frame, units)
+    found = [
+        statistics(_Sample(columns, clusters.sample(rng)))
+        for _ in range(samples if clusters.clips > 1 else 0)
+    ]
     sampled = pd.DataFrame(found, columns=list(values), dtype=float)
     row: dict[str, float] = {}
     for name, value in values.items():
@@ -103,30 +109,31 @@ def interval_table(
     rows: pd.DataFrame,
     by: Sequence[str],
     statistics: Statistics,
-    bootstrap: tuple[int, int],
+    bootstrap: tuple[int, int, pd.DataFrame | None],
     count: str = "frames",
 ) -> pd.DataFrame:
-    """Statistics of groups of rows, with 95 % intervals over videos.
+    """Statistics of groups of rows, with 95 % intervals over people and source clips.
 
     Parameters
     ----------
     by : columns whose values are the groups, in the order of the rows
-    statistics, bootstrap : see `with_intervals`; the number of samples and the random seed
+    statistics, bootstrap : see `with_intervals`; number of samples, random seed and units
     count : name of the column with the number of rows of a group
 
     Returns
     -------
-    name (the values of `by`), `by`, `count`, videos, and each statistic with _low and _high. No
-    rows make a table without rows, with these columns.
+    name (the values of `by`), `by`, `count`, videos, clips, people, and each statistic with _low
+    and _high. No rows make a table without rows, with these columns.
     """
     table = []
     for key, part in rows.groupby(list(by), sort=False, dropna=False):
         facts: dict[str, object] = {"name": ", ".join(map(str, key))}
         facts |= dict(zip(by, key, strict=True))
-        facts |= {count: len(part), "videos": part.video_id.nunique()}
+        facts |= {count: len(part)} | counts(part, bootstrap[2])
         table.append(facts | with_intervals(part, statistics, *bootstrap))
     if not table:
-        columns = ["name", *by, count, "videos", *with_intervals(rows, statistics, *bootstrap)]
+        sizes = dict.fromkeys([count, *counts(rows, None)])
+        columns = ["name", *by, *sizes, *with_intervals(rows, statistics, *bootstrap)]
         return pd.DataFrame(columns=columns)
     return pd.DataFrame(table)
 
@@ -137,42 +144,52 @@ def _sign(measure: str) -> float:
 
 
 def paired_tests(
-    scores: pd.DataFrame, measure: str, reference: str = VIBA, draws: int = 10_000, seed: int = 0
+    scores: pd.DataFrame,
+    measure: str,
+    reference: str = VIBA,
+    draws: int = 10_000,
+    seed: int = 0,
+    units: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Compare a method with each other one on the same videos: a sign-flip permutation test.
 
-    Controls are left out, because their tests would only make the correction stricter. Frames of
-    one video are similar, so each video counts once, with its mean. p-values are two-sided and
-    corrected by Holm's step-down procedure for the number of methods compared.
+    Controls are left out, because their tests would only make the correction stricter. Each source
+    clip counts once, with the mean over its frames and fakes. p-values are two-sided and corrected
+    by Holm's step-down procedure for the number of methods compared.
 
     Parameters
     ----------
     scores : rows with method, video_id and the measure; NaN if it has no value
     draws : number of sampled flips, if there are too many to enumerate
+    units : see `clusters.units_of`; None = each video is a source clip of its own
 
     Returns
     -------
-    method, videos, difference (mean of the reference minus the method, with the sign changed for
+    method, clips, difference (mean of the reference minus the method, with the sign changed for
     measures in LOWER: positive if the reference is better), p, p_holm, better (name of the better
     method, or INCONCLUSIVE at a corrected level of 5 %).
     """
-    scores = scores[~scores.method.isin(CONTROLS)]
-    wide = scores.pivot_table(index="video_id", columns="method", values=measure, dropna=False)
+    scores = with_units(scores[~scores.method.isin(CONTROLS)], units)
+    wide = scores.pivot_table(index="clip", columns="method", values=measure, dropna=False)
     rows: list[dict[str, Any]] = []
     for name in wide.columns.drop(reference, errors="ignore"):
         both = wide[[reference, name]].dropna()
         differences = _sign(measure) * (both[reference] - both[name]).to_numpy(float)
-        p = _flip_test(differences, draws, seed)
+        p = flip_test(differences, draws, seed)
         mean = float(differences.mean()) if len(differences) else float("nan")
-        rows.append({"method": name, "videos": len(differences), "difference": mean, "p": p})
-    table = pd.DataFrame(rows, columns=["method", "videos", "difference", "p"])
+        rows.append({"method": name, "clips": len(differences), "difference": mean, "p": p})
+    table = pd.DataFrame(rows, columns=["method", "clips", "difference", "p"])
     table["p_holm"] = multipletests(table.p, method="holm")[1] if len(table) else []
     better = np.where(table.difference > 0, reference, table.method)
     return table.assign(better=np.where(table.p_holm < SIGNIFICANCE, better, INCONCLUSIVE))
 
 
-def _flip_test(differences: np.ndarray, draws: int, seed: int) -> float:
-    """p-value of paired differences (N,); 1 if there are fewer than two or all are zero."""
+def flip_test(differences: np.ndarray, draws: int = 10_000, seed: int = 0) -> float:
+    """Two-sided p-value of paired differences (N,) by a sign-flip permutation test.
+
+    Exact if there are at most `draws` flips. 1 if there are fewer than two differences or if all
+    are zero.
+    """
     if len(differences) < 2 or not np.any(differences):
         return 1.0
     result = permutation_test(
@@ -182,22 +199,28 @@ def _flip_test(differences: np.ndarray, draws: int, seed: int) -> float:
     return float(result.pvalue)
 
 
-def rank_of(scores: pd.DataFrame, measure: str, name: str = VIBA, seed: int = 0) -> dict[str, Any]:
+def rank_of(
+    scores: pd.DataFrame,
+    measure: str,
+    name: str = VIBA,
+    seed: int = 0,
+    units: pd.DataFrame | None = None,
+) -> dict[str, Any]:
     """Rank of a method in a measure, among all methods that are not controls.
 
     Returns
     -------
     rank (1 is best, by the mean), best (the method with the best mean), behind (methods that are
     better at a corrected level of 5 %), ahead (methods that are worse), even (methods for which
-    the test is inconclusive), videos, min_p (the smallest corrected p-value that is possible with
-    this number of videos), and verdict: "first" (no mean is better), "tied for first" (some means
-    are better, none significantly), "behind", or INCONCLUSIVE (min_p is 0.05 or more).
+    the test is inconclusive), clips, min_p (the smallest corrected p-value that is possible with
+    this number of source clips), and verdict: "first" (no mean is better), "tied for first" (some
+    means are better, none significantly), "behind", or INCONCLUSIVE (min_p is 0.05 or more).
     """
     means = scores[~scores.method.isin(CONTROLS)].groupby("method")[measure].mean().dropna()
     signed = means * _sign(measure)
-    tests = paired_tests(scores, measure, name, seed=seed).set_index("method")
-    videos = int(tests.videos.max()) if len(tests) else 0
-    min_p = min(1.0, len(tests) * 2.0 ** (1 - videos)) if videos else 1.0
+    tests = paired_tests(scores, measure, name, seed=seed, units=units).set_index("method")
+    clips = int(tests.clips.max()) if len(tests) else 0
+    min_p = min(1.0, len(tests) * 2.0 ** (1 - clips)) if clips else 1.0
     above = list(signed.index[signed > signed[name]]) if name in signed else []
     # Of equal means the first in the alphabet would be best: the method itself comes before it.
     first = name in signed and not above
@@ -211,7 +234,7 @@ def rank_of(scores: pd.DataFrame, measure: str, name: str = VIBA, seed: int = 0)
         "behind": behind,
         "ahead": list(tests.index[tests.better == name]),
         "even": list(tests.index[tests.better == INCONCLUSIVE]),
-        "videos": videos,
+        "clips": clips,
         "min_p": min_p,
         "verdict": verdict if min_p < SIGNIFICANCE else INCONCLUSIVE,
     }

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from viba_lib.bottleneck.split import find_layer
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.evaluation.agreement import planted_regions, region_masks
+from viba_lib.evaluation.clusters import units_of
 from viba_lib.evaluation.detection import detection_metrics
 from viba_lib.evaluation.faithfulness import Probabilities
 from viba_lib.evaluation.significance import Statistics
@@ -24,15 +25,19 @@ from viba_lib.pipeline.study import Study
 
 
 class Bootstrap(NamedTuple):
-    """A bootstrap over videos: number of samples and random seed."""
+    """A bootstrap over people and their source clips: number of samples, random seed, and units.
+
+    Without units, each video counts as independent (see `evaluation.clusters.units_of`).
+    """
 
     samples: int = 1000
     seed: int = 0
+    units: pd.DataFrame | None = None
 
     @classmethod
     def of(cls, study: Study) -> "Bootstrap":
-        """The bootstrap of a study's profile and seed."""
-        return cls(study.profile.evaluation.draws, study.seed)
+        """The bootstrap of a study's profile, seed and catalog."""
+        return cls(study.profile.evaluation.draws, study.seed, units_of(study.catalog()))
 
 
 def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

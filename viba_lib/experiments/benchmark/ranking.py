@@ -20,13 +20,14 @@ def rank_message(rank: Mapping[str, Any], name: str = VIBA) -> str:
         start = f"by the mean, {name} has rank {rank['rank']} and {rank['best']} is best. "
     if rank["min_p"] >= SIGNIFICANCE:
         return start + (
-            f"{rank['videos']} videos are too few for the test: the smallest corrected p-value "
-            f"that they can give is {rank['min_p']:.2g}."
+            f"{rank['clips']} source clips are too few for the test: the smallest corrected "
+            f"p-value that they can give is {rank['min_p']:.2g}."
         )
     lists = {key: ", ".join(rank[key]) or "none" for key in ("behind", "ahead", "even")}
     return start + (
-        f"By the corrected test over {rank['videos']} videos it is better than {lists['ahead']} "
-        f"and worse than {lists['behind']}; the test is inconclusive for {lists['even']}."
+        f"By the corrected test over {rank['clips']} source clips it is better than "
+        f"{lists['ahead']} and worse than {lists['behind']}; "
+        f"the test is inconclusive for {lists['even']}."
     )
 
 
