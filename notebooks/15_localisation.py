@@ -45,7 +45,7 @@ results_root = "../results"
 device = "cpu"
 seed = 0
 frames = 0  # test fakes that every method explains, 0 for the profile's; at least 0
-passes = 0  # forward passes of each method for a frame, 0 for the profile's; at least 0
+passes = 0  # budget of a frame in forward-equivalents, 0 for the profile's; at least 0
 settings = "default"  # each method with its default, or with the setting that is best on the validation split; one of default, tuned
 detector = ""  # a further detector to compare, as module:function; any text
 
@@ -78,21 +78,22 @@ bootstrap = Bootstrap.of(study)
 #
 # The frames are fakes of unseen identities, one frame of each video, sampled with the seed. Frames that the detector
 # classifies correctly come first, because a map explains a decision and the mask is the ground truth of a correct
-# decision only. Every method explains the predicted class. Methods that sample have the same number of forward
-# passes for each frame. Gradient methods have one or several backward passes. The number of steps of the
-# {term}`bottleneck <Per-sample bottleneck>` is that of the profile.
+# decision only. Every method explains the predicted class.
 #
 # A {term}`method <Attribution>` could be better only because it is tuned. Therefore each method has exactly one setting with a
 # default and a few alternatives, which a later section tunes.
 
 # %% tags=["remove-input"]
+from viba_lib.evaluation.ranks import sample_text
+
+everything = pd.concat(b.rows for b in benchmarks.values())
 counts = [
     f"{name} {len(b.rows)}, of which {int((b.rows.p_fake > 0.5).sum())} are classified correctly"
     for name, b in benchmarks.items()
 ]
 HTML(
-    f"<p>Number of explained frames, each from another video: {'; '.join(counts)}. Forward passes "
-    f"for a frame: {study.profile.comparison.passes}.</p>"
+    f"<p>Number of explained frames, each from another video: {'; '.join(counts)}. "
+    f"{sample_text('Together', everything, bootstrap.units)}</p>"
 )
 
 # %% [markdown]
@@ -108,6 +109,8 @@ HTML(
 # | Grad-CAM++ | As Grad-CAM, but the gradients at the locations of a channel have weights of their own. This helps if the evidence for a class occurs at several locations. | {cite:t}`chattopadhay2018gradcampp` |
 # | LRP | The score of the class is redistributed from layer to layer to the units that contributed to it, until the pixels are reached. A rule for each kind of layer conserves the sum. | {cite:t}`binder2016lrp` |
 # | Integrated gradients | Gradients are averaged along a straight path from a baseline frame to the frame. Multiplied by the difference of the two, they sum to the difference of the scores. | {cite:t}`sundararajan2017axiomatic` |
+# | Layer integrated gradients | As integrated gradients, but along the path of a layer's activation. The map is the sum over the channels, at the resolution of the layer. | {cite:t}`sundararajan2017axiomatic`, {cite:t}`kokhlikyan2020captum` |
+# | Patch head | A linear classifier is fitted to the mean features of a layer, with a frozen network. Its score at each location of the layer is the map. | {cite:t}`tantaru2024` |
 # | Occlusion | A square slides over the frame and sets its pixels to zero. The map is the drop of the probability at each location. | {cite:t}`zeiler2013visualizing` |
 # | LIME | Random sets of superpixels are removed. A linear model is fitted to the probabilities, and its coefficients are the map. | {cite:t}`ribeiro2016lime` |
 # | Kernel SHAP | As LIME, but the sets are weighted such that the coefficients estimate Shapley values. These share the probability fairly among the superpixels. | {cite:t}`lundberg2017shap` |
@@ -117,8 +120,28 @@ HTML(
 # | Centred blob | A Gaussian in the middle of the crop. It shows what the position of the face alone achieves. | control |
 # | Edges | The edges of the image by the Sobel filter. They show what the image alone achieves, without the network. | control |
 #
-# The three controls do not depend on the network. The bottleneck and RISE are implementations of this project, and the
-# other methods come from maintained libraries (captum, pytorch-grad-cam, scikit-image, SciPy).
+# The three controls do not depend on the network. The {term}`bottleneck <Per-sample bottleneck>`, the patch head and RISE are
+# implementations of this project, and the other methods come from maintained libraries (captum, pytorch-grad-cam,
+# scikit-image, SciPy). Layer integrated gradients is the closest relative of the bottleneck without its optimisation: it
+# explains the same layer, and it has neither noise nor a weight beta. The patch head is the only method that is trained
+# with labels. It is a second classifier on the features of the layer, so it does not explain the decision of the detector.
+#
+# ### Equal budgets
+#
+# Most methods improve with more passes through the network. Therefore every method that has a budget gets the same one,
+# counted in forward-equivalents: a forward pass counts as 1 and a backward pass as 2, because each layer multiplies once
+# forward and up to twice backward. A pass through a part of the network counts as a whole pass. The number of steps of
+# the bottleneck, and if necessary its number of noise samples, follow from the budget. The prediction of the class and
+# the training of the patch head are not counted.
+
+# %%
+from viba_lib.experiments.benchmark.budgets import budget_table, budget_text
+
+spent = budget_table(benchmarks["xception"])
+study.save_table("comparison_budget", spent)
+
+# %% tags=["remove-input"]
+HTML(f"<p>{budget_text(spent, study.profile.comparison.passes)}</p>")
 
 # %% [markdown]
 # ## Maps of one frame
@@ -159,32 +182,56 @@ study.save_table(
     unmasked,
 )
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on Xception, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on Xception, best first, with 95 % intervals over videos; dotted is chance.", "name": "fig-benchmark-xception"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on Xception, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on Xception, best first, with 95 % intervals over people and clips; dotted is chance.", "name": "fig-benchmark-xception"}}
 result_figures.intervals(tables["xception"], ["ratio", "rank", "hit"], chance={"ratio": 1})
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on the motion detector, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on the motion detector, best first, with 95 % intervals over videos; dotted is chance.", "name": "fig-benchmark-flow"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on the motion detector, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on the motion detector, best first, with 95 % intervals over people and clips; dotted is chance.", "name": "fig-benchmark-flow"}}
 result_figures.intervals(tables["flow-vgg11"], ["ratio", "rank", "hit"], chance={"ratio": 1})
 
 # %% [markdown]
 # Intervals that overlap do not mean that the methods are equal, because all methods explain the same videos. Each
-# method is therefore compared with the bottleneck video by video. The test flips the signs of the differences, and
-# its p-values are corrected for the number of methods (Holm). `difference` is positive if the bottleneck is better.
+# method is therefore compared with the bottleneck, source clip by source clip: a real clip and its fakes count once. The
+# test flips the signs of the differences, and its p-values are corrected for the number of methods (Holm). `difference`
+# is positive if the bottleneck is better. A method is called first only if its mean is strictly the best and every other
+# method is worse in this test.
 
 # %%
-from viba_lib.evaluation.significance import paired_tests, rank_of
-from viba_lib.experiments.benchmark.ranking import rank_message
+from viba_lib.evaluation.ranks import rank_of, rank_text
+from viba_lib.evaluation.significance import paired_tests
 
+given = {"seed": seed, "units": bootstrap.units}
 tests = pd.concat(
-    [paired_tests(s, "ratio", seed=seed).assign(detector=name) for name, s in localised.items()]
+    [paired_tests(s, "ratio", **given).assign(detector=name) for name, s in localised.items()]
 )
 study.save_table("comparison_tests", tests, tests.round(3), unmasked)
 
 # %% tags=["remove-input"]
 messages = [
-    f"<p>{name}: {rank_message(rank_of(scores, 'ratio', seed=seed))}</p>"
+    f"<p>{rank_text(f'Ratio on {name}', rank_of(scores, 'ratio', **given))}</p>"
     for name, scores in localised.items()
 ]
 HTML("".join(messages))
+
+# %% [markdown]
+# ### Localisation over the budget
+#
+# One budget shows one point of each method. The first frames are explained again with smaller and larger budgets by the
+# methods that have one. A rising line means that the method has not converged at the budget of the comparison. Expect
+# the sampling methods to gain most, because few samples are noisy.
+
+# %%
+from viba_lib.experiments.benchmark.budgets import budget_means, budget_scores, curves_text
+
+curves = pd.concat(budget_scores(benchmarks[name], localised[name]) for name in detectors)
+over_budget = budget_means(curves)
+study.save_table("comparison_budgets", over_budget, over_budget.round(2), unmasked)
+
+# %% mystnb={"image": {"alt": "Small panels, one for each method with a budget: forward-equivalents spent on a frame on a logarithmic axis across, relevance inside the mask over chance up, a line for each detector, with a dotted line at 1."}, "figure": {"caption": "Localisation over the budget in forward-equivalents; dotted is chance.", "name": "fig-benchmark-budget"}}
+result_figures.over_budget(over_budget, 1.0)
+
+# %% tags=["remove-input"]
+text = f"{curves_text(over_budget)} {sample_text('These curves', curves, bootstrap.units)}"
+HTML(f"<p>{text}</p>") if len(curves) else None
 
 # %% [markdown]
 # The result depends on the planted method. A whole face is easy to localise, and a mouth or a blending edge is
@@ -221,8 +268,8 @@ HTML(f"<p>{degraded_text(degraded)}</p>")
 # %% [markdown]
 # ### Tuned settings
 #
-# Each method has one setting to choose: the layer of the bottleneck and of Grad-CAM, the rule of LRP, the baseline of
-# integrated gradients, and the size of the removed regions of the other methods. The value with the highest ratio on
+# Each method has one setting to choose: the layer of the bottleneck, of Grad-CAM, of layer integrated gradients and of the
+# patch head, the rule of LRP, the baseline of integrated gradients, and the size of the removed regions of the others. The value with the highest ratio on
 # the validation split is chosen, and the same test frames are explained again. The test frames are not used for
 # tuning.
 
@@ -238,7 +285,7 @@ study.save_table("comparison_tuning", tried, gains.round(2), unmasked)
 # %% tags=["remove-input"]
 better = gains[gains.changed & (gains.tuned > gains.default)]
 messages = [
-    f"With tuned settings on {name}, {rank_message(rank_of(scores, 'ratio', seed=seed))}"
+    rank_text(f"With tuned settings, ratio on {name}", rank_of(scores, "ratio", **given))
     for name, scores in tuned_scores.items()
 ]
 HTML(
@@ -304,7 +351,7 @@ if detector:
 #
 # ```{exercise} A budget for the bottleneck
 # :label: ex-bottleneck-budget
-# The paper uses ten steps. Predict how 5 and 40 steps change the relevance on the artefact of the same frames, and
+# The reference implementation has ten steps. Predict how 5 and 40 steps change the relevance on the artefact of the same frames, and
 # whether the bottleneck would be the best method with them. Collect the mean ratio for each number of steps in a
 # dictionary `ratios`.
 # ```

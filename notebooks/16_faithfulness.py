@@ -44,7 +44,7 @@ results_root = "../results"
 device = "cpu"
 seed = 0
 frames = 0  # test fakes that every method explains, 0 for the profile's; at least 0
-passes = 0  # forward passes of each method for a frame, 0 for the profile's; at least 0
+passes = 0  # budget of a frame in forward-equivalents, 0 for the profile's; at least 0
 settings = "default"  # each method with its default, or with the setting that is best on the validation split; one of default, tuned
 detector = ""  # a further detector to compare, as module:function; any text
 
@@ -80,6 +80,15 @@ bootstrap = Bootstrap.of(study)
 # {cite}`petsiuk2018rise` (lower is better); `degradation`, the area between the curves for removing the least and the
 # most relevant tiles first {cite}`schulz2020`; `sensitivity` (Sensitivity-n), the correlation between the relevance of
 # random sets of tiles and the drop of the probability without them {cite}`ancona2018better`.
+# The next line says on how many videos they rest.
+
+# %% tags=["remove-input"]
+from viba_lib.evaluation.ranks import sample_text
+
+numbers, units = study.profile.comparison, bootstrap.units
+explained = {name: b.rows.head(numbers.faithful) for name, b in benchmarks.items()}
+lines = [sample_text(f"Faithfulness on {name}", r, units) for name, r in explained.items()]
+HTML("".join(f"<p>{line}</p>" for line in lines))
 
 # %%
 from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores, score_table
@@ -114,20 +123,20 @@ result_figures.intervals(
 # noise that hardly changes the probability. The protocol is made for face images, so it is applied to the first
 # detector only: pixels of an optical-flow field cannot be changed directly.
 
+# %% tags=["remove-input"]
+rows = benchmarks["xception"].rows.head(numbers.attacked)
+HTML(
+    f"<p>{sample_text('Attack', rows, units)} An attack in this run has "
+    f"{numbers.attack_samples * numbers.attack_steps} queries, and the protocol has 2,000. With few "
+    "queries the estimated sign of the gradient is unreliable, and small values mean that the attacks "
+    "failed for all methods.</p>"
+)
+
 # %%
 from viba_lib.experiments.benchmark.robustness import attack_table, attacks
 
 attacked = attack_table(attacks(benchmarks["xception"]))
 study.save_table("comparison_attack", attacked, attacked.round(3))
-
-# %% tags=["remove-input"]
-numbers = study.profile.comparison
-HTML(
-    f"<p>An attack in this run has {numbers.attack_samples * numbers.attack_steps} queries, for "
-    f"{min(numbers.attacked, len(benchmarks['xception'].rows))} of the frames. The protocol has 2,000 "
-    "queries. With few queries the estimated sign of the gradient is unreliable, and small values mean "
-    "that the attacks failed for all methods.</p>"
-)
 
 # %% [markdown]
 # ## Parameter randomisation test
@@ -138,21 +147,20 @@ HTML(
 # the order of the pixels is the same. The explained class stays the class that the trained network predicts.
 
 # %%
-from viba_lib.experiments.benchmark.robustness import sanity, sanity_table
+from viba_lib.experiments.benchmark.robustness import sanity, sanity_table, sanity_text
 
 checks = pd.concat([sanity(benchmark) for benchmark in benchmarks.values()], ignore_index=True)
 marks = sanity_table(checks)
 study.save_table("comparison_sanity", marks, marks.round(2))
 
+# %% tags=["remove-input"]
+rows = pd.concat(b.rows.head(numbers.sanity) for b in benchmarks.values())
+HTML(f"<p>{sanity_text(marks)} {sample_text('This check', rows, units)}</p>")
+
 # %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the blob and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
 stages = ["top", "upper half", "all", "random labels"]
 similarity = checks.pivot_table(index="method", columns="stage", values="rank")
 result_figures.heat(similarity.reindex(NAMES)[stages], "rank correlation", 0.0)
-
-# %% tags=["remove-input"]
-same = marks[marks.same].groupby("method").detector.apply(lambda d: " and ".join(sorted(set(d))))
-listed = ", ".join(f"{name} ({where})" for name, where in same.items()) or "none"
-HTML(f"<p>Methods with similar maps for a fully randomised network: {listed}.</p>")
 
 # %% [markdown]
 # Methods that divide the image into superpixels or blobs give similar smooth maps of the same face for every network.

@@ -20,7 +20,7 @@
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - to weigh localisation against seconds and passes through the network
+# - to weigh localisation against seconds, passes through the network and memory
 # - to find the methods for which no other method is both cheaper and better
 # - to read a table of verdicts together with the number of clips and people behind it
 # ```
@@ -43,7 +43,7 @@ results_root = "../results"
 device = "cpu"
 seed = 0
 frames = 0  # test fakes that every method explains, 0 for the profile's; at least 0
-passes = 0  # forward passes of each method for a frame, 0 for the profile's; at least 0
+passes = 0  # budget of a frame in forward-equivalents, 0 for the profile's; at least 0
 settings = "default"  # each method with its default, or with the setting that is best on the validation split; one of default, tuned
 detector = ""  # a further detector to compare, as module:function; any text
 
@@ -72,13 +72,18 @@ benchmarks = {name: Benchmark(study, name, settings) for name in detectors}
 bootstrap = Bootstrap.of(study)
 
 # %% [markdown]
-# ## Time and passes
+# ## Time, passes and memory
 #
-# Seconds are measured for one frame on this machine, when the maps are computed. No method is both cheaper and better
+# Seconds are measured for one frame on this machine, when the maps are computed, and passes through the network are counted
+# at the same time. `equivalents` counts a backward pass as two forward passes; {doc}`/notebooks/15_localisation` has the
+# budget. The patch head also needs features of training frames, once for each detector. `memory` is the peak of the tensors
+# that exist at the same time while one frame is explained, in MiB, without the weights and the frame. Methods that go
+# backward keep the activations of all layers, and methods that sample keep a batch of frames. No method is both cheaper and better
 # than a filled point: methods on the left are cheaper, and methods at the top have more relevance on the
 # {term}`artefact <Planted artefact>`. Crosses are the controls.
 
 # %%
+from viba_lib.experiments.benchmark.memory import memory_of
 from viba_lib.experiments.benchmark.ranking import costs, pareto
 from viba_lib.experiments.benchmark.scores import LOCALISATION, localisation_scores, score_table
 
@@ -87,12 +92,12 @@ tables = {name: score_table(s, ["ratio"], bootstrap) for name, s in localised.it
 unmasked = no_masks(pd.concat(localised.values()).ratio, "the ratio")  # "" if there are masks
 
 # %%
-cost = {
-    name: pareto(tables[name].merge(costs(benchmark.maps()), "right", "method"))
-    for name, benchmark in benchmarks.items()
-}
+cost = {}
+for name, benchmark in benchmarks.items():
+    spent = costs(benchmark.maps()).merge(memory_of(benchmark), "left", "method")
+    cost[name] = pareto(tables[name].merge(spent, "right", "method"))
 cost = {name: table.sort_values("ratio", ascending=False) for name, table in cost.items()}
-columns = ["method", "seconds", "forward", "ratio", "front"]
+columns = ["method", "seconds", "forward", "backward", "equivalents", "memory", "ratio", "front"]
 study.save_table(
     "comparison_cost",
     pd.concat([table.assign(detector=name) for name, table in cost.items()]),
@@ -110,39 +115,40 @@ HTML(f"<p>{unmasked}</p>") if unmasked else None
 # %% [markdown]
 # ## Results by criterion
 #
-# The table contains the best method of every measure, such as the {term}`pointing game <Pointing game>` (`hit`), and the
-# rank of the {term}`bottleneck <Per-sample bottleneck>`. `tied for first` means that methods with a better mean are not
-# significantly better by the corrected test. `min_p` is the smallest corrected p-value that is possible with this number
-# of videos. If it is 0.05 or more, the verdict is `inconclusive` for all means.
+# The table contains the best methods of every measure, such as the {term}`pointing game <Pointing game>` (`hit`), and the
+# rank and verdict of the {term}`bottleneck <Per-sample bottleneck>`. `first` means that its mean is strictly the best and
+# that every other method is worse in the corrected test over source clips. `first by the mean` means that some methods
+# are not distinguished from it. `min_p` is the smallest corrected p-value that is possible with this number of source
+# clips. If it is 0.05 or more, the verdict is `inconclusive` for all means. Fewer than five videos or two people are an
+# `illustration`.
 
 # %%
-from viba_lib.evaluation.significance import rank_of
+from viba_lib.evaluation.ranks import rank_of, rank_text, verdicts_text
 from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores
 
 faithful = {name: faithfulness_scores(benchmark) for name, benchmark in benchmarks.items()}
-verdicts = []
+given, verdicts = {"seed": seed, "units": bootstrap.units}, []
 for scores_of, measures in ((localised, LOCALISATION), (faithful, FAITHFULNESS)):
     for name, scores in scores_of.items():
-        known = measures if len(scores) else ()  # without masks there is no localisation
-        verdicts += [{"detector": name} | rank_of(scores, m, seed=seed) for m in known]
+        verdicts += [{"detector": name} | rank_of(scores, m, **given) for m in measures]
+
+# %% tags=["remove-input"]
+HTML(f"<p>{verdicts_text(verdicts)}</p>")
+
+# %%
 overall = pd.DataFrame(verdicts)
-for column in ("behind", "ahead", "even"):
+for column in ("best", "behind", "ahead", "even"):
     overall[column] = overall[column].str.join(", ")
-columns = ["detector", "measure", "best", "rank", "verdict", "behind", "videos", "min_p"]
+columns = ["detector", "measure", "best", "rank", "verdict", "behind", "clips", "people", "min_p"]
 study.save_table("comparison_verdicts", overall, overall[columns].round(3))
 
 # %% tags=["remove-input"]
-conclusive = overall[overall.min_p < 0.05]
-counts = conclusive.verdict.value_counts()
-HTML(
-    f"<p>Of {len(overall)} measures, {len(conclusive)} have enough videos for the test. In these the "
-    f"bottleneck is first in {counts.get('first', 0)}, tied for first in "
-    f"{counts.get('tied for first', 0)}, and behind in {counts.get('behind', 0)}.</p>"
-)
+lines = [rank_text(f"{rank['measure']} on {rank['detector']}", rank) for rank in verdicts]
+HTML("".join(f"<p>{line}</p>" for line in lines))
 
 # %% [markdown]
-# Three limitations remain for every profile with few identities. The videos show few faces and cameras, and the
-# intervals are intervals over videos, not over identities. The planted artefacts differ from the artefacts of real
+# Three limitations remain for every profile with few identities. The videos show few faces and cameras, and a test over
+# source clips says nothing about other people. The planted artefacts differ from the artefacts of real
 # forgeries. The mask is the ground truth of the artefact, not of the detector: a map can lie on the artefact by chance.
 # This is why the faithfulness measures and the randomisation test are part of the comparison.
 
