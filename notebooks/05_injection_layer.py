@@ -115,7 +115,7 @@ if detector:
 #    \text{ratio} = \frac{\sum_i p_i m_i}{\frac1n \sum_i m_i}. $$ (eq-layer-measures)
 #
 # On one frame of each of some more videos, real and fake. It is the frame of which the detector is surest, because the
-# maps of a clear decision show the layers best; {doc}`/notebooks/15_comparison` samples its frames with the seed, because
+# maps of a clear decision show the layers best; {doc}`/notebooks/15_localisation` samples its frames with the seed, because
 # a comparison of methods must not depend on the probability.
 #
 # - `bits`: the total of the map, $\sum_i B_i$, which is the sum of the information estimates of the units;

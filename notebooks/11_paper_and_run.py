@@ -314,7 +314,7 @@ assert width(needed) <= 0.05 < width(needed - 1)
 #
 # - The decisions behind the numbers: {doc}`/notebooks/14_open_choices`.
 # - Bring in the licensed data: {ref}`licensed-data`.
-# - Whether maps are right, and not only like the paper's: {doc}`/notebooks/15_comparison`.
+# - Whether maps are right, and not only like the paper's: {doc}`/notebooks/15_localisation`.
 #
 # ## References
 #
