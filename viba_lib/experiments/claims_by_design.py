@@ -15,6 +15,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.evaluation import consistency
 from viba_lib.evaluation.agreement import REGIONS, agreement_of, shuffled_agreement
 from viba_lib.evaluation.significance import SIGNIFICANCE
+from viba_lib.experiments.consistency import chance_iou
 from viba_lib.experiments.paper_numbers import TABLE_2, TABLE_3, TABLE_4
 
 MARKED = 3  # regions that a map highlights
@@ -193,21 +194,16 @@ def rpi_is_stability() -> Fact:
     )
 
 
-def unrelated_iou(area: pd.Series) -> pd.Series:
-    """Expected IoU of two masks of random pixels with the same area, a share of the frame."""
-    return area / (2 - area)
-
-
 def beyond_unrelated(table: pd.DataFrame) -> pd.Series:
     """IoU on a scale on which unrelated masks of the same area (TCS) have 0, equal ones 1."""
-    chance = unrelated_iou(table.tcs)
+    chance = table.tcs.map(chance_iou)
     return (table.iou - chance) / (1 - chance).where(chance < 1)
 
 
 def printed_iou(detector: str) -> Fact:
     """Claim: the paper's maps of a detector are consistent, by its own Table 3."""
     rows = TABLE_3[TABLE_3.detector == detector]
-    scaled, chance = beyond_unrelated(rows), unrelated_iou(rows.tcs)
+    scaled, chance = beyond_unrelated(rows), rows.tcs.map(chance_iou)
     parts = [
         f"{label} {iou:.2f} ({other:.2f} for unrelated masks of this area)"
         for label, iou, other in zip(rows.label, rows.iou, chance, strict=True)

@@ -28,6 +28,7 @@ from viba_lib.experiments.injection_layer import (
     ours_and_others,
 )
 from viba_lib.experiments.localisation import localisation
+from viba_lib.experiments.region_claims import part_shares
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.models.xception import XCEPTION_LAYERS
 from viba_lib.pipeline.study import Study
@@ -55,7 +56,7 @@ class ClaimTables:
     frames : `explained_frames`
     consistency : `consistency_by_video` at half of the maximum
     regions : `regions_by_video`
-    parts : `relevance_by_part`
+    parts, shares : `relevance_by_part` and `part_shares`
     layers : `map_rows` of the injection layers
     same : `same_maps` of layers and their batch norms
     order : injection layers of Xception in the order of a forward pass
@@ -69,6 +70,7 @@ class ClaimTables:
     consistency: pd.DataFrame
     regions: pd.DataFrame
     parts: pd.DataFrame
+    shares: pd.DataFrame
     layers: pd.DataFrame
     same: pd.DataFrame
     order: list[str]
@@ -87,8 +89,7 @@ class ClaimTables:
         self, rows: pd.DataFrame, measure: str, column: str, first: object, second: object
     ) -> Finding:
         """Finding of a measure, first minus second, paired by source clip."""
-        samples, seed, units = self.bootstrap
-        return finding(paired(rows, measure, column, first, second, units), units, samples, seed)
+        return common.compared(rows, measure, column, first, second, self.bootstrap)
 
 
 def claim_tables(study: Study) -> ClaimTables:
@@ -108,6 +109,7 @@ def claim_tables(study: Study) -> ClaimTables:
         consistency=each(lambda name: consistency_by_video(videos[name], [0.5])),
         regions=each(lambda name: regions_by_video(videos[name])),
         parts=each(lambda name: relevance_by_part(videos[name])),
+        shares=each(lambda name: part_shares(videos[name])),
         layers=map_rows(explained),
         same=same_maps(face.maps, pairs, face.table),
         order=order,
@@ -241,10 +243,8 @@ def _parts(detector: str, value: Values, at: float, t: ClaimTables) -> Measured:
     return Measured(t.found(rows, value(rows), at))
 
 
-def _parts_by_label(detector: str, value: Values, t: ClaimTables) -> Measured:
-    rows = _of(t.parts, detector)
-    rows = rows.assign(value=value(rows))
-    return Measured(t.difference(rows, "value", "label", "real", "fake"))
+def _fake_minus_real(detector: str, measure: str, t: ClaimTables) -> Measured:
+    return Measured(t.difference(_of(t.shares, detector), measure, "label", "fake", "real"))
 
 
 def _similar_parts(t: ClaimTables) -> Measured:
@@ -331,11 +331,10 @@ TESTS: Mapping[str, Test] = {
     "xception-chin": partial(_marked, FACE, "C", design.MARKED / len(REGIONS)),
     "xception-eyes": partial(_parts, FACE, lambda p: (p.nose + p.forehead) / 2 - p.eyes, 0.0),
     "flow-eyes-ears": partial(_parts, FLOW, lambda p: (p.eyes + p.ears) / 2, 1.0),
-    "forehead-eyes": partial(_parts_by_label, FACE, lambda p: p.eyes / (p.eyes + p.forehead)),
-    "nose-cheeks": partial(
-        _parts_by_label, FACE, lambda p: p.cheeks / (p.cheeks + (p.nose + p.ears) / 2)
-    ),
-    "flow-nose-chin": partial(_parts_by_label, FLOW, lambda p: (p.nose + p.chin) / 2),
+    "forehead-eyes": partial(_fake_minus_real, FACE, "forehead"),
+    "nose-cheeks": partial(_fake_minus_real, FACE, "nose_ears"),
+    "flow-nose": partial(_fake_minus_real, FLOW, "nose"),
+    "flow-chin-real": partial(_fake_minus_real, FLOW, "chin"),
     "similar-areas": _similar_parts,
     "temporal-artefacts": _flow_finds,
     "outside": partial(_parts, "", lambda p: p.outside, 1.0),
