@@ -203,7 +203,7 @@ held_out = held_out_table(in_scope, bootstrap)
 columns = ["name", "frames", "videos", "accuracy", "precision", "recall", "auc", "ece"]
 study.save_table("held_out", held_out, held_out[columns].round(3))
 
-# %% mystnb={"image": {"alt": "Points and horizontal intervals of accuracy and AUC for both detectors."}, "figure": {"caption": "Accuracy and AUC on held-out identities, with 95 % intervals over videos.", "name": "fig-held-out"}}
+# %% mystnb={"image": {"alt": "Points and horizontal intervals of accuracy and AUC for both detectors."}, "figure": {"caption": "Accuracy and AUC on held-out identities, with 95 % intervals over people and their source clips.", "name": "fig-held-out"}}
 result_figures.intervals(held_out, ["accuracy", "auc"])
 
 # %% [markdown]
@@ -271,7 +271,7 @@ HTML(f"<p>{people_text(people)}</p>")
 # motion detector loses the texture by which flow is found. Expect brightness to cost little. Which detector loses more is
 # read from this run's result below. Dotted: the unchanged frames. An AUC of 0.5 is guessing.
 
-# %% mystnb={"image": {"alt": "Five panels with the AUC of both detectors over levels of JPEG quality, H.264 quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on test frames that were made worse, with 95 % intervals over videos.", "name": "fig-robustness"}}
+# %% mystnb={"image": {"alt": "Five panels with the AUC of both detectors over levels of JPEG quality, H.264 quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on test frames that were made worse, with 95 % intervals over people and their source clips.", "name": "fig-robustness"}}
 worse = robustness_table({name: study.robustness(name) for name in settings}, bootstrap)
 result_figures.robustness(worse)
 

@@ -136,7 +136,7 @@ table = layer_table(measures, Bootstrap.of(study))
 columns = ["name", "frames", "bits", "entropy", "ratio", "deletion", "over_random"]
 study.save_table("injection_layer", table, table[columns].round(2))
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals for each injection layer of both detectors: relevance on the artefact with a line at chance, entropy, and deletion against random with a line at zero."}, "figure": {"caption": "Relevance on the artefact, spread of the map, and what deletion gains over random order, with 95 % intervals over videos; dotted is chance.", "name": "fig-layers-measured"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals for each injection layer of both detectors: relevance on the artefact with a line at chance, entropy, and deletion against random with a line at zero."}, "figure": {"caption": "Relevance on the artefact, spread of the map, and what deletion gains over random order, with 95 % intervals over people and their source clips; dotted is chance.", "name": "fig-layers-measured"}}
 result_figures.intervals(
     table, ["ratio", "entropy", "over_random"], chance={"ratio": 1, "over_random": 0}
 )
@@ -145,7 +145,7 @@ result_figures.intervals(
 # Is the paper's choice by eye confirmed? The figure shows the measures at each other layer minus those at the paper's
 # layer, on the same frames. If an interval contains 0, the test is inconclusive.
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals of the difference of each other layer to the paper's layer, in relevance on the artefact and in deletion over random, with a line at zero."}, "figure": {"caption": "Each other layer minus the paper's, on the same frames, with 95 % intervals over videos.", "name": "fig-layers-against"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals of the difference of each other layer to the paper's layer, in relevance on the artefact and in deletion over random, with a line at zero."}, "figure": {"caption": "Each other layer minus the paper's, on the same frames, with 95 % intervals over people and their source clips.", "name": "fig-layers-against"}}
 defaults = {name: study.layer(name) for name in detectors}
 differences = layer_differences(measures, defaults, Bootstrap.of(study))
 study.save_table("injection_layer_differences", differences)

@@ -128,7 +128,7 @@ columns = [
 ]
 study.save_table("bottleneck_type", both.table, both.table[columns].round(3))
 
-# %% mystnb={"image": {"alt": "Points with intervals for the per-sample and the readout bottleneck: entropy, relevance on the artefact with a line at chance, and overlap of consecutive frames."}, "figure": {"caption": "Clarity, relevance on the artefact and consistency of both kinds, with 95 % intervals over videos.", "name": "fig-kinds"}}
+# %% mystnb={"image": {"alt": "Points with intervals for the per-sample and the readout bottleneck: entropy, relevance on the artefact with a line at chance, and overlap of consecutive frames."}, "figure": {"caption": "Clarity, relevance on the artefact and consistency of both kinds, with 95 % intervals over people and their source clips.", "name": "fig-kinds"}}
 result_figures.intervals(
     both.table, ["entropy", "ratio", "iou"], labels="type", chance={"ratio": 1}
 )
