@@ -63,6 +63,37 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
+# (run-pipeline)=
+# ## Pipeline of a run
+#
+# The paper's Figure 1 shows two paths from a video to a map: one through single faces, one through motion. The figure
+# below is the same overview of this run. It is drawn from the declarations of the stages: each stage names the stages
+# that it is computed from and the function that computes it, and the text in a box is the first sentence of the
+# documentation of this function. Expect the data to be shared by both detectors, and the same stages for each detector
+# after them.
+
+# %% mystnb={"image": {"alt": "Boxes from top to bottom for the stages of a run, joined by lines. The upper boxes are shared. Below them, labels name the two detectors and their inputs; lines of one colour on each side lead to the stages of each detector. The sentence below the figure names all stages."}, "figure": {"caption": "Pipeline of this run (after the paper's Figure 1). Each box is a stage, and its arrows come from the stages that it is computed from. Green: the face detector. Pink: the motion detector.", "name": "fig-viba-pipeline"}}
+from viba_lib.models.detectors import DETECTORS
+from viba_lib.visual import pipeline_figure
+
+rows = {name: study.evaluation_rows(name) for name in DETECTORS}
+maps = [
+    study.stages.explained(study.registered(name), study.layer(name), rows[name])
+    for name in DETECTORS
+]
+stages = [*study.stages.shared(), *maps]
+pipeline_figure.pipeline_diagram(stages)
+
+# %% tags=["remove-input"]
+HTML(f"<p>{pipeline_figure.pipeline_sentence(stages)}</p>")
+
+# %% [markdown]
+# The chapters start from these stages. They add the measures, the figures and the stages that one chapter alone needs,
+# such as the maps of other methods. The readout bottleneck is computed for the face detector only, as in the paper, and
+# {doc}`/notebooks/06_bottleneck_type` compares it. This chapter explains the data set and its preparation,
+# {doc}`/notebooks/03_detectors` the training and the predictions, and {doc}`/notebooks/04_viba_step_by_step` the
+# statistics and the maps.
+#
 # ## Sources
 #
 # Each source is pinned by version and hash. Public figures are not manipulated, and no identity is

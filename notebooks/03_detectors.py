@@ -134,8 +134,10 @@ HTML(f"<p>Of the {len(seven)} rows of Table 7, {seven.agrees.sum()} agree.</p>")
 # ## Training
 #
 # The paper's Appendix A beside this run. The paper trains the flow detector for at most 50 epochs and
-# stops after 24; its Xception came trained. A short run has a budget of steps instead of epochs, and `train_from` names the
-# first part of the network whose weights change: at `quick`, Xception keeps those of ImageNet before block 4.
+# stops after 24. Its Xception has public weights {cite}`liu2023deepfake`, which come from a project based on
+# FaceForensics++. The list of {ref}`inconsistencies <inconsistencies>` says what this leaves open. The profiles start Xception
+# from ImageNet. A short run has a budget of steps instead of epochs, and `train_from` names the first part of the network whose weights change: at `quick`,
+# Xception keeps those of ImageNet before block 4.
 
 # %%
 settings = {"xception": study.profile.xception, "flow-vgg11": study.profile.flow}
@@ -255,7 +257,7 @@ HTML(f"<p>{methods_text(in_scope)}</p>")
 from viba_lib.experiments.detection import people_table, people_text, robustness_table
 
 people = people_table(in_scope, bootstrap)
-columns = ["detector", "people", "identity", "frames", "videos", "auc", "false_alarms", "recall"]
+columns = ["detector", "origin", "identity", "frames", "clips", "auc", "false_alarms", "recall"]
 study.save_table("people", people, people[columns].round(2))
 
 # %% tags=["remove-input"]
@@ -448,6 +450,7 @@ assert abs(ece(np.maximum(p, 1 - p), (p > 0.5) == label) - expected) < 0.02
 # - {cite:t}`chollet2017xception`: Xception and separable convolutions.
 # - {cite:t}`simonyan2015vgg`: the family of networks of which VGG11 is the smallest.
 # - {cite:t}`guo2017calibration`: calibration of networks.
+# - {cite:t}`liu2023deepfake`: the weights of the paper's Xception.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

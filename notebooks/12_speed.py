@@ -12,24 +12,25 @@
 # ---
 
 # %% [markdown]
-# # Speed, and what ten steps leave on the table
+# # Speed and convergence
 #
-# The optimisation runs anew for each frame, and a video has many. Where does the time go, what can be saved without
-# changing the map, and are the customary ten steps enough?
+# The optimisation runs again for each frame, and a video has many. Which part takes the time, what can be saved without a
+# change of the map, and are ten steps, the number of the reference implementation, enough?
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - where the time of an explanation goes, counted layer by layer
-# - what each setting costs, and how far its map is from a careful one, measured on this machine
-# - how many steps it takes until the map points at the artefact, and what a better start gives
-# - what coupling along a clip buys, and at what price
+# - to find out where the time of an explanation is spent, counted layer by layer
+# - to compare settings by their cost and by their agreement with an accurate map, measured on this machine
+# - to read from measurements how the cost of a call grows with its frames
+# - to see how many steps it takes until the map marks the artefact, and what a better start changes
+# - to judge what coupling along a clip gains, and what it costs
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | The five steps of the method | the fourth is what costs | {doc}`/notebooks/04_viba_step_by_step` |
+# | The five steps of the method | the fourth takes the time | {doc}`/notebooks/04_viba_step_by_step` |
 # | {term}`Readout bottleneck` | one of the starts that are compared | {doc}`/notebooks/06_bottleneck_type` |
 # | Forward and backward pass | what is counted | [PyTorch on autograd](https://docs.pytorch.org/tutorials/beginner/blitz/autograd_tutorial.html) |
 # ```
@@ -56,14 +57,14 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
-# ## Where the time goes
+# ## Cost upstream and downstream of the layer
 #
-# A plain version of the method sends the frame through the whole network in every step, once for each draw of noise,
-# and on the way back takes the gradient of every weight. But nothing before the {term}`Injection layer` changes from step to step, and
-# nothing but $\lambda$ needs a gradient. The library cuts the network at the layer: what lies before runs once, what
-# lies behind in every step, with its weights at rest. How much that saves depends on where the layer is.
+# A plain version of the method sends the frame through the complete network in every step, once for each sample of the noise, and
+# computes the gradient of every weight on the way back. But nothing upstream of the {term}`Injection layer` changes from step to
+# step, and only $\lambda$ needs a gradient. The library cuts the network at the layer. The part upstream runs once, and the part
+# downstream runs in every step, with frozen weights. The saving depends on the position of the layer.
 
-# %% mystnb={"image": {"alt": "Bars for the eight injection layers: share of the network's multiply-accumulates behind the layer and before it; at the early layers most lies behind, at the last ones next to nothing."}, "figure": {"caption": "Share of a forward pass behind and before each of the paper's injection layers, counted in multiply-accumulates.", "name": "fig-cost-shares"}}
+# %% mystnb={"image": {"alt": "Bars for the eight injection layers: share of the network's multiply-accumulates downstream and upstream of the layer."}, "figure": {"caption": "Share of a forward pass downstream and upstream of each of the paper's injection layers, counted in multiply-accumulates.", "name": "fig-cost-shares"}}
 from viba_lib.experiments import speed
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.visual import result_figures
@@ -73,25 +74,22 @@ result_figures.cost_shares(costs.sort_values(["detector", "downstream"], ascendi
 
 # %% tags=["remove-input"]
 chosen = costs[[study.layer(row.detector) == row.layer for row in costs.itertuples()]]
-HTML(
-    "<p>In units of one forward pass, a plain step costs three passes of the whole network: forward, back to the inputs, "
-    "and back to the weights. A step of the cut network costs two of its part behind the layer. "
-    + " ".join(
-        f"At {row.layer} of {row.detector}, {row.downstream:.1f} of {row.upstream + row.downstream:.1f} billion multiply-accumulates "
-        f"lie behind; by counting alone, the same steps should take {row.expected:.1f} times less."
-        for row in chosen.itertuples()
-    )
-    + "</p>"
-)
+from viba_lib.experiments import speed_readings
+
+HTML(f"<p>{speed_readings.costs_text(chosen)}</p>")
 
 # %% [markdown]
-# ## What each setting costs
+# The count is in passes: a plain step costs three passes of the complete network (forward, backward to the inputs, and backward
+# to the weights). A step of the cut network costs two passes of its part downstream of the layer.
+
+# %% [markdown]
+# ## Cost and agreement of the settings
 #
-# `default` computes what the plain version computes, to rounding. Four things can be traded for more: precision
-# (`bfloat16` in the part behind the layer, while the information stays in float32), draws of noise per step, steps, and
-# the passes of the first steps. There $\lambda$ is near 1, almost nothing is replaced by noise, and the model loss has
-# almost no gradient: `information_steps` of them follow the information alone, without a pass. Noise can also be drawn in
-# mirrored pairs (`antithetic`), so that errors of first order cancel. `auto` is the faster precision on this machine.
+# `default` computes what the plain version computes, to rounding. Four settings save more time: the precision (`bfloat16`
+# downstream of the layer, while the information stays in float32), the samples of the noise per step, the steps, and the passes
+# of the first steps. In these, $\lambda$ is near 1, noise replaces almost nothing, and the model loss has almost no gradient:
+# `information_steps` of them follow the information alone, without a pass. With `antithetic`, noise is sampled in mirrored pairs,
+# so that errors of first order cancel. `auto` is the faster precision on this machine.
 
 # %%
 from dataclasses import asdict
@@ -104,11 +102,11 @@ settings = {name: asdict(BottleneckSettings(**changes)) for name, changes in spe
 pd.DataFrame(settings).T[["steps", "information_steps", "noise_samples", "antithetic", "precision"]]
 
 # %% [markdown]
-# Now measured, with the plain version in the same run. `ratio` is how many times faster than plain. `agreement` is the
-# rank correlation of the layer's map ({term}`Capacity`) with the mean map of several default runs with other noise; one is the same order
-# of all places. Read it from the default: even that one differs from the mean, by its own noise. A cheaper setting that
-# agrees as well has lost nothing that the default knew. `accurate` is not made to agree: it goes on where the default
-# stops.
+# The plain version is measured in the same run. `ratio` is how many times faster a setting is than the plain version.
+# `agreement` is the rank correlation of the layer's map ({term}`Capacity`) with the mean map of several default runs with other
+# noise; 1 is the same order of all locations. Compare each value with that of the default, which differs from the mean by its own
+# noise. A setting that agrees as well has lost nothing. `accurate` is not expected to agree, because it takes more steps than the
+# default.
 
 # %%
 numbers = study.profile.speed
@@ -121,54 +119,42 @@ study.save_table("speed", timed, timed.drop(columns=["memory", "ratio_low", "rat
 result_figures.seconds_bars(timed)
 
 # %% tags=["remove-input"]
-by_name = timed.set_index(["detector", "settings"])
 HTML(
-    "<p>"
-    + " ".join(
-        f"{name}: the default is {by_name.ratio[name, 'default']:.1f} times faster than plain, fast "
-        f"{by_name.ratio[name, 'fast']:.0f} times, with an agreement of {by_name.agreement[name, 'fast']:.3f} beside the "
-        f"default's {by_name.agreement[name, 'default']:.3f}."
-        for name in timed.detector.unique()
-    )
-    + f" Measured on {study.provenance()['device']}; agreement is with the mean of {numbers.runs} runs in {numbers.precision}. "
-    "The plain version ran two of its steps, and the rest is counted in: all its steps are the same work.</p>"
+    f"<p>{speed_readings.settings_text(timed)} Measured on {study.provenance()['device']}; the mean map is of "
+    f"{numbers.runs} runs in {numbers.precision}. Of the plain version two steps ran. The time of the others is computed "
+    "from them, because all steps do the same work.</p>"
 )
 
 # %% [markdown]
-# `viba bench` prints this table for your machine, for other layers and, if asked, with the memory that each setting
-# takes.
+# `viba bench` prints this table for your machine, for other layers and, if asked, with the memory of each setting.
 #
-# ## A clip costs its frames
+# ## Cost of a call over its frames
 #
-# Frames are optimised side by side, each as if it were alone. Expect a straight line that begins a little above zero:
-# the part behind the layer is made lean once in a call, whatever the number of frames.
+# The frames of a call are optimised side by side, each with its own mask. Is the cost proportional to their number? A call
+# prepares the part downstream of the layer once, and a processor uses its cores better with more frames. So look at the cost of
+# each *further* frame. Equal costs give a straight line, and falling costs a concave curve.
 
-# %% mystnb={"image": {"alt": "Line of the seconds to explain a clip over its number of frames; it rises evenly."}, "figure": {"caption": "Seconds in all over the number of frames explained in one call, Xception with the preset fast.", "name": "fig-clip-cost"}}
+# %% mystnb={"image": {"alt": "Line of the seconds to explain a clip over its number of frames."}, "figure": {"caption": "Total seconds over the number of frames explained in one call, Xception with the preset fast.", "name": "fig-clip-cost"}}
 subject = next(speed.subjects(study, ["xception"], frames=max(numbers.counts)))
 clip = pd.DataFrame(speed.growth(subject, numbers.counts))[["frames", "seconds"]]
-figure = result_figures.lines(clip, "frames", ["seconds"], "frames", "seconds in all")
+figure = result_figures.lines(clip, "frames", ["seconds"], "frames", "total seconds")
 figure.axes[0].set_ylim(bottom=0)
 figure
 
 # %% tags=["remove-input"]
-each = clip.seconds / clip.frames
-HTML(
-    f"<p>A single frame took {each.iloc[0]:.2f} s; in a call of {clip.frames.iloc[-1]} frames, one took "
-    f"{each.iloc[-1]:.2f} s.</p>"
-)
+HTML(f"<p>{speed_readings.growth_text(clip)}</p>")
 
 # %% [markdown]
-# ## How many steps?
+# ## Number of steps
 #
-# Ten steps of Adam from $\lambda$ near 1 are the reference's choice. Is the map then finished? Where the artefact is
-# planted, the question has an answer: how much {term}`relevance <Attribution>` lies on it, as a multiple of chance, after so many steps. Each
-# line is one single optimisation, looked at along its way, with one draw of noise per step. On the left from the cold
-# start, for three weights $\beta$ of the information. On the right at $\beta = 10$ from other starts: *readout* is what
-# the readout bottleneck of [chapter 6](06_bottleneck_type) predicts, *warm* is where the frame before ended, and
-# *gradients* is where each unit's information costs as much as its mean gradient along a path from noise to the
-# activation, as in integrated gradients. *Antithetic* starts cold, and every second step has the noise of the step before
-# it, mirrored at its mean. The frames are the first ones of the fakes of which the detector is surest, each method
-# first, because a warm start needs frames that follow each other.
+# The reference implementation takes ten steps of Adam from $\lambda$ near 1. Has the map converged then? With planted artefacts
+# the question has an answer: how much {term}`relevance <Attribution>` lies on the artefact, as a multiple of chance, after each
+# step. Each line is one optimisation with one sample of the noise per step. The left panel has the cold start and three weights
+# $\beta$ of the information. The right panel has other starts at $\beta = 10$: *readout* is the prediction of the readout
+# bottleneck of [chapter 6](06_bottleneck_type), *warm* is the result of the frame before, and *gradients* sets the information of
+# each unit by its mean gradient along a path from noise to the activation, as in integrated gradients. *Antithetic* starts cold,
+# and every second step has the noise of the step before it, mirrored at its mean. The frames are the first ones of the fakes that
+# the detector classifies with most confidence, all methods in turn, because a warm start needs consecutive frames.
 
 # %%
 from viba_lib.experiments.common import no_masks
@@ -198,20 +184,14 @@ result_figures.over_steps(panels, "bits", "bits per frame", log=True)
 
 # %% tags=["remove-input"]
 ten, last, best = summary(means).values()
-text = no_masks(means.ratio, "the relevance on the artefact") or (
-    f"Over {ten.frames} frames of {table.video_id.nunique()} clips, {ten.steps} steps at beta 10 come down to "
-    f"{ten.bits:,.0f} bits a frame, with {ten.ratio:.1f} times the chance share on the artefact and the strongest pixel "
-    f"inside in {ten.hit:.0%}. {last.steps} steps come down to {last.bits:,.0f} bits, with {last.ratio:.1f} times chance "
-    f"and {last.hit:.0%}: so much is left on the table. The most relevance on the artefact from the cold start is at beta "
-    f"{best.beta:g} after {best.steps} steps: {best.ratio:.1f} times chance, with {best.bits:,.0f} bits and the strongest "
-    f"pixel inside in {best.hit:.0%}."
-)
+text = no_masks(means.ratio, "the relevance on the artefact")
+text = text or speed_readings.convergence_text(ten, last, best)
 HTML(f"<p>{text}</p>")
 
 # %% [markdown]
-# Are fewer steps enough from a better start? The readout may be near a wrong end. Gradients see one path and not the
-# optimum. The frame before is near the right end where little moved; the first frame of a clip pays for that with the
-# longest optimisation. `agreement` is the rank correlation with maps of the default settings, ten steps with ten draws.
+# Are fewer steps enough from a better start? The readout may start far from the optimum. Gradients see one path and not the
+# optimum. The result of the frame before is close if little has moved; the first frame of a clip needs the longest optimisation
+# for it. `agreement` is the rank correlation with maps of the default settings, ten steps with ten samples.
 
 # %%
 few = few_steps(starts)
@@ -223,36 +203,32 @@ study.save_table(
 HTML(f"<p>{few_steps_message(few)}</p>")
 
 # %% [markdown]
-# With the few frames of a short profile, near values order nothing for sure. Nor is a map of fewer bits a better one by
-# itself: at a large $\beta$ an optimisation may pay for saved bits with the prediction.
+# With the few frames of a short profile, similar values give no order. A map of fewer bits is also not a better one by itself: at
+# a large $\beta$, an optimisation may lose the prediction to save bits.
 #
-# ## Coupled along a clip
+# ## Coupling along a clip
 #
-# Frames of a clip show one face, and their maps need not jump. $\lambda$ can be smoothed along time, or its change from
-# frame to frame can be penalised. Either raises the overlap of consecutive maps *by construction*, as the same map in
-# every frame would. Therefore the table contains two such controls, maps that are smoothed afterwards and one map for
-# all frames, and two further measures: relevance on the artefact (`ratio`), and the probability of the prediction as
-# the most relevant pixels are inserted first (`insertion`). The clips are those of {doc}`/notebooks/15_comparison`.
+# Frames of a clip show one face, so their maps need not jump. $\lambda$ can be smoothed along time, or its change from frame to
+# frame can be penalised. Both raise the overlap of consecutive maps *by construction*, as the same map in every frame would.
+# Therefore the table contains two such controls, maps that are smoothed afterwards and one map for all frames, and two further
+# measures: relevance on the artefact (`ratio`), and the probability of the prediction as the most relevant pixels are inserted
+# first (`insertion`). The clips are those of {doc}`/notebooks/15_comparison`.
 
 # %%
 from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
 from viba_lib.experiments.common import Bootstrap
 
-coupled = joint_table(joint_scores(study, "xception"), Bootstrap.of(study))
+scores, bootstrap = joint_scores(study, "xception"), Bootstrap.of(study)
+coupled = joint_table(scores, bootstrap)
 columns = ["name", "videos", "iou", "ratio", "insertion", "bits"]
 study.save_table("coupling", coupled, coupled[columns].round(3))
 
-# %% mystnb={"image": {"alt": "Three panels of points with intervals: overlap of consecutive highlighted regions, relevance on the artefact with a line at chance, and insertion, for clips explained frame by frame, with two couplings, and for two controls."}, "figure": {"caption": "Held-out fake clips, frame by frame, coupled, and two controls: IoU of consecutive maps, relevance on the artefact (chance is 1) and insertion, with 95 % intervals over videos.", "name": "fig-coupling"}}
+# %% mystnb={"image": {"alt": "Three panels of points with intervals: overlap of consecutive highlighted regions, relevance on the artefact with a line at chance, and insertion, for clips explained frame by frame, with two couplings, and for two controls."}, "figure": {"caption": "Held-out fake clips, frame by frame, coupled, and two controls: IoU of consecutive maps, relevance on the artefact (chance is 1) and insertion, with 95 % intervals over people and source clips.", "name": "fig-coupling"}}
 result_figures.intervals(coupled, ["iou", "ratio", "insertion"], chance={"ratio": 1.0})
 
 # %% tags=["remove-input"]
-alone, *others = coupled.itertuples()
-text = no_masks(coupled.ratio, "the relevance on the artefact") or " ".join(
-    f"{other.name.capitalize()}: IoU {alone.iou:.2f} becomes {other.iou:.2f}, relevance on the artefact "
-    f"{alone.ratio:.1f} becomes {other.ratio:.1f} times chance, and insertion {alone.insertion:.2f} becomes "
-    f"{other.insertion:.2f}."
-    for other in others
-)
+text = no_masks(coupled.ratio, "the relevance on the artefact")
+text = text or speed_readings.coupling_text(scores, bootstrap)
 HTML(f"<p>{text}</p>")
 
 # %% [markdown]
@@ -263,7 +239,8 @@ HTML(f"<p>{text}</p>")
 # ```{exercise} A law for clips
 # :label: ex-clip-law
 # Fit $\text{seconds} = a + b \cdot \text{frames}$ to the table `clip` by least squares, with `slope` for $b$ and `start` for $a$. How long
-# would a minute of film take, 1,500 frames? Call it `a_minute`, in minutes. When should you mistrust it?
+# would a minute of video take, 1,500 frames? Call it `a_minute`, in minutes. Compare the line with the costs of further frames
+# above: when does it overestimate, and when is it not to be trusted?
 # ```
 #
 # ```{solution-start} ex-clip-law
@@ -275,7 +252,7 @@ import numpy as np
 
 slope, start = np.polyfit(clip.frames, clip.seconds, 1)
 a_minute = (start + slope * 1500) / 60
-print(f"{start:.2f} s + {slope:.3f} s a frame: {a_minute:.1f} min for a minute of film")
+print(f"{start:.2f} s + {slope:.3f} s a frame: {a_minute:.1f} min for a minute of video")
 
 # %% tags=["check", "remove-cell"]
 x, y = clip.frames.to_numpy(float), clip.seconds.to_numpy(float)
@@ -284,8 +261,9 @@ assert abs(slope - expected) < 1e-9 and abs(start - (y.mean() - expected * x.mea
 assert abs(a_minute * 60 - (start + 1500 * slope)) < 1e-6
 
 # %% [markdown]
-# A line through a few small counts says little about large ones: memory may run out, and a machine that is warm may slow down.
-# That is why `viba bench --growth` measures up to hundreds of frames.
+# If the curve is concave, further frames cost less than the slope, and the line overestimates. A line through a few small counts
+# also says little about large ones: memory may run out, and a warm machine may slow down. This is why `viba bench --growth`
+# measures up to hundreds of frames.
 #
 # ```{solution-end}
 # ```
@@ -293,8 +271,8 @@ assert abs(a_minute * 60 - (start + 1500 * slope)) < 1e-6
 # ```{exercise} The most that can be saved
 # :label: ex-amdahl
 # If a share $s$ of the work is made $f$ times faster, the whole is $1 / ((1 - s) + s / f)$ times faster (Amdahl's law). Write
-# `speedup(s, f)`. For each layer of `costs`, compute the limit for $f \to \infty$ when everything *before* the layer costs nothing any
-# more, as a list or series `limits`. Which layers gain most, and why are they not chosen for that?
+# `speedup(s, f)`. For each layer of `costs`, compute the limit for $f \to \infty$ if everything *upstream* of the layer costs
+# nothing, as a list or series `limits`. Which layers gain most, and why are they not chosen for that?
 # ```
 #
 # ```{solution-start} ex-amdahl
@@ -319,7 +297,7 @@ assert (
 assert len(limits) == len(costs) and all(limit >= 1 for limit in limits)
 
 # %% [markdown]
-# The last layers gain most: next to nothing lies behind them. But their maps are coarse, see
+# The last layers gain most, because almost nothing is downstream of them. But their maps are coarse, see
 # {doc}`/notebooks/05_injection_layer`. Speed is no reason for a layer.
 #
 # ```{solution-end}
@@ -327,21 +305,21 @@ assert len(limits) == len(costs) and all(limit >= 1 for limit in limits)
 #
 # ## Common misconceptions
 #
-# - **"A faster setting gives a worse map."** Some change rounding only. Agreement says which, beside the default's own agreement with its
-#   mean.
-# - **"After ten steps it has converged."** Ten steps are a budget. The bits go on falling for long after.
-# - **"A steadier map is a better one."** Any smoothing makes maps steadier. What counts is whether they stay on the evidence.
+# - **"A faster setting gives a worse map."** Some settings change rounding only. Compare their agreement with that of the default.
+# - **"After ten steps it has converged."** Ten steps are a budget. The figure of the bits shows whether they still fall.
+# - **"Twice as many frames take twice as long."** Only if each further frame costs the same. The section on calls measures it.
+# - **"A more consistent map is a better one."** Any smoothing makes maps more consistent. Check whether they stay on the artefact.
 #
 # ## Quiz
 #
 # **1. What must run again in each step of the optimisation?**
 #
 # - a) the whole network
-# - b) the part behind the injection layer
-# - c) the part before it
+# - b) the part downstream of the injection layer
+# - c) the part upstream of it
 #
 # ```{dropdown} Answer to question 1
-# **b.** Nothing before the layer depends on $\lambda$. Running it once is the largest saving that changes no result.
+# **b.** Nothing upstream of the layer depends on $\lambda$. Running it once changes no result.
 # ```
 #
 # **2. The agreement of the default with the mean of other default runs is below 1. Why?**
@@ -351,35 +329,36 @@ assert len(limits) == len(costs) and all(limit >= 1 for limit in limits)
 # - c) the mean is wrong
 #
 # ```{dropdown} Answer to question 2
-# **a.** Each run draws other noise. A cheaper setting that agrees as well as the default has lost nothing that the default knew.
+# **a.** Each run samples other noise. A cheaper setting that agrees as well as the default has lost nothing.
 # ```
 #
 # **3. Each frame starts where the one before it ended. When does that fail?**
 #
-# - a) in slow films
-# - b) after a cut, or where the evidence jumps
+# - a) in slow videos
+# - b) after a cut, or if the evidence jumps
 # - c) with few frames
 #
 # ```{dropdown} Answer to question 3
-# **b.** The start is then near a wrong end, and few steps do not lead away from it.
+# **b.** The start is then far from the optimum, and few steps do not reach it.
 # ```
 #
 # ## Summary
 #
-# - The cost lies behind the layer, in every step and every draw; before it, once.
-# - `PerSampleBottleneck` computes the reference's map, `.fast` nearly that at a fraction of the cost, `.accurate` goes on
-#   to more steps.
-# - A steady map is worth something only where it stays true.
+# - The part downstream of the layer runs in every step and for every sample, the part upstream once.
+# - `PerSampleBottleneck` computes the map of the reference implementation, `.fast` approximates it at a lower cost, and `.accurate`
+#   takes more steps. The agreement says how good the approximation is.
+# - The cost of a call need not be proportional to its frames. Measure it.
+# - Temporal consistency has a value only if maps stay on the artefact.
 #
 # ## What next
 #
 # - Measure your own machine: {ref}`bench`.
-# - Whether a longer optimisation is also truer than other methods: {doc}`/notebooks/15_comparison`.
+# - Is a longer optimisation also better than other methods? {doc}`/notebooks/15_comparison`.
 # - Many videos on many machines: {doc}`/book/cluster`.
 #
 # ## References
 #
-# - {cite:t}`schulz2020`: the settings that are the defaults: ten steps, ten draws, a learning rate of 1.
+# - {cite:t}`schulz2020`: the settings that are the defaults: ten steps, ten samples, a learning rate of 1.
 # - {cite:t}`solopova2024`: explains frame by frame; the coupling along a clip is this book's.
 
 # %% tags=["remove-input"]

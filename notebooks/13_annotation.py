@@ -14,13 +14,13 @@
 # %% [markdown]
 # # Annotating clips
 #
-# What do *people* think was altered? This chapter is the form with which the paper's experiment with
-# annotators is repeated, and some practice in judging what their answers are worth.
+# Which regions do *people* take for altered? This chapter contains a form to repeat the paper's experiment with annotators, and
+# exercises on the value of their answers.
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - to let people mark clips without telling them the answer
-# - what six regions the answers consist of
+# - to let people annotate clips without telling them the answer
+# - which six regions the answers consist of
 # - how much of an agreement is chance, and how to compute it
 # - to make the table of annotations that {doc}`chapter 10 </notebooks/10_human_agreement>` compares maps with
 # ```
@@ -44,9 +44,9 @@
 # .venv/bin/jupyter lab notebooks/13_annotation.ipynb
 # ```
 #
-# Nothing in it says what was done to a clip: neither the name of the file nor the order. Each person sees the
-# clips in an order of their own. Several people may share one file. Every answer is saved as it is given; who comes
-# back under the same name goes on where they stopped.
+# The form does not reveal how a clip was made: neither the name of the file nor the order does. Each person sees the clips in a
+# different order. Several people may share one file. Every answer is saved immediately; anyone who returns under the same name
+# continues with the next clip.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -72,7 +72,7 @@ HTML(study.banner())
 # %% [markdown]
 # ## What the letters mean
 #
-# Six regions can be marked. The picture shows them on a real face of the test split.
+# Six regions can be marked. The image shows them on a real face of the test split.
 
 # %% mystnb={"image": {"alt": "A real face tinted in six colours with a key: lips and mouth, edges, brows, eyes and forehead, nose, cheeks and ears, outside of the face, chin and neck."}, "figure": {"caption": "The six regions that can be marked.", "name": "fig-annotation-regions"}}
 from viba_lib.evaluation.agreement import REGIONS, region_masks
@@ -118,13 +118,18 @@ AnnotationForm(session, lambda video: clip_html(catalog.loc[video], root, folder
 # The form in JupyterLab, two regions marked.
 # ```
 #
-# ## What has been answered so far
+# ## Answers so far
 #
-# This page was built without anyone at the form, so it may have no answers.
+# A page that was built without anyone at the form has no answers.
 
 # %%
 progress = session.progress()
 study.save_table("annotation_progress", progress, progress)
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.annotation import progress_text
+
+HTML(f"<p>{progress_text(progress, len(session.videos))}</p>")
 
 # %% [markdown]
 # ## Using the answers
@@ -133,15 +138,15 @@ study.save_table("annotation_progress", progress, progress)
 # viba chapter 10 -p annotations=../results/annotations.csv --out 10.ipynb
 # ```
 #
-# Chapter 10 then takes the majority of the annotators for each clip, and says how well they agree with each other. The
-# table has three columns, `annotator`, `video` and `regions`; a table from elsewhere with these columns works as well.
+# Chapter 10 then takes the most frequent regions of the annotators for each clip, and computes how well they agree with each
+# other. The table has three columns, `annotator`, `video` and `regions`; a table from elsewhere with these columns works as well.
 
 # %% [markdown]
 # ## Exercises
 #
 # ```{exercise} Agreement by chance
 # :label: ex-chance-overlap
-# Two annotators who see nothing mark three of six regions each, at random. What {term}`overlap coefficient <Overlap
+# Two annotators who recognise nothing mark three of six regions each, at random. What {term}`overlap coefficient <Overlap
 # coefficient>` do they reach on average? Guess first. Then go through all pairs of answers with
 # `itertools.combinations` and `viba_lib.evaluation.overlap_coefficient`, and call the mean `by_chance`.
 # ```
@@ -164,7 +169,7 @@ assert abs(by_chance - 0.5) < 1e-9
 
 # %% [markdown]
 # Each of the three regions of one is among the three of the other with probability one half. An overlap of 0.5
-# between a map and a person is therefore nothing at all, however good it looks in a table.
+# between a map and a person is therefore no more than chance.
 #
 # ```{solution-end}
 # ```
@@ -193,25 +198,25 @@ assert all(
 assert abs(jaccard - 1 / 6) < 1e-9
 
 # %% [markdown]
-# Who marks everything is never wrong by this measure. That is why maps and people are compared with the same
-# number of regions, and why chapter 10 has other measures beside it.
+# An annotator who marks everything is never wrong by this measure. Therefore maps and people are compared with the same
+# number of regions, and chapter 10 has other measures beside it.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"People are the ground truth."** They say what looks fake to them. On planted artefacts the truth is known, and one
-#   can count what they miss and what they see that is not there.
-# - **"Real clips only confuse annotators."** Without them nobody can tell a sharp eye from one that always sees something.
+# - **"People are the ground truth."** They say what looks fake to them. For planted artefacts the truth is known,
+#   so their misses and their false alarms can be counted.
+# - **"Real clips only confuse annotators."** Without them, a careful annotator and one who marks something in every clip look the same.
 # - **"More regions marked means a more careful annotator."** It means a higher overlap with anything, see the exercise.
 #
 # ## Quiz
 #
-# **1. Why does everybody see the clips in another order?**
+# **1. Why does each annotator see the clips in a different order?**
 #
 # - a) to save time
-# - b) so that tiredness and habit do not fall on the same clips
+# - b) so that tiredness does not affect the same clips
 # - c) so that nobody can copy
 #
 # ```{dropdown} Answer to question 1

@@ -37,7 +37,8 @@
 # <!-- time -->
 #
 # Each decision below is one that somebody else could have made otherwise. Where it was cheap, the alternative was
-# computed on the same test videos.
+# computed on the same test videos. Another list, {ref}`inconsistencies of the paper <inconsistencies>`, has
+# the sentences that exclude each other, and how this book decides.
 
 # %% tags=["parameters"]
 profile = "quick"

@@ -14,6 +14,7 @@ from viba_lib.experiments.annotation import (
     AnnotationSession,
     clip_html,
     clips_to_annotate,
+    progress_text,
 )
 from viba_lib.experiments.human_agreement import read_annotations
 
@@ -136,3 +137,12 @@ def test_fakes_of_all_methods_are_shown():
     assert {v.split("-")[0] for v in few} == {"mouth", "eyes", "lag"} and len(few) == 4
     assert len(clips_to_annotate(pd.concat([rows, rows]), 99)) == 9
     assert len(clips_to_annotate(rows, 99, with_real=True)) == 12
+
+
+def test_progress_is_said_with_what_it_allows():
+    table = pd.DataFrame({"annotator": ["a", "b"], "clips": [3, 2], "marked": [3.0, 1.5]})
+    assert progress_text(table.head(0), 3).startswith("Nobody has answered yet")
+    one = progress_text(table.head(1), 3)
+    assert "1 (a 3 of 3 clips with 3.0 regions on average)" in one and "needs two or more" in one
+    two = progress_text(table, 3)
+    assert "an overlap of 0.50 at most" in two and "Chapter 10 computes" in two

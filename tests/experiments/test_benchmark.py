@@ -171,7 +171,7 @@ def test_a_typo_in_a_docstring_computes_nothing_again(stages, tmp_path):
 
 def test_the_message_says_what_the_numbers_say():
     few = rank_message(rank_of(scores_of({VIBA: 2.0, "Grad-CAM": 1.0}, videos=3), "ratio"))
-    assert "3 videos are too few" in few
+    assert "3 source clips are too few" in few
     behind = rank_message(rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 3.0}), "ratio"))
     assert "has rank 2" in behind and "worse than Grad-CAM" in behind
     blank = scores_of({VIBA: 1.0, "Grad-CAM": 3.0}).assign(ratio=np.nan)

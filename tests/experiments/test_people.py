@@ -30,8 +30,8 @@ def test_each_person_and_each_kind_has_a_row() -> None:
     table = people_table({"a": predictions()}, Bootstrap(50, 0))
     made = min(GENERATED)
     assert table.identity.tolist() == ["all", "filmed", "all", made]
-    assert table.people.tolist() == ["filmed", "filmed", "generated", "generated"]
-    found = table.set_index(["people", "identity"])
+    assert table.origin.tolist() == ["filmed", "filmed", "generated", "generated"]
+    found = table.set_index(["origin", "identity"])
     assert found.loc[("filmed", "filmed"), ["auc", "false_alarms", "recall"]].tolist() == [
         1,
         0,

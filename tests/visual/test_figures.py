@@ -119,6 +119,14 @@ def test_two_colours_mean_real_and_fake_and_nothing_else():
         assert not used & {style.REAL, style.FAKE}, name
 
 
+def test_a_reference_run_is_marked_only_if_there_is_one():
+    def lines(table):
+        return [line.get_label() for line in result_figures.paper_plot(table).axes[0].lines]
+
+    assert "reference run" in lines(beside.assign(reference=[70.0, np.nan]))
+    assert lines(beside.assign(reference=np.nan)) == lines(beside) == ["this run", "the paper"]
+
+
 def test_maps_that_carry_bits_have_a_bar_that_says_so():
     bars = [a.get_ylabel() for a in map_figures.relevance_grid(images, maps).axes]
     assert "bits per pixel" in bars

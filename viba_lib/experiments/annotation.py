@@ -120,6 +120,30 @@ class AnnotationSession:
         self.at = min(max(self.at + step, 0), len(self.videos) - 1)
 
 
+def progress_text(progress: pd.DataFrame, clips: int) -> str:
+    """How many annotators and clips `AnnotationSession.progress` has, and what this allows.
+
+    Parameters
+    ----------
+    clips : number of clips to annotate
+    """
+    if progress.empty:
+        return "Nobody has answered yet, so there is no result of annotators."
+    people = ", ".join(
+        f"{row.annotator} {row.clips} of {clips} clips with {row.marked:.1f} regions on average"
+        for row in progress.itertuples()
+    )
+    # Of two random sets, the larger one decides the expected overlap: see the exercise.
+    by_chance = progress.marked.max() / len(REGIONS)
+    text = (
+        f"Annotators with answers: {len(progress)} ({people}). Random answers with these numbers "
+        f"of regions would have an overlap of {by_chance:.2f} at most on average."
+    )
+    if len(progress) < 2:
+        return f"{text} The agreement between annotators needs two or more."
+    return f"{text} Chapter 10 computes their agreement beyond chance."
+
+
 def clip_html(row: pd.Series, root: Path, folder: Path) -> str:
     """`<video>` element of a clip, without anything that reveals its label or method.
 

@@ -16,6 +16,7 @@ from viba_lib.evaluation.agreement import planted_regions, region_masks
 from viba_lib.evaluation.clusters import units_of
 from viba_lib.evaluation.detection import detection_metrics
 from viba_lib.evaluation.faithfulness import Probabilities
+from viba_lib.evaluation.sentences import Finding, finding, paired
 from viba_lib.evaluation.significance import Statistics
 from viba_lib.models.detectors import find_detector
 from viba_lib.models.training import predict
@@ -38,6 +39,14 @@ class Bootstrap(NamedTuple):
     def of(cls, study: Study) -> "Bootstrap":
         """The bootstrap of a study's profile, seed and catalog."""
         return cls(study.profile.evaluation.draws, study.seed, units_of(study.catalog()))
+
+
+def compared(
+    rows: pd.DataFrame, measure: str, column: str, first: Any, second: Any, bootstrap: Bootstrap
+) -> Finding:
+    """Mean of a measure for a value of a column minus that for another, over source clips."""
+    differences = paired(rows, measure, column, first, second, bootstrap.units)
+    return finding(differences, bootstrap.units, bootstrap.samples, bootstrap.seed)
 
 
 def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -15,7 +15,6 @@ from viba_lib.evaluation.significance import (
     with_intervals,
 )
 from viba_lib.experiments import common
-from viba_lib.pipeline.study import Study
 
 ByDetector = Mapping[str, pd.DataFrame]
 
@@ -36,13 +35,13 @@ def people_table(predictions: ByDetector, bootstrap: common.Bootstrap) -> pd.Dat
 
     Returns
     -------
-    detector, people ("filmed" or "generated"), identity ("all" for the kind together), frames,
-    videos, and with _low and _high (95 % over videos): auc, false_alarms (proportion of real frames
-    called fake) and recall (of fake ones).
+    detector, origin ("filmed" or "generated"), identity ("all" for all of one origin), frames,
+    videos, clips, people, and with _low and _high (95 %): auc, false_alarms (proportion of real
+    frames called fake) and recall (of fake ones).
     """
     frames = common.stacked(predictions)
-    frames["people"] = np.where(frames.identity.isin(GENERATED), "generated", "filmed")
-    by = ["detector", "people", "identity"]
+    frames["origin"] = np.where(frames.identity.isin(GENERATED), "generated", "filmed")
+    by = ["detector", "origin", "identity"]
     parts = [
         interval_table(rows, by, _decisions, bootstrap)
         for rows in (frames, frames.assign(identity="all"))
@@ -140,64 +139,6 @@ def table_2(explained: ByDetector, bootstrap: common.Bootstrap) -> pd.DataFrame:
                 row |= {f"{m}_std": value if injected else 0.0 for m, value in std.items()}
                 rows.append(facts | {"count": len(table)} | row)
     return pd.DataFrame(rows)
-
-
-def with_true_target(
-    frames: pd.DataFrame, explain: Callable[[pd.DataFrame], np.ndarray]
-) -> pd.DataFrame:
-    """Rows with `p_fake_true`, with a bottleneck that was optimised for the true class.
-
-    If a frame is classified correctly, the true class is the predicted one. Therefore only the
-    other frames are explained again.
-
-    Parameters
-    ----------
-    frames : `explained_frames` of a detector
-    explain : function from rows to probabilities of fake with such a bottleneck
-    """
-    wrong = ((frames.p_fake > 0.5) != frames.label).to_numpy()
-    p_fake = frames.p_fake_bottleneck.to_numpy(copy=True)
-    if wrong.any():
-        p_fake[wrong] = explain(frames[wrong])
-    return frames.assign(p_fake_true=p_fake)
-
-
-def explained_for_true_class(study: Study, detector: str) -> pd.DataFrame:
-    """`with_true_target` for the explained frames of a study."""
-
-    def explain(wrong: pd.DataFrame) -> np.ndarray:
-        which = wrong[["video_id", "position"]]
-        rows = which.merge(study.evaluation_rows(detector), validate="one_to_one")
-        maps = study.explain(detector, rows, target="true")
-        return np.asarray(maps.p_fake_bottleneck.values)
-
-    return with_true_target(common.explained_frames(study, detector), explain)
-
-
-def target_accuracies(frames: Columns) -> dict[str, float]:
-    """Accuracies for each target of the bottleneck, of `with_true_target`, see `label_leakage`."""
-    columns = {"without": "p_fake", "predicted": "p_fake_bottleneck", "true": "p_fake_true"}
-    correct = {k: float(((frames[c] > 0.5) == frames["label"]).mean()) for k, c in columns.items()}
-    return correct | {"bias": correct["true"] - correct["predicted"]}
-
-
-def label_leakage(explained: ByDetector, bootstrap: common.Bootstrap) -> pd.DataFrame:
-    """Optimistic bias of a bottleneck that is optimised for the true class: label leakage.
-
-    Parameters
-    ----------
-    explained : `explained_for_true_class` of each detector
-
-    Returns
-    -------
-    detector, frames, wrong (frames that the detector without bottleneck classifies wrongly), and
-    accuracies with _low and _high: without (the bottleneck), predicted and true (its target), and
-    bias, true minus predicted.
-    """
-    frames = common.stacked(explained)
-    table = interval_table(frames, ["detector"], target_accuracies, bootstrap)
-    wrong = ((frames.p_fake > 0.5) != frames.label).groupby(frames.detector).sum()
-    return table.assign(wrong=table.detector.map(wrong))
 
 
 def detection_by_method(frames: pd.DataFrame) -> pd.DataFrame:

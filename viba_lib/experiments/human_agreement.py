@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from viba_lib.baselines.explainers import VIBA
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import user_path
 from viba_lib.core.tables import read_csv
 from viba_lib.evaluation import agreement
+from viba_lib.evaluation.sentences import claim_text, claim_verdict, difference_text
 from viba_lib.evaluation.significance import with_intervals
-from viba_lib.experiments.common import Bootstrap, ExplainedVideo
+from viba_lib.experiments.common import Bootstrap, ExplainedVideo, compared
 
 # Besides the rules for the mean map of a video: each frame has a vote.
 VOTES = "votes"
@@ -181,3 +183,108 @@ def region_shares(regions: Mapping[str, pd.DataFrame], source: str = "planted") 
             share = float(videos[column].str.contains(region).mean()) if len(videos) else 0.0
             rows.append({"region": region, "who": who, "share": share})
     return pd.DataFrame(rows)
+
+
+def agreement_text(regions: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> str:
+    """Overlap with the own video's regions beside that with those of other videos.
+
+    Parameters
+    ----------
+    regions : `regions_by_video` of each detector
+    """
+    sentences = []
+    for name, videos in regions.items():
+        if len(videos) < 2:
+            sentences.append(f"{name}: with fewer than two videos there is nothing to shuffle.")
+            continue
+        own = [_overlap(*pair) for pair in zip(videos.annotated, videos.highlighted, strict=True)]
+        # The expected overlap if a video gets the regions of any video, this one included.
+        other = [
+            float(np.mean([_overlap(a, h) for h in videos.highlighted])) for a in videos.annotated
+        ]
+        rows = pd.concat([
+            pd.DataFrame({"video_id": videos.video_id, "map": label, "overlap": values})
+            for label, values in (("own", own), ("another", other))
+        ])  # fmt: skip
+        found = compared(rows, "overlap", "map", "own", "another", bootstrap)
+        what = f"Overlap of {name}"
+        sentences.append(difference_text(what, "the map of the video", "a map of any video", found))
+    return " ".join(sentences)
+
+
+def _overlap(first: str, second: str) -> float:
+    return agreement.overlap_coefficient(first, second)
+
+
+def recall_text(regions: Mapping[str, pd.DataFrame], top: int, bootstrap: Bootstrap) -> str:
+    """Whether recall is above precision, as the paper finds, and how much of it is arithmetic.
+
+    Parameters
+    ----------
+    regions : `regions_by_video` of each detector, with `top` highlighted regions
+    """
+    sentences = []
+    for name, videos in regions.items():
+        rows = pd.DataFrame([
+            {"video_id": row.video_id, "measure": measure,
+             "value": len(set(row.annotated) & set(row.highlighted)) / len(set(base))}
+            for row in videos.itertuples()
+            for measure, base in (("recall", row.annotated), ("precision", row.highlighted))
+        ], columns=["video_id", "measure", "value"])  # fmt: skip
+        found = compared(rows, "value", "measure", "recall", "precision", bootstrap)
+        known = videos.annotated.map(len).mean()
+        sentences.append(
+            f"{name}: a map highlights {top} regions, and {known:.1f} are known on average. "
+            + difference_text("Value per video", "recall", "precision", found)
+            + " "
+            + claim_text(f"recall of {name} is above precision", claim_verdict(found, "higher"))
+        )
+        if known < top:
+            sentences.append(
+                "This follows from the numbers of regions: a right region counts "
+                f"1 / {known:.1f} in the recall and 1 / {top} in the precision. It says nothing "
+                "about the maps."
+            )
+    return " ".join(sentences)
+
+
+def shares_text(shares: pd.DataFrame) -> str:
+    """Which regions `region_shares` finds annotated, and highlighted, most often and never."""
+    sentences = []
+    for who, part in shares.groupby("who", sort=False):
+        ranked = part.sort_values("share", ascending=False, kind="stable")
+        top = ranked.iloc[0]
+        never = "".join(ranked.region[ranked.share == 0])
+        text = f"{who}: most often {top.region} ({top.share:.0%} of the videos)"
+        sentences.append(f"{text}, never {', '.join(never)}." if never else f"{text}.")
+    return " ".join(sentences)
+
+
+def rules_text(rules: pd.DataFrame, top: int = 3) -> str:
+    """How far the rule alone moves the F1 of `rules_table`, and where precision is largest."""
+    sentences = []
+    for name, part in rules.groupby("detector", sort=False):
+        f1 = part[part.top == top].set_index("rule").f1
+        sentences.append(
+            f"{name}: with {top} regions, F1 is from {f1.min():.2f} ({f1.idxmin()}) to "
+            f"{f1.max():.2f} ({f1.idxmax()}), by the rule alone."
+        )
+    return " ".join(sentences)
+
+
+def controls_text(scores: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> str:
+    """Relevance on the artefact of VIBA beside that of the other methods.
+
+    Parameters
+    ----------
+    scores : rows with method, video_id and ratio (relevance inside the mask over chance) of each
+        detector
+    """
+    sentences = []
+    for detector, rows in scores.items():
+        for other in rows.method.unique():
+            if other != VIBA:
+                found = compared(rows, "ratio", "method", VIBA, other, bootstrap)
+                what = f"Relevance on the artefact / chance, {detector}"
+                sentences.append(difference_text(what, VIBA, other, found))
+    return " ".join(sentences)

@@ -13,7 +13,7 @@ from viba_lib.data.keyframes import frame_differences, key_frames
 from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.consistency import highlight, mean_iou
 from viba_lib.evaluation.detection import expected_calibration_error
-from viba_lib.experiments import common, detection
+from viba_lib.experiments import common, detection, target_class
 from viba_lib.experiments.consistency import consistency_by_video
 from viba_lib.experiments.human_agreement import rules_table
 from viba_lib.experiments.localisation import localisation
@@ -86,10 +86,12 @@ def _spacing(results: Results) -> Effects:
 
 
 def _targets(results: Results) -> Effects:
-    accuracies = detection.target_accuracies(
-        detection.explained_for_true_class(results.study, results.detector)
+    rows = target_class.decisions(
+        target_class.explained_for_targets(results.study, results.detector)
     )
-    return {"predicted": accuracies["predicted"], "true (label leakage)": accuracies["true"]}
+    right = rows.groupby("target").right.mean()
+    names = {"predicted": "predicted", "true (label leakage)": "true", "random": "random"}
+    return {name: right[target] for name, target in names.items()}
 
 
 def _noise_samples(results: Results) -> Effects:

@@ -26,7 +26,7 @@ from viba_lib.models.detectors import Detector
 
 MAPS = "maps.zarr"  # in the folder of a stage
 AT_ONCE = 8  # frames of one video that are optimised together
-TARGETS = ("predicted", "true")
+TARGETS = ("predicted", "true", "false")
 COORDS = ("video_id", "frame", "position", "label", "method")
 LOST = ("video_id", "stage", "frame", "reason")
 
@@ -45,7 +45,8 @@ class ExplainJob:
     device : of the network
     noise_draws : fresh noise samples under which the detector decides again
     clips : folder of prepared clips that the paths of rows are relative to
-    target : class that the bottleneck is optimised for: "predicted" or "true"
+    target : class that the bottleneck is optimised for: "predicted", "true", or "false", the class
+        of two that is not the true one
     threads : sums depend on how they are split among threads: as many as where the run started
     """
 
@@ -147,7 +148,8 @@ def explain_part(job: ExplainJob, rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """`explain_inputs` of some frames of one video."""
     clip = ClipStore(job.clips)[rows.path.iloc[0]]
     inputs = job.detector.inputs(clip, rows.position.to_list(), job.detector.size)
-    labels = torch.from_numpy(rows.label.to_numpy()) if job.target == "true" else None
+    true = torch.from_numpy(rows.label.to_numpy())
+    labels = {"predicted": None, "true": true, "false": 1 - true}[job.target]
     return explain_inputs(job, inputs, labels)
 
 

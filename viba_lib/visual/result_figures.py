@@ -257,7 +257,8 @@ def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure:
 def paper_plot(table: pd.DataFrame) -> Figure | None:
     """The paper's values beside this run's with intervals (columns row, paper, run, low, high).
 
-    None if this run has no value.
+    Values of a reference run (column reference) are marked if there are any. None if this run has
+    no value.
     """
     if table.run.isna().all():
         return None
@@ -266,6 +267,8 @@ def paper_plot(table: pd.DataFrame) -> Figure | None:
     axis.hlines(at, table.low, table.high, color=INK)
     axis.plot(table.run, at, "o", color=FIRST, ms=9, label="this run")
     axis.plot(table.paper, at, "D", color=SECOND, ms=8, label="the paper")
+    if "reference" in table and table.reference.notna().any():
+        axis.plot(table.reference, at, "|", color=INK, ms=20, mew=2, label="reference run")
     axis.set_xlabel(str(table.measure.iloc[0]))
     style.legend_beside(axis)
     return figure

@@ -1,0 +1,73 @@
+"""Readings of detection performance: they say what the numbers say, and no more."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.units import ALONE, BOOTSTRAP, VIDEOS
+from viba_lib.experiments import detection, detection_readings
+
+
+def frames(p_fake: float = 0.7, with_bottleneck: float = 0.7, turned: int = 0) -> pd.DataFrame:
+    """Four right frames of each video; the bottleneck turns the first `turned` frames."""
+    label = np.repeat([v.endswith("fake") for v in VIDEOS], 4).astype(int)
+    after = np.where(label == 1, with_bottleneck, 1 - with_bottleneck)
+    position = np.tile(range(4), len(VIDEOS))
+    after = np.where(position < turned, 1 - after, after)
+    method = np.where(np.repeat([int(v[1:3]) % 3 > 0 for v in VIDEOS], 4), "mouth", "edge")
+    return pd.DataFrame({
+        "video_id": np.repeat(VIDEOS, 4), "position": position, "label": label,
+        "method": np.where(label == 1, method, ""),
+        "p_fake": np.where(label == 1, p_fake, 1 - p_fake), "p_fake_bottleneck": after,
+    })  # fmt: skip
+
+
+def test_the_cost_of_the_bottleneck_is_said_and_judged():
+    text = detection_readings.cost_text({"a": frames(), "b": frames(turned=1)}, BOOTSTRAP)
+    assert "supports the paper's claim that the accuracy of a changes by less than 2 points" in text
+    assert "contradicts the paper's claim that the accuracy of b changes" in text
+
+
+def test_one_person_decides_no_claim():
+    text = detection_readings.cost_text({"b": frames(turned=1)}, ALONE)
+    assert "too small to test whether the accuracy of b" in text and "contradicts" not in text
+
+
+def test_methods_that_are_never_found_are_named():
+    some = frames()
+    some.loc[some.method == "mouth", "p_fake"] = 0.2
+    text = detection_readings.methods_text({"net": some}, BOOTSTRAP)
+    assert "most found is edge (100% of 16 frames, videos: 4)" in text
+    assert "Not one frame is found of mouth (32 frames)." in text
+    assert "The bottleneck changes mouth from 0% to 100%." in text
+    assert "Too few videos or people for a verdict: edge." in text
+    none = detection_readings.methods_text({"net": frames()}, BOOTSTRAP)
+    assert "Not one frame" not in none and "The bottleneck changes no method." in none
+
+
+def test_a_lower_calibration_error_is_a_side_effect_of_higher_confidence():
+    text = detection_readings.calibration_text({"net": frames(0.7, 0.9)})
+    assert "underconfident" in text and "side effect" in text
+    assert "from 0.300 to 0.100" in text
+    assert "side effect" not in detection_readings.calibration_text({"net": frames(0.9, 0.7)})
+
+
+def test_an_overconfident_detector_is_called_so():
+    some = frames(0.9, 0.9)
+    some.loc[some.position == 0, "p_fake"] = 1 - some.p_fake
+    assert "overconfident on average" in detection_readings.calibration_text({"net": some})
+
+
+def test_mcnemar_counts_are_said_with_their_weakness():
+    text = detection_readings.mcnemar_text(detection.mcnemar_tests({"net": frames(turned=1)}))
+    assert "net, frames: 24 of 96 are right only without the bottleneck and 0 only with it" in text
+    assert "tend to be too small" in text
+
+
+@pytest.mark.parametrize(("std", "more"), [(0.0, True), (0.4, False)])
+def test_noise_is_compared_with_the_interval_over_videos(std, more):
+    row = {"detector": "net", "unit": "frame", "bottleneck": True, "accuracy_std": std,
+           "accuracy_low": 0.5, "accuracy_high": 0.9}  # fmt: skip
+    text = detection_readings.noise_text(pd.DataFrame([row]), 4)
+    assert f"a standard deviation of {std:.4f}" in text and "0.400 wide" in text
+    assert ("more samples would gain little" in text) == more
