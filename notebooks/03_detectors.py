@@ -71,6 +71,7 @@ layer_table(xception, spatial)
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.detector_readings import (
+    compared_texts,
     corruption_losses,
     methods_text,
     robustness_text,
@@ -295,12 +296,14 @@ study.save_table(
 
 # %% [markdown]
 # The table shows the worst level of each corruption; the download holds all. For a comparison of the two detectors, no level is
-# selected: for each video, the loss is the proportion of correct decisions on unchanged frames minus the proportion over all
-# levels of a corruption. The losses of both detectors are paired by source clip.
+# selected: the loss is the AUC of the unchanged frames minus the mean AUC over all levels of a corruption. Each video has its part of
+# this loss, and the parts of both detectors are paired by source clip. The p-values are corrected by Holm's procedure for the
+# number of corruptions.
 
 # %% tags=["remove-input"]
 losses = corruption_losses({name: study.robustness(name) for name in settings})
-HTML(f"<p>{robustness_text(losses, bootstrap)}</p>")
+compared = "".join(f"<li>{text}</li>" for text in compared_texts(losses, bootstrap))
+HTML(f"<p>{robustness_text(losses)}</p><ul>{compared}</ul>")
 
 # %% [markdown]
 # What a detector cannot see any more, no map of it can show. Read the maps of the chapters that follow with
@@ -433,7 +436,7 @@ assert abs(ece(np.maximum(p, 1 - p), (p > 0.5) == label) - expected) < 0.02
 #
 # - The live networks agree with the paper's tables but for rows that change no result.
 # - The tables by method and by person show which artefacts each detector finds on unseen identities, and which it misses.
-# - The last figure and its reading show which corruptions each detector loses most decisions by.
+# - The last figure and the text below it show which corruption costs each detector most.
 #
 # ## What next
 #
