@@ -16,14 +16,15 @@
 #
 # A detector takes a picture and says "fake". Which pixels did it need? The answer of {cite:t}`schulz2020`
 # is an experiment: let noise into the network, as much as possible, but keep the
-# prediction. What must stay free of noise is what was needed, and how much of it must stay can be
-# counted in bits.
+# prediction. What must stay free of noise is what was needed, and how much of it must stay is
+# estimated in bits.
 #
 # ```{admonition} What you will learn
 # :class: tip
 # - how noise turns a number into a channel, and how its capacity is counted in bits
 # - what the Kullback-Leibler divergence of two Gaussians counts, by picture and by number
-# - why the bottleneck's count is an upper bound, and by how much
+# - in which sense the {term}`information estimate <Information estimate>` is an upper bound of the
+#   mutual information, and how large the gap is for correlated units
 # - to write the whole method in about forty lines, and to check it where the answer is known
 # - what $\beta$ buys and what it costs
 # ```
@@ -169,35 +170,108 @@ error = ratios.std().item() / len(ratios) ** 0.5
 pd.DataFrame({"bits": rows, "standard error": {"mean of draws": error}}).round(4)
 
 # %% [markdown]
-# ## A bound, not the truth
+# ## The estimate as an upper bound
 #
-# What the bottleneck counts is not {eq}`eq-idea-shannon` but the mean of {eq}`eq-idea-kl` over
-# activations. It compares what passes with *pure noise*, although the true spread of $z$ is smaller
-# than that of the noise. So it counts too much, never too little: it is an upper bound, and a place
-# that it calls irrelevant is. Expect the dashed line above the solid one everywhere.
+# The bottleneck cannot compute the mutual information, because the distribution $p(z)$ of $z$ over all
+# inputs is unknown. Its {term}`Information estimate` for one unit and one input is {eq}`eq-idea-kl`. This
+# divergence compares the distribution of $z$ for this input with the noise $q(z) = \mathcal N(0, 1)$.
+# The noise is thus an approximation of $p(z)$: a Gaussian with the mean and standard deviation of the
+# unit. For the *mean over inputs*, the error of this approximation is known {cite}`schulz2020`:
+#
+# $$ \mathbb E_R \bigl[ D_{\mathrm{KL}}(R) \bigr]
+#    = I(R; Z) + D_{\mathrm{KL}} \bigl[ p(z) \,\|\, q(z) \bigr]. $$ (eq-idea-gap)
+#
+# The last term is never negative, so the mean is an upper bound of the mutual information. The value
+# of a *single* input is not a bound. It can lie above or below the mutual information. Expect the mean
+# to lie above the mutual information at every $\lambda$, and the value at $r = 0$ to cross it.
 
-# %% mystnb={"image": {"alt": "Two curves of bits over the share of signal. Both rise from zero and turn upwards near one; the bound lies above the mutual information, by most in the middle."}, "figure": {"caption": "What the bottleneck counts for one unit, and the mutual information of a normal activation, in bits, over the share of signal.", "name": "fig-one-unit"}}
+# %% mystnb={"image": {"alt": "Three curves of bits over the signal fraction. The mean estimate lies above the mutual information everywhere, and both meet near one. The estimate at an activation of zero starts between them and lies below the mutual information on the right."}, "figure": {"caption": "Mutual information of one normal unit, the mean of the estimate over inputs, and the estimate for a single input with an activation of 0, in bits, over the signal fraction.", "name": "fig-one-unit"}}
 shares = np.linspace(0, 0.95, 20)
 activations = torch.randn(20_000, generator=torch.Generator().manual_seed(seed))
 
 
-def counted(share):
+def mean_estimate(share):
     """Mean of the divergence over normal activations, in bits."""
     lam = torch.full_like(activations, float(share))
     return gaussian_kl(activations, lam, torch.tensor(0.0), torch.tensor(1.0)).mean().item() / LN2
 
 
 curves = pd.DataFrame({"share": shares, "mutual information": shannon(shares),
-                       "what is counted": [counted(s) for s in shares]})  # fmt: skip
-result_figures.lines(
-    curves, "share", ["mutual information", "what is counted"], "share of signal", "bits"
-)
+                       "mean estimate": [mean_estimate(s) for s in shares],
+                       "estimate at r = 0": [divergence(s, 0.0) for s in shares]})  # fmt: skip
+result_figures.lines(curves, "share", list(curves)[1:], "signal fraction, lambda", "bits")
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.information_gap import gap_table, gap_text, ratio_text, single_text
+
+HTML(f"<p>{single_text((0.5, 0.9))}</p>")
 
 # %% [markdown]
-# Two more things follow from {eq}`eq-idea-kl`. A rare activation costs more bits at every $\lambda$
-# than an ordinary one: a map in bits does not light up on what is merely bright, but on what is
-# unusual for the layer *and* needed. And the bits of units add up, so that a map can be read as a
-# budget: so many bits here, so many there, so many in all.
+# An activation at the mean is the most probable one, so many inputs have a value below the mutual
+# information. Activations far from the mean have a value above it, because of the term $(\lambda r)^2$:
+# an unusual activation has more bits than an ordinary one at the same $\lambda$. Therefore a map in bits
+# is bright at units that are unusual for the layer *and* needed, and not at every bright pixel.
+#
+# ## Correlated units
+#
+# A layer has many units, and the map adds their estimates. This sum makes a further assumption: the
+# noise $q$ is drawn for each unit on its own, so $q$ approximates the units of $Z$ as *independent*.
+# The gap then has two parts:
+#
+# $$ \mathbb E_R \Bigl[ \sum_i D_i(R_i) \Bigr] = I(R; Z)
+#    + \underbrace{D_{\mathrm{KL}} \Bigl[ p(z) \,\Big\|\, \prod_i p(z_i) \Bigr]}_{\text{dependence of the units}}
+#    + \underbrace{\sum_i D_{\mathrm{KL}} \bigl[ p(z_i) \,\|\, q(z_i) \bigr]}_{\text{distribution of each unit}}. $$ (eq-idea-parts)
+#
+# The first part is the {term}`Total correlation` of $Z$. To see how large it can be, we take units whose
+# mutual information is known. For normal units with covariance $\Sigma$ and one $\lambda$,
+#
+# $$ I(R; Z) = \tfrac12 \log_2 \det \Bigl( 1 + \frac{\lambda^2}{(1-\lambda)^2}\, \Sigma \Bigr)
+#    \quad \text{bits}. $$ (eq-idea-logdet)
+#
+# All units below have variance 1, as the statistics of the layer say, and one correlation between all
+# pairs. Expect the mean of the sum to stay where it is, because it does not depend on the correlation,
+# and the mutual information to fall.
+
+# %%
+units, lam = 16, 0.9
+rng = np.random.default_rng(seed)
+known = {}
+for correlation in (0.0, 0.6, 0.9, 0.99):
+    covariance = (1 - correlation) * np.eye(units) + correlation * np.ones((units, units))
+    r = torch.from_numpy(rng.multivariate_normal(np.zeros(units), covariance, 5000))
+    single = gaussian_kl(r, torch.full_like(r, lam), torch.tensor(0.0), torch.tensor(1.0))
+    single = single.sum(1).numpy() / LN2  # the sum over units, one value for each input
+    signal = np.eye(units) + (lam / (1 - lam)) ** 2 * covariance
+    true = 0.5 * np.linalg.slogdet(signal)[1] / LN2
+    known[correlation] = {"mutual information": true, "mean estimate": single.mean(),
+                          "inputs below": (single < true).mean()}  # fmt: skip
+pd.DataFrame(known).T.rename_axis("correlation").round(2)
+
+# %% [markdown]
+# The library has the same experiment for more settings, and for a unit that is not normal: a ReLU,
+# which is 0 for half of the inputs. Its mutual information is found by numerical integration over $z$. Expect the
+# ratio of estimate and information to be largest for strong correlations, and the ratio of the ReLU not
+# to reach 1.
+
+# %% mystnb={"image": {"alt": "Two panels. Left, over the correlation of 16 units: the mean estimate is a horizontal line, the mutual information falls far below it, and the band of single inputs becomes wider. Right, the ratio of estimate and information over lambda: it falls to one for independent normal units, stays above one for a ReLU unit, and is several times one for strongly correlated units."}, "figure": {"caption": "Left: mutual information of 16 normal units, the mean estimate and the middle 90 % of single inputs, over their correlation. Right: mean estimate over mutual information, over lambda; the dotted line is a tight bound.", "name": "fig-information-gap"}}
+gaps = gap_table(units=units, seed=seed)
+result_figures.information_gap(gaps, lam)
+
+# %% tags=["remove-input"]
+HTML(f"<p>{gap_text(gaps, lam)}</p><p>{ratio_text(gaps)}</p>")
+
+# %% [markdown]
+# Three conclusions follow for the maps of this book:
+#
+# - **A total in bits is not a budget.** Units of a convolutional layer are strongly correlated: neighbours
+#   see overlapping parts of the input. The same information is counted at each of them, so the sum over a layer
+#   can be many times the mutual information. Activations after a ReLU are not normal, which adds to the gap.
+# - **A bit at a location is a relative measure.** It says how far the units there must deviate from noise so
+#   that this prediction stays, at this layer and this $\beta$. Locations of one map can be compared, and
+#   maps of one layer and one $\beta$. A map does not state how many yes-or-no questions the location answers.
+# - **Zero bits mean "not necessary at this layer".** The prediction stays if the units there are noise. The
+#   location can still be relevant: the same evidence may be available elsewhere in the layer, or earlier layers
+#   may have carried it to the units of other locations.
 #
 # ## A network whose answer is known
 #
@@ -399,9 +473,10 @@ assert abs(shannon(one_bit) - 1) < 1e-9
 #
 # ```{exercise} How loose is the bound?
 # :label: ex-bound
-# The bound exceeds the mutual information by the divergence of the true $z$, which is normal with
-# variance $v = \lambda^2 + (1-\lambda)^2$, from $\mathcal N(0, 1)$. Write `excess(share)` that returns
-# it in bits, and compare it with the difference of the two curves of {numref}`fig-one-unit`.
+# For one normal unit, the mean estimate exceeds the mutual information by the divergence of the true
+# $z$, which is normal with variance $v = \lambda^2 + (1-\lambda)^2$, from $\mathcal N(0, 1)$, see
+# {eq}`eq-idea-gap`. Write `excess(share)` that returns it in bits, and compare it with the difference of
+# the upper two curves of {numref}`fig-one-unit`.
 # ```
 #
 # ```{solution-start} ex-bound
@@ -411,7 +486,7 @@ assert abs(shannon(one_bit) - 1) < 1e-9
 
 # %% tags=["solution"]
 def excess(share):
-    """Bits by which the bound is too large, for normal activations."""
+    """Bits by which the mean estimate is too large, for one normal unit."""
     v = share**2 + (1 - share) ** 2
     return 0.5 * (v - 1 - np.log(v)) / LN2
 
@@ -428,8 +503,9 @@ for s in (0.1, 0.5, 0.9):
     assert abs(excess(s) - (divergence(s, 0.0) + s**2 / (2 * LN2) - shannon(s))) < 1e-4
 
 # %% [markdown]
-# It is largest in the middle, where it is a good part of what is counted, and vanishes at both ends,
-# where $z$ has the spread of the noise again. Near $\lambda = 1$, where the bits are, the bound is tight.
+# It is largest in the middle, where it is a good part of the estimate, and vanishes at both ends, because
+# $z$ then has the standard deviation of the noise again. Near $\lambda = 1$ the bound of one normal unit is
+# tight. That does not hold for correlated units or for a ReLU ({numref}`fig-information-gap`).
 #
 # ```{solution-end}
 # ```
@@ -464,8 +540,9 @@ assert against.shape == bits.shape and bool((against >= 0).all())
 #   brightness. A bright lamp behind the face costs no bits if the answer does not depend on it.
 # - **"Bits measure how fake a video is."** They measure how much of the layer the answer needs. A
 #   clear case may need few bits and a hard one many.
-# - **"The map shows the true mutual information."** It is an upper bound, computed with a normal
-#   distribution in place of the true one.
+# - **"The map shows the true mutual information."** It shows an estimate that assumes independent, normal
+#   units. Only the mean of the estimate over inputs is an upper bound; the map of one input is not a bound.
+# - **"Zero bits mean that a location is irrelevant."** They mean that it was not necessary at this layer.
 # - **"There is one right beta."** It is a price. Maps of different prices answer different questions.
 #
 # ## Quiz
@@ -505,8 +582,9 @@ assert against.shape == bits.shape and bool((against >= 0).all())
 # ```
 #
 # ## Summary
-# - Noise makes a channel of each unit; its capacity is counted in bits.
-# - The divergence from pure noise can be computed for each unit by itself, and bounds the truth from above.
+# - Noise makes a channel of each unit; its information is estimated in bits.
+# - The estimate is the divergence from pure noise. Its mean over inputs is an upper bound of the mutual
+#   information, under the assumption of independent, normal units; it is loose if units are correlated.
 # - The bottleneck minimises cross-entropy plus $\beta$ times information: one loop, two formulas.
 # - Where the answer is known, the map finds it; $\beta$ sets how much is kept.
 #

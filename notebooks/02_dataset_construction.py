@@ -202,10 +202,13 @@ catalog.groupby("label").head(2)[columns]
 # The paper's table beside the catalog of this run:
 
 # %%
-from viba_lib.experiments.paper_and_run import table_1
+from viba_lib.experiments.paper_and_run import table_1, table_1_text
 
 beside = table_1(catalog)
 study.save_table("table_1", beside, beside.assign(paper=beside.paper.astype("string").fillna("")))
+
+# %% tags=["remove-input"]
+HTML(f"<p>{table_1_text(beside)}</p>")
 
 # %% [markdown]
 # In this run the methods and splits are:
@@ -333,7 +336,7 @@ HTML(
 # dlib {cite}`king2009dlib` finds the face in a key frame and 68 landmarks on it. The crop is a square
 # 1.3 times the size of the box, so that hair, chin and the edge of a blend are inside.
 
-# %% mystnb={"image": {"alt": "A frame with a solid box around the face, dots along brows, eyes, nose, mouth and jaw, and a larger dashed square; beside it the crop that the square cuts out, with the same dots."}, "figure": {"caption": "The detected face (solid), its landmarks, the crop (dashed), and the crop as Xception gets it.", "name": "fig-face"}}
+# %% mystnb={"image": {"alt": "A frame with a solid box around the face, dots along brows, eyes, nose, mouth and jaw, and a larger dashed square; beside it the crop that the square cuts out, with the same dots."}, "figure": {"caption": "The detected face (solid), its landmarks, the crop (dashed), and the crop at the size of Xception's input.", "name": "fig-face"}}
 from viba_lib.data.faces import square_box
 from viba_lib.data.tracking import FaceTrack
 
@@ -341,7 +344,7 @@ track = FaceTrack()
 face = track.find(after)
 points = track.detector.landmarks(after, face.box)
 square = square_box(face.box, study.profile.preparation.face_scale)
-size = study.profile.preparation.spatial_size
+size = study.settings("xception").size
 data_figures.face_steps(after, face.box, points, square, size)
 
 # %% [markdown]
@@ -377,7 +380,7 @@ data_figures.followed_faces([worse[n] for n in seen], list(seen.values()))
 #
 # ## Motion
 #
-# The same square of the key frame *and of its successor*, at the profile's `flow_size` (256 px in the paper), gives
+# The same square of the key frame *and of its successor*, at the profile's `flow_size`, gives
 # the optical flow map: for each pixel, how far and where to it moved, by Farnebäck's method {cite}`farneback2003`.
 # The paper's Figure 3 shows this step. The pair below is from a temporal fake with a median amount of motion. Try to
 # tell from its two frames alone which region is altered.
@@ -391,6 +394,17 @@ flow = clip.flow[at].astype("float32").transpose(1, 2, 0)
 speed = data_figures.grey_image((flow**2).sum(2) ** 0.5)
 steps = [clip.pairs[at, 0], clip.pairs[at, 1], flow_to_rgb(flow), speed]
 map_figures.frames_grid(steps, ["key frame", "successor", "flow", "speed"])
+
+# %% tags=["remove-input"]
+from viba_lib.data.prepare import PreparationSettings
+from viba_lib.experiments.detector_readings import sizes_text
+
+stored, paper = study.profile.preparation, PreparationSettings()
+sizes = {
+    "Stored face crops": (stored.spatial_size, paper.spatial_size),
+    "stored pairs and flow maps": (stored.flow_size, paper.flow_size),
+}
+HTML(f"<p>{sizes_text(sizes)}</p>")
 
 # %% [markdown]
 # Where the two crops look alike, the flow map still shows which part of the face moved, and where to.

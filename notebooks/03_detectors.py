@@ -59,15 +59,28 @@ HTML(study.banner())
 # %% [markdown]
 # ## Tables 5 and 6: Xception
 #
-# Each row is a top-level layer of the network as it runs here, with the shape of its output for a
-# crop of 299 pixels.
+# Each row is a top-level layer of the network as it runs here, with the shape of its output for an input of the size
+# that the profile sets.
 
 # %%
 from viba_lib.models.describe import layer_table
 
 xception = study.detector("xception")
-spatial = study.profile.preparation.spatial_size
+spatial = study.settings("xception").size
 layer_table(xception, spatial)
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.detector_readings import (
+    corruption_losses,
+    methods_text,
+    robustness_text,
+    sizes_text,
+    training_text,
+)
+from viba_lib.models.detectors import DETECTORS
+
+sizes = {f"Inputs of {n}": (study.settings(n).size, d.size) for n, d in DETECTORS.items()}
+HTML(f"<p>{sizes_text(sizes)}</p>")
 
 # %% [markdown]
 # The paper's "typical block" is block 2 here: ReLU, separable convolution, batch norm, twice, and a
@@ -107,7 +120,7 @@ HTML(f"<p>Of {len(both)} rows {both.agrees.sum()} agree; those that do not are s
 
 # %%
 flow = study.detector("flow-vgg11")
-layer_table(flow, study.profile.preparation.flow_size, inside="features")
+layer_table(flow, study.settings("flow-vgg11").size, inside="features")
 
 # %%
 seven = beside_paper(flow, TABLE_7)
@@ -149,6 +162,10 @@ curves = {name: study.training(name) for name in settings}
 result_figures.learning_curves(curves)
 
 # %% tags=["remove-input"]
+readings = [training_text(n, curves[n], s.training.restore) for n, s in settings.items()]
+HTML("".join(f"<p>{reading}</p>" for reading in readings))
+
+# %% tags=["remove-input"]
 spent = study.seconds()
 seen = {n: study.frames("train", n) for n in settings}
 HTML(
@@ -164,7 +181,12 @@ HTML(
 
 # %% [markdown]
 # One validation person sits in a car, in images of 176 by 144 stored pixels, the hardest of the sources; the other is
-# generated. The curves on them tell whether training went well, and not how good a detector is on others.
+# generated. The curves on them show how training went, and not how good a detector is on other people. A gap between both losses
+# has two possible causes: overfitting, or a difference between the training and the validation people. The loss depends on
+# confidence as well as on decisions. It can rise while the AUC, which depends on the order of the scores only, does not fall.
+# A profile with `restore: last` keeps the last weights because two validation people are too few to choose weights by, and sets temperature
+# and threshold afterwards (`calibrate`). With `restore: best`, as in Appendix A, early stopping keeps the weights
+# before the rise.
 #
 # ## On people never trained on
 #
@@ -215,6 +237,12 @@ called["frames"] = tested["xception"].groupby("method").size().rename({"": "real
 called = called.rename_axis("method").reset_index()
 study.save_table("by_method", called, called.round(2))
 
+# %% tags=["remove-input"]
+HTML(f"<p>{methods_text(in_scope)}</p>")
+
+# %% [markdown]
+# A method without a single find limits every later chapter: a map of such a frame explains the answer "real".
+
 # %% [markdown]
 # ## By person
 #
@@ -239,8 +267,9 @@ HTML(f"<p>{people_text(people)}</p>")
 #
 # A detector that reads traces of blending must fail when the traces are gone. The test frames are
 # compressed as images (JPEG) and as videos (H.264), blurred, darkened, brightened and made coarse, and decided again; flow is found in the
-# worse frames. Expect blur and low resolution to hurt the face detector most, and brightness hardly; the
-# motion detector needs texture to see motion by. Dotted: the unchanged frames. An AUC of 0.5 is guessing.
+# worse frames. Two effects are possible: the face detector loses the fine traces of blending, and the
+# motion detector loses the texture by which flow is found. Expect brightness to cost little. Which detector loses more is
+# read from this run's result below. Dotted: the unchanged frames. An AUC of 0.5 is guessing.
 
 # %% mystnb={"image": {"alt": "Five panels with the AUC of both detectors over levels of JPEG quality, H.264 quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on test frames that were made worse, with 95 % intervals over videos.", "name": "fig-robustness"}}
 worse = robustness_table({name: study.robustness(name) for name in settings}, bootstrap)
@@ -265,7 +294,13 @@ study.save_table(
 )
 
 # %% [markdown]
-# The table shows the worst level of each corruption; the download holds all.
+# The table shows the worst level of each corruption; the download holds all. For a comparison of the two detectors, no level is
+# selected: for each video, the loss is the proportion of correct decisions on unchanged frames minus the proportion over all
+# levels of a corruption. The losses of both detectors are paired by source clip.
+
+# %% tags=["remove-input"]
+losses = corruption_losses({name: study.robustness(name) for name in settings})
+HTML(f"<p>{robustness_text(losses, bootstrap)}</p>")
 
 # %% [markdown]
 # What a detector cannot see any more, no map of it can show. Read the maps of the chapters that follow with
@@ -390,14 +425,15 @@ assert abs(ece(np.maximum(p, 1 - p), (p > 0.5) == label) - expected) < 0.02
 # - c) it adds data
 #
 # ```{dropdown} Answer to question 3
-# **a.** After a patience of several validations without a lower loss, training ends, and the best weights are kept.
+# **a.** After a patience of several validations without a lower loss, training ends, and the best weights are kept. A profile
+# with `restore: last` switches early stopping off; the text below the learning curves says which weights this run has.
 # ```
 #
 # ## Summary
 #
 # - The live networks agree with the paper's tables but for rows that change no result.
-# - Both find artefacts on people never trained on; which ones, by method and person, the tables show.
-# - How bad a picture may be before they stop, the last figure shows.
+# - The tables by method and by person show which artefacts each detector finds on unseen identities, and which it misses.
+# - The last figure and its reading show which corruptions each detector loses most decisions by.
 #
 # ## What next
 #

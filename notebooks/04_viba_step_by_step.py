@@ -21,7 +21,7 @@
 # :class: tip
 # - to carry out the five steps: prediction, statistics, noise, optimisation, map
 # - what each symbol of the paper's Eq. (1) and (2) stands for, and where to see it
-# - how the prediction is kept while information is given up, and how that is counted in bits
+# - how the prediction is kept while information is given up, and how that information is estimated in bits
 # - to judge a map against a place that is known, and to see whether its prediction survived
 # ```
 #
@@ -54,8 +54,8 @@
 # | $Z$ | what leaves the bottleneck and goes on through the network | 3 |
 # | $\alpha$ | the free number behind each $\lambda$; this is what is optimised | 4 |
 # | $\mathcal L$ | {term}`Cross-entropy` of the class that the detector predicted | 4 |
-# | $I(R; Z)$, $D$ | information that $Z$ keeps of $R$, and what is counted for each unit in its place | 4 |
-# | $\beta$ | price of the information | 4 |
+# | $I(R; Z)$, $D$ | {term}`Mutual information` of $R$ and $Z$, and the {term}`estimate <Information estimate>` of it for each unit | 4 |
+# | $\beta$ | trade-off weight of the information | 4 |
 # | $B$ | the map, in bits per pixel | 5 |
 
 # %% tags=["parameters"]
@@ -64,7 +64,7 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-clip = 0  # which of the held-out fake videos; at least 0
+clip = 0  # which example: 0 the median frame, 1 and up its neighbours; at least 0
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -80,23 +80,28 @@ HTML(study.banner())
 # ## Step 1: a frame and its prediction
 #
 # The input $X$ goes through the detector as usual, which gives a probability to each class. The more probable class is
-# what will be explained. We take the held-out fake that the detector is surest of, so that there is something to
-# explain.
+# what will be explained.
+#
+# The example is chosen by a rule that does not favour good maps. All explained test fakes that the detector classifies as
+# fake are put in the order of their relevance mass ratio (the fraction of relevance inside the planted mask over the
+# mask's fraction of the frame). The example is the frame in the middle of this order: the *median*. Without masks, the
+# order is that of the probability of fake. `clip` = 1, 2, ... shows the neighbours of the median.
 
 # %%
-from viba_lib.pipeline.select import select
+from viba_lib.experiments.localisation import (
+    example_frame,
+    example_text,
+    localisation,
+    localisation_text,
+)
 from viba_lib.visual import map_figures, result_figures
 
-fakes = {"split": "test", "label": 1, "in_scope": True}
-best = select(study.predictions("xception"), order="surest frame", take="chosen", **fakes)
-row = best.iloc[[clip % len(best)]]
+places = localisation(study, "xception")
+row = example_frame(study.predictions("xception"), places, clip)
 picture, mask = study.images("xception", row), study.masks("xception", row)
 
 # %% tags=["remove-input"]
-HTML(
-    f"<p>The method is <i>{row.method.iloc[0]}</i>, and the detector gives "
-    f"{row.p_fake.iloc[0]:.2f} as the probability of fake.</p>"
-)
+HTML(f"<p>{example_text(row.iloc[0])}</p>")
 
 # %% [markdown]
 # ## Step 2: statistics of the layer
@@ -193,14 +198,19 @@ HTML(
 # in place of $R$, averaged over draws of the noise. The weights $\theta$ stay; only $\lambda(X)$, of this one frame,
 # changes.
 #
-# **The information** $I(R; Z)$ cannot be computed, since nobody knows how activations are distributed. In its place
-# stands a bound which is never too small: the {term}`divergence <Kullback-Leibler divergence>` of what passes from pure noise.
-# For a unit with activation $r'$, see {eq}`eq-step-unit`, what passes is normal with mean $\lambda r'$ and standard deviation
-# $1 - \lambda$, so that, as in {eq}`eq-idea-kl`,
+# **The information** $I(R; Z)$ cannot be computed, because the distribution of $Z$ over all inputs is unknown. It is
+# replaced by an estimate, the {term}`divergence <Kullback-Leibler divergence>` of the transmitted signal from pure noise. For a
+# unit with activation $r'$, see {eq}`eq-step-unit`, the transmitted signal is normal with mean $\lambda r'$ and standard
+# deviation $1 - \lambda$, so that, as in {eq}`eq-idea-kl`,
 #
 # $$ D = \frac{1}{2 \ln 2} \Bigl( (\lambda r')^2 + (1-\lambda)^2 - 1 - \ln (1-\lambda)^2 \Bigr) \quad \text{bits}. $$ (eq-step-bits)
 #
-# At $\lambda = 0$ this is 0, near 1 it grows without bound. A rare activation, far from 0, costs more than an ordinary one.
+# At $\lambda = 0$ this is 0, near 1 it grows without limit. A rare activation, far from 0, has more bits than an ordinary one.
+#
+# The estimate takes the noise as the distribution of $Z$: a Gaussian for each unit, and all units independent. Only its mean
+# over inputs is an upper bound of the mutual information; the value of one frame is not a bound
+# ({doc}`/notebooks/01_information_bottleneck`). In the method $\lambda(X)$ depends on the input as well. The
+# mean is then a bound of $I(X; Z)$, which is at least $I(R; Z)$.
 #
 # **The share** $\lambda$ must stay between 0 and 1. It is the sigmoid of a free number,
 #
@@ -248,14 +258,19 @@ HTML(
 #    \sum_{x, y} B_{xy} = \sum_{c, i, j} D_{cij}. $$ (eq-step-map)
 #
 # The number $s$ is chosen such that the second equation holds: enlarging must not make bits. So the map is in
-# {term}`bits per pixel <Bits per pixel>`, and its total is what the layer had to let through.
+# {term}`bits per pixel <Bits per pixel>`, and its total is the sum of the estimates of all units.
 #
-# First what was optimised, and what is counted of it. Expect the two to be alike and not the same: by {eq}`eq-step-bits` the
-# same $\lambda$ costs more where the activation is rare.
+# First $\lambda$, which was optimised, and the estimate that follows from it. Expect the two to be similar and not the same: by
+# {eq}`eq-step-bits` the same $\lambda$ has more bits if the activation is rare.
 
 # %% mystnb={"image": {"alt": "Two heat maps of the layer's places side by side: the share of signal lambda, averaged over channels, and the capacity in bits, summed over channels."}, "figure": {"caption": "What was let through of the layer, by place: the share of signal, mean over channels, and its capacity in bits, sum over channels.", "name": "fig-share-and-bits"}}
 share, bits = attribution.lam[0].mean(0), attribution.capacity[0].sum(0)
 map_figures.maps_row({"share of signal, lambda": share.numpy(), "capacity (bits)": bits.numpy()})
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.information_gap import total_text
+
+HTML(f"<p>{total_text(attribution.capacity[0].numpy())}</p>")
 
 # %% [markdown]
 # The right picture, enlarged, is the map. Expect the heat on the outlined region, coarser than the region itself: a
@@ -280,43 +295,53 @@ place = no_masks(ratio, "the share of bits inside it") or (
 HTML(f"<p>{place} With the bottleneck in place the probability of fake is {after:.2f}.</p>")
 
 # %% [markdown]
-# Look at three things: whether the strongest heat is inside the outline, how much lies outside it, and the total above the
-# picture. Heat outside is not proof of a bad map. The detector may look there, at the seam or at a part of the face that it
-# compares. The map tells what *it* needed.
+# Look at three things: whether the strongest heat is inside the outline, how much lies outside it, and the total under the
+# map. Heat outside is not proof of a bad map. The detector may use the seam, or a part of the face that it
+# compares. The map shows what *this detector* needed.
 #
-# One frame proves little. Over all explained held-out fake frames:
+# The example is typical by the rule of step 1, but it is one frame. The table has the means over all explained test fakes,
+# for each method: `inside` (the fraction of relevance inside the mask), `area` (the mask's fraction of the frame), `ratio`
+# (`inside` over `area`; chance is 1) and `hit` (the strongest pixel lies inside the mask). Expect large differences between methods:
+# a map can be far above chance for one artefact and below it for another.
 
 # %%
-from viba_lib.experiments.localisation import localisation
-
-places = localisation(study, "xception")
 means = places.groupby("method")[["inside", "area", "ratio", "hit"]].mean()
 unknown = no_masks(places.ratio, "the localisation")
 study.save_table("localisation", places, means.round(2), unknown)
 
 # %% tags=["remove-input"]
-HTML(
-    f"<p>Over {len(places)} frames of {places.video_id.nunique()} videos, relevance inside the mask is "
-    f"{places.ratio.mean():.1f} times the mask's share, and the strongest pixel lies inside in "
-    f"{places.hit.mean():.0%}; a pixel at random would in {places.area.mean():.0%}.</p>"
-) if not unknown else None
+from viba_lib.experiments.common import Bootstrap
+
+HTML(f"<p>{localisation_text(places, Bootstrap.of(study))}</p>") if not unknown else None
+
+# %% [markdown]
+# A ratio below 1 says that the map has less relevance on the artefact than a map without any knowledge would have. That can have two causes.
+# The detector may decide by something else, such as the seam around the region, and then the map is right and
+# the mask is not what the detector uses. Or the map is wrong. The mask alone cannot decide between them;
+# {doc}`/notebooks/15_comparison` tests whether the marked pixels matter to the decision.
 
 # %% [markdown]
 # ## The same for motion
 #
 # The flow detector is explained in the same five steps; only the input differs. It is the {term}`optical flow <Optical flow>` from one
-# frame to the next, drawn in colour: the colour is the direction, its strength the speed. So one map explains two frames. Expect
+# frame to the next, drawn in colour: the colour is the direction, its strength the speed. So one map explains two frames. The
+# example is the median frame by the same rule. Expect
 # heat at the outlined region, where motion was disturbed, and less of it on motion that all faces share.
 
 # %%
-best = select(study.predictions("flow-vgg11"), order="surest frame", take="chosen", **fakes)
-row = best.iloc[[clip % len(best)]]
+moved = localisation(study, "flow-vgg11")
+row = example_frame(study.predictions("flow-vgg11"), moved, clip)
 motion = study.bottleneck("flow-vgg11").attribute(study.inputs("flow-vgg11", row))
 
 # %% mystnb={"image": {"alt": "A colour-coded flow map with the disturbed region outlined, and below it the relevance map."}, "figure": {"caption": "A flow map and what the flow detector needed of it; the disturbed region is outlined.", "name": "fig-flow-map"}}
 picture, mask = study.images("flow-vgg11", row), study.masks("flow-vgg11", row)
 maps = motion.bits_per_pixel.numpy()
 map_figures.relevance_grid(picture, maps, mask, [f"{row.method.iloc[0]}, {maps.sum():.0f} bits"])
+
+# %% tags=["remove-input"]
+known = not no_masks(moved.ratio, "the localisation")
+of_motion = localisation_text(moved, Bootstrap.of(study)) if known else ""
+HTML(f"<p>{example_text(row.iloc[0])} {of_motion}</p>")
 
 # %% [markdown]
 # Look at the outline and the heat. Here the cause lies between two frames: the outlined region moved otherwise than the face
@@ -530,9 +555,10 @@ for given in (attribution, motion):
 #   optimised, anew for every frame.
 # - **"The map shows where the frame was altered."** It shows what this detector needed. The two coincide where the detector is
 #   good, and the outline is there to tell.
-# - **"Dark means that nothing is there."** It means that nothing there was needed. If the artefact is seen twice, one half may do.
-# - **"The bits are the mutual information."** They bound it from above. A place that the bound calls irrelevant is; the total may be
-#   too large.
+# - **"Dark means that the location is irrelevant."** It means that the units there were not necessary for the prediction at this
+#   layer. If the same evidence is available at two locations, one of them can be noise.
+# - **"The bits are the mutual information."** They are an estimate for one frame, which is not a bound. Their mean over frames is an upper
+#   bound, and a loose one: the units of a layer are correlated, and the sum counts shared information many times.
 # - **"A map is there, so there is an explanation."** Ten steps always give a map. Whether the prediction survived them is told by
 #   the probability beside it.
 # - **"The map has the resolution of the picture."** It has that of the layer, and is only drawn larger.
@@ -575,9 +601,10 @@ for given in (attribution, motion):
 #
 # - Prediction, statistics, noise, optimisation, map: five steps, one class, `PerSampleBottleneck`.
 # - The noise looks like the layer, {eq}`eq-step-channel`; $\lambda$ says how much of each unit is let through.
-# - The objective {eq}`eq-objective` keeps the prediction and lets little pass; $\beta$ is the price, counted by {eq}`eq-step-bits`.
-# - The map adds up to the bits that the layer had to keep. It counts as an explanation where the prediction survived.
-# - One frame proves little; over many, relevance is compared with chance.
+# - The objective {eq}`eq-objective` keeps the prediction and transmits little information, estimated by {eq}`eq-step-bits`; $\beta$
+#   is the trade-off weight.
+# - The total of the map is the sum of the estimates of all units. The map is an explanation only if the prediction survived.
+# - The example is the median frame, not the best one; over many frames, relevance is compared with chance for each method.
 #
 # ## What next
 #

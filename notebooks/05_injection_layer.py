@@ -118,7 +118,7 @@ if detector:
 # maps of a clear decision show the layers best; {doc}`/notebooks/15_comparison` samples its frames with the seed, because
 # a comparison of methods must not depend on the probability.
 #
-# - `bits`: what passes the bottleneck in all, $\sum_i B_i$;
+# - `bits`: the total of the map, $\sum_i B_i$, which is the sum of the information estimates of the units;
 # - `entropy` of the map over pixels, in bits: lower is more focused;
 # - `ratio`: relevance inside the mask over the mask's share of the frame, on fakes; chance is 1;
 # - `deletion`: the area under the probability of the prediction while the most relevant pixels are set to

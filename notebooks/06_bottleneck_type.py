@@ -106,7 +106,7 @@ map_figures.relevance_grid(both.images[some], both.maps["readout"][some], both.m
 # ## Measured
 #
 # Looks deceive, so we count. On the real and the fake frames together: `kept` is the share of predictions that survive the
-# bottleneck, `bits` what passes it per frame, `entropy` the map's spread in bits (lower is clearer), `ratio` relevance inside
+# bottleneck, `bits` the total of the map per frame, `entropy` the map's spread in bits (lower is clearer), `ratio` relevance inside
 # the mask of the {term}`Planted artefact` against chance (fakes only), both as in {eq}`eq-layer-measures`, `deletion` the area
 # under the prediction as the most relevant pixels go first (lower is better), `iou` the {term}`Intersection over union` of the
 # highlighted regions of two frames of one video (consistency), `seconds` the cost per frame, and `training` what was spent

@@ -177,7 +177,7 @@ side = study.settings("xception").size
 raw_bits = side * side * 3 * 8
 called_fake = frames["xception"].query("p_fake >= 0.5")
 share_needed = called_fake.total_bits.median() / raw_bits
-print(f"{raw_bits:,} bits raw, {share_needed:.2%} of them needed")
+print(f"{raw_bits:,} bits raw; the total of the median map is {share_needed:.2%} of this number")
 
 # %% tags=["check", "remove-cell"]
 import math
@@ -187,8 +187,10 @@ assert raw_bits == 24 * study.settings("xception").size ** 2
 assert math.isnan(share_needed) or 0 <= share_needed < 1
 
 # %% [markdown]
-# A small part, and even that is an upper bound. A yes or no could do with one bit; what is counted are the bits *about the layer* that
-# must pass so that this network, as it is, still arrives there.
+# The number compares two different quantities. Raw bits are storage. The total of a map is the sum of the information estimates of
+# the layer's units for one frame, which assumes independent units and is not a bound of the mutual information
+# ({doc}`/notebooks/01_information_bottleneck`). The decision itself is at most one bit. A total is useful only beside another
+# total of the same layer and the same $\beta$.
 #
 # ```{solution-end}
 # ```
@@ -197,7 +199,7 @@ assert math.isnan(share_needed) or 0 <= share_needed < 1
 #
 # - **"Heat on a real video shows where it was altered."** For a video that is called real the map explains "real". It shows what
 #   speaks for it.
-# - **"Bits are confidence."** They count what was needed. Plain evidence may need few bits.
+# - **"Bits are confidence."** They estimate how much of the layer was needed. Plain evidence may need few bits.
 # - **"The maps of the two detectors can be compared."** They are of different layers of different networks; their totals differ by
 #   construction. Compare places, not strengths.
 #

@@ -80,8 +80,10 @@ bootstrap = Bootstrap.of(study)
 # classifies correctly come first, because a map explains a decision and the mask is the ground truth of a correct
 # decision only. Every method explains the predicted class. Methods that sample have the same number of forward passes
 # for each frame. Gradient methods have one or several backward passes. The {term}`bottleneck <Per-sample bottleneck>`
-# has the ten steps of the paper. The bottleneck and RISE are implementations of this project, and the other methods
-# come from maintained libraries (captum, pytorch-grad-cam, scikit-image, SciPy).
+# has ten steps unless the profile says otherwise; ten is the number of the reference implementation {cite}`schulz2020`,
+# because the paper states none. Implementations of this project are the bottleneck, RISE and the masks of Sobol, whose
+# indices SciPy computes. Grad-CAM, LRP, integrated gradients, Occlusion, LIME and Kernel SHAP come from captum, with
+# superpixels of scikit-image; Grad-CAM++ comes from pytorch-grad-cam.
 #
 # A {term}`method <Attribution>` could be better only because it is tuned. Therefore each method has exactly one setting with a
 # default and a few alternatives, which a later section tunes. Three controls do not depend on the network: random
@@ -464,7 +466,7 @@ HTML(
 #
 # ```{exercise} A budget for the bottleneck
 # :label: ex-bottleneck-budget
-# The paper uses ten steps. Predict how 5 and 40 steps change the relevance on the artefact of the same frames, and
+# The reference implementation uses ten steps. Predict how 5 and 40 steps change the relevance on the artefact of the same frames, and
 # whether the bottleneck would be the best method with them. Collect the mean ratio for each number of steps in a
 # dictionary `ratios`.
 # ```

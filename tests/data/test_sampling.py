@@ -14,7 +14,7 @@ from viba_lib.data.sampling import (
     sample_catalog,
 )
 from viba_lib.data.splits import leaks
-from viba_lib.experiments.paper_and_run import table_1
+from viba_lib.experiments.paper_and_run import table_1, table_1_text
 from viba_lib.experiments.paper_numbers import DATASET_NAMES
 
 
@@ -74,7 +74,12 @@ def test_one_id_for_two_videos_is_refused(faces):
 
 def test_the_papers_table_stands_beside_any_catalog(faces):
     known = faces.assign(dataset="celebdf", video_id="c-" + faces.video_id)
-    table = table_1(pd.concat([faces, known.head(9)])).set_index("dataset")
+    beside = table_1(pd.concat([faces, known.head(9)]))
+    assert table_1_text(beside) == (
+        "The paper's Table 1 lists 9 sources, and its numbers sum to 378 videos. This catalog has "
+        "69 videos, 9 of them from 1 of these sources."
+    )
+    table = beside.set_index("dataset")
     assert table.loc["Celeb-DF", ["paper", "videos", "real", "fake"]].tolist() == [56, 9, 3, 6]
     assert table.loc["KoDF", "videos"] == 0 and pd.isna(table.loc["set", "paper"])
     assert table.loc["set", ["videos", "methods", "people"]].tolist() == [60, 2, 20]

@@ -115,6 +115,9 @@ def test_results_without_masks_are_a_sentence():
         assert no_masks(ratios, "the ratio").endswith("has a mask, so the ratio is not computed.")
 
 
+ENDS = {"_low": -0.01, "_high": 0.01}
+
+
 def numbers(licensed):
     run = TABLE_2.assign(unit="frame")
     for name in ("accuracy", "precision", "recall"):
@@ -124,11 +127,12 @@ def numbers(licensed):
     run["recall"] += 0.5
     run["recall_low"], run["recall_high"] = run.recall - 0.01, run.recall + 0.01
     run["ece_low"] = np.nan
-    tables = {"Table 2": run}
+    counts = {"videos": 12, "clips": 4, "people": 2}
+    tables = {"Table 2": run.assign(**counts)}
     for name, table in (("Table 3", TABLE_3), ("Table 4", TABLE_4)):
         measures = table.select_dtypes("number")
-        ends = {f"{m}{end}": measures[m] for m in measures for end in ("_low", "_high")}
-        tables[name] = table.assign(**ends)
+        ends = {f"{m}{end}": measures[m] + by for m in measures for end, by in ENDS.items()}
+        tables[name] = table.assign(**ends, **counts)
     catalog = pd.DataFrame({"dataset": ["celebdf"] * 56 + ["dfdc"] * 3})
     return paper.paper_beside_run(catalog, tables, licensed)
 
@@ -143,6 +147,42 @@ def test_status_of_numbers():
     few = found.loc[("Table 2", "xception without", "ece")]
     assert few.status == paper.NOT_RUN and "too few" in few.why
     assert len(found) == 9 + 16 + 12 + 10
+    assert found.loc["Table 2", ["videos", "clips", "people"]].to_numpy().tolist() == 16 * [
+        [12, 4, 2]
+    ]
+
+
+@pytest.mark.parametrize(("half", "status"), [(4.9, paper.REPRODUCED), (5.1, paper.UNDECIDED)])
+def test_a_wide_interval_reproduces_nothing(half, status):
+    assert paper._status(True, "recall (%)", 80, 81 - half, 81 + half)[0] == status
+    found, why = paper._status(True, "iou", 0.80, 0.81 - half / 100, 0.81 + half / 100)
+    assert found == status and ("± 0.05" in why) == (status == paper.UNDECIDED)
+    assert paper._status(True, "iou", 0.2, 0.3, 0.9)[0] == paper.DIFFERS, "outside, however wide"
+    for value in (100, 98):
+        assert paper._status(True, "precision (%)", value, 100, 100)[0] == paper.UNDECIDED
+    assert paper._status(True, "videos", 54, 54, 54)[0] == paper.REPRODUCED, "a count is exact"
+
+
+def test_the_headline_separates_results_from_descriptions():
+    layers = pd.DataFrame({"status": [paper.AGREES, paper.AGREES, paper.DIFFERS]})
+    assert paper.headline(numbers(licensed=False), layers) == (
+        "Results (Tables 2 to 4): 0 of 38 numbers reproduced, 38 not run here. "
+        "Videos (Table 1): 0 of 9 counts reproduced, 9 not run here. "
+        "Networks (Tables 5 to 7): 2 of 3 rows agree with the paper; they describe the detectors "
+        "and are not results."
+    )
+    text = paper.headline(numbers(licensed=True), layers)
+    assert "20 of 38 numbers reproduced, 14 differ, 4 not run here." in text
+    assert "1 of 9 counts reproduced, 8 differ." in text
+
+
+def test_rows_of_a_table_get_the_counts_of_their_videos():
+    units = pd.DataFrame({"clip": ["a", "a", "b"], "person": "ann"}, ["v0", "v1", "v2"])
+    rows = pd.DataFrame({"detector": "net", "video_id": ["v0", "v0", "v1", "v2"]})
+    table = pd.DataFrame({"detector": ["net", "flow"], "videos": [9, 9], "f1": [0.5, np.nan]})
+    found = paper.with_counts(table, rows, units)
+    assert found[["videos", "clips", "people"]].to_numpy().tolist() == [[3, 2, 1], [0, 0, 0]]
+    assert list(found.f1) == [0.5, pytest.approx(np.nan, nan_ok=True)]
 
 
 def test_other_data_reproduce_nothing():

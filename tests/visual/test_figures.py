@@ -13,6 +13,7 @@ from skimage.color import rgb2lab
 from viba_lib.data.tracking import Sighting
 from viba_lib.evaluation.agreement import REGIONS
 from viba_lib.evaluation.robustness import levels
+from viba_lib.experiments.information_gap import gap_table
 from viba_lib.visual import data_figures, map_figures, overlay, result_figures, style
 
 rng = np.random.default_rng(0)
@@ -72,6 +73,9 @@ CASES = {
         {"xception": history, "flow": history}
     ),
     "scores_by_method": lambda: result_figures.scores_by_method({"xception": frames}),
+    "information_gap": lambda: result_figures.information_gap(
+        gap_table(2, (0.0, 0.9), (0.5, 0.9), samples=50)
+    ),
     "robustness": lambda: result_figures.robustness(worse),
     "reliability": lambda: result_figures.reliability(scores),
     "threshold_curves": lambda: result_figures.threshold_curves(sweep, ["iou"]),
@@ -113,6 +117,14 @@ def test_two_colours_mean_real_and_fake_and_nothing_else():
     for name in names:
         used = {to_hex(line.get_color()) for axis in CASES[name]().axes for line in axis.lines}
         assert not used & {style.REAL, style.FAKE}, name
+
+
+def test_a_reference_run_is_marked_only_if_there_is_one():
+    def lines(table):
+        return [line.get_label() for line in result_figures.paper_plot(table).axes[0].lines]
+
+    assert "reference run" in lines(beside.assign(reference=[70.0, np.nan]))
+    assert lines(beside.assign(reference=np.nan)) == lines(beside) == ["this run", "the paper"]
 
 
 def test_maps_that_carry_bits_have_a_bar_that_says_so():

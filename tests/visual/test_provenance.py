@@ -12,6 +12,10 @@ def test_only_the_paper_profile_has_no_banner():
     assert banner_html("paper", "licensed data") == ""
     found = banner_html("quick", "a <few> clips")
     assert "<code>quick</code>" in found and "a &lt;few&gt; clips" in found
+    assert "Its results" not in found
+    assert "Its results come from 1 test person, 2 videos." in banner_html(
+        "quick", "a note", "1 test person, 2 videos"
+    )
 
 
 def test_provenance_is_escaped_and_mappings_are_one_line():

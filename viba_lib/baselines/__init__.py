@@ -1,4 +1,9 @@
-"""The compared methods, from maintained libraries except RISE, and input-agnostic controls."""
+"""The compared methods and input-agnostic controls.
+
+captum computes Grad-CAM, LRP, integrated gradients, Occlusion, LIME and Kernel SHAP;
+pytorch-grad-cam computes Grad-CAM++; SciPy computes the indices of Sobol. RISE and the masks of
+Sobol are implemented here.
+"""
 
 from viba_lib.baselines.controls import centred_gaussian, edges, random_maps
 from viba_lib.baselines.gradients import (

@@ -1,8 +1,8 @@
 """Methods that change the input and measure the probability of the class.
 
-They wrap captum and SciPy, except for RISE, which is implemented here. Removed pixels become zero:
-grey for a face, no motion for flow. `passes` is about the number of changed inputs that go through
-the network for one frame, so that methods can have the same budget.
+They wrap captum and SciPy. RISE and the masks of Sobol are implemented here. Removed pixels become
+zero: grey for a face, no motion for flow. `passes` is about the number of changed inputs that go
+through the network for one frame, so that methods can have the same budget.
 """
 
 import warnings

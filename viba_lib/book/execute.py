@@ -19,9 +19,11 @@ from viba_lib.book.chapters import as_notebook, chapters, find_chapter
 from viba_lib.book.images import make_lighter
 from viba_lib.book.parameters import checked, pairs_of, parameters_of
 from viba_lib.book.paths import BookError, print_progress, write_changed
-from viba_lib.core.cache import Cache, External, Stage, Work, read_meta
+from viba_lib.core.cache import Cache, External, Stage, Work, digest, read_meta
+from viba_lib.core.code import reached
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256, user_path
+from viba_lib.experiments import paper_numbers
 from viba_lib.pipeline.profiles import KEPT_MEMORY, Profile, load_profile, profile_names
 from viba_lib.pipeline.stages import Stages
 from viba_lib.pipeline.status import State, state_of
@@ -206,6 +208,10 @@ def chapter_stage(source: Path, profile: str, seed: int, device: str) -> Stage:
     }
     # Prose counts through the hash of the text, the library through the code that it reaches.
     inputs = {"source": External(source, file_sha256(source))}
+    if any(module == paper_numbers.__name__ for module, _ in reached(source)):
+        folder = Path(str(paper_numbers.FOLDER))  # numbers of the paper and of reference runs
+        hashes = [(file.name, file_sha256(file)) for file in sorted(folder.iterdir())]
+        inputs["tables"] = External(folder, digest(hashes))
     return Stage(f"{STAGES}/{source.stem}", execute_chapter, settings, inputs, uses=(source,))
 
 

@@ -10,12 +10,12 @@ import torch
 class Attribution:
     """The result of a bottleneck for a clip.
 
-    capacity (T, C, h, w) bits per unit of the layer; bits_per_pixel (T, H, W); logits
-    (T, classes) with the bottleneck injected, mean over noise samples; logits_clean (T, classes)
-    without it; target (T,); history: per step and frame the model loss and the information loss
-    (steps, T), in nats; lam: lambda of the last step, shaped as capacity, if it was requested,
-    otherwise empty; prefix_bits (T,): bits of tokens that belong to no location, such as a class
-    token.
+    capacity (T, C, h, w): information estimate of each unit of the layer, in bits, see
+    `gaussian_kl`; bits_per_pixel (T, H, W); logits (T, classes) with the bottleneck injected, mean
+    over noise samples; logits_clean (T, classes) without it; target (T,); history: per step and
+    frame the model loss and the information loss (steps, T), in nats; lam: lambda of the last step,
+    shaped as capacity, if it was requested, otherwise empty; prefix_bits (T,): bits of tokens that
+    belong to no location, such as a class token.
     """
 
     capacity: torch.Tensor

@@ -14,7 +14,9 @@ def gaussian_kl(
 ) -> torch.Tensor:
     """KL divergence of the transmitted signal from pure noise, per unit (Schulz et al., Eq. 6).
 
-    With r' = (r - mean) / std, Z | R is N(lambda r', (1 - lambda)^2) and the noise N(0, 1).
+    With r' = (r - mean) / std, Z | R is N(lambda r', (1 - lambda)^2) and the noise N(0, 1). The
+    mean over inputs of the sum over units is an upper bound of the mutual information of R and Z,
+    and it is loose if units are correlated. The value of one input is an estimate, not a bound.
 
     Parameters
     ----------

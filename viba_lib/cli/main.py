@@ -20,6 +20,7 @@ from typer import Option
 from viba_lib.cli.bench import bench
 from viba_lib.cli.data import data
 from viba_lib.cli.options import STUDY, OpenStudy, Positive, described, print_rows
+from viba_lib.cli.reproduce import reproduce
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import disk_message
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 app.add_typer(bench, name="bench")
+app.command()(reproduce)
 
 
 @app.command()

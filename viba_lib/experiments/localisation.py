@@ -5,9 +5,12 @@ import pandas as pd
 import xarray as xr
 
 from viba_lib.evaluation.faithfulness import map_measures
+from viba_lib.evaluation.sentences import finding, level_text
+from viba_lib.experiments.common import Bootstrap
 from viba_lib.pipeline.study import Study
 
 LOCALISATION = ["inside", "area", "ratio", "hit"]
+NEAR = 0.25  # a mean ratio up to so much above 1 is called near chance
 
 
 def localisation(study: Study, detector: str, maps: xr.Dataset | None = None) -> pd.DataFrame:
@@ -30,3 +33,71 @@ def localisation(study: Study, detector: str, maps: xr.Dataset | None = None) ->
     measures = map_measures(fakes.relevance.values, masks)[LOCALISATION]
     table = rows[["video_id", "frame", "method"]].join(measures)
     return table[masks.max((1, 2)) > 0].reset_index(drop=True)
+
+
+def example_frame(predictions: pd.DataFrame, table: pd.DataFrame, rank: int = 0) -> pd.DataFrame:
+    """A typical explained fake frame: the one with the median relevance mass ratio.
+
+    Only frames that the detector classifies as fake are candidates, if there are any, because a
+    map explains the decision. Without masks the order is that of p_fake.
+
+    Parameters
+    ----------
+    predictions : of `Study.predictions`
+    table : of `localisation`, for the same detector
+    rank : 0 is the median frame; 1, 2, ... are the frames next to it in the order
+
+    Returns
+    -------
+    One row of the predictions, with `place` (1 = lowest) among `of` candidates, and `by`, the name
+    of the measure that they are ordered by.
+    """
+    by = "ratio"
+    frames = predictions.merge(table[["video_id", "frame", "ratio"]].dropna())
+    if frames.empty:
+        by = "p_fake"
+        fakes = (predictions.split == "test") & (predictions.label == 1) & predictions.in_scope
+        frames = predictions[fakes]
+    called = frames[frames.p_fake > 0.5]
+    frames = called if len(called) else frames
+    frames = frames.sort_values([by, "video_id", "frame"], ignore_index=True)
+    count = len(frames)
+    frames = frames.assign(place=np.arange(count) + 1, of=count, by=by)
+    distance = np.abs(np.arange(count) - (count - 1) // 2)
+    return frames.iloc[[np.argsort(distance, kind="stable")[rank % count]]].reset_index(drop=True)
+
+
+def example_text(row: pd.Series) -> str:
+    """Which frame a chapter shows, from a row of `example_frame`."""
+    by = {"ratio": "relevance mass ratio", "p_fake": "probability of fake"}[row.by]
+    return (
+        f"The frame is of the method {row.method}. In the order of the {by} it has place "
+        f"{row.place} of {row['of']}. The detector gives {row.p_fake:.2f} as its probability of "
+        f"fake."
+    )
+
+
+def localisation_text(table: pd.DataFrame, bootstrap: Bootstrap) -> str:
+    """Mass ratio of all frames against chance, and the methods below, near and above chance.
+
+    Parameters
+    ----------
+    table : of `localisation`, with a ratio in at least one row
+    """
+    samples, seed, units = bootstrap
+    ratios = table[["video_id"]].assign(value=table.ratio)
+    found = finding(ratios, units, samples, seed, at=1.0)
+    text = level_text(f"Relevance mass ratio over {table.ratio.count()} frames", found)
+    means = table.groupby("method").ratio.mean().dropna().sort_values()
+    near = (means >= 1) & (means <= 1 + NEAR)
+    groups = {"below chance": means < 1, "near chance": near, "above chance": means > 1 + NEAR}
+    parts = [
+        f"{name}: {', '.join(f'{m} {v:.2f}' for m, v in means[rows].items())}"
+        for name, rows in groups.items()
+        if rows.any()
+    ]
+    return (
+        f"{text} Mean ratio of each method, without a test: {'; '.join(parts)}. The strongest "
+        f"pixel lies inside the mask in {table.hit.mean():.0%} of the frames; a random pixel would "
+        f"in {table.area.mean():.0%}."
+    )

@@ -1,5 +1,6 @@
 """Which stages of a run are done, stale, broken or half-way, and why; nothing is computed."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from viba_lib.pipeline.study import Study
 # resumed; absent: not begun; waits: what it is computed from is not there yet.
 STATES = ("done", "stale", "broken", "running", "stopped", "absent", "waits")
 AGAIN = "it will be computed again when it is needed"
+KIND = re.compile("(dataset|prepare|train|predict|explain)(-|$)")  # stages behind Tables 2 to 4
 
 
 @dataclass(frozen=True)
@@ -37,26 +39,38 @@ def stage_states(study: Study) -> Iterator[State]:
     Every file of a finished stage is read and compared with its hash.
     """
     shared: set[Path] = set()
+    for state in shared_states(study):
+        shared.add(Path(state.folder))
+        yield state
+    yield from _others_below(study.root, shared)
+
+
+def shared_states(study: Study) -> Iterator[State]:
+    """State of each stage that the chapters share."""
     try:
-        declared = [study.stages.dataset, *study.stages.shared()]
+        dataset, stages = study.stages.dataset, study.stages.shared()
     except VibaError as error:
         yield State("dataset", "waits", str(error).splitlines()[0])
-        declared = []
-    for stage in declared:
-        if isinstance(stage, Stage):
-            shared.add(study.cache.folder(stage))
-            yield state_of(stage, study.cache.folder(stage))
-        else:
-            yield State("dataset", "done", "a catalog of your own")
-    for name in DETECTORS if declared else ():
-        if not study.cache.folder(study.stages.prepared).is_dir():
-            yield State(f"explain-{name}", "waits", "needs prepare")
+        return
+    if isinstance(dataset, Stage):
+        stages = [dataset, *stages]
+    else:
+        yield State("dataset", "done", "a catalog of your own")
+    states = {stage.name: state_of(stage, study.cache.folder(stage)) for stage in stages}
+    yield from states.values()
+    waits = [n for n in ("dataset", "prepare") if n in states and states[n].state != "done"]
+    for name in DETECTORS:
+        if waits:  # to name the explained frames would compute these stages
+            yield State(f"explain-{name}", "waits", f"needs {' and '.join(waits)}")
             continue
         rows, layer = study.evaluation_rows(name), study.layer(name)
         stage = study.stages.explained(study.registered(name), layer, rows)
-        shared.add(study.cache.folder(stage))
         yield state_of(stage, study.cache.folder(stage))
-    yield from _others_below(study.root, shared)
+
+
+def unfinished(study: Study) -> list[State]:
+    """Stages that are not done of those that the paper's Tables 2 to 4 are computed from."""
+    return [s for s in shared_states(study) if KIND.match(s.stage) and s.state != "done"]
 
 
 def state_of(stage: Stage, done: Path) -> State:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from viba_lib.pipeline.profiles import DetectorSettings, Profile, load_profile
 from viba_lib.pipeline.run import WEIGHTS, statistics_file
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.stages import Stages
+from viba_lib.pipeline.units import split_text
 from viba_lib.visual.html_table import SavedTable
 from viba_lib.visual.provenance import banner_html, commit, provenance_html, save_table
 
@@ -402,5 +404,14 @@ class Study:
         return provenance_html(self.provenance(detectors))
 
     def banner(self) -> str:
-        """HTML warning for the top of a page with other numbers than the paper's, or nothing."""
-        return banner_html(self.profile.name, self.profile.note)
+        """HTML warning for the top of a page with other numbers than the paper's, or nothing.
+
+        It gives the size of the test split, unless the data set is not there yet: a page without
+        results must not wait for it.
+        """
+        size = ""
+        with suppress(VibaError):  # no catalog in the data folder
+            data = self.stages.dataset
+            if not isinstance(data, Stage) or self.cache.folder(data).is_dir():
+                size = split_text(self.catalog())
+        return banner_html(self.profile.name, self.profile.note, size)

@@ -24,21 +24,23 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def banner_html(profile: str, note: str) -> str:
+def banner_html(profile: str, note: str, test_split: str = "") -> str:
     """HTML warning for the top of a page with other numbers than the paper's, or nothing.
 
     Parameters
     ----------
     profile, note : name of the profile, and its description
+    test_split : its size, such as "3 test people, 24 source clips, 72 videos"; "" = not known
     """
     if profile == "paper":
         return ""
+    size = f" Its results come from {html.escape(test_split)}." if test_split else ""
     return (
         '<div class="admonition warning viba-banner"><p class="admonition-title">Not the '
         f"paper's numbers</p><p>This page was built with the profile "
         f"<code>{html.escape(profile)}</code>: {html.escape(note)}. "
         "It shows how the method works; its numbers cannot be compared with the paper's, which "
-        "come from licensed data.</p></div>"
+        f"come from licensed data.{size}</p></div>"
     )
 
 

@@ -159,6 +159,40 @@ def lines(frame: pd.DataFrame, x: str, y: Sequence[str], xlabel: str, ylabel: st
 
 
 @style.figure_style()
+def information_gap(table: pd.DataFrame, lam: float = 0.9) -> Figure:
+    """The information estimate beside the true mutual information.
+
+    Left: both over the correlation of normal units at one lambda, with the middle 90 % of single
+    inputs shaded. Right: their ratio over lambda, for the least and the largest correlation and
+    for a ReLU unit.
+
+    Parameters
+    ----------
+    table : see `experiments.information_gap.gap_table`
+    """
+    figure, axes = style.new_figure(9, 3.8, columns=2)
+    bits, ratios = axes[0]
+    normal = table[table.activation == "normal"]
+    at = normal[normal.lam == lam].sort_values("correlation")
+    bits.fill_between(at.correlation, at.low, at.high, color=SECOND, alpha=0.25, lw=0,
+                      label="single inputs, 90 %")  # fmt: skip
+    bits.plot(at.correlation, at.estimate, "s--", color=SECOND, label="mean estimate")
+    bits.plot(at.correlation, at.true, "o-", color=FIRST, label="mutual information")
+    bits.set(xlabel=f"correlation of units, lambda = {lam:g}", ylabel="bits")
+    bits.set_ylim(0, 1.5 * at.high.max())
+    bits.legend(loc="upper left", fontsize=10)
+    shown = table[table.correlation.isin([normal.correlation.min(), normal.correlation.max()])]
+    groups = shown.groupby("name", sort=False)
+    for (name, part), marker, colour in zip(groups, "os^", OTHERS, strict=False):
+        ratios.plot(part.lam, part.ratio, f"{marker}-", color=colour, ms=5, label=name)
+    ratios.axhline(1, **DOTTED)
+    ratios.set(xlabel="lambda", ylabel="mean estimate / information")
+    ratios.set_ylim(0, 1.5 * shown.ratio.max())
+    ratios.legend(loc="upper left", fontsize=10)
+    return figure
+
+
+@style.figure_style()
 def draws(frame: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str) -> Figure:
     """Dots of single draws of `y` over `x`, and the line of their mean."""
     figure, axis = style.new_plot(6.5, 3.2)
@@ -223,7 +257,8 @@ def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure:
 def paper_plot(table: pd.DataFrame) -> Figure | None:
     """The paper's values beside this run's with intervals (columns row, paper, run, low, high).
 
-    None if this run has no value.
+    Values of a reference run (column reference) are marked if there are any. None if this run has
+    no value.
     """
     if table.run.isna().all():
         return None
@@ -232,6 +267,8 @@ def paper_plot(table: pd.DataFrame) -> Figure | None:
     axis.hlines(at, table.low, table.high, color=INK)
     axis.plot(table.run, at, "o", color=FIRST, ms=9, label="this run")
     axis.plot(table.paper, at, "D", color=SECOND, ms=8, label="the paper")
+    if "reference" in table and table.reference.notna().any():
+        axis.plot(table.reference, at, "|", color=INK, ms=20, mew=2, label="reference run")
     axis.set_xlabel(str(table.measure.iloc[0]))
     style.legend_beside(axis)
     return figure
