@@ -98,8 +98,8 @@ result_figures.intervals(table, ["iou", "tcs", "rpi", "persistence"])
 #
 # A threshold relative to the map's own maximum marks nearly the whole frame if the map is flat. Then masks overlap because they
 # are large. Two columns show this: `iou_chance` is the IoU of independent random masks of the same area $a$, $a / (2 - a)$, and
-# `effective_area` is the share of the frame over which a constant map would have the same entropy. If IoU is near `iou_chance`,
-# the area alone explains it.
+# `effective_area` is the share of the frame over which a constant map would have the same entropy; it is 1 for a flat map. If IoU
+# is near `iou_chance`, the area explains it.
 
 # %%
 columns = ["name", "tcs", "iou", "iou_chance", "effective_area"]
