@@ -184,14 +184,14 @@ HTML(
 # generated. The curves on them show how training went, and not how good a detector is on other people. A gap between both losses
 # has two possible causes: overfitting, or a difference between the training and the validation people. The loss depends on
 # confidence as well as on decisions. It can rise while the AUC, which depends on the order of the scores only, does not fall.
-# A profile with `restore: last` keeps the last weights because two validation people are too few to choose weights by, and sets temperature
-# and threshold afterwards (`calibrate`). With `restore: best`, as in Appendix A, early stopping keeps the weights
+# A profile with `restore: last` keeps the last weights because two validation people are too few to choose weights by, and sets
+# the decision afterwards (`calibrate`). With `restore: best`, as in Appendix A, early stopping keeps the weights
 # before the rise.
 #
 # ## On people never trained on
 #
 # Each detector is judged on real frames and on the methods made for it. The intervals come from a
-# bootstrap over videos: with few people they are honest about clips, not about mankind.
+# bootstrap that samples people and then their source clips. With few people they are wide, and they describe these people.
 
 # %%
 from viba_lib.experiments.common import Bootstrap, held_out_predictions

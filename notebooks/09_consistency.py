@@ -304,7 +304,7 @@ assert abs(by_hand - 0.1) < 1e-9
 # ## What next
 #
 # - Do maps agree with annotated regions? {doc}`/notebooks/10_human_agreement`.
-# - The effect of coupled frames on consistency: {doc}`/notebooks/12_speed` and {doc}`/notebooks/15_comparison`.
+# - The effect of coupled frames on consistency: {doc}`/notebooks/12_speed` and {doc}`/notebooks/16_faithfulness`.
 # - How far the threshold moves a number beside other choices: {doc}`/notebooks/14_open_choices`.
 #
 # ## References
