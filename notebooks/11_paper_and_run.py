@@ -107,7 +107,8 @@ study.save_table("paper_table_1", first, for_page(first).drop(columns="table"))
 # %% [markdown]
 # ## Table 2: detection
 #
-# Accuracy, precision and recall are in per cent, as in the paper; the calibration error is not. Even where numbers
+# Accuracy, precision and recall are in per cent, as in the paper; the calibration error is not. Its interval can lie
+# above the error itself, because a sample of the bootstrap holds fewer different videos than the test split. Even where numbers
 # cannot be compared, the pattern can: does the bottleneck leave accuracy as it is?
 
 # %%
