@@ -171,7 +171,7 @@ def choice_text(
         what = f"{name}, relevance on the artefact"
         claim = f"{layer} is the best of the layers of {name}"
         sentences.append(difference_text(what, layer, "the mean of the other layers", found))
-        sentences.append(claim_text(claim, claim_verdict(found, HIGHER)))
+        sentences.append(claim_text(claim, claim_verdict(found, "higher")))
     return " ".join(sentences)
 
 
