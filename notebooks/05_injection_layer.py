@@ -170,7 +170,7 @@ HTML(f"<p>{deletion_text(measures, Bootstrap.of(study))}</p>")
 # %% [markdown]
 # If deletion is not distinguished from a random order, the map does not rank pixels by how much the detector depends on them, or
 # the detector reacts to any removed pixel, because an input with black pixels is unlike all training images. This measure cannot
-# separate the two. {doc}`/notebooks/15_comparison` uses further measures.
+# separate the two. {doc}`/notebooks/16_faithfulness` uses further measures.
 
 # %% [markdown]
 # ## Two layers with the same map
