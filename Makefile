@@ -31,8 +31,9 @@ test: env
 	$(TESTS) -m "not slow"
 
 # Killed runs, clusters that lose workers, all chapters.
+SLOW ?= slow
 slow: env
-	$(TESTS) -m slow
+	$(TESTS) -m "$(SLOW)"
 
 # On Linux, the registry's torch comes with four GB of GPU libraries. TORCH_INDEX names an index of
 # its builds without them; the versions are the same.

@@ -207,8 +207,8 @@ from viba_lib.experiments.information_gap import gap_table, gap_text, ratio_text
 HTML(f"<p>{single_text((0.5, 0.9))}</p>")
 
 # %% [markdown]
-# An activation at the mean is the most probable one, so many inputs have a value below the mutual
-# information. Activations far from the mean have a value above it, because of the term $(\lambda r)^2$:
+# An activation at the mean is the most probable one, so for a large $\lambda$ many inputs have a value below
+# the mutual information. Activations far from the mean have a value above it, because of the term $(\lambda r)^2$:
 # an unusual activation has more bits than an ordinary one at the same $\lambda$. Therefore a map in bits
 # is bright at units that are unusual for the layer *and* needed, and not at every bright pixel.
 #

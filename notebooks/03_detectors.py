@@ -71,6 +71,7 @@ layer_table(xception, spatial)
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.detector_readings import (
+    compared_texts,
     corruption_losses,
     methods_text,
     robustness_text,
@@ -184,14 +185,14 @@ HTML(
 # generated. The curves on them show how training went, and not how good a detector is on other people. A gap between both losses
 # has two possible causes: overfitting, or a difference between the training and the validation people. The loss depends on
 # confidence as well as on decisions. It can rise while the AUC, which depends on the order of the scores only, does not fall.
-# A profile with `restore: last` keeps the last weights because two validation people are too few to choose weights by, and sets temperature
-# and threshold afterwards (`calibrate`). With `restore: best`, as in Appendix A, early stopping keeps the weights
+# A profile with `restore: last` keeps the last weights because two validation people are too few to choose weights by, and sets
+# the decision afterwards (`calibrate`). With `restore: best`, as in Appendix A, early stopping keeps the weights
 # before the rise.
 #
 # ## On people never trained on
 #
 # Each detector is judged on real frames and on the methods made for it. The intervals come from a
-# bootstrap over videos: with few people they are honest about clips, not about mankind.
+# bootstrap that samples people and then their source clips. With few people they are wide, and they describe these people.
 
 # %%
 from viba_lib.experiments.common import Bootstrap, held_out_predictions
@@ -203,7 +204,7 @@ held_out = held_out_table(in_scope, bootstrap)
 columns = ["name", "frames", "videos", "accuracy", "precision", "recall", "auc", "ece"]
 study.save_table("held_out", held_out, held_out[columns].round(3))
 
-# %% mystnb={"image": {"alt": "Points and horizontal intervals of accuracy and AUC for both detectors."}, "figure": {"caption": "Accuracy and AUC on held-out identities, with 95 % intervals over videos.", "name": "fig-held-out"}}
+# %% mystnb={"image": {"alt": "Points and horizontal intervals of accuracy and AUC for both detectors."}, "figure": {"caption": "Accuracy and AUC on held-out identities, with 95 % intervals over people and their source clips.", "name": "fig-held-out"}}
 result_figures.intervals(held_out, ["accuracy", "auc"])
 
 # %% [markdown]
@@ -271,7 +272,7 @@ HTML(f"<p>{people_text(people)}</p>")
 # motion detector loses the texture by which flow is found. Expect brightness to cost little. Which detector loses more is
 # read from this run's result below. Dotted: the unchanged frames. An AUC of 0.5 is guessing.
 
-# %% mystnb={"image": {"alt": "Five panels with the AUC of both detectors over levels of JPEG quality, H.264 quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on test frames that were made worse, with 95 % intervals over videos.", "name": "fig-robustness"}}
+# %% mystnb={"image": {"alt": "Five panels with the AUC of both detectors over levels of JPEG quality, H.264 quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on test frames that were made worse, with 95 % intervals over people and their source clips.", "name": "fig-robustness"}}
 worse = robustness_table({name: study.robustness(name) for name in settings}, bootstrap)
 result_figures.robustness(worse)
 
@@ -295,12 +296,14 @@ study.save_table(
 
 # %% [markdown]
 # The table shows the worst level of each corruption; the download holds all. For a comparison of the two detectors, no level is
-# selected: for each video, the loss is the proportion of correct decisions on unchanged frames minus the proportion over all
-# levels of a corruption. The losses of both detectors are paired by source clip.
+# selected: the loss is the AUC of the unchanged frames minus the mean AUC over all levels of a corruption. Each video has its part of
+# this loss, and the parts of both detectors are paired by source clip. The p-values are corrected by Holm's procedure for the
+# number of corruptions.
 
 # %% tags=["remove-input"]
 losses = corruption_losses({name: study.robustness(name) for name in settings})
-HTML(f"<p>{robustness_text(losses, bootstrap)}</p>")
+compared = "".join(f"<li>{text}</li>" for text in compared_texts(losses, bootstrap))
+HTML(f"<p>{robustness_text(losses)}</p><ul>{compared}</ul>")
 
 # %% [markdown]
 # What a detector cannot see any more, no map of it can show. Read the maps of the chapters that follow with
@@ -433,7 +436,7 @@ assert abs(ece(np.maximum(p, 1 - p), (p > 0.5) == label) - expected) < 0.02
 #
 # - The live networks agree with the paper's tables but for rows that change no result.
 # - The tables by method and by person show which artefacts each detector finds on unseen identities, and which it misses.
-# - The last figure and its reading show which corruptions each detector loses most decisions by.
+# - The last figure and the text below it show which corruption costs each detector most.
 #
 # ## What next
 #

@@ -318,7 +318,7 @@ HTML(f"<p>{localisation_text(places, Bootstrap.of(study))}</p>") if not unknown 
 # A ratio below 1 says that the map has less relevance on the artefact than a map without any knowledge would have. That can have two causes.
 # The detector may decide by something else, such as the seam around the region, and then the map is right and
 # the mask is not what the detector uses. Or the map is wrong. The mask alone cannot decide between them;
-# {doc}`/notebooks/15_comparison` tests whether the marked pixels matter to the decision.
+# {doc}`/notebooks/16_faithfulness` tests whether the marked pixels matter to the decision.
 
 # %% [markdown]
 # ## The same for motion

@@ -23,6 +23,7 @@
 # - why maps grow coarser with depth
 # - to put numbers beside the pictures, with intervals: bits, spread, relevance on the planted artefact, deletion
 # - to recognise differences between two layers that are inconclusive
+# - why a layer and its batch norm give the same map
 # ```
 #
 # ```{admonition} What you need first
@@ -115,7 +116,7 @@ if detector:
 #    \text{ratio} = \frac{\sum_i p_i m_i}{\frac1n \sum_i m_i}. $$ (eq-layer-measures)
 #
 # On one frame of each of some more videos, real and fake. It is the frame of which the detector is surest, because the
-# maps of a clear decision show the layers best; {doc}`/notebooks/15_comparison` samples its frames with the seed, because
+# maps of a clear decision show the layers best; {doc}`/notebooks/15_localisation` samples its frames with the seed, because
 # a comparison of methods must not depend on the probability.
 #
 # - `bits`: the total of the map, $\sum_i B_i$, which is the sum of the information estimates of the units;
@@ -135,7 +136,7 @@ table = layer_table(measures, Bootstrap.of(study))
 columns = ["name", "frames", "bits", "entropy", "ratio", "deletion", "over_random"]
 study.save_table("injection_layer", table, table[columns].round(2))
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals for each injection layer of both detectors: relevance on the artefact with a line at chance, entropy, and deletion against random with a line at zero."}, "figure": {"caption": "Relevance on the artefact, spread of the map, and what deletion gains over random order, with 95 % intervals over videos; dotted is chance.", "name": "fig-layers-measured"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals for each injection layer of both detectors: relevance on the artefact with a line at chance, entropy, and deletion against random with a line at zero."}, "figure": {"caption": "Relevance on the artefact, spread of the map, and what deletion gains over random order, with 95 % intervals over people and their source clips; dotted is chance.", "name": "fig-layers-measured"}}
 result_figures.intervals(
     table, ["ratio", "entropy", "over_random"], chance={"ratio": 1, "over_random": 0}
 )
@@ -144,7 +145,7 @@ result_figures.intervals(
 # Is the paper's choice by eye confirmed? The figure shows the measures at each other layer minus those at the paper's
 # layer, on the same frames. If an interval contains 0, the test is inconclusive.
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals of the difference of each other layer to the paper's layer, in relevance on the artefact and in deletion over random, with a line at zero."}, "figure": {"caption": "Each other layer minus the paper's, on the same frames, with 95 % intervals over videos.", "name": "fig-layers-against"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals of the difference of each other layer to the paper's layer, in relevance on the artefact and in deletion over random, with a line at zero."}, "figure": {"caption": "Each other layer minus the paper's, on the same frames, with 95 % intervals over people and their source clips.", "name": "fig-layers-against"}}
 defaults = {name: study.layer(name) for name in detectors}
 differences = layer_differences(measures, defaults, Bootstrap.of(study))
 study.save_table("injection_layer_differences", differences)
@@ -152,27 +153,114 @@ zero = {"ratio": 0, "over_random": 0}
 result_figures.intervals(differences, list(zero), chance=zero) if len(differences) else None
 
 # %% tags=["remove-input"]
-known = table.dropna(subset=["ratio"]).sort_values("ratio", ascending=False)
-best = known.groupby("detector", sort=False).first()
-message = "; ".join(
-    f"{name} at {row.layer} ({row.ratio:.1f} times chance, {row.ratio_low:.1f} to {row.ratio_high:.1f})"
-    for name, row in best.iterrows()
-)
-conclusive = (
-    0
-    if differences.empty
-    else int(((differences.ratio_low > 0) | (differences.ratio_high < 0)).sum())
-)
-text = no_masks(measures.ratio, "the ratio") or (
-    f"Highest relevance on the artefact: {message}. For {conclusive} of {len(differences)} other layers "
-    "the interval of the difference to the default layer does not contain 0 in this measure."
-)
+from viba_lib.experiments.injection_layer import choice_text
+
+text = no_masks(measures.ratio, "the ratio") or choice_text(measures, defaults, Bootstrap.of(study))
 HTML(f"<p>{text}</p>")
 
 # %% [markdown]
-# A layer can win one measure and lose another: late layers answer *whether*, in few places, and early ones
-# *where*. Deletion rewards maps that hit what the detector needs, whether it lies on the artefact or not. On
-# a profile with few people the intervals are wide, and the page does not settle what they leave open.
+# A layer can be the best in one measure and not in another, because a map on the artefact need not contain the pixels that the
+# detector depends on. `over_random` measures the second: below is whether it is above 0 at any layer.
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.injection_layer import deletion_text
+
+HTML(f"<p>{deletion_text(measures, Bootstrap.of(study))}</p>")
+
+# %% [markdown]
+# If deletion is not distinguished from a random order, the map does not rank pixels by how much the detector depends on them, or
+# the detector reacts to any removed pixel, because an input with black pixels is unlike all training images. This measure cannot
+# separate the two. {doc}`/notebooks/16_faithfulness` uses further measures.
+
+# %% [markdown]
+# ## Two layers with the same map
+#
+# The paper (Section 3.3) finds the maps of `bn3` useful and those of `conv3` "highly abstract and diffused". In its Table 5, `bn3`
+# is the batch norm of the output of `conv3`. In evaluation mode a batch norm is an affine map of each channel,
+#
+# $$ y = a x + b, \qquad a = \frac{\gamma}{\sqrt{v + \epsilon}}, \quad b = \beta_{\mathrm{bn}} - a m, $$ (eq-layers-affine)
+#
+# with the stored mean $m$ and variance $v$ and the trained $\gamma$ and $\beta_{\mathrm{bn}}$. Three steps show that the bottleneck cannot
+# distinguish $x$ from $y$ if $a \neq 0$.
+#
+# 1. **z-scores.** The statistics of a unit of $y$ are $\mu_y = a \mu_x + b$ and $\sigma_y = |a| \sigma_x$. Therefore
+#    $(y - \mu_y) / \sigma_y = \operatorname{sign}(a) \, (x - \mu_x) / \sigma_x$. The information of a unit contains the square of this
+#    z-score and $\lambda$ only, so it is the same in both layers.
+# 2. **Noise.** It is defined by z-scores as well: $\epsilon_x = \mu_x + \sigma_x n$ with $n \sim \mathcal N(0, 1)$. The weights
+#    $\lambda$ and $1 - \lambda$ sum to 1, so the batch norm of the noisy signal is
+#    $a \, [\lambda x + (1 - \lambda) \epsilon_x] + b = \lambda y + (1 - \lambda) [\mu_y + \operatorname{sign}(a) \, \sigma_y n]$. Because $n$ and
+#    $-n$ have the same distribution, it has the distribution of the noisy signal at $y$.
+# 3. **Downstream.** If only the batch norm uses $x$, the rest of the network is the same for both layers. The ReLU is downstream of
+#    both.
+#
+# So each $\lambda$ has the same expected loss {eq}`eq-objective` in both layers. Differences can come from the
+# samples of the noise, which have the opposite sign in channels with $a < 0$, from rounding, and from units with a
+# standard deviation below `min_std` = 0.01 in one of the layers: their noise is not scaled with the unit, and this library leaves
+# them out as inactive. Channels with $a = 0$ are in this group.
+#
+# First, which layer is upstream? The hook looks at the tensors: a pair is a layer and the batch norm that takes its output.
+
+# %%
+from viba_lib.experiments.affine_layers import affine_table, forward_order, same_maps
+from viba_lib.experiments.injection_layer import layer_difference
+
+explained = injection_maps(study, layer, beta, measured, ["xception"])["xception"]
+network, first_input = study.detector("xception"), study.inputs("xception", explained.table.head(1))
+order, pairs = forward_order(network, list(explained.maps), first_input)
+pairs
+
+# %% [markdown]
+# Step 1 on the first frame: the absolute z-scores of both layers, over units that are active in both. Expect a difference of the size
+# of rounding.
+
+# %%
+from viba_lib.bottleneck.split import SplitModel
+
+for pair in pairs:
+    units = [study.statistics("xception", name) for name in pair]
+    scores = [
+        ((SplitModel(network, name).head(first_input)[0].cpu() - u.mean) / u.std)[0].abs()
+        for name, u in zip(pair, units, strict=True)
+    ]
+    active = units[0].active & units[1].active
+    x, y = (one[active] for one in scores)
+    print(f"{pair}: |z| up to {x.max():.2f}, largest difference {(x - y).abs().max():.1e}")
+
+# %% [markdown]
+# The exceptions, counted in this run's network, and the maps of both layers on the frames that are measured above. `std` is the largest relative
+# difference between $\sigma_y$ and $|a| \sigma_x$, `logits` that of the network's output if one signal replaces both layers.
+# The second table has medians over frames: Spearman's correlation over pixels, and the largest difference of a pixel, relative to the
+# maximum. The other layers are there for comparison.
+
+# %%
+statistics = {name: study.statistics("xception", name) for pair in pairs for name in pair}
+affine = affine_table(network, pairs, statistics, first_input)
+none = "" if len(affine) else "The layers of this run contain no batch norm and its input."
+study.save_table("affine_layers", affine, affine, none)
+
+# %%
+from viba_lib.experiments.affine_layers import with_others
+
+compared = with_others(pairs, list(explained.maps))
+same = same_maps(explained.maps, compared, explained.table)
+shown = same.groupby(["first", "second"], sort=False)[["correlation", "difference"]].median()
+study.save_table("affine_maps", same, shown.reset_index().round(6), none)
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.affine_layers import affine_text, diffuse_text, order_text
+from viba_lib.models.xception import XCEPTION_LAYERS
+
+rows = measures[measures.detector == "xception"]
+found = [diffuse_text(p, layer_difference(rows, "entropy", p, Bootstrap.of(study))) for p in pairs]
+texts = [affine_text(affine, same), *found, order_text(order, XCEPTION_LAYERS)]
+HTML("".join(f"<p>{text}</p>" for text in texts if text))
+
+# %% [markdown]
+# The proof holds for any weights, inputs and $\beta$. So the difference between the paper's Figures 5 and 7 cannot come from the
+# content of these two layers. It can come from how the maps were made: other noise samples, statistics of other frames for each layer, a
+# clamp of small standard deviations, or an activation that was overwritten. The last is possible because the ReLU downstream of `bn3` works
+# in place (the paper's Table 5), so that a stored reference to the output of `bn3` contains its rectified values later. The
+# paper does not describe these details. The same proof holds for `features.8` and `features.9` of VGG11, and for `conv4` and `bn4`.
 
 # %% [markdown]
 # ## Exercises
@@ -276,6 +364,7 @@ assert receptive_field([(3, 2)] * 3) == 15 and receptive_field([(1, 2), (3, 1)])
 #   here it can be measured.
 # - **"A layer with fewer bits explains better."** Layers differ in size and in what a bit costs at one $\beta$. Totals of different
 #   layers cannot be compared.
+# - **"Each layer of a network gives another map."** A layer and its batch norm give the same one.
 # - **"Late layers are wrong about the place."** They were never asked for one. What they keep is enough to decide, from wherever.
 #
 # ## Quiz
@@ -316,6 +405,8 @@ assert receptive_field([(3, 2)] * 3) == 15 and receptive_field([(1, 2), (3, 1)])
 # - The paper's choice by eye can be checked by number, where the truth is known, and the intervals say how
 #   far.
 # - Focus, place and need are three measures, and no layer need win all.
+# - The bottleneck works in units of a layer's mean and standard deviation, so it cannot distinguish a layer from its
+#   batch norm.
 #
 # ## What next
 #

@@ -99,14 +99,15 @@ map_figures.relevance_grid(
     both.images[some], both.maps["per-sample"][some], both.masks[some], shown
 )
 
-# %% mystnb={"image": {"alt": "The same face crops above and readout relevance maps below; the maps are more spread out."}, "figure": {"caption": "Readout bottleneck: predicted in one pass.", "name": "fig-readout"}}
+# %% mystnb={"image": {"alt": "The same face crops above and the relevance maps of the readout bottleneck below, with planted regions outlined."}, "figure": {"caption": "Readout bottleneck: predicted in one pass.", "name": "fig-readout"}}
 map_figures.relevance_grid(both.images[some], both.maps["readout"][some], both.masks[some], shown)
 
 # %% [markdown]
 # ## Measured
 #
 # Looks deceive, so we count. On the real and the fake frames together: `kept` is the share of predictions that survive the
-# bottleneck, `bits` the total of the map per frame, `entropy` the map's spread in bits (lower is clearer), `ratio` relevance inside
+# bottleneck, `bits` the total of the map per frame, `entropy` the map's entropy in bits (lower is clearer, whether the map is right
+# or not), `ratio` relevance inside
 # the mask of the {term}`Planted artefact` against chance (fakes only), both as in {eq}`eq-layer-measures`, `deletion` the area
 # under the prediction as the most relevant pixels go first (lower is better), `iou` the {term}`Intersection over union` of the
 # highlighted regions of two frames of one video (consistency), `seconds` the cost per frame, and `training` what was spent
@@ -127,12 +128,22 @@ columns = [
 ]
 study.save_table("bottleneck_type", both.table, both.table[columns].round(3))
 
-# %% mystnb={"image": {"alt": "Points with intervals for the per-sample and the readout bottleneck: entropy, relevance on the artefact with a line at chance, and overlap of consecutive frames."}, "figure": {"caption": "Clarity, relevance on the artefact and consistency of both kinds, with 95 % intervals over videos.", "name": "fig-kinds"}}
+# %% mystnb={"image": {"alt": "Points with intervals for the per-sample and the readout bottleneck: entropy, relevance on the artefact with a line at chance, and overlap of consecutive frames."}, "figure": {"caption": "Clarity, relevance on the artefact and consistency of both kinds, with 95 % intervals over people and their source clips.", "name": "fig-kinds"}}
 result_figures.intervals(
     both.table, ["entropy", "ratio", "iou"], labels="type", chance={"ratio": 1}
 )
 
+# %% tags=["remove-input"]
+from viba_lib.experiments.bottleneck_type import types_text
+from viba_lib.experiments.common import Bootstrap
+
+HTML(f"<p>{types_text(both.measures, Bootstrap.of(study))}</p>")
+
 # %% [markdown]
+# Entropy measures how few pixels hold the relevance, and the ratio measures whether they are the right pixels. A map with a low entropy on
+# the wrong pixels looks clear and misleads. This is why a choice by eye, as in the paper, needs a measure with a known truth
+# beside it.
+#
 # Has the readout learned anything? It starts where everything passes, and a map near that start shows where the
 # layer is *active*, not what the decision needs. At the other end, a readout that gives up nearly all bits everywhere
 # points nowhere. Its maps mean something where it keeps predictions with few bits:
@@ -158,8 +169,8 @@ HTML(
 
 # %% [markdown]
 # The paper trained for ten epochs on its whole training split and found the readout's maps less consistent and less
-# clear. Ten epochs of the few frames of a short profile are far fewer steps, so this page shows the cost and the
-# kind of its maps, and does not settle which is better.
+# clear. Ten epochs of the few frames of a short profile are far fewer steps, so this page is about a readout with less
+# training than the paper's.
 
 # %% [markdown]
 # ## Exercises

@@ -337,7 +337,7 @@ for value, score in (
 #
 # - Are the maps consistent from frame to frame? {doc}`/notebooks/09_consistency`.
 # - These numbers beside the paper's: {doc}`/notebooks/11_paper_and_run`.
-# - Does the detector need what is marked? {doc}`/notebooks/15_comparison` removes it and measures the effect.
+# - Does the detector need what is marked? {doc}`/notebooks/16_faithfulness` removes it and measures the effect.
 #
 # ## References
 #

@@ -98,8 +98,8 @@ result_figures.intervals(table, ["iou", "tcs", "rpi", "persistence"])
 #
 # A threshold relative to the map's own maximum marks nearly the whole frame if the map is flat. Then masks overlap because they
 # are large. Two columns show this: `iou_chance` is the IoU of independent random masks of the same area $a$, $a / (2 - a)$, and
-# `effective_area` is the share of the frame over which a constant map would have the same entropy. If IoU is near `iou_chance`,
-# the area alone explains it.
+# `effective_area` is the share of the frame over which a constant map would have the same entropy; it is 1 for a flat map. If IoU
+# is near `iou_chance`, the area explains it.
 
 # %%
 columns = ["name", "tcs", "iou", "iou_chance", "effective_area"]
@@ -304,7 +304,7 @@ assert abs(by_hand - 0.1) < 1e-9
 # ## What next
 #
 # - Do maps agree with annotated regions? {doc}`/notebooks/10_human_agreement`.
-# - The effect of coupled frames on consistency: {doc}`/notebooks/12_speed` and {doc}`/notebooks/15_comparison`.
+# - The effect of coupled frames on consistency: {doc}`/notebooks/12_speed` and {doc}`/notebooks/16_faithfulness`.
 # - How far the threshold moves a number beside other choices: {doc}`/notebooks/14_open_choices`.
 #
 # ## References

@@ -240,7 +240,7 @@ study.save_table("regions_by_video", videos, videos.head(12), unknown)
 # relevance inside the planted mask, and whether the strongest pixel is inside (the {term}`Pointing game`). The paper argues that
 # Grad-CAM {cite}`selvaraju2019gradcam` is coarse; here both methods use the same layer. Two controls depend neither on the
 # network nor on the frame: noise, and a centre prior, because a face is in the centre. A map that is not better than the centre
-# prior has found a face, and not an artefact. The frames and methods are those of {doc}`/notebooks/15_comparison`: one fake
+# prior has found a face, and not an artefact. The frames and methods are those of {doc}`/notebooks/15_localisation`: one fake
 # frame of each video, those that the detector classifies correctly first.
 
 # %%
@@ -400,7 +400,7 @@ assert all(0 <= v <= 1 for v in (*precisions, *recalls))
 # ## What next
 #
 # - Ask people yourself: {doc}`/notebooks/13_annotation`.
-# - More methods and harder questions: {doc}`/notebooks/15_comparison`.
+# - More methods and harder questions: {doc}`/notebooks/15_localisation`.
 # - How much the rule matters beside other choices: {doc}`/notebooks/14_open_choices`.
 #
 # ## References

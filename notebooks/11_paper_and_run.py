@@ -107,7 +107,8 @@ study.save_table("paper_table_1", first, for_page(first).drop(columns="table"))
 # %% [markdown]
 # ## Table 2: detection
 #
-# Accuracy, precision and recall are in per cent, as in the paper; the calibration error is not. Even where numbers
+# Accuracy, precision and recall are in per cent, as in the paper; the calibration error is not. Its interval can lie
+# above the error itself, because a sample of the bootstrap holds fewer different videos than the test split. Even where numbers
 # cannot be compared, the pattern can: does the bottleneck leave accuracy as it is?
 
 # %%
@@ -148,6 +149,33 @@ from viba_lib.experiments.human_agreement import no_regions
 
 unknown = no_regions(fourth.run)
 HTML(f"<p>{unknown}</p>") if unknown else None
+
+# %% [markdown]
+# ## Claims of the paper
+#
+# Beside its numbers, the paper makes claims in words. The table below has all that we found, in our words and in the order of
+# its sections. Each has the test that is made here, the result with its 95 % interval over people and their source clips, and a verdict:
+# *supports*, *contradicts* or *undecided*; *illustration* if there are too few people or videos for a verdict.
+#
+# The column `evidence` is as important as the verdict. **This run's videos** are not the paper's, so such a verdict says whether a claim
+# also holds here. A verdict by **definition** follows from an equation, from how the method is built or from the numbers that the paper
+# prints, and holds for any videos. **A toy network** is small enough for its relevant units to be known.
+
+# %%
+from viba_lib.experiments.claims import claims_for_page, claims_table, claims_text
+from viba_lib.experiments.claims_measured import claim_tables
+
+claims = claims_table(claim_tables(study))
+study.save_table("claims", claims, claims_for_page(claims))
+
+# %% tags=["remove-input"]
+HTML(f"<p>{claims_text(claims)}</p>")
+
+# %% [markdown]
+# Three of these deserve a second look, because they hold or fail by construction. The paper distinguishes `bn3` from `conv3`, which
+# pose the same problem to the bottleneck ([chapter 5](05_injection_layer)). It reads the {term}`Temporal Consistency Score` as stability, and its equation is
+# an area; with the large areas of VGG11, even unrelated masks have nearly the {term}`IoU <Intersection over union>` that it prints. And the overlap
+# coefficient is the recall of a video whenever a map marks at least as many regions as are annotated.
 
 # %% [markdown]
 # ## Tables 5 to 7: the networks
@@ -314,7 +342,7 @@ assert width(needed) <= 0.05 < width(needed - 1)
 #
 # - The decisions behind the numbers: {doc}`/notebooks/14_open_choices`.
 # - Bring in the licensed data: {ref}`licensed-data`.
-# - Whether maps are right, and not only like the paper's: {doc}`/notebooks/15_comparison`.
+# - Whether maps are right, and not only like the paper's: {doc}`/notebooks/15_localisation`.
 #
 # ## References
 #

@@ -212,7 +212,7 @@ HTML(f"<p>{few_steps_message(few)}</p>")
 # frame can be penalised. Both raise the overlap of consecutive maps *by construction*, as the same map in every frame would.
 # Therefore the table contains two such controls, maps that are smoothed afterwards and one map for all frames, and two further
 # measures: relevance on the artefact (`ratio`), and the probability of the prediction as the most relevant pixels are inserted
-# first (`insertion`). The clips are those of {doc}`/notebooks/15_comparison`.
+# first (`insertion`). The clips are those of {doc}`/notebooks/16_faithfulness`.
 
 # %%
 from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
@@ -353,7 +353,7 @@ assert len(limits) == len(costs) and all(limit >= 1 for limit in limits)
 # ## What next
 #
 # - Measure your own machine: {ref}`bench`.
-# - Is a longer optimisation also better than other methods? {doc}`/notebooks/15_comparison`.
+# - Is a longer optimisation also better than other methods? {doc}`/notebooks/15_localisation`.
 # - Many videos on many machines: {doc}`/book/cluster`.
 #
 # ## References

@@ -228,7 +228,7 @@ assert ((recomputed - effects.relative)[known].abs() < 1e-6).all()
 #
 # ## What next
 #
-# - Whether maps are right at all, beside other methods: {doc}`/notebooks/15_comparison`.
+# - Whether maps are right at all, beside other methods: {doc}`/notebooks/15_localisation`.
 # - Where the numbers of the paper stand: {doc}`/notebooks/11_paper_and_run`.
 # - Change a choice yourself: {doc}`/book/running` says how a chapter is run with other parameters.
 #

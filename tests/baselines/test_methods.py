@@ -16,6 +16,7 @@ from viba_lib.baselines import (
     grad_cam_plus_plus,
     integrated_gradients,
     kernel_shap,
+    layer_integrated_gradients,
     lime,
     occlusion,
     random_maps,
@@ -99,7 +100,9 @@ class Corner(nn.Module):
 
 # Grad-CAM weights channels by mean slopes, so it cannot distinguish corners of a uniform channel.
 BY_CHANNEL = ("Grad-CAM", "Grad-CAM++")
-INFORMED = [n for n, m in METHODS.items() if m.category != "control" and n not in BY_CHANNEL]
+# The patch head is fitted to labelled frames, see test_patch_head.
+ALONE = {n: m for n, m in METHODS.items() if m.category != "trained"}
+INFORMED = [n for n, m in ALONE.items() if m.category != "control" and n not in BY_CHANNEL]
 
 
 @pytest.mark.parametrize("name", INFORMED)
@@ -115,7 +118,7 @@ def test_every_method_finds_the_corner_that_counts(name):
 
 
 def test_methods_are_their_libraries(model):
-    from captum.attr import IntegratedGradients, Occlusion
+    from captum.attr import IntegratedGradients, LayerIntegratedGradients, Occlusion
     from pytorch_grad_cam import GradCAM
 
     frames = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -125,10 +128,16 @@ def test_methods_are_their_libraries(model):
     with torch.no_grad():
         score = Occlusion(lambda x: model(x).softmax(1)[:, 1])
         wanted = score.attribute(frames, (3, 8, 8), (3, 4, 4)).sum(1)[0].clamp_min(0)
-    np.testing.assert_allclose(occlusion(model, frames, 1, passes=49)[0], wanted, atol=1e-6)
+    np.testing.assert_allclose(occlusion(model, frames, 1, passes=50)[0], wanted, atol=1e-6)
     # Layer 3, since pytorch-grad-cam sees layer 1 as the in-place ReLU after it left it.
     with GradCAM(model=model, target_layers=[model[3]]) as library:
         other = library(frames, None)[0]
+    zeros = torch.zeros_like(frames)
+    wanted = LayerIntegratedGradients(model, model[3]).attribute(frames, zeros, 1, n_steps=20)
+    small = wanted.detach().sum(1, keepdim=True).clamp_min(0)
+    wanted = nn.functional.interpolate(small, (32, 32), mode="bilinear")[0, 0]
+    found = layer_integrated_gradients(model, "3", frames, 1, passes=62)[0]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
     ours = grad_cam(model, "3", frames)[0]
     assert np.corrcoef(other.ravel(), ours.ravel())[0, 1] > 0.95, "two libraries, one method"
 
@@ -204,6 +213,15 @@ def test_every_method_has_its_publication_and_its_place_in_the_api():
     for method in METHODS.values():
         assert method.category == "control" or f"{{{method.source}," in keys, method.name
         assert f".{method.function.__name__}\n" in page, method.name
+
+
+def test_chapter_15_introduces_every_method_with_its_publication():
+    chapter = (Path(__file__).parents[2] / "notebooks" / "15_localisation.py").read_text()
+    rows = {line.split("|")[1].strip(): line for line in chapter.splitlines() if "# | " in line}
+    for method in METHODS.values():
+        text, source = rows[method.name].split("|")[2:4]
+        assert text.count(". ") == 2, f"two sentences on {method.name}"
+        assert (method.source or "control") in source, method.name
 
 
 def test_a_setting_that_a_method_does_not_have_is_named(model):

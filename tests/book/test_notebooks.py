@@ -148,6 +148,7 @@ def folder(fetched, tmp_path_factory) -> Path:
 
 @pytest.mark.network
 @pytest.mark.slow
+@pytest.mark.chapters
 @each
 def test_chapter_runs_at_the_tiny_profile(source, folder, fetched):
     done = run_nbval(source, folder, fetched)

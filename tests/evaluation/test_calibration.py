@@ -17,14 +17,14 @@ def margins_of(
 
 
 def calibrated(found: Calibration, margins: np.ndarray) -> np.ndarray:
-    return found.scale * margins + found.shift
+    return margins + found.shift
 
 
-def test_margins_with_a_known_posterior_are_left_alone() -> None:
-    # Two normal distributions of variance 1, 2 a apart: the log-odds are 2 a m.
-    margins, labels = margins_of(np.random.default_rng(0), -1.5, 1.5, 4000)
+def test_the_decision_lies_where_both_classes_are_equally_likely() -> None:
+    # Two normal distributions of variance 1 about 1 and 4: the density is equal at 2.5.
+    margins, labels = margins_of(np.random.default_rng(0), 1.0, 4.0, 4000)
     found = Calibration.fit(margins, labels, np.repeat("a", len(labels)))
-    assert found.scale == pytest.approx(3.0, rel=0.1) and found.shift == pytest.approx(0, abs=0.2)
+    assert found.shift == pytest.approx(-2.5, abs=0.1)
     assert (found.people, found.frames) == (1, 8000)
 
 
@@ -41,9 +41,11 @@ def test_few_real_frames_are_called_fake_as_a_mean_over_people() -> None:
     many = np.r_[np.tile(margins[:800], 5), margins[800:]]
     given = np.tile(labels[:800], 5), np.repeat(["a", "b"], [4000, 800])
     again = Calibration.fit(many, np.r_[given[0], labels[800:]], given[1])
-    assert again.shift / again.scale == pytest.approx(found.shift / found.scale, abs=0.02)
-    plain = Calibration.fit(-margins, labels, people)
-    assert plain.scale > 0  # a detector that is wrong is not turned round
+    assert again.shift == pytest.approx(found.shift, abs=0.02)
+    # A detector that is wrong is not turned round: the limit of false alarms alone decides.
+    wrong = Calibration.fit(-margins, labels, people)
+    called = [(calibrated(wrong, -m) > 0).mean() for m in real]
+    assert np.mean(called) == pytest.approx(0.1, abs=0.005)
 
 
 def test_a_person_with_many_frames_does_not_count_more() -> None:
@@ -53,7 +55,6 @@ def test_a_person_with_many_frames_does_not_count_more() -> None:
     often = Calibration.fit(
         np.r_[np.tile(a, 5), b], np.r_[np.tile(la, 5), lb], np.repeat(["a", "b"], [4000, 800])
     )
-    assert often.scale == pytest.approx(once.scale, rel=0.05)
     assert often.shift == pytest.approx(once.shift, abs=0.1)
 
 
@@ -63,10 +64,10 @@ def test_folding_changes_the_margin_and_nothing_else() -> None:
     inputs = torch.randn(7, 5)
     with torch.no_grad():
         before = model(inputs)
-        Calibration(2.5, -0.7, 3, 60).fold(model)
+        Calibration(-0.7, 3, 60).fold(model)
         after = model(inputs)
-    torch.testing.assert_close(after[:, 1] - after[:, 0], 2.5 * (before[:, 1] - before[:, 0]) - 0.7)
-    torch.testing.assert_close(after.sum(1), 2.5 * before.sum(1))
+    torch.testing.assert_close(after[:, 1] - after[:, 0], before[:, 1] - before[:, 0] - 0.7)
+    torch.testing.assert_close(after.sum(1), before.sum(1))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_folding_changes_the_margin_and_nothing_else() -> None:
 )
 def test_other_networks_are_refused(model: nn.Module) -> None:
     with pytest.raises(VibaError, match="set `calibrate` to false"):
-        Calibration(1.0, 0.0, 1, 1).fold(model)
+        Calibration(0.0, 1, 1).fold(model)
 
 
 def test_one_class_is_refused() -> None:

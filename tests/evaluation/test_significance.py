@@ -12,7 +12,6 @@ from viba_lib.evaluation.significance import (
     INCONCLUSIVE,
     mcnemar,
     paired_tests,
-    rank_of,
     with_intervals,
 )
 
@@ -59,21 +58,3 @@ def test_paired_tests_detect_differences_and_nothing_else():
     assert tests.p["Grad-CAM"] == pytest.approx(2 / 2**12)
     worse = scores.rename(columns={"ratio": "deletion"})
     assert paired_tests(worse, "deletion").set_index("method").better["Grad-CAM"] == "Grad-CAM"
-
-
-def test_the_test_is_inconclusive_for_few_videos():
-    scores = scores_of({VIBA: 2.0, "Grad-CAM": 1.0, "RISE": 1.5}, videos=4)
-    rank = rank_of(scores, "ratio")
-    assert rank["verdict"] == INCONCLUSIVE and rank["ahead"] == [] and rank["min_p"] > 0.05
-    assert rank["rank"] == 1 and rank["best"] == VIBA
-
-
-def test_verdicts_are_first_tied_and_behind():
-    assert rank_of(scores_of({VIBA: 3.0, "Grad-CAM": 1.0}), "ratio")["verdict"] == "first"
-    behind = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 3.0, "Random": 9.0}), "ratio")
-    assert behind["verdict"] == "behind" and behind["behind"] == ["Grad-CAM"]
-    assert behind["best"] == "Grad-CAM", "controls are not ranked"
-    equal = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 1.0}, spread=0), "ratio")
-    assert equal["rank"] == 1 and equal["best"] == VIBA and equal["verdict"] == "first"
-    close = rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 1.1}, spread=1.0), "ratio")
-    assert close["rank"] == 2 and close["verdict"] == "tied for first"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.scores import scores_of
+from viba_lib.baselines import PatchHead
 from viba_lib.baselines.common import classes_of
 from viba_lib.baselines.explainers import (
     NAMES,
@@ -21,16 +21,23 @@ from viba_lib.baselines.explainers import (
 from viba_lib.core.cache import Stage
 from viba_lib.core.code import LIBRARY, code_key, reached
 from viba_lib.core.errors import VibaError
-from viba_lib.evaluation.significance import rank_of
 from viba_lib.experiments.benchmark import runs
+from viba_lib.experiments.benchmark.budgets import (
+    budget_means,
+    budget_scores,
+    budget_table,
+    budget_text,
+    curves_text,
+)
 from viba_lib.experiments.benchmark.maps import (
     Benchmark,
     benchmark_rows,
     maps_of,
     with_comparison,
 )
-from viba_lib.experiments.benchmark.ranking import costs, pareto, rank_message
-from viba_lib.experiments.benchmark.robustness import attack_stage, sanity_stage
+from viba_lib.experiments.benchmark.memory import memory_of, memory_stage
+from viba_lib.experiments.benchmark.ranking import costs, pareto
+from viba_lib.experiments.benchmark.robustness import attack_stage, sanity_stage, sanity_text
 from viba_lib.experiments.benchmark.scores import (
     FAITHFULNESS,
     LOCALISATION,
@@ -68,6 +75,7 @@ STAGES: dict[str, Callable[[Benchmark], Stage]] = {
     "faithful": lambda b: faithfulness_stage(b, VIBA),
     "attack": attack_stage,
     "sanity": sanity_stage,
+    "memory": memory_stage,
     "joint": lambda b: joint_stage(b.study, b.detector, ["a"]),
     "temporal": lambda b: temporal_stage(b.study, "flow-vgg11", b.values),
 }
@@ -79,7 +87,7 @@ CHANGES = [
     ("preparation", "frames_per_video", 3, ALL),
     ("xception", "size", 128, ALL - {"temporal"}),
     ("flow", "methods", ["jitter"], {"temporal"}),
-    ("comparison", "passes", 16, {"bottleneck", "occlusion", "faithful", "attack"}),
+    ("comparison", "passes", 16, {"bottleneck", "occlusion", "faithful", "attack", "memory"}),
     ("comparison", "short_passes", 16, {"attack", "sanity", "temporal"}),
     ("comparison", "faithful", 2, {"faithful"}),
     ("comparison", "steps", 3, {"faithful", "joint"}),
@@ -145,6 +153,7 @@ def test_a_benchmark_of_other_settings_has_other_stages(stages, tmp_path):
         ("faithful", "evaluation.faithfulness.sensitivity_n"),
         ("attack", "evaluation.attack.stability"),
         ("sanity", "evaluation.randomisation.random_labels"),
+        ("memory", "baselines.tensor_memory.TensorMemory"),
         ("joint", "data.prepare.prepared_rows"),
         ("temporal", "data.artefacts.plant"),
     ],
@@ -166,18 +175,7 @@ def test_a_typo_in_a_docstring_computes_nothing_again(stages, tmp_path):
         assert code_key(stage.compute) == code_key(stage.compute, library=copied)
 
 
-# ---- ranks ---------------------------------------------------------------------------
-
-
-def test_the_message_says_what_the_numbers_say():
-    few = rank_message(rank_of(scores_of({VIBA: 2.0, "Grad-CAM": 1.0}, videos=3), "ratio"))
-    assert "3 source clips are too few" in few
-    behind = rank_message(rank_of(scores_of({VIBA: 1.0, "Grad-CAM": 3.0}), "ratio"))
-    assert "has rank 2" in behind and "worse than Grad-CAM" in behind
-    blank = scores_of({VIBA: 1.0, "Grad-CAM": 3.0}).assign(ratio=np.nan)
-    for unknown in (blank, blank.head(0)):
-        rank = rank_of(unknown, "ratio")
-        assert "no planted masks" in rank_message(rank) and rank["verdict"] == "inconclusive"
+# ---- cost ----------------------------------------------------------------------------
 
 
 def test_the_front_contains_the_methods_that_no_other_dominates():
@@ -315,6 +313,50 @@ def test_the_gain_from_tuning_is_measured_on_other_frames(study):
         assert gains.changed[name] == (tuned.values[name] != candidates_of(name, layers)[0])
 
 
+def test_every_method_with_a_budget_has_a_curve(study):
+    names = (*FEW, "RISE")
+    benchmark = Benchmark(with_comparison(study, frames=2), "flow-vgg11", "default", names)
+    curves = budget_scores(benchmark, localisation_scores(benchmark))
+    assert set(curves.method) == {VIBA, "Occlusion", "RISE"} and set(curves.passes) == {8, 12}
+    assert (curves.groupby(["method", "passes"]).size() == 1).all(), "budget_frames is 1"
+    spent = curves.set_index(["method", "passes"]).equivalents
+    assert spent["RISE", 8] == 8 and spent["RISE", 12] == 12
+    assert spent[VIBA, 8] <= 8 < spent[VIBA, 12] <= 12
+    means = budget_means(curves)
+    assert "mean ratio at a budget of 8 and 12: VIBA " in curves_text(means)
+    none = budget_means(curves.assign(ratio=np.nan))
+    assert none.ratio.isna().all() and curves_text(none) == ""
+    assert budget_means(curves.head(0)).empty
+
+
+def test_the_table_of_budgets_agrees_with_the_passes_that_were_made(study):
+    benchmark = Benchmark(with_comparison(study, frames=2), "flow-vgg11", "default", FEW)
+    table = budget_table(benchmark).set_index("method")
+    made = costs(benchmark.maps()).set_index("method")
+    assert table.equivalents.to_dict() == made.equivalents.to_dict()
+    text = budget_text(table.reset_index(), 8)
+    assert "budget is 8 forward-equivalents" in text and "Grad-CAM 3." in text
+    above = table.assign(equivalents=table.equivalents + table.budget * 10).reset_index()
+    assert "design of VIBA, Occlusion is larger than the budget" in budget_text(above, 8)
+
+
+def test_a_method_that_goes_backward_needs_more_memory(study):
+    benchmark = Benchmark(with_comparison(study, frames=2), "flow-vgg11", "default", FEW)
+    memory = memory_of(benchmark).set_index("method").memory
+    assert set(memory.index) == set(FEW) and (memory >= 0).all()
+    assert memory["Random"] < memory["Grad-CAM"]
+
+
+def test_the_sentences_on_the_randomisation_check_begin_with_the_bottleneck():
+    table = pd.DataFrame({
+        "detector": ["a", "a", "b", "b", "b"], "method": ["RISE", VIBA, VIBA, "LIME", "Edges"],
+        "rank": [0.2, 0.4, 0.6, 0.7, 1.0], "same": [False, False, True, True, True],
+    })  # fmt: skip
+    text = sanity_text(table)
+    assert text.startswith("VIBA passes the check on a:") and "VIBA fails the check on b:" in text
+    assert text.endswith("On b, the check fails for 1 other method: LIME.")
+
+
 def test_a_benchmark_shows_its_worst_frame(study):
     benchmark = Benchmark(with_comparison(study, frames=1), "flow-vgg11", "default", FEW)
     assert len(benchmark.rows) == 1 and benchmark.values[VIBA] is None
@@ -324,9 +366,10 @@ def test_a_benchmark_shows_its_worst_frame(study):
 
 
 def test_every_method_gives_maps_of_any_network(study):
-    network = Network(study.detector("flow-vgg11"), ("features.9",),
-                      {"features.9": study.statistics("flow-vgg11", "features.9")},
-                      study.stages.bottleneck())  # fmt: skip
+    statistics = study.statistics("flow-vgg11", "features.9")
+    head = PatchHead(torch.ones(len(statistics.mean)), 0.0)
+    network = Network(study.detector("flow-vgg11"), ("features.9",), {"features.9": statistics},
+                      study.stages.bottleneck(), heads=lambda _: head)  # fmt: skip
     frames = study.inputs("flow-vgg11", benchmark_rows(study, "flow-vgg11", "test", 1))
     for name in NAMES:
         maps = explain_with(name, network, frames, 1, 8)

@@ -28,6 +28,14 @@ def test_the_cost_of_the_bottleneck_is_said_and_judged():
     assert "contradicts the paper's claim that the accuracy of b changes" in text
 
 
+def test_a_bottleneck_after_which_one_class_is_left_is_named():
+    some = frames()
+    text = detection_readings.cost_text({"net": some.assign(p_fake_bottleneck=0.2)}, BOOTSTRAP)
+    assert "net calls 50% of the frames fake without it and 0% with it." in text
+    assert "it decides for one class only" in text
+    assert "one class only" not in detection_readings.cost_text({"net": some}, BOOTSTRAP)
+
+
 def test_one_person_decides_no_claim():
     text = detection_readings.cost_text({"b": frames(turned=1)}, ALONE)
     assert "too small to test whether the accuracy of b" in text and "contradicts" not in text
@@ -49,7 +57,8 @@ def test_a_lower_calibration_error_is_a_side_effect_of_higher_confidence():
     text = detection_readings.calibration_text({"net": frames(0.7, 0.9)})
     assert "underconfident" in text and "side effect" in text
     assert "from 0.300 to 0.100" in text
-    assert "side effect" not in detection_readings.calibration_text({"net": frames(0.9, 0.7)})
+    worse = detection_readings.calibration_text({"net": frames(0.9, 0.7)})
+    assert "side effect" not in worse and "less reliable" in worse
 
 
 def test_an_overconfident_detector_is_called_so():

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from viba_lib.evaluation.robustness import UNCHANGED
 from viba_lib.experiments.common import Bootstrap
 from viba_lib.experiments.detector_readings import (
     compared_losses,
+    compared_texts,
     corruption_losses,
     methods_text,
     robustness_text,
@@ -27,6 +29,8 @@ def test_a_rising_validation_loss_is_named() -> None:
     text = training_text("a", history([0.7, 0.5, 0.2], [0.8, 0.68, 1.65], [0.6, 0.7, 0.65]), "last")
     assert "falls from 0.70 (step 50) to 0.20 (step 150)" in text
     assert "lowest at step 100 (0.68) and rises to 1.65" in text and "overfitting" in text
+    better = training_text("a", history([0.7, 0.2], [0.68, 1.65], [0.6, 0.7]), "last")
+    assert "overfitting" not in better and "wrong decisions become more confident" in better
     assert "AUC is 0.70 there and 0.65 at the end" in text
     assert text.endswith("has the weights of the last step.")
 
@@ -58,16 +62,16 @@ def test_methods_without_a_find_are_named() -> None:
 
 
 def degraded(blur: float, jpeg: float, clips: int = 12) -> pd.DataFrame:
-    """A real and a fake video of each clip; so many of ten levels of a corruption turn wrong."""
+    """A real and a fake video of each clip; at so many of ten levels, all scores are one value."""
     rows = []
     for clip in range(clips):
         for label in (0, 1):
             video = {"video_id": f"{clip}-{label}", "label": label}
-            right = {"p_fake": 0.2 + 0.6 * label}
+            right = {"p_fake": 0.2 + 0.01 * clip + 0.6 * label}
             rows.append(video | right | {"corruption": UNCHANGED, "level": np.nan})
-            for name, wrong in zip(CORRUPTIONS, (blur, jpeg), strict=True):
+            for name, tied in zip(CORRUPTIONS, (blur, jpeg), strict=True):
                 for level in range(10):
-                    p_fake = 0.8 - 0.6 * label if level < 10 * wrong else right["p_fake"]
+                    p_fake = 0.5 if level < 10 * tied else right["p_fake"]
                     rows.append(video | {"p_fake": p_fake, "corruption": name, "level": level})
     return pd.DataFrame(rows)
 
@@ -80,21 +84,37 @@ def units() -> pd.DataFrame:
     return table.set_index("video_id")
 
 
-def test_losses_are_those_of_each_video(units) -> None:
-    losses = corruption_losses({"a": degraded(0.3, 0.1), "b": degraded(0.5, 0.1)})
-    means = losses.groupby(["detector", "corruption"]).loss.mean()
-    assert means["a", "blur"] == pytest.approx(0.3) and means["b", "blur"] == pytest.approx(0.5)
-    assert len(losses) == 2 * 24 * 2
+def test_losses_are_shares_of_the_loss_of_auc() -> None:
+    """Against the AUC of scikit-learn, with scores in no order and with ties."""
+    rng = np.random.default_rng(0)
+    rows = degraded(0.5, 0.5)
+    rows["p_fake"] = np.round(0.5 * rows.p_fake + 0.5 * rng.random(len(rows)), 1)
+    losses = corruption_losses({"a": rows})
+    aucs = rows.groupby(["corruption", "level"], dropna=False)[["label", "p_fake"]].apply(
+        lambda part: roc_auc_score(part.label, part.p_fake)
+    )
+    for name in CORRUPTIONS:
+        of_fakes = losses[(losses.corruption == name) & losses.video_id.str.endswith("-1")]
+        expected = aucs[UNCHANGED].iloc[0] - aucs[name].mean()
+        assert of_fakes.loss.mean() == pytest.approx(expected)
 
 
 def test_the_detector_that_loses_more_is_named(units) -> None:
-    losses = corruption_losses({"a": degraded(0.3, 0.1), "b": degraded(0.5, 0.1)})
-    text = robustness_text(losses, Bootstrap(200, 0, units))
-    assert "a loses most correct decisions under blur (+0.30" in text
-    assert "b loses most correct decisions under blur (+0.50" in text
-    blur, jpeg = text.split("Loss under ")[1:]
-    assert blur.startswith("blur, a minus b: -0.2") and "It is lower for a" in blur
-    assert jpeg.startswith("jpeg, a minus b: 0") and "No difference was found" in jpeg
+    losses = corruption_losses({"a": degraded(0.3, 0.1), "b": degraded(0.6, 0.1)})
+    assert robustness_text(losses) == (
+        "a loses most AUC under blur (0.15, mean over levels) and least under jpeg (0.05). "
+        "b loses most AUC under blur (0.30, mean over levels) and least under jpeg (0.05)."
+    )
+    blur, jpeg = compared_texts(losses, Bootstrap(200, 0, units))
+    assert blur.startswith("Loss of AUC under blur, a minus b: -0.15 ")
+    assert "It is lower for a" in blur and "No difference was found" in jpeg
+
+
+def test_one_class_has_no_auc_and_stops_nothing(units) -> None:
+    fakes = degraded(0.3, 0.1).query("label == 1")
+    losses = corruption_losses({"a": fakes, "b": fakes})
+    assert robustness_text(losses) == ""
+    assert compared_texts(losses, Bootstrap(20, 0, units)) == []
 
 
 def test_p_values_are_corrected_for_the_number_of_corruptions(units) -> None:

@@ -7,8 +7,11 @@ import pytest
 from viba_lib.experiments.common import Bootstrap
 from viba_lib.experiments.injection_layer import (
     LAYER_MEASURES,
+    choice_text,
+    deletion_text,
     layer_differences,
     layer_table,
+    ours_and_others,
 )
 
 BOOTSTRAP = Bootstrap(200)
@@ -44,3 +47,39 @@ def test_small_differences_are_found_on_the_same_frames(measures):
         )
     only = measures[measures.layer == "bn4"]
     assert layer_differences(only, {"xception": "block4"}, BOOTSTRAP).empty
+
+
+def several_people(count=8):
+    videos = [f"v{i}" for i in range(count)]
+    return pd.DataFrame({"clip": videos, "person": videos}, index=videos)
+
+
+def constant_layers(**by_layer):
+    """Eight videos with nearly the same values at each layer."""
+    made = []
+    for layer, values in by_layer.items():
+        for i, wobble in enumerate(np.linspace(-0.01, 0.01, 8) * (1 + len(made) % 3)):
+            more = {name: value + wobble for name, value in values.items()}
+            made.append({"detector": "net", "layer": layer, "video_id": f"v{i}"} | more)
+    return pd.DataFrame(made)
+
+
+def test_the_choice_of_a_layer_is_compared_with_the_mean_of_the_others():
+    units = Bootstrap(200, 0, several_people())
+    rows = constant_layers(a={"ratio": 3.0}, b={"ratio": 1.0}, c={"ratio": 2.0})
+    assert ours_and_others(rows, "ratio", "a", units).estimate == pytest.approx(1.5, abs=0.02)
+    text = choice_text(rows, {"net": "a"}, units)
+    assert "It is higher for a" in text and "supports the paper's claim that a is the best" in text
+    assert "contradicts" in choice_text(rows, {"net": "b"}, units)
+    # One person decides nothing, and one layer has no others.
+    alone = Bootstrap(200, 0, several_people().assign(person="p"))
+    assert "illustration" in choice_text(rows, {"net": "a"}, alone)
+    assert choice_text(rows[rows.layer == "a"], {"net": "a"}, units) == ""
+
+
+def test_deletion_is_read_layer_by_layer():
+    units = Bootstrap(200, 0, several_people())
+    rows = constant_layers(a={"over_random": 0.2}, b={"over_random": -0.2}, c={"over_random": 0.0})
+    text = deletion_text(rows, units)
+    assert text.startswith("net: deletion is better than random order at 1 of 3 layers, and worse")
+    assert "above random order" in text and "not distinguished from random order" in text

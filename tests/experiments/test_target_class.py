@@ -79,6 +79,7 @@ def test_the_text_says_that_decisions_follow_the_target_only_if_they_do(frames):
     assert text.startswith(
         "net: the accuracy is 0.750 without a bottleneck, 0.750 with one for the "
     )
+    assert "The one for the predicted class turns 0% of the decisions." in text
     assert "turns 100% of their decisions" in text and "close to a tautology" in text
     text = t.targets_text({"net": t.with_targets(frames, ignores, seed=3)}, BOOTSTRAP)
     assert "does not show that decisions follow the target" in text and "tautology" not in text

@@ -10,14 +10,17 @@ from viba_lib.baselines.gradients import (
     grad_cam,
     grad_cam_plus_plus,
     integrated_gradients,
+    layer_integrated_gradients,
     relevance_propagation,
 )
 from viba_lib.baselines.methods import METHODS, Method, attribute
+from viba_lib.baselines.patch_head import PatchHead, patch_scores
 from viba_lib.baselines.perturbations import kernel_shap, lime, occlusion, rise, sobol
 
 __all__ = [
     "METHODS",
     "Method",
+    "PatchHead",
     "attribute",
     "centred_gaussian",
     "edges",
@@ -25,8 +28,10 @@ __all__ = [
     "grad_cam_plus_plus",
     "integrated_gradients",
     "kernel_shap",
+    "layer_integrated_gradients",
     "lime",
     "occlusion",
+    "patch_scores",
     "random_maps",
     "relevance_propagation",
     "rise",

@@ -1,5 +1,6 @@
 """The bottleneck and all compared methods, by name and with one signature."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,9 @@ import torch
 from torch import nn
 
 from viba_lib.baselines import METHODS, attribute
+from viba_lib.baselines.budget import Passes, bottleneck_passes, within
 from viba_lib.baselines.common import Target, classes_of
+from viba_lib.baselines.patch_head import PatchHead
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.forward import Forward
 from viba_lib.core.errors import VibaError
@@ -28,6 +31,9 @@ class Network:
     statistics : of each layer that the bottleneck is put into
     settings : of the bottleneck
     forward : the model for methods that need its logits alone; None = the model itself
+    heads : gives the patch head of a layer; None = the patch head cannot be used
+    equal : whether the bottleneck has the budget of the other methods, see `budget.within`;
+        otherwise its settings stay as they are
     """
 
     model: nn.Module
@@ -35,11 +41,13 @@ class Network:
     statistics: dict[str, LayerStatistics]
     settings: dict[str, Any]
     forward: Forward | None = None
+    heads: Callable[[str], PatchHead] | None = None
+    equal: bool = False
     _bottlenecks: dict[str, PerSampleBottleneck] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
 
-    def bottleneck(self, layer: str, seed: int) -> PerSampleBottleneck:
+    def bottleneck(self, layer: str, seed: int, passes: int) -> PerSampleBottleneck:
         """The bottleneck at a layer; it is cut out of the network once."""
         if layer not in self.statistics:
             raise VibaError(f"no statistics of {layer!r}; there are {list(self.statistics)}")
@@ -47,7 +55,8 @@ class Network:
             self._bottlenecks[layer] = PerSampleBottleneck(
                 self.model, layer, self.statistics[layer]
             )
-        return self._bottlenecks[layer].varied(**self.settings | {"seed": seed})
+        settings = within(self.settings, passes) if self.equal else self.settings
+        return self._bottlenecks[layer].varied(**settings | {"seed": seed})
 
     def model_of(self, name: str) -> nn.Module:
         """The model that a method is given; gradients and relevance need the original."""
@@ -83,6 +92,33 @@ def candidates_of(name: str, layers: tuple[str, ...]) -> tuple[Any, ...]:
     return layers if option_of(name) == "layer" else METHODS[name].candidates
 
 
+def spent(
+    name: str, passes: int, side: int, settings: Mapping[str, Any], value: Any = None
+) -> Passes:
+    """What a method spends on the map of a frame; a prediction of its class is not counted.
+
+    Parameters
+    ----------
+    name : one of NAMES
+    passes : budget in forward-equivalents
+    side : of the input, in pixels
+    settings : of the bottleneck, which `within` adapts to the budget
+    value : of the method's setting; None = its default
+    """
+    if name == VIBA:
+        return bottleneck_passes(within(settings, passes))
+    default = METHODS[name].candidates[0] if METHODS[name].candidates else None
+    return METHODS[name].cost(passes, side, default if value is None else value)
+
+
+def budgeted(passes: tuple[int, int] = (32, 128), side: int = 224) -> tuple[str, ...]:
+    """Methods whose cost depends on the budget, found by their cost of two budgets."""
+    return tuple(
+        name for name in NAMES
+        if len({spent(name, p, side, {}).equivalents for p in passes}) > 1
+    )  # fmt: skip
+
+
 def explain_with(
     name: str,
     network: Network,
@@ -99,8 +135,8 @@ def explain_with(
     name : one of NAMES
     frames : (T, 3, H, W)
     target : class, or (T,) classes; None = the predicted class of each frame
-    passes : budget of a frame, for the methods that have one; that of the bottleneck is in its
-        settings
+    passes : budget of a frame in forward-equivalents, for the methods that have one; that of the
+        bottleneck is in its settings, unless the network says `equal`
     seed : random seed
     value : of the method's setting, see `option_of`; None = its default
 
@@ -118,8 +154,10 @@ def explain_with(
     layer = str(value) if option == "layer" and value is not None else network.layers[0]
     classes = classes_of(network.model, frames, target)
     if name == VIBA:
-        found = network.bottleneck(layer, seed).attribute(frames, classes)
+        found = network.bottleneck(layer, seed, passes).attribute(frames, classes)
         return found.bits_per_pixel.float().cpu().numpy()
     setting = {option: value} if option not in ("", "layer") and value is not None else {}
     model = network.model_of(name)
-    return attribute(name, model, layer, frames, classes, passes, seed, **setting)
+    trained = METHODS[name].category == "trained"
+    head = network.heads(layer) if trained and network.heads else None
+    return attribute(name, model, layer, frames, classes, passes, seed, head, **setting)

@@ -6,7 +6,13 @@ import warnings
 
 import numpy as np
 import torch
-from captum.attr import LRP, IntegratedGradients, LayerAttribution, LayerGradCam
+from captum.attr import (
+    LRP,
+    IntegratedGradients,
+    LayerAttribution,
+    LayerGradCam,
+    LayerIntegratedGradients,
+)
 from captum.attr._utils.custom_modules import Addition_Module
 from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, GammaRule
 from pytorch_grad_cam import GradCAMPlusPlus
@@ -82,6 +88,45 @@ def grad_cam_plus_plus(
         return _told(network, map_frames(model, frames, classes, map_of))
 
 
+def path_steps(passes: int, given: int = 0) -> int:
+    """Points of a path of gradients for a budget, of which `given` passes are spent beside them.
+
+    A step goes forward and backward, which counts as three.
+    """
+    return max(2, (passes - given) // 3)
+
+
+def layer_integrated_gradients(
+    model: nn.Module, layer: str, frames: torch.Tensor, target: Target = None, passes: int = 64
+) -> np.ndarray:
+    """Integrated gradients of a layer (Sundararajan et al. 2017), through captum.
+
+    The path leads from the layer's activation for a frame of zeros to that for the frame.
+
+    Parameters
+    ----------
+    layer : dotted name; its output is (T, C, h, w)
+    passes : budget in forward-equivalents; the activations at both ends take two
+
+    Returns
+    -------
+    (T, H, W), the positive part of the sum over channels, enlarged to the frame.
+    """
+    model = with_gradients(model)
+    network, steps, size = Classifier(model), path_steps(passes, 2), tuple(frames.shape[-2:])
+    method = LayerIntegratedGradients(network, find_layer(model, layer))
+
+    def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:
+        found = method.attribute(
+            frame, torch.zeros_like(frame), target=wanted, n_steps=steps, internal_batch_size=2
+        )
+        small = found.sum(1, keepdim=True).clamp_min(0)
+        return positive(LayerAttribution.interpolate(small, size, "bilinear"))
+
+    with frozen(model):  # what gradients of weights need is then not kept
+        return _told(network, map_frames(model, frames, target, map_of))
+
+
 def _baseline(frame: torch.Tensor, kind: str) -> torch.Tensor:
     if kind == "zero":
         return torch.zeros_like(frame)
@@ -105,14 +150,14 @@ def integrated_gradients(
     ----------
     baseline : where the path begins: "zero" (grey for a face, no motion for flow), the "mean"
         colour of the frame, or the frame "blurred"
-    passes : about so many forward passes; a step goes forward and backward, which counts as three
+    passes : budget in forward-equivalents, see `path_steps`
 
     Returns
     -------
     (T, H, W), the positive part of the sum over channels.
     """
     model = with_gradients(model)
-    network, steps = Classifier(model), max(2, passes // 3)
+    network, steps = Classifier(model), path_steps(passes)
     method = IntegratedGradients(network)
 
     def map_of(frame: torch.Tensor, wanted: int) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Methods that change the input and measure the probability of the class.
 
-They wrap captum and SciPy. RISE and the masks of Sobol are implemented here. Removed pixels become
-zero: grey for a face, no motion for flow. `passes` is about the number of changed inputs that go
-through the network for one frame, so that methods can have the same budget.
+They wrap captum and SciPy; RISE and the masks of Sobol are implemented here. Removed pixels become
+zero: grey for a face, no motion for flow. `passes` is the largest number of inputs that go through
+the network for one frame, so that methods can have the same budget; a method whose smallest design
+needs more takes that one.
 """
 
 import warnings
@@ -33,6 +34,15 @@ def _map_by_score(
     )
 
 
+def occlusion_design(side: int, passes: int, width: int = 2) -> tuple[int, int]:
+    """Step of the square in pixels, and its number of positions along a side of the input.
+
+    The frame as it is takes one of the passes.
+    """
+    step = -(-side // (max(2, int(np.sqrt(passes - 1))) + width - 1))
+    return step, -(-(side - min(side, width * step)) // step) + 1
+
+
 def occlusion(
     model: nn.Module,
     frames: torch.Tensor,
@@ -44,11 +54,12 @@ def occlusion(
 
     The step is as small as the passes allow, and the square `width` steps wide.
     """
-    step = max(1, round(frames.shape[-1] / (np.sqrt(passes) + 1)))
+    step, _ = occlusion_design(max(frames.shape[-2:]), passes, width)
+    square = tuple(min(side, width * step) for side in frames.shape[-2:])
 
     def map_of(frame: torch.Tensor, score: Score) -> np.ndarray:
         found = Occlusion(score).attribute(
-            frame, sliding_window_shapes=(3, width * step, width * step), strides=(3, step, step),
+            frame, sliding_window_shapes=(3, *square), strides=(3, step, step),
             perturbations_per_eval=BATCH,
         )  # fmt: skip
         return positive(found)
@@ -118,6 +129,12 @@ def _masked(frame: torch.Tensor, masks: np.ndarray) -> torch.Tensor:
     return frame * torch.from_numpy(wide)[:, None].to(frame.device)
 
 
+def sobol_design(passes: int, cells: int | None = None) -> tuple[int, int]:
+    """Cells along a side of the grid, and samples; both give (cells * cells + 2) samples passes."""
+    side = int(np.clip(np.sqrt(max(passes / 8 - 2, 4)), 2, 8)) if cells is None else cells
+    return side, 2 ** int(np.log2(max(2, passes / (side * side + 2))))
+
+
 def sobol(
     model: nn.Module,
     frames: torch.Tensor,
@@ -132,9 +149,8 @@ def sobol(
     `cells` a side takes (cells * cells + 2) n passes; n is a power of two, as large as the passes
     allow, and 2 or more. None = as many cells as leave eight draws, but four or more.
     """
-    side = int(np.clip(np.sqrt(max(passes / 8 - 2, 4)), 2, 8)) if cells is None else cells
+    side, draws = sobol_design(passes, cells)
     number = side * side
-    draws = 2 ** int(np.log2(max(2, passes / (number + 2))))
 
     def map_of(frame: torch.Tensor, score: Score) -> np.ndarray:
         def scores(cells_by_draw: np.ndarray) -> np.ndarray:

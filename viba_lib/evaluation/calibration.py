@@ -1,8 +1,9 @@
-"""Calibration of a trained detector on people that it was not trained on.
+"""Calibration of a trained detector's decision on people that it was not trained on.
 
-Two numbers are fitted on validation frames and become part of the last layer's weights, so that
-whoever opens the detector decides at 0.5: a temperature (Guo et al. 2017, arXiv:1706.04599) and a
-shift, which moves the decision to where few real frames are called fake.
+One number is fitted on validation frames and becomes part of the last layer's bias, so that a user
+of the detector decides at 0.5: a shift of the margin, which allows few real frames to be called
+fake. The scale of the logits stays as trained. A temperature (Guo et al. 2017, arXiv:1706.04599)
+would divide the loss of the prediction, and with it change what one bit costs in the bottleneck.
 """
 
 from dataclasses import dataclass
@@ -18,22 +19,21 @@ FALSE_ALARMS = 0.1  # largest proportion of real frames called fake, as a mean o
 
 @dataclass(frozen=True)
 class Calibration:
-    """A detector's margin m, the logit of fake minus that of real, becomes scale m + shift.
+    """A detector's margin, the logit of fake minus that of real, is raised by `shift`.
 
     people, frames : behind it
     """
 
-    scale: float
     shift: float
     people: int
     frames: int
 
     @classmethod
     def fit(cls, margins: np.ndarray, labels: np.ndarray, people: np.ndarray) -> "Calibration":
-        """The temperature of the lowest loss, and a shift that allows `FALSE_ALARMS`.
+        """The shift to where both classes are equally likely, or a lower one.
 
-        The shift is that of the lowest loss, or the lower one that keeps the mean of the people's
-        false alarms within the limit. Every person weighs the same, and so does each class.
+        It is lower if the mean of the people's false alarms would exceed `FALSE_ALARMS` otherwise.
+        Every person weighs the same, and so does each class.
 
         Parameters
         ----------
@@ -61,16 +61,17 @@ class Calibration:
         weights *= len(weights) / weights.sum()
         # Hardly regularised: two classes that can be separated have no finite scale.
         fitted = LogisticRegression(C=10.0).fit(margins[:, None], labels, weights)
-        scale = max(float(fitted.coef_[0, 0]), 1e-3)
-        shift = float(fitted.intercept_[0])
+        scale, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
         real = labels == 0
         limit = np.quantile(
             margins[real], 1 - FALSE_ALARMS, weights=weights[real], method="inverted_cdf"
         )
-        return cls(scale, min(shift, -scale * float(limit)), len(names), len(margins))
+        # A detector that is wrong has no such point: the limit alone decides.
+        equal = offset / scale if scale > 0 else np.inf
+        return cls(min(equal, -float(limit)), len(names), len(margins))
 
     def fold(self, model: nn.Module) -> None:
-        """Change the last linear layer of a network with the logits (real, fake).
+        """Change the last bias of a network with the logits (real, fake).
 
         Raises
         ------
@@ -84,6 +85,5 @@ class Calibration:
                 "bias, so that it cannot be calibrated; set `calibrate` to false in its training"
             )
         with torch.no_grad():
-            layers[-1].weight.mul_(self.scale)
             bias = layers[-1].bias
-            bias.mul_(self.scale).add_(torch.tensor([-0.5, 0.5]).to(bias) * self.shift)
+            bias.add_(torch.tensor([-0.5, 0.5]).to(bias) * self.shift)

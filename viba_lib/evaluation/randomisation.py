@@ -4,6 +4,7 @@ import copy
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import nn
 
 from viba_lib.baselines.common import BATCH, classes_of
 from viba_lib.baselines.explainers import VIBA, Network, explain_with
+from viba_lib.baselines.patch_head import PatchHead
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.classifier import device_of
 from viba_lib.bottleneck.forward import Forward
@@ -90,6 +92,10 @@ def revived(model: nn.Module, inputs: torch.Tensor, stage: str) -> nn.Module:
     return model
 
 
+def _shuffled(labels: torch.Tensor, seed: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).permutation(labels.numpy()))
+
+
 def random_labels(
     model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, seed: int = 0
 ) -> nn.Module:
@@ -118,7 +124,7 @@ def random_labels(
         for part in inputs.split(BATCH):
             found(part.to(device_of(found)))
     handle.remove()
-    shuffled = np.random.default_rng(seed).permutation(labels.numpy())
+    shuffled = _shuffled(labels, seed).numpy()
     fitted = LogisticRegression(max_iter=1000).fit(torch.cat(features).numpy(), shuffled)
     # Only the difference of two logits counts; one logit is this difference.
     parts = torch.tensor([-0.5, 0.5] if linear[-1].out_features == 2 else [1.0])
@@ -194,8 +200,10 @@ def sanity_checks(
             model = random_labels(network.model, training, labels, seed)
         else:
             model = revived(randomised(network.model, stage, seed), training, stage)
+        known = _shuffled(labels, seed) if stage == LABELS else labels
+        heads = partial(PatchHead.fit, model, inputs=training, labels=known)
         # With one seed, random masks would be the same for both networks, and maps similar.
-        return maps_of(rebuilt(network, model, training, layer), seed + 1)
+        return maps_of(replace(rebuilt(network, model, training, layer), heads=heads), seed + 1)
 
     # A copy, so that what is cut out of the network for its own maps does not stay.
     own, parts = maps_of(replace(network), seed), []

@@ -4,7 +4,7 @@ A verdict needs an estimate, its interval, a test and the number of independent 
 All texts are plain; whoever puts them into HTML escapes them.
 """
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,9 @@ import pandas as pd
 from viba_lib.evaluation.clusters import CLIP, PERSON, VIDEO, with_units
 from viba_lib.evaluation.significance import SIGNIFICANCE, flip_test, means_of, with_intervals
 
-HIGHER, LOWER, NO_DIFFERENCE = "higher", "lower", "no difference found"
+HIGHER: Final = "higher"
+LOWER: Final = "lower"
+NO_DIFFERENCE = "no difference found"
 ILLUSTRATION, NOT_COMPUTED = "illustration", "not computed"
 SUPPORTS, CONTRADICTS, UNDECIDED = "supports", "contradicts", "undecided"
 FEWEST_VIDEOS, FEWEST_PEOPLE = 5, 2  # below, a result is an illustration

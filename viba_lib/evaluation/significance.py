@@ -1,4 +1,4 @@
-"""Confidence intervals, tests for differences, and ranks of methods by paired tests."""
+"""Confidence intervals, tests for differences."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -197,44 +197,3 @@ def flip_test(differences: np.ndarray, draws: int = 10_000, seed: int = 0) -> fl
         rng=np.random.default_rng(seed),
     )  # fmt: skip
     return float(result.pvalue)
-
-
-def rank_of(
-    scores: pd.DataFrame,
-    measure: str,
-    name: str = VIBA,
-    seed: int = 0,
-    units: pd.DataFrame | None = None,
-) -> dict[str, Any]:
-    """Rank of a method in a measure, among all methods that are not controls.
-
-    Returns
-    -------
-    rank (1 is best, by the mean), best (the method with the best mean), behind (methods that are
-    better at a corrected level of 5 %), ahead (methods that are worse), even (methods for which
-    the test is inconclusive), clips, min_p (the smallest corrected p-value that is possible with
-    this number of source clips), and verdict: "first" (no mean is better), "tied for first" (some
-    means are better, none significantly), "behind", or INCONCLUSIVE (min_p is 0.05 or more).
-    """
-    means = scores[~scores.method.isin(CONTROLS)].groupby("method")[measure].mean().dropna()
-    signed = means * _sign(measure)
-    tests = paired_tests(scores, measure, name, seed=seed, units=units).set_index("method")
-    clips = int(tests.clips.max()) if len(tests) else 0
-    min_p = min(1.0, len(tests) * 2.0 ** (1 - clips)) if clips else 1.0
-    above = list(signed.index[signed > signed[name]]) if name in signed else []
-    # Of equal means the first in the alphabet would be best: the method itself comes before it.
-    first = name in signed and not above
-    best = name if first else str(signed.idxmax()) if len(signed) else ""
-    behind = [method for method in above if tests.better[method] == method]
-    verdict = "behind" if behind else "tied for first" if above else "first"
-    return {
-        "measure": measure,
-        "rank": len(above) + 1,
-        "best": best,
-        "behind": behind,
-        "ahead": list(tests.index[tests.better == name]),
-        "even": list(tests.index[tests.better == INCONCLUSIVE]),
-        "clips": clips,
-        "min_p": min_p,
-        "verdict": verdict if min_p < SIGNIFICANCE else INCONCLUSIVE,
-    }

@@ -1,6 +1,8 @@
 """Comparison of the bottleneck types, per-sample and readout, on the same frames (chapter 6)."""
 
 import time
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,15 +10,41 @@ import pandas as pd
 
 from viba_lib.evaluation.consistency import highlight, mean_iou
 from viba_lib.evaluation.faithfulness import deletion_areas, map_measures
+from viba_lib.evaluation.sentences import (
+    HIGHER,
+    ILLUSTRATION,
+    LOWER,
+    NO_DIFFERENCE,
+    NOT_COMPUTED,
+    Finding,
+    difference_text,
+    finding,
+    level_text,
+    paired,
+    verdict,
+)
 from viba_lib.evaluation.significance import means_of, with_intervals
 from viba_lib.experiments import common
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
 
 TYPE_MEASURES = ("kept", "bits", "entropy", "ratio", "deletion")
+PER_SAMPLE, READOUT = "per-sample", "readout"
+FRAMES = 8  # real and fake frames each, two of a video if there are as many
 
 
-def bottleneck_types(study: Study, detector: str, count: int) -> common.Explained:
+@dataclass(frozen=True)
+class ComparedTypes(common.Explained):
+    """Maps by bottleneck type, the table of means, and rows with type and video_id behind it.
+
+    measures has TYPE_MEASURES of each frame, overlaps the iou of each video.
+    """
+
+    measures: pd.DataFrame
+    overlaps: pd.DataFrame
+
+
+def bottleneck_types(study: Study, detector: str, count: int) -> ComparedTypes:
     """Maps of the same held-out frames by both bottleneck types, and their measures.
 
     Parameters
@@ -34,11 +62,11 @@ def bottleneck_types(study: Study, detector: str, count: int) -> common.Explaine
     masks, inputs = study.masks(detector, rows), study.inputs(detector, rows)
     probabilities, bootstrap = common.probabilities_of(study, detector), common.Bootstrap.of(study)
     types: dict[str, Any] = {
-        "per-sample": study.bottleneck(detector),
-        "readout": study.readout(detector),
+        PER_SAMPLE: study.bottleneck(detector),
+        READOUT: study.readout(detector),
     }
-    training = {"per-sample": 0.0, "readout": study.seconds().get(f"readout-{detector}", 0.0)}
-    maps, table = {}, []
+    training = {PER_SAMPLE: 0.0, READOUT: study.seconds().get(f"readout-{detector}", 0.0)}
+    maps, table, measured, overlapping = {}, [], [], []
     for name, bottleneck in types.items():
         start = time.perf_counter()
         attribution = bottleneck.attribute(inputs)
@@ -52,11 +80,48 @@ def bottleneck_types(study: Study, detector: str, count: int) -> common.Explaine
         )
         row = {"type": name, "frames": len(rows)}
         row |= with_intervals(measures, means_of(TYPE_MEASURES), *bootstrap)
-        row |= with_intervals(_overlaps(rows, maps[name]), means_of(["iou"]), *bootstrap)
+        overlaps = _overlaps(rows, maps[name])
+        row |= with_intervals(overlaps, means_of(["iou"]), *bootstrap)
+        measured.append(measures.assign(type=name))
+        overlapping.append(overlaps.assign(type=name))
         table.append(row | {"seconds": seconds, "training": training[name]})
         study.progress(f"{name}: {len(rows)} maps, {seconds:.2f} s each")
     labels = [f"{r.method or 'real'}" for r in rows.itertuples()]
-    return common.Explained(study.images(detector, rows), masks, labels, maps, pd.DataFrame(table))
+    images, rows_of = study.images(detector, rows), partial(pd.concat, ignore_index=True)
+    return ComparedTypes(
+        images, masks, labels, maps, pd.DataFrame(table), rows_of(measured), rows_of(overlapping)
+    )
+
+
+def stored_types(
+    study: Study, detector: str, count: int = FRAMES
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measures of both types on the frames of `bottleneck_types`, from stored per-sample maps.
+
+    Returns
+    -------
+    Rows with type, video_id and the measures of `map_measures`, and rows with type, video_id and
+    iou, as in `ComparedTypes`. Frames whose video could not be explained are left out.
+    """
+    stored = study.explanations(detector)
+    keys = zip(stored.video_id.values.astype(str), stored.position.values, strict=True)
+    at = {key: item for item, key in enumerate(keys)}
+    rows = choose_pairs(study.evaluation_rows(detector), count)
+    items = [at.get(key, -1) for key in zip(rows.video_id, rows.position, strict=True)]
+    rows = rows[np.array(items) >= 0].reset_index(drop=True)
+    masks = study.masks(detector, rows)
+    maps = {
+        PER_SAMPLE: stored.relevance.values[[item for item in items if item >= 0]],
+        READOUT: study.readout(detector).attribute(study.inputs(detector, rows)).bits_per_pixel,
+    }
+    tables = [
+        (
+            map_measures(m, masks).assign(video_id=rows.video_id, type=k),
+            _overlaps(rows, m).assign(type=k),
+        )
+        for k, m in ((name, np.asarray(values)) for name, values in maps.items())
+    ]
+    return tuple(pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
 
 
 def choose_pairs(rows: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -76,3 +141,67 @@ def _overlaps(rows: pd.DataFrame, maps: np.ndarray) -> pd.DataFrame:
         if len(group) > 1
     ]
     return pd.DataFrame(overlaps, columns=["video_id", "iou"])
+
+
+def types_text(measures: pd.DataFrame, bootstrap: common.Bootstrap) -> str:
+    """Whether the maps of the readout are clearer than the per-sample ones, and whether right.
+
+    Parameters
+    ----------
+    measures : see `ComparedTypes`
+    """
+    samples, seed, units = bootstrap
+    focus, ratio = (
+        finding(paired(measures, name, "type", READOUT, PER_SAMPLE, units), units, samples, seed)
+        for name in ("entropy", "ratio")
+    )
+    readout, own = (
+        finding(
+            measures[measures.type == name].rename(columns={"ratio": "value"}),
+            units, samples, seed, at=1.0,
+        )
+        for name in (READOUT, PER_SAMPLE)
+    )  # fmt: skip
+    sentences = [
+        difference_text("Entropy of the maps in bits", READOUT, PER_SAMPLE, focus),
+        level_text("Relevance on the artefact, readout", readout),
+        level_text("Relevance on the artefact, per-sample", own),
+        difference_text("Relevance on the artefact", READOUT, PER_SAMPLE, ratio),
+        clear_and_right(focus, readout),
+    ]
+    return " ".join(sentences)
+
+
+def clear_and_right(focus: Finding, place: Finding) -> str:
+    """Sentence on two questions about the readout's maps that have independent answers.
+
+    Parameters
+    ----------
+    focus : entropy, readout minus per-sample
+    place : relevance of the readout inside the mask over its share of the frame, chance is 1
+    """
+    said = verdict(focus), verdict(place)
+    if NOT_COMPUTED in said:
+        return ""
+    start = "In this illustration the" if ILLUSTRATION in said else "The"
+    clear, right = (
+        _side(found) if ILLUSTRATION in said else one
+        for found, one in zip((focus, place), said, strict=True)
+    )
+    clearer = {
+        LOWER: "clearer by the book's measure (lower entropy)",
+        HIGHER: "less clear by the book's measure (higher entropy)",
+        NO_DIFFERENCE: "not distinguished in clarity",
+    }[clear]
+    join = "but" if clear == HIGHER and right == HIGHER else "and"
+    correct = {
+        HIGHER: "right: they are on the artefact more than chance",
+        LOWER: "wrong: they are off the artefact more than chance",
+        NO_DIFFERENCE: "wrong, as far as this run can tell: they are on the artefact no more than "
+        "chance",
+    }[right]
+    return f"{start} readout's maps are {clearer}, {join} {correct}."
+
+
+def _side(found: Finding) -> str:
+    return HIGHER if found.estimate > found.at else LOWER

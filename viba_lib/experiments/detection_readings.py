@@ -10,6 +10,7 @@ from viba_lib.evaluation.sentences import (
     difference_text,
     finding,
     level_text,
+    number,
     verdict,
 )
 from viba_lib.experiments import common
@@ -36,9 +37,15 @@ def cost_text(explained: ByDetector, bootstrap: common.Bootstrap) -> str:
             for with_it, values in right.items()
         ]
         found = common.compared(pd.concat(parts), "right", "bottleneck", True, False, bootstrap)
-        what = difference_text(f"Accuracy of {name}", "with the bottleneck", "without it", found)
+        what = difference_text(f"Accuracy of {name}", "the bottleneck", "none", found)
         claim = f"the accuracy of {name} changes by less than {100 * UNCHANGED:.0f} points"
-        sentences += [what, claim_text(claim, claim_verdict(found, "equal", UNCHANGED))]
+        fake = [(frames[column] > 0.5).mean() for column in ("p_fake", "p_fake_bottleneck")]
+        called = (
+            f"{name} calls {fake[0]:.0%} of the frames fake without it and {fake[1]:.0%} with it."
+        )
+        if fake[1] in (0, 1) and fake[0] not in (0, 1):
+            called += " With the bottleneck, it decides for one class only."
+        sentences += [what, called, claim_text(claim, claim_verdict(found, "equal", UNCHANGED))]
     return " ".join(sentences)
 
 
@@ -115,7 +122,7 @@ def mcnemar_text(tests: pd.DataFrame) -> str:
     """What `mcnemar_tests` counts, and what its p-value is worth."""
     counts = " ".join(
         f"{row.detector}, {row.unit}s: {row.only_without} of {row.count} are right only without "
-        f"the bottleneck and {row.only_with} only with it (p = {row.p_value:.3f})."
+        f"the bottleneck and {row.only_with} only with it (p = {number(row.p_value)})."
         for row in tests.itertuples(name="Test")
     )
     return (
@@ -145,6 +152,8 @@ def calibration_text(explained: ByDetector) -> str:
             )
         elif ece_after < ece and after > before:
             sentences.append("The ECE is lower although the confidence has risen.")
+        elif ece_after > ece:
+            sentences.append("So the bottleneck makes the probabilities less reliable here.")
     return " ".join(sentences)
 
 

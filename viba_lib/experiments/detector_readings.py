@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
@@ -34,11 +35,15 @@ def training_text(name: str, history: pd.DataFrame, restore: str) -> str:
     )
     text += f"rises to {last.val_loss:.2f}" if rises else f"ends at {last.val_loss:.2f}"
     text += f"; the validation AUC is {best.val_auc:.2f} there and {last.val_auc:.2f} at the end."
-    if rises and falls:
+    if rises and falls and last.val_auc < best.val_auc:
         text += (
-            " A validation loss that rises while the training loss falls is a sign of overfitting: "
-            "confidence on the training frames grows, and wrong decisions on the validation people "
-            "become more confident as well."
+            " The validation loss rises and the order of the validation frames becomes worse while "
+            "the training loss falls: this is overfitting."
+        )
+    elif rises and falls:
+        text += (
+            " The validation loss rises while the training loss falls, but the order of the "
+            "validation frames does not become worse: wrong decisions become more confident."
         )
     kept = "of the last step" if restore == "last" else "with the lowest validation loss"
     return f"{text} The detector has the weights {kept}."
@@ -72,8 +77,21 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def _ordered(p_fake: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """For each frame, the proportion of frames of the other class that are in the right order.
+
+    Ties count half. The mean over the frames of a class is the AUC.
+    """
+    result = np.full(len(p_fake), np.nan)
+    for this, sign in ((1, 1), (0, -1)):
+        own, others = sign * p_fake[label == this], np.sort(sign * p_fake[label != this])
+        sides = [np.searchsorted(others, own, side) for side in ("left", "right")]
+        result[label == this] = np.mean(sides, axis=0) / len(others) if len(others) else np.nan
+    return result
+
+
 def corruption_losses(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Correct decisions that a corruption costs, of each video.
+    """Loss of AUC under each corruption, divided among the videos.
 
     Parameters
     ----------
@@ -81,13 +99,16 @@ def corruption_losses(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     Returns
     -------
-    detector, video_id, corruption and loss: the proportion of correct decisions on the unchanged
-    frames minus that on the corrupted ones, the mean over all levels.
+    detector, video_id, corruption and loss: the proportion of frames of the other class that are
+    in the right order with the frames of this video, unchanged minus corrupted, the mean over all
+    levels. Its mean over the fake (or the real) frames is the loss of AUC.
     """
-    frames = stacked(predictions)
-    correct = ((frames.p_fake > 0.5) == (frames.label == 1)).astype(float)
+    frames = stacked(predictions).reset_index(drop=True)
+    ordered = pd.Series(np.nan, frames.index)
+    for _, part in frames.groupby(["detector", "corruption", "level"], dropna=False):
+        ordered[part.index] = _ordered(part.p_fake.to_numpy(float), part.label.to_numpy())
     keys = ["detector", "video_id", "corruption"]
-    wide = frames.assign(correct=correct).groupby(keys, sort=False).correct.mean().unstack()
+    wide = frames.assign(ordered=ordered).groupby(keys, sort=False).ordered.mean().unstack()
     losses = -wide.drop(columns=UNCHANGED).sub(wide[UNCHANGED], axis=0)
     return losses.stack().rename("loss").reset_index()
 
@@ -111,21 +132,25 @@ def compared_losses(losses: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Fin
     return {name: one._replace(p=float(p)) for (name, one), p in pairs}
 
 
-def robustness_text(losses: pd.DataFrame, bootstrap: Bootstrap) -> str:
-    """Which corruption costs each detector most, and for which the two detectors differ."""
-    first, second = losses.detector.unique()
+def robustness_text(losses: pd.DataFrame) -> str:
+    """Which corruption costs each detector most and least, from `corruption_losses`."""
     means = losses.groupby(["detector", "corruption"], sort=False).loss.mean().unstack()
-    sentences = [
-        f"{name} loses most correct decisions under {row.idxmax()} ({row.max():+.2f}, mean over "
-        f"levels and videos) and fewest under {row.idxmin()} ({row.min():+.2f})."
-        for name, row in means.iterrows()
-    ]
-    sentences.append("The p-values below are corrected by Holm's procedure.")
-    sentences += [
-        difference_text(f"Loss under {name}", str(first), str(second), one)
+    return " ".join(
+        f"{name} loses most AUC under {row.idxmax()} ({row.max():.2f}, mean over levels) and "
+        f"least under {row.idxmin()} ({row.min():.2f})."
+        for name, row in means.dropna(how="all").iterrows()
+    )
+
+
+def compared_texts(losses: pd.DataFrame, bootstrap: Bootstrap) -> list[str]:
+    """For each corruption, whether the detectors differ in their loss, see `compared_losses`."""
+    if losses.detector.nunique() != 2:
+        return []  # one detector, or a set of one class, which has no AUC
+    first, second = map(str, losses.detector.unique())
+    return [
+        difference_text(f"Loss of AUC under {name}", first, second, one)
         for name, one in compared_losses(losses, bootstrap).items()
     ]
-    return " ".join(sentences)
 
 
 def sizes_text(sizes: Mapping[str, tuple[int, int]]) -> str:

@@ -7,6 +7,19 @@ import pandas as pd
 
 from viba_lib.core.memory import give_back
 from viba_lib.evaluation.faithfulness import deletion_areas, map_measures
+from viba_lib.evaluation.sentences import (
+    HIGHER,
+    LOWER,
+    Finding,
+    claim_text,
+    claim_verdict,
+    difference_text,
+    finding,
+    level_text,
+    paired,
+    plural,
+    verdict,
+)
 from viba_lib.evaluation.significance import interval_table, means_of
 from viba_lib.experiments import common
 from viba_lib.models.detectors import DETECTORS
@@ -38,6 +51,23 @@ def injection_maps(
     return explained
 
 
+def _rows(detector: str, layer: str, explained: common.Explained) -> pd.DataFrame:
+    facts = explained.table[["video_id", "label"]].assign(detector=detector, layer=layer)
+    measures = map_measures(explained.maps[layer], explained.masks)
+    return facts.join(measures[["bits", "entropy", "ratio"]])
+
+
+def map_rows(explained: Mapping[str, common.Explained]) -> pd.DataFrame:
+    """Measures of `injection_maps` that need no pass through a network, frame by frame.
+
+    Returns
+    -------
+    video_id, label, detector, layer, bits, entropy and ratio, see `layer_measures`.
+    """
+    parts = [_rows(name, layer, one) for name, one in explained.items() for layer in one.maps]
+    return pd.concat(parts, ignore_index=True)
+
+
 def layer_measures(
     study: Study, layer: str, beta: float, count: int, detectors: Iterable[str] = DETECTORS
 ) -> pd.DataFrame:
@@ -56,18 +86,15 @@ def layer_measures(
     """
     parts = []
     for detector, explained in injection_maps(study, layer, beta, count, detectors).items():
-        rows, masks = explained.table, explained.masks
-        probabilities = common.probabilities_of(study, detector)
+        rows, probabilities = explained.table, common.probabilities_of(study, detector)
         inputs = study.inputs(detector, rows)
-        order = np.random.default_rng(study.seed).random(masks.shape)
+        order = np.random.default_rng(study.seed).random(explained.masks.shape)
         random = deletion_areas(probabilities, inputs, order)
         for name, maps in explained.maps.items():
             deletion = deletion_areas(probabilities, inputs, maps)
-            measures = map_measures(maps, masks)[["bits", "entropy", "ratio"]].assign(
-                deletion=deletion, random=random, over_random=random - deletion
-            )
-            facts = rows[["video_id", "label"]].assign(detector=detector, layer=name)
-            parts.append(facts.join(measures))
+            measures = _rows(detector, name, explained)
+            gain = random - deletion
+            parts.append(measures.assign(deletion=deletion, random=random, over_random=gain))
             study.progress(f"{detector} at {name}: {len(rows)} maps measured")
         give_back()
     return pd.concat(parts, ignore_index=True)
@@ -101,3 +128,73 @@ def layer_differences(
         pairs[measure] -= pairs[f"{measure}_default"]
     by = ["name", "detector", "layer"]
     return interval_table(pairs, by, means_of(LAYER_MEASURES), bootstrap)
+
+
+def ours_and_others(
+    measures: pd.DataFrame, measure: str, layer: str, bootstrap: common.Bootstrap
+) -> Finding:
+    """A measure at one layer minus its mean over the other layers, on the same source clips.
+
+    Parameters
+    ----------
+    measures : rows of one detector, of `layer_measures` or `map_rows`
+    """
+    rows = measures.assign(ours=measures.layer == layer)
+    means = rows.groupby(["video_id", "ours"], as_index=False)[measure].mean()
+    samples, seed, units = bootstrap
+    return finding(paired(means, measure, "ours", True, False, units), units, samples, seed)
+
+
+def layer_difference(
+    measures: pd.DataFrame, measure: str, pair: tuple[str, str], bootstrap: common.Bootstrap
+) -> Finding:
+    """A measure at the first minus at the second layer of a pair, on the same source clips."""
+    samples, seed, units = bootstrap
+    return finding(paired(measures, measure, "layer", *pair, units), units, samples, seed)
+
+
+def choice_text(
+    measures: pd.DataFrame, defaults: Mapping[str, str], bootstrap: common.Bootstrap
+) -> str:
+    """Whether relevance on the artefact confirms the default layers.
+
+    Parameters
+    ----------
+    measures, defaults : see `layer_differences`
+    """
+    sentences = []
+    for name, rows in measures.groupby("detector", sort=False):
+        layer = defaults[str(name)]
+        if set(rows.layer) <= {layer}:
+            continue
+        found = ours_and_others(rows, "ratio", layer, bootstrap)
+        what = f"{name}, relevance on the artefact"
+        claim = f"{layer} is the best of the layers of {name}"
+        sentences.append(difference_text(what, layer, "the mean of the other layers", found))
+        sentences.append(claim_text(claim, claim_verdict(found, "higher")))
+    return " ".join(sentences)
+
+
+def deletion_text(measures: pd.DataFrame, bootstrap: common.Bootstrap) -> str:
+    """Whether removing the most relevant pixels first is better than a random order, by layer.
+
+    Parameters
+    ----------
+    measures : see `layer_measures`
+    """
+    sentences, samples, seed = [], bootstrap.samples, bootstrap.seed
+    for name, rows in measures.groupby("detector", sort=False):
+        found = {
+            layer: finding(part.assign(value=part.over_random), bootstrap.units, samples, seed)
+            for layer, part in rows.groupby("layer", sort=False)
+        }
+        said = [verdict(one) for one in found.values()]
+        sentences.append(
+            f"{name}: deletion is better than random order at {said.count(HIGHER)} of "
+            f"{plural(len(found), 'layer')}, and worse at {said.count(LOWER)}."
+        )
+        sentences += [
+            level_text(f"{layer}, random minus deletion", one, "random order")
+            for layer, one in found.items()
+        ]
+    return " ".join(sentences)

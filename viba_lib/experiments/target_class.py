@@ -125,6 +125,8 @@ def targets_text(explained: Mapping[str, pd.DataFrame], bootstrap: common.Bootst
         sentences.append(
             f"{name}: the accuracy is {right[NONE]:.3f} without a bottleneck, {listed}."
         )
+        turned = ((frames.p_fake_bottleneck > 0.5) != (frames.p_fake > 0.5)).mean()
+        sentences.append(f"The one for the predicted class turns {turned:.0%} of the decisions.")
         for target in TARGETS:
             if target != NONE:
                 found = common.compared(rows, "right", "target", target, NONE, bootstrap)

@@ -38,7 +38,7 @@ class TrainingSettings(Settings):
     `restore` says which weights the trained detector has: those with the lowest validation loss, or
     the last ones, which is the better choice for a short schedule and a validation split of one
     person. `patience` then has no effect.
-    `calibrate` sets temperature and decision on degraded validation frames, after the training; see
+    `calibrate` sets the decision on degraded validation frames, after the training; see
     `viba_lib.evaluation.calibration`.
     """
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from viba_lib.baselines.common import probability
 from viba_lib.baselines.explainers import CONTROLS, NAMES, VIBA, Network, check_names, explain_with
+from viba_lib.baselines.patch_head import PatchHead
 from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
@@ -41,6 +42,7 @@ NOTE = (
     "Maps show what this detector used according to each method; none proves that a video is fake."
 )
 LEGEND = "each map on a scale of its own: dark is none, bright the strongest"
+TRAINING = 64  # frames that a patch head is fitted to
 GROUND, INK = "#181818", "#ebebeb"
 
 
@@ -127,7 +129,13 @@ def _network(
     model = model.to(study.device) if weights else study.detector(detector)
     precision = study.settings(detector).training.precision
     forward = forward_of(study.registered(detector), model, precision)
-    return Network(model, (layer,), statistics, settings, forward)
+
+    def head(at: str) -> PatchHead:
+        run = open_run(study, detector, layer, weights)
+        rows = run.sample(TRAINING)
+        return PatchHead.fit(model, at, run.inputs(rows), torch.tensor(rows.label.to_numpy()))
+
+    return Network(model, (layer,), statistics, settings, forward, head)
 
 
 def compare_video(
@@ -152,8 +160,8 @@ def compare_video(
     weights : of the detector; None = those that the study's profile trains
     layer : of the bottleneck and of the methods that have one; None = the paper's
     max_frames : frames explained at most, evenly spread
-    passes : budget of a frame for the methods that have one, at least 8; the bottleneck's is the
-        profile's steps and draws
+    passes : budget of a frame in forward-equivalents for the methods that have one, at least 8;
+        the bottleneck has the profile's steps and noise samples
 
     Returns
     -------

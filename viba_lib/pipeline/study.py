@@ -392,7 +392,7 @@ class Study:
             if found := about.get("calibration"):
                 how += (
                     f", calibrated on {found['frames']} validation frames of {found['people']} "
-                    f"people: scale {found['scale']:.2f}, shift {found['shift']:+.2f}"
+                    f"people: margin shifted by {found['shift']:+.2f}"
                 )
             facts[f"weights {detector}"] = f"{sha} ({how})"
         if self._precisions:

@@ -388,6 +388,39 @@ def over_steps(
 
 
 @style.figure_style()
+def over_budget(frame: pd.DataFrame, chance: float) -> Figure | None:
+    """Localisation over the budget on a log axis: a panel for each method, a line a detector.
+
+    Parameters
+    ----------
+    frame : columns detector, method, equivalents, ratio
+    chance : value that chance gives, drawn as a dotted line
+
+    Returns
+    -------
+    The figure; None if no ratio has a value.
+    """
+    if frame.ratio.isna().all():
+        return None
+    methods, detectors = frame.method.unique(), frame.detector.unique()
+    figure, axes = style.new_panels(len(methods), 2.8, 2.6, min(3, len(methods)))
+    for axis, method in zip(axes, methods, strict=True):
+        for turn, detector in enumerate(detectors):
+            line = frame[(frame.method == method) & (frame.detector == detector)]
+            line = line.sort_values("equivalents")
+            look = {"color": style.OTHERS[turn % len(style.OTHERS)], "marker": "os^D"[turn % 4]}
+            axis.plot(line.equivalents, line.ratio, **look, label=detector)
+        axis.axhline(chance, **DOTTED)
+        axis.sharey(axes[0])
+        ticks = sorted(frame.equivalents[frame.method == method].unique())
+        axis.set(xscale="log", xlabel="forward-equivalents", ylabel="over chance", title=method)
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+    axes[0].legend(fontsize=10)
+    return figure
+
+
+@style.figure_style()
 def heat(table: pd.DataFrame, label: str, middle: float) -> Figure | None:
     """Numbers as colours, written into their cells: index down, columns across.
 

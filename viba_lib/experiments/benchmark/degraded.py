@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from viba_lib.baselines.budget import within
 from viba_lib.baselines.controls import centred_gaussian
 from viba_lib.baselines.explainers import VIBA
 from viba_lib.data.video import compress
@@ -40,7 +41,8 @@ def degraded_scores(benchmark: Benchmark) -> pd.DataFrame:
     study, detector, rows = benchmark.study, benchmark.detector, benchmark.rows
     masks = study.masks(detector, rows)
     inputs = study.prepared.inputs(study.registered(detector), rows, published)
-    found = study.bottleneck(detector, benchmark.layer).attribute(inputs)
+    given = within(study.stages.bottleneck(), study.profile.comparison.passes)
+    found = study.bottleneck(detector, benchmark.layer, **given).attribute(inputs)
     shown = {
         CLEAN: (open_maps(study.get(benchmark.maps_stage(VIBA))).maps.values, rows.p_fake),
         DEGRADED: (found.bits_per_pixel.numpy(), found.logits_clean.softmax(1)[:, 1].numpy()),

@@ -11,7 +11,15 @@ import pandas as pd
 import xarray as xr
 from pydantic import ValidationError
 
-from viba_lib.baselines.explainers import NAMES, VIBA, candidates_of, check_names, option_of
+from viba_lib.baselines.budget import counted
+from viba_lib.baselines.explainers import (
+    NAMES,
+    VIBA,
+    candidates_of,
+    check_names,
+    option_of,
+    spent,
+)
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import map_measures
@@ -46,22 +54,23 @@ def compute_maps(
     folder: Path, work: Work, *, rows: Positions, method: str, value: Any, **given: Any
 ) -> None:
     """Maps of frames by a method, with the measured cost of a frame."""
-    run, counts = BenchmarkRun(work=work, **given), list[int]()
+    run = BenchmarkRun(work=work, **given)
     setting = f", {option_of(method)} {value}" if option_of(method) else ""
     work.progress(f"{run.detector.name}: {len(rows)} maps by {method}{setting}")
     inputs, model = run.inputs_at(rows), run.network.model_of(method)
     classes = run.classes(inputs)
     # One-off work of a first call, such as tracing the tail, is not part of the cost of a frame.
     run.maps(method, inputs[:1], 8, value, classes[:1])
-    hook = model.register_forward_pre_hook(lambda _, given: counts.append(len(given[0])))
+    passes = run.numbers["passes"]
     start = time.perf_counter()
-    maps = run.maps(method, inputs, run.numbers["passes"], value, classes)
+    with counted(model) as found:
+        maps = run.maps(method, inputs, passes, value, classes)
     seconds = (time.perf_counter() - start) / len(rows)
-    hook.remove()
-    forward = sum(counts) / len(rows)
-    if method == VIBA:
-        forward = run.bottleneck["steps"] * run.bottleneck["noise_samples"]
-    cost = {"seconds": seconds, "forward": float(forward)}
+    forward, backward = (count / len(rows) for count in (found.forward, found.backward))
+    if method == VIBA:  # its passes go through two parts of the network
+        used = spent(VIBA, passes, inputs.shape[-1], run.bottleneck)
+        forward, backward = used.forward, used.backward
+    cost = {"seconds": seconds, "forward": float(forward), "backward": float(backward)}
     save_maps(xr.Dataset({"maps": (("item", "y", "x"), maps)}, attrs=cost), folder / MAPS)
 
 
@@ -88,9 +97,9 @@ def maps_of(
 
     Returns
     -------
-    maps (item, y, x); attributes seconds (of a frame, measured when the maps were computed) and
-    forward (passes through the network for a frame; for the bottleneck, passes through the layers
-    after it).
+    maps (item, y, x); attributes seconds (of a frame, measured when the maps were computed),
+    forward and backward (passes through the network for a frame, counted when the maps were
+    computed; for the bottleneck by its settings).
     """
     return open_maps(study.get(maps_stage(study, detector, rows, name, value)))
 

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from viba_lib.baselines.explainers import CONTROLS, VIBA
 from viba_lib.core.cache import Stage, Work
 from viba_lib.evaluation.attack import AttackSettings, attack_scores, stability
-from viba_lib.evaluation.randomisation import marked, sanity_checks
+from viba_lib.evaluation.randomisation import SIMILAR, marked, sanity_checks
+from viba_lib.evaluation.sentences import plural
 from viba_lib.experiments.benchmark.maps import Benchmark
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, Values, run_stage
 from viba_lib.experiments.common import stacked
@@ -116,3 +118,20 @@ def sanity(benchmark: Benchmark) -> pd.DataFrame:
 def sanity_table(checks: pd.DataFrame) -> pd.DataFrame:
     """`randomisation.marked` by detector: methods with similar maps for a random network."""
     return stacked({name: marked(part) for name, part in checks.groupby("detector", sort=False)})
+
+
+def sanity_text(table: pd.DataFrame, name: str = VIBA) -> str:
+    """Sentences on a `sanity_table`, the method `name` first."""
+    text = ""
+    for row in table[table.method == name].itertuples():
+        text += (
+            f"{name} {'fails' if row.same else 'passes'} the check on {row.detector}: the rank "
+            f"correlation of its maps with those of a fully randomised network is {row.rank:.2f}, "
+            f"{'above' if row.same else 'at most'} {SIMILAR:g}. "
+        )
+    others = table[table.same & (table.method != name)]
+    for detector, part in others.groupby("detector", sort=False):
+        known = [method for method in part.method if method not in CONTROLS]
+        text += f"On {detector}, the check fails for {plural(len(known), 'other method')}"
+        text += f": {', '.join(known)}. " if known else ". "
+    return text.strip()

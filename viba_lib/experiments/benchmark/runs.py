@@ -12,15 +12,18 @@ from torch import nn
 
 from viba_lib.baselines.common import Target, classes_of
 from viba_lib.baselines.explainers import Network, explain_with
+from viba_lib.baselines.patch_head import PatchHead
 from viba_lib.core.cache import HasDigest, Stage, Work
 from viba_lib.models.detectors import Detector
 from viba_lib.pipeline.prepared_set import TABLES, PreparedSet
 from viba_lib.pipeline.run import Run
+from viba_lib.pipeline.stages import positions_of
 from viba_lib.pipeline.study import Study
 
 Positions = Sequence[tuple[str, int]]  # video_id and position of frames
 Values = Mapping[str, Any]  # of the methods' settings, by method
-KEPT = 4  # sets of frames: those for tests and for tuning, of two detectors
+KEPT = 6  # sets of frames: those for tests, tuning and patch heads, of two detectors
+TRAINING = 64  # frames that a patch head is fitted to
 
 
 @lru_cache(maxsize=KEPT)
@@ -35,6 +38,11 @@ def _inputs(
 @lru_cache(maxsize=KEPT)
 def _classes(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     return torch.tensor(classes_of(model, inputs, None))
+
+
+@lru_cache(maxsize=KEPT)
+def _head(model: nn.Module, layer: str, inputs: torch.Tensor, labels: tuple[int, ...]) -> PatchHead:
+    return PatchHead.fit(model, layer, inputs, torch.tensor(labels))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +63,16 @@ class BenchmarkRun(Run):
     def network(self) -> Network:
         """The trained detector as the methods use it."""
         statistics = {self.layer: self.layer_statistics} if self.bottleneck else {}
-        return Network(self.model, (self.layer,), statistics, dict(self.bottleneck), self.forward)
+        settings = dict(self.bottleneck)
+        return Network(
+            self.model, (self.layer,), statistics, settings, self.forward, self.head, equal=True
+        )
+
+    def head(self, layer: str) -> PatchHead:
+        """The patch head of a layer, fitted to training frames."""
+        rows = self.sample(TRAINING)
+        inputs = self.inputs_at([(video, position) for video, position in positions_of(rows)])
+        return _head(self.model, layer, inputs, tuple(rows.label))
 
     def inputs_at(self, positions: Positions) -> torch.Tensor:
         """Detector inputs (T, 3, S, S) of frames; the last ones stay: all methods explain them."""

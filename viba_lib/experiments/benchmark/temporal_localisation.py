@@ -97,7 +97,7 @@ def compute_temporal(folder: Path, work: Work, *, values: Values, **given: Any) 
         for name, value in values.items():
             sums[name] = run.maps(name, inputs, passes, value, FAKE).sum((1, 2))
         rows += [
-            (name, str(number), method, float(roc_auc_score(truth, total)))
+            (name, video, method, float(roc_auc_score(truth, total)))
             for name, total in sums.items()
         ]
     columns = ["method", "video_id", "planted", "auc"]
@@ -124,7 +124,7 @@ def temporal_scores(study: Study, detector: str, values: Values) -> pd.DataFrame
 
     Returns
     -------
-    method, video_id (number of the clip), planted, auc (area under the ROC curve for disturbed
+    method, video_id (of the real clip), planted, auc (area under the ROC curve for disturbed
     pairs of a clip against its other pairs, chance is 0.5).
     """
     stage = temporal_stage(study, detector, values)

@@ -3,7 +3,7 @@
 import re
 import reprlib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -93,7 +93,8 @@ class SpeedSettings(Settings):
 class ComparisonSettings(Settings):
     """The chapter that compares methods: how many frames, and how hard they are looked at.
 
-    Every method explains `frames` held-out fakes with `passes` forward passes each. `tuning` frames
+    Every method explains `frames` held-out fakes with a budget of `passes` forward-equivalents
+    each, and `budget_frames` of them with each of `budgets` as well. `tuning` frames
     of the validation split choose one setting each. `faithful` of the frames are put to the
     measures of faithfulness (`steps` points of a curve, `sets` of tiles), `sanity` to randomised
     networks, and `attacked` to attacks of `attack_samples` times `attack_steps` passes.
@@ -104,6 +105,8 @@ class ComparisonSettings(Settings):
 
     frames: Count = 24
     passes: Integer = Field(64, ge=8)
+    budgets: list[Annotated[Integer, Field(ge=8)]] = Field([16, 32, 128])
+    budget_frames: Count = 8
     tuning: Count = 6
     faithful: Count = 8
     steps: Integer = Field(10, ge=2)

@@ -1,0 +1,330 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Comparison of methods: faithfulness and sanity checks
+#
+# A map that lies on a planted artefact is convincing. Is it also faithful, which means that it marks what the detector uses?
+# The measures of this chapter need no mask: they change the frame or the network, and observe the decision or the map. The
+# frames and the maps are those of {doc}`/notebooks/15_localisation`.
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - to measure the {term}`faithfulness <Faithfulness>` of a map by deletion, insertion and Sensitivity-n
+# - to recognise maps that do not depend on the weights of the network
+# - to attack the regions that a map marks, and to judge how stable a map is
+# - to distinguish temporal consistency from relevance
+# ```
+#
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | Localisation of the artefact | the same methods, frames and maps | {doc}`/notebooks/15_localisation` |
+# | Intervals over videos | every measure has one | {doc}`/notebooks/08_detection_performance` |
+# | Measures of consistency | temporal coupling changes them | {doc}`/notebooks/09_consistency` |
+# ```
+#
+# <!-- time -->
+
+# %% tags=["parameters"]
+profile = "quick"
+data_root = "../data"
+results_root = "../results"
+device = "cpu"
+seed = 0
+frames = 0  # test fakes that every method explains, 0 for the profile's; at least 0
+passes = 0  # budget of a frame in forward-equivalents, 0 for the profile's; at least 0
+settings = "default"  # each method with its default, or with the setting that is best on the validation split; one of default, tuned
+detector = ""  # a further detector to compare, as module:function; any text
+
+# %% tags=["remove-input"]
+from IPython.display import HTML
+
+from viba_lib.book.injected import check_injected
+from viba_lib.models.detectors import DETECTORS
+from viba_lib.pipeline.study import Study
+
+check_injected()
+study = Study(profile, data_root, results_root, device, seed)
+HTML(study.banner())
+
+# %%
+import pandas as pd
+
+from viba_lib.baselines.explainers import NAMES
+from viba_lib.experiments.benchmark.maps import Benchmark, with_comparison
+from viba_lib.experiments.common import Bootstrap, no_masks
+from viba_lib.visual import result_figures
+
+study = with_comparison(study, frames=frames, passes=passes)
+detectors = [*DETECTORS, detector] if detector else [*DETECTORS]
+benchmarks = {name: Benchmark(study, name, settings) for name in detectors}
+bootstrap = Bootstrap.of(study)
+
+# %% [markdown]
+# ## Faithfulness
+#
+# The detector may use evidence outside the {term}`planted artefact <Planted artefact>`. A faithful map then lies outside the mask as well. Four
+# measures depend on the detector alone: `insertion` of the marked pixels into a blurred frame and their `deletion`
+# {cite}`petsiuk2018rise` (lower is better); `degradation`, the area between the curves for removing the least and the
+# most relevant tiles first {cite}`schulz2020`; `sensitivity` (Sensitivity-n), the correlation between the relevance of
+# random sets of tiles and the drop of the probability without them {cite}`ancona2018better`.
+# The next line says on how many videos they rest.
+
+# %% tags=["remove-input"]
+from viba_lib.evaluation.ranks import sample_text
+
+numbers, units = study.profile.comparison, bootstrap.units
+explained = {name: b.rows.head(numbers.faithful) for name, b in benchmarks.items()}
+lines = [sample_text(f"Faithfulness on {name}", r, units) for name, r in explained.items()]
+HTML("".join(f"<p>{line}</p>" for line in lines))
+
+# %%
+from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores, score_table
+
+faithful = {name: faithfulness_scores(benchmark) for name, benchmark in benchmarks.items()}
+needs = {name: score_table(s, FAITHFULNESS, bootstrap) for name, s in faithful.items()}
+study.save_table(
+    "comparison_faithfulness",
+    pd.concat([table.assign(detector=name) for name, table in needs.items()]),
+    needs["xception"][["method", "frames", *FAITHFULNESS]].round(2),
+)
+
+# %% mystnb={"image": {"alt": "Points for each method on Xception in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on Xception; deletion is better where it is lower.", "name": "fig-faithful-xception"}}
+result_figures.intervals(
+    needs["xception"], list(FAITHFULNESS), chance={"degradation": 0, "sensitivity": 0}
+)
+
+# %% mystnb={"image": {"alt": "Points for each method on the motion detector in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on the motion detector; deletion is better where it is lower.", "name": "fig-faithful-flow"}}
+result_figures.intervals(
+    needs["flow-vgg11"], list(FAITHFULNESS), chance={"degradation": 0, "sensitivity": 0}
+)
+
+# %% [markdown]
+# These measures remove parts of the image, and so do Occlusion, LIME, Kernel SHAP, Sobol and RISE. This gives these
+# methods an advantage over the {term}`bottleneck <Per-sample bottleneck>`. Compare small differences with the scores of the controls.
+#
+# ### Adversarial evaluation
+#
+# The protocol for deepfake detectors {cite}`tsigos2024` attacks only the segments that a map ranks first, without
+# gradients {cite}`ilyas2018blackbox`. `sufficiency` is the drop of the probability of the predicted class. `kept` is
+# the share of decisions that do not change. `stability` is the rank correlation with the map of the same frame under
+# noise that hardly changes the probability. The protocol is made for face images, so it is applied to the first
+# detector only: pixels of an optical-flow field cannot be changed directly.
+
+# %% tags=["remove-input"]
+rows = benchmarks["xception"].rows.head(numbers.attacked)
+HTML(
+    f"<p>{sample_text('Attack', rows, units)} An attack in this run has "
+    f"{numbers.attack_samples * numbers.attack_steps} queries, and the protocol has 2,000. With few "
+    "queries the estimated sign of the gradient is unreliable, and small values mean that the attacks "
+    "failed for all methods.</p>"
+)
+
+# %%
+from viba_lib.experiments.benchmark.robustness import attack_table, attacks
+
+attacked = attack_table(attacks(benchmarks["xception"]))
+study.save_table("comparison_attack", attacked, attacked.round(3))
+
+# %% [markdown]
+# ## Parameter randomisation test
+#
+# The weights are randomised from the output to the input: the last layer, the later half, all layers
+# {cite}`adebayo2018sanity`. In addition, the last layer is fitted to shuffled labels. An {term}`attribution <Attribution>` that stays the same does not
+# depend on the learned weights. The numbers are rank correlations with the map of the trained network: 1 means that
+# the order of the pixels is the same. The explained class stays the class that the trained network predicts.
+
+# %%
+from viba_lib.experiments.benchmark.robustness import sanity, sanity_table, sanity_text
+
+checks = pd.concat([sanity(benchmark) for benchmark in benchmarks.values()], ignore_index=True)
+marks = sanity_table(checks)
+study.save_table("comparison_sanity", marks, marks.round(2))
+
+# %% tags=["remove-input"]
+rows = pd.concat(b.rows.head(numbers.sanity) for b in benchmarks.values())
+HTML(f"<p>{sanity_text(marks)} {sample_text('This check', rows, units)}</p>")
+
+# %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the blob and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
+stages = ["top", "upper half", "all", "random labels"]
+similarity = checks.pivot_table(index="method", columns="stage", values="rank")
+result_figures.heat(similarity.reindex(NAMES)[stages], "rank correlation", 0.0)
+
+# %% [markdown]
+# Methods that divide the image into superpixels or blobs give similar smooth maps of the same face for every network.
+# A part of this similarity comes from the image.
+
+# %% [markdown]
+# ## Temporal coupling
+#
+# The paper explains each frame alone. Coupling lambda along a clip makes the maps more temporally consistent. Smoothing
+# the finished maps has the same effect, and one mean map for all frames is perfectly consistent. Therefore temporal
+# consistency alone (`iou` of consecutive regions, `step` of their centroid) does not show that coupling helps. The
+# question is whether coupling preserves more relevance on the artefact (`ratio`) and more of the decision (`insertion`,
+# `deletion`) than smoothing afterwards.
+
+# %%
+from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
+
+jointly = {name: joint_table(joint_scores(study, name), bootstrap) for name in detectors}
+shown = ["name", "videos", "iou", "step", "ratio", "insertion", "deletion", "bits"]
+study.save_table(
+    "comparison_joint",
+    pd.concat([table.assign(detector=name) for name, table in jointly.items()]),
+    jointly["xception"][shown].round(3),
+)
+
+# %% mystnb={"image": {"alt": "Points with intervals for five ways to explain a clip of Xception: overlap of consecutive regions, relevance on the artefact, and insertion."}, "figure": {"caption": "Clips explained frame by frame, jointly, and smoothed afterwards (Xception).", "name": "fig-joint-xception"}}
+result_figures.intervals(jointly["xception"], ["iou", "ratio", "insertion"], chance={"ratio": 1})
+
+
+# %% tags=["remove-input"]
+def described(row):
+    place = f"relevance on the artefact {row.ratio:.2f} times chance, " if row.ratio >= 0 else ""
+    return f"{row.name}: overlap {row.iou:.2f}, {place}insertion {row.insertion:.2f}"
+
+
+ways = {name: [described(r) for r in table.itertuples()] for name, table in jointly.items()}
+unmasked = no_masks(pd.concat(jointly.values()).ratio, "the relevance on the artefact")
+HTML("".join(f"<p>{name}. {'; '.join(lines)}.</p>" for name, lines in ways.items()) + unmasked)
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} Deletion against insertion
+# :label: ex-deletion-insertion
+# Deletion replaces the strongest pixels by zero, and insertion puts them into a blurred frame. Predict whether both rank the
+# methods alike on Xception. Compute Spearman's rank correlation of the methods' means of the two measures, with the sign of
+# deletion changed, as a number `agreement`.
+# ```
+#
+# ```{solution-start} ex-deletion-insertion
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+means = faithful["xception"].groupby("method")[["deletion", "insertion"]].mean()
+agreement = float((-means.deletion).corr(means.insertion, method="spearman"))
+round(agreement, 2)
+
+# %% tags=["check", "remove-cell"]
+scores = faithful["xception"].groupby("method")[["deletion", "insertion"]].mean()
+ranks = scores.rank()
+constant = ranks.nunique().min() < 2
+assert constant or abs(agreement + ranks.deletion.corr(ranks.insertion)) < 1e-9
+
+# %% [markdown]
+# A correlation of 1 would mean that one of the two measures is enough. A low correlation means that the ranking depends on
+# how pixels are removed: zero is a value that the detector rarely sees during training, and a blurred frame is closer to
+# its training data.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} Maps of a randomised network
+# :label: ex-first-change
+# A method that explains the network should give another map as soon as the last layer is randomised. For which methods is the
+# mean rank correlation on Xception above 0.5 after the stage `top`? Collect their names in a list `unchanged`, and compare it
+# with the methods above 0.5 after the stage `all`.
+# ```
+#
+# ```{solution-start} ex-first-change
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+of_face = checks[checks.detector == "xception"]
+after = of_face.pivot_table(index="method", columns="stage", values="rank")
+unchanged = [name for name in after.index if after["top"][name] > 0.5]
+unchanged
+
+# %% tags=["check", "remove-cell"]
+top = (
+    checks[(checks.detector == "xception") & (checks.stage == "top")]
+    .groupby("method")["rank"]
+    .mean()
+)
+assert sorted(unchanged) == sorted(top.index[top > 0.5])
+assert {"Centred blob", "Edges"} <= set(unchanged)
+
+# %% [markdown]
+# The blob and the edges do not see the network, so they are always in the list. A method that is in the list after `top` and
+# not after `all` depends on the early layers, which are still trained after the first stage.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"A faithful map lies on the artefact."** A map is faithful if the detector needs the marked pixels. The detector may need
+#   evidence outside the planted region.
+# - **"A method that passes the randomisation test is right."** The test shows only that its maps depend on the network.
+# - **"A temporally consistent map is a better map."** One mean map for all frames is perfectly consistent and shows nothing of
+#   a single frame.
+#
+# ## Quiz
+#
+# **1. A map stays the same when the weights of the network are replaced by random ones. What does it explain?**
+#
+# - a) the image
+# - b) the network
+# - c) the label
+#
+# ```{dropdown} Answer to question 1
+# **a.** The map does not depend on what the network has learned. Edges of the image look the same for any network
+# {cite}`adebayo2018sanity`.
+# ```
+#
+# **2. Occlusion has a better deletion score than the bottleneck. Why is this not yet evidence that it is more faithful?**
+#
+# - a) deletion needs a mask of the artefact, which real videos do not have
+# - b) the deletion score of a map does not depend on the detector
+# - c) occlusion computes its maps by removing pixels, which is what deletion measures
+#
+# ```{dropdown} Answer to question 2
+# **c.** A method that is built on the same operation as a measure has an advantage in this measure.
+# ```
+#
+# **3. An attack with 4 queries changes no decision, whichever region is attacked. What follows?**
+#
+# - a) the regions that the maps mark do not matter for the decision
+# - b) 4 queries are too few to estimate the direction of an attack, so nothing follows
+# - c) all methods mark the same regions
+#
+# ```{dropdown} Answer to question 3
+# **b.** With few queries the estimated sign of the gradient is unreliable, and the attacks fail for all methods.
+# ```
+#
+# ## Summary
+#
+# - Faithfulness and localisation are different questions, because a detector may use evidence outside the artefact.
+# - A measure that removes pixels favours methods that remove pixels.
+# - The randomisation test is necessary and not sufficient: it excludes maps that do not depend on the weights.
+# - Temporal consistency and smooth maps can be obtained without the network.
+#
+# ## What next
+#
+# - The cost of each method, and all results by criterion: {doc}`/notebooks/17_cost`.
+# - Limits of these results: {doc}`/book/ethics`.
+#
+# ## References
+#
+# - {cite:t}`adebayo2018sanity`: sanity checks with random weights and random labels.
+# - {cite:t}`petsiuk2018rise`: insertion and deletion.
+# - {cite:t}`ancona2018better`: Sensitivity-n.
+# - {cite:t}`tsigos2024`: the attack on the marked segments.
+
+# %% tags=["remove-input"]
+HTML(study.provenance_html(detectors))

@@ -1,0 +1,283 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Comparison of methods: cost
+#
+# Which {term}`attribution method <Attribution>` should be used, if a frame may take a second, or a tenth of it? This chapter compares what the methods cost with
+# how well they localise the artefact, and lists the results of the whole comparison by criterion. The frames and the maps
+# are those of {doc}`/notebooks/15_localisation` and {doc}`/notebooks/16_faithfulness`.
+#
+# ```{admonition} What you will learn
+# :class: tip
+# - to weigh localisation against seconds, passes through the network and memory
+# - to find the methods for which no other method is both cheaper and better
+# - to read a table of verdicts together with the number of clips and people behind it
+# ```
+#
+# ```{admonition} What you need first
+# :class: note
+# | Concept | Why | Where |
+# |---|---|---|
+# | Localisation of the artefact | one axis of the comparison of cost | {doc}`/notebooks/15_localisation` |
+# | Faithfulness | further criteria of the last table | {doc}`/notebooks/16_faithfulness` |
+# | Speed of the bottleneck | what a pass costs | {doc}`/notebooks/12_speed` |
+# ```
+#
+# <!-- time -->
+
+# %% tags=["parameters"]
+profile = "quick"
+data_root = "../data"
+results_root = "../results"
+device = "cpu"
+seed = 0
+frames = 0  # test fakes that every method explains, 0 for the profile's; at least 0
+passes = 0  # budget of a frame in forward-equivalents, 0 for the profile's; at least 0
+settings = "default"  # each method with its default, or with the setting that is best on the validation split; one of default, tuned
+detector = ""  # a further detector to compare, as module:function; any text
+
+# %% tags=["remove-input"]
+from IPython.display import HTML
+
+from viba_lib.book.injected import check_injected
+from viba_lib.models.detectors import DETECTORS
+from viba_lib.pipeline.study import Study
+
+check_injected()
+study = Study(profile, data_root, results_root, device, seed)
+HTML(study.banner())
+
+# %%
+import pandas as pd
+
+from viba_lib.baselines.explainers import CONTROLS
+from viba_lib.experiments.benchmark.maps import Benchmark, with_comparison
+from viba_lib.experiments.common import Bootstrap, no_masks
+from viba_lib.visual import result_figures
+
+study = with_comparison(study, frames=frames, passes=passes)
+detectors = [*DETECTORS, detector] if detector else [*DETECTORS]
+benchmarks = {name: Benchmark(study, name, settings) for name in detectors}
+bootstrap = Bootstrap.of(study)
+
+# %% [markdown]
+# ## Time, passes and memory
+#
+# Seconds are measured for one frame on this machine, when the maps are computed, and passes through the network are counted
+# at the same time. `equivalents` counts a backward pass as two forward passes; {doc}`/notebooks/15_localisation` has the
+# budget. The patch head also needs features of training frames, once for each detector. `memory` is the peak of the tensors
+# that exist at the same time while one frame is explained, in MiB, without the weights and the frame. Methods that go
+# backward keep the activations of all layers, and methods that sample keep a batch of frames. No method is both cheaper and better
+# than a filled point: methods on the left are cheaper, and methods at the top have more relevance on the
+# {term}`artefact <Planted artefact>`. Crosses are the controls.
+
+# %%
+from viba_lib.experiments.benchmark.memory import memory_of
+from viba_lib.experiments.benchmark.ranking import costs, pareto
+from viba_lib.experiments.benchmark.scores import LOCALISATION, localisation_scores, score_table
+
+localised = {name: localisation_scores(benchmark) for name, benchmark in benchmarks.items()}
+tables = {name: score_table(s, ["ratio"], bootstrap) for name, s in localised.items()}
+unmasked = no_masks(pd.concat(localised.values()).ratio, "the ratio")  # "" if there are masks
+
+# %%
+cost = {}
+for name, benchmark in benchmarks.items():
+    spent = costs(benchmark.maps()).merge(memory_of(benchmark), "left", "method")
+    cost[name] = pareto(tables[name].merge(spent, "right", "method"))
+cost = {name: table.sort_values("ratio", ascending=False) for name, table in cost.items()}
+columns = ["method", "seconds", "forward", "backward", "equivalents", "memory", "ratio", "front"]
+study.save_table(
+    "comparison_cost",
+    pd.concat([table.assign(detector=name) for name, table in cost.items()]),
+    cost["xception"][columns].round(2),
+)
+
+# %% mystnb={"image": {"alt": "Two scatter plots, one for each detector: seconds per frame on a logarithmic axis across, relevance inside the mask over chance up; the methods that none beats in both are joined by a line, controls are crosses."}, "figure": {"caption": "Cost and localisation; the methods on the line are not beaten in both; dotted is chance.", "name": "fig-pareto"}}
+result_figures.worth_and_cost(
+    cost, "seconds", "ratio", "seconds per frame", "on the artefact, over chance", 1.0
+)
+
+# %% tags=["remove-input"]
+HTML(f"<p>{unmasked}</p>") if unmasked else None
+
+# %% [markdown]
+# ## Results by criterion
+#
+# The table contains the best methods of every measure, such as the {term}`pointing game <Pointing game>` (`hit`), and the
+# rank and verdict of the {term}`bottleneck <Per-sample bottleneck>`. `first` means that its mean is strictly the best and
+# that every other method is worse in the corrected test over source clips. `first by the mean` means that some methods
+# are not distinguished from it. `min_p` is the smallest corrected p-value that is possible with this number of source
+# clips. If it is 0.05 or more, the verdict is `inconclusive` for all means. Fewer than five videos or two people are an
+# `illustration`.
+
+# %%
+from viba_lib.evaluation.ranks import rank_of, rank_text, verdicts_text
+from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores
+
+faithful = {name: faithfulness_scores(benchmark) for name, benchmark in benchmarks.items()}
+given, verdicts = {"seed": seed, "units": bootstrap.units}, []
+for scores_of, measures in ((localised, LOCALISATION), (faithful, FAITHFULNESS)):
+    for name, scores in scores_of.items():
+        verdicts += [{"detector": name} | rank_of(scores, m, **given) for m in measures]
+
+# %% tags=["remove-input"]
+HTML(f"<p>{verdicts_text(verdicts)}</p>")
+
+# %%
+overall = pd.DataFrame(verdicts)
+for column in ("best", "behind", "ahead", "even"):
+    overall[column] = overall[column].str.join(", ")
+columns = ["detector", "measure", "best", "rank", "verdict", "behind", "clips", "people", "min_p"]
+study.save_table("comparison_verdicts", overall, overall[columns].round(3))
+
+# %% tags=["remove-input"]
+lines = [rank_text(f"{rank['measure']} on {rank['detector']}", rank) for rank in verdicts]
+HTML("".join(f"<p>{line}</p>" for line in lines))
+
+# %% [markdown]
+# Three limitations remain for every profile with few identities. The videos show few faces and cameras, and a test over
+# source clips says nothing about other people. The planted artefacts differ from the artefacts of real
+# forgeries. The mask is the ground truth of the artefact, not of the detector: a map can lie on the artefact by chance.
+# This is why the faithfulness measures and the randomisation test are part of the comparison.
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} A limit of time
+# :label: ex-time-limit
+# A platform can spend half a second on a frame of this machine. Which method has the highest mean ratio on Xception within
+# this limit? Write a function `best_within(table, seconds)` that returns its name, or `None` if no method is fast enough. The
+# controls do not count.
+# ```
+#
+# ```{solution-start} ex-time-limit
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def best_within(table, seconds):
+    possible = table[(table.seconds <= seconds) & ~table.control].dropna(subset="ratio")
+    return possible.method[possible.ratio.idxmax()] if len(possible) else None
+
+
+best_within(cost["xception"], 0.5)
+
+# %% tags=["check", "remove-cell"]
+made = pd.DataFrame(
+    {"method": ["a", "b", "c"], "seconds": [0.1, 1.0, 0.1], "ratio": [2.0, 3.0, 9.0]}
+)
+made = made.assign(control=[False, False, True])
+assert [best_within(made, s) for s in (0.01, 0.5, 2.0)] == [None, "a", "b"]
+
+# %% [markdown]
+# The answer depends on the limit and on the machine. Methods with many passes gain more from a faster machine than methods
+# that build superpixels on the processor.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} Correlated measures
+# :label: ex-correlated-measures
+# The table of verdicts has several measures of localisation. How independent are they? Compute Spearman's rank correlation of
+# the methods' means of each pair of measures on Xception, without the controls, as a table `related` with a row and a column
+# for each measure of `LOCALISATION`.
+# ```
+#
+# ```{solution-start} ex-correlated-measures
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+scores = localised["xception"]
+methods = scores[~scores.method.isin(CONTROLS)].groupby("method")[list(LOCALISATION)].mean()
+related = methods.corr("spearman")
+related.round(2)
+
+# %% tags=["check", "remove-cell"]
+assert list(related.index) == list(related.columns) == list(LOCALISATION)
+informed = localised["xception"].query("method not in @CONTROLS")
+pair = informed.groupby("method")[["ratio", "rank"]].mean().rank()
+wanted = pair["ratio"].corr(pair["rank"])
+assert pd.isna(wanted) or abs(related.at["ratio", "rank"] - wanted) < 1e-9
+
+# %% [markdown]
+# Measures that are highly correlated repeat one result. A method that is first in four of them has not been confirmed four
+# times.
+#
+# ```{solution-end}
+# ```
+#
+# ## Common misconceptions
+#
+# - **"The cheapest method is the one with the fewest passes."** LIME and SHAP build superpixels on the processor, and a pass
+#   through the layers downstream of the bottleneck is cheaper than a pass through the whole network.
+# - **"First in most measures means best."** Measures of the same maps on the same frames are correlated, so they are not
+#   independent confirmations.
+# - **"A tie means that the methods are equal."** A test that finds no difference may have too few clips to find one.
+#
+# ## Quiz
+#
+# **1. A method lies below and to the right of the line in the figure of cost. What follows?**
+#
+# - a) it is faster than the methods on the line
+# - b) at least one method is both faster and better on these frames
+# - c) it localises the artefact worse than chance
+#
+# ```{dropdown} Answer to question 1
+# **b.** The line joins the methods for which no other method is both cheaper and better. Every other method is dominated by
+# one of them.
+# ```
+#
+# **2. Why does a backward pass count more than a forward pass?**
+#
+# - a) it computes gradients of the weights and of the activations, or at least the latter with the stored activations
+# - b) it is repeated once for each class of the network
+# - c) it needs a second copy of all weights
+#
+# ```{dropdown} Answer to question 2
+# **a.** A layer multiplies once in the forward pass. Backward it multiplies for the gradient of its input and, if the weights
+# are trained, once more for the gradient of its weights.
+# ```
+#
+# **3. A method is first in four measures of localisation on nine frames of one person. What supports the claim that it is the best method?**
+#
+# - a) the four measures together with a small p-value
+# - b) the size of the differences in the means
+# - c) a test over clips of several people, and measures that do not repeat each other
+#
+# ```{dropdown} Answer to question 3
+# **c.** The unit of the test is a clip, and clips of one person say nothing about other people.
+# ```
+#
+# ## Summary
+#
+# - Cost belongs to every comparison: the front of the methods depends on what a pass costs on the machine.
+# - A verdict is valid for the measure, the clips and the people on which it rests.
+# - Few clips make most verdicts inconclusive, and correlated measures add little evidence.
+#
+# ## What next
+#
+# - On your own video, side by side: `viba compare`, see {ref}`compare-video`.
+# - Limits of these results: {doc}`/book/ethics`.
+# - A project for a class: {doc}`/book/teaching`.
+#
+# ## References
+#
+# - {cite:t}`solopova2024`: the argument for the bottleneck, and the methods that it names.
+# - {cite:t}`arras2022clevr`: measures of relevance with known ground truth.
+
+# %% tags=["remove-input"]
+HTML(study.provenance_html(detectors))
