@@ -142,6 +142,15 @@ def test_methods_are_their_libraries(model):
     assert np.corrcoef(other.ravel(), ours.ravel())[0, 1] > 0.95, "two libraries, one method"
 
 
+def test_a_path_of_a_layer_allows_an_in_place_activation_behind_it(model):
+    frames = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    found = layer_integrated_gradients(model, "1", frames, 1)
+    assert model[2].inplace, "the model stays as it was"
+    model[2].inplace = False
+    np.testing.assert_array_equal(found, layer_integrated_gradients(model, "1", frames, 1))
+    assert found.any()
+
+
 def test_grad_cam_plus_plus_scales_to_one(model):
     frames = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     found = grad_cam_plus_plus(model, "1", frames)

@@ -3,6 +3,8 @@
 import copy
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -96,6 +98,19 @@ def path_steps(passes: int, given: int = 0) -> int:
     return max(2, (passes - given) // 3)
 
 
+@contextmanager
+def _out_of_place(model: nn.Module) -> Iterator[None]:
+    """Modules leave their inputs as they are: captum puts tensors of its own behind a layer."""
+    changed = [module for module in model.modules() if getattr(module, "inplace", False)]
+    for module in changed:
+        module.inplace = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.inplace = True  # type: ignore[assignment]
+
+
 def layer_integrated_gradients(
     model: nn.Module, layer: str, frames: torch.Tensor, target: Target = None, passes: int = 64
 ) -> np.ndarray:
@@ -123,7 +138,7 @@ def layer_integrated_gradients(
         small = found.sum(1, keepdim=True).clamp_min(0)
         return positive(LayerAttribution.interpolate(small, size, "bilinear"))
 
-    with frozen(model):  # what gradients of weights need is then not kept
+    with frozen(model), _out_of_place(model):  # what gradients of weights need is then not kept
         return _told(network, map_frames(model, frames, target, map_of))
 
 

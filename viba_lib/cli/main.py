@@ -105,7 +105,7 @@ def compare(
     layer : Layer of the methods that have one. Default: the paper's.
     out : Folder of the four files.
     max_frames : Maximal number of explained frames.
-    passes : Forward passes for each frame, for methods that count them.
+    passes : Budget of a frame in forward-equivalents, for methods that have one.
     """
     from viba_lib.pipeline import compare_video as comparison
     from viba_lib.pipeline.explain_video import prediction_text
