@@ -162,10 +162,14 @@ HTML(f"<p>{unknown}</p>") if unknown else None
 # prints, and holds for any videos. **A toy network** is small enough for its relevant units to be known.
 
 # %%
-from viba_lib.experiments.claims import claims_for_page, claims_table, claims_text
 from viba_lib.experiments.claims_measured import claim_tables
 
-claims = claims_table(claim_tables(study))
+claim_inputs = claim_tables(study)
+
+# %%
+from viba_lib.experiments.claims import claims_for_page, claims_table, claims_text
+
+claims = claims_table(claim_inputs)
 study.save_table("claims", claims, claims_for_page(claims))
 
 # %% tags=["remove-input"]
