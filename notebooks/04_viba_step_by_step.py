@@ -49,14 +49,14 @@
 # |---|---|---|
 # | $X$ | the input: a face crop, or an optical-flow field | 1 |
 # | $\theta$ | the weights of the detector, which never change | 1 |
-# | $R$ | the output of the injection layer for $X$: $C$ channels of $h \times w$ locations; each of these numbers is a *unit* | 2 |
+# | $R$ | the output of the injection layer for $X$: $C$ channels of $h \times w$ locations; each number is a *unit* | 2 |
 # | $\mu_R$, $\sigma_R$ | mean and standard deviation of each unit over training frames | 2 |
 # | $\varepsilon$ | noise of that mean and standard deviation | 3 |
 # | $\lambda$ | signal fraction, between 0 and 1, one for each unit | 3 |
 # | $Z$ | the output of the bottleneck, which is the input of the rest of the network | 3 |
 # | $\alpha$ | the unconstrained parameter of each $\lambda$, which is optimised | 4 |
 # | $\mathcal L$ | {term}`Cross-entropy` of the class that the detector predicted | 4 |
-# | $I(R; Z)$, $D$ | {term}`Mutual information` of $R$ and $Z$, and its {term}`estimate <Information estimate>` for each unit | 4 |
+# | $I(R; Z)$, $D$ | {term}`Mutual information` of $R$ and $Z$, and its {term}`estimate <Information estimate>` per unit | 4 |
 # | $\beta$ | trade-off weight of the information | 4 |
 # | $B$ | the map, in bits per pixel | 5 |
 
