@@ -129,23 +129,23 @@ def divergence(share, activation):
     return gaussian_kl(r, lam, torch.tensor(0.0), torch.tensor(1.0)).item() / LN2
 
 
-def draw_channel(share_of_signal, activation):
-    return data_figures.gaussian_pair(share_of_signal * activation, 1 - share_of_signal)
+def draw_channel(signal_fraction, activation):
+    return data_figures.gaussian_pair(signal_fraction * activation, 1 - signal_fraction)
 
 
 # %% tags=["remove-input"]
-def say_channel(share_of_signal, activation):
-    bits = divergence(share_of_signal, activation)
+def say_channel(signal_fraction, activation):
+    bits = divergence(signal_fraction, activation)
     return (
-        f"With {share_of_signal:.0%} signal and activation {activation:g}, the output has mean "
-        f"{share_of_signal * activation:.2f} and standard deviation {1 - share_of_signal:.2f}: {bits:.2f} bits."
+        f"With {signal_fraction:.0%} signal and activation {activation:g}, the output has mean "
+        f"{signal_fraction * activation:.2f} and standard deviation {1 - signal_fraction:.2f}: {bits:.2f} bits."
     )
 
 
 channel = SliderFigure(
     "fig-play-channel",
     draw_channel,
-    {"share_of_signal": [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9], "activation": [0.0, 1.0, 2.0, 3.0]},
+    {"signal_fraction": [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9], "activation": [0.0, 1.0, 2.0, 3.0]},
     say_channel,
     "Density of the output of one unit, and of pure noise. The shaded area is their divergence in bits.",
 )

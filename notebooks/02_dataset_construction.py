@@ -223,7 +223,7 @@ catalog.groupby(["label", "method", "split"]).size().unstack("split", fill_value
 #
 # A real deepfake has no mask, but some data sets contain the original of each fake, frame by frame. The forged region
 # is the region in which the two differ by more than compression does: the difference is blurred, and a pixel counts if
-# it lies far above the median of the frame. `viba data masks` computes these regions for a catalog
+# its difference lies far above the median of the frame. `viba data masks` computes these regions for a catalog
 # ({doc}`/book/real_deepfakes`). Here the masks are known, so the method can be tested: original and fake are compressed
 # like the folders `c23` and `c40` of FaceForensics++, and `iou` is the overlap of the detected region with the planted
 # one.

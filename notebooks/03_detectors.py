@@ -289,7 +289,7 @@ HTML(
         f"{name} {row.auc:.2f} ({row.auc_low:.2f} to {row.auc_high:.2f}) at {row.corruption} {row.level:g}"
         for name, row in lowest.iterrows()
     )
-    + f". Each point is of {worse.frames.min()} frames or more.</p>"
+    + f". Each point is computed from at least {worse.frames.min()} frames.</p>"
 )
 
 # %%

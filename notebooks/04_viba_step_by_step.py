@@ -456,7 +456,7 @@ pd.DataFrame(
 # %% tags=["check", "remove-cell"]
 assert torch.equal(mixed(activation, 1.0, white, mean, std), activation)
 assert torch.allclose(mixed(activation, 0.0, white, mean, std), mean + std * white)
-# An accelerator draws other noise, which does not matter where all is signal.
+# An accelerator samples other noise, which has no effect at lambda 1.
 for lam in (1.0, 0.5, 0.0) if device == "cpu" else (1.0,):
     assert torch.allclose(by_hand(lam), by_bottleneck(lam)[0], rtol=1e-2, atol=1e-2), lam
 assert at_zero.shape == (2, 2) and torch.allclose(at_zero[0], at_zero[1], rtol=1e-2, atol=1e-2)
