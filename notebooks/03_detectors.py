@@ -157,7 +157,7 @@ study.save_table("training", training.reset_index(), training)
 # the side of the input, around the artefact, because the artefact is a small fraction of the averaged area in a
 # complete map.
 
-# %% mystnb={"image": {"alt": "Learning curves of both detectors: training loss falls, validation loss and validation AUC over training steps."}, "figure": {"caption": "Loss on training and validation frames, and validation AUC, of both detectors.", "name": "fig-learning"}}
+# %% mystnb={"image": {"alt": "Learning curves of both detectors: training loss, validation loss and validation AUC over training steps."}, "figure": {"caption": "Loss on training and validation frames, and validation AUC, of both detectors.", "name": "fig-learning"}}
 from viba_lib.visual import result_figures
 
 curves = {name: study.training(name) for name in settings}
