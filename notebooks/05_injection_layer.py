@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Choice of the injection layer
 #
-# The bottleneck can be inserted after any layer. Early layers preserve the spatial position of a feature, and late
-# layers represent its type. This chapter compares the maps of several layers and tests quantitatively whether the
+# The bottleneck can be inserted after any layer. Early layers have many spatial positions, and a unit
+# of a late layer depends on a large part of the input. This chapter compares the maps of several layers and tests quantitatively whether the
 # paper's choice by eye can be confirmed.
 #
 # ```{admonition} What you will learn
@@ -418,7 +418,7 @@ assert receptive_field([(3, 2)] * 3) == 15 and receptive_field([(1, 2), (3, 1)])
 #
 # ## Summary
 #
-# - Early layers preserve the location of the evidence, and late layers represent its type.
+# - Early layers have many spatial positions, and units of late layers depend on large parts of the input.
 # - The paper's choice by eye can be tested quantitatively if the ground truth is known, and the intervals show how
 #   certain the result is.
 # - Concentration, localisation and faithfulness are three different measures, and no layer has to be the best in all of
