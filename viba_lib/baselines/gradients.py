@@ -100,7 +100,7 @@ def path_steps(passes: int, given: int = 0) -> int:
 
 @contextmanager
 def _out_of_place(model: nn.Module) -> Iterator[None]:
-    """Modules do not change their inputs, because captum passes its own tensors to the next layer."""
+    """No module changes its input, because captum passes on tensors of its own."""
     changed = [module for module in model.modules() if getattr(module, "inplace", False)]
     for module in changed:
         module.inplace = False  # type: ignore[assignment]
