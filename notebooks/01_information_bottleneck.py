@@ -12,28 +12,28 @@
 # ---
 
 # %% [markdown]
-# # The idea of an information bottleneck
+# # The information bottleneck for attribution
 #
-# A detector takes a picture and says "fake". Which pixels did it need? The answer of {cite:t}`schulz2020`
-# is an experiment: let noise into the network, as much as possible, but keep the
-# prediction. What must stay free of noise is what was needed, and how much of it must stay is
+# A detector classifies an image as "fake". Which pixels does the prediction need? {cite:t}`schulz2020` answer this
+# question with an experiment: they add as much noise as possible to a layer of the network and keep the prediction
+# unchanged. The units that must stay free of noise are necessary for the prediction, and the information in them is
 # estimated in bits.
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - how noise turns a number into a channel, and how its capacity is counted in bits
-# - what the Kullback-Leibler divergence of two Gaussians counts, by picture and by number
-# - in which sense the {term}`information estimate <Information estimate>` is an upper bound of the
-#   mutual information, and how large the gap is for correlated units
-# - to write the whole method in about forty lines, and to check it where the answer is known
-# - what $\beta$ buys and what it costs
+# - to describe a unit with noise as a channel, and to compute its capacity in bits
+# - to interpret the Kullback-Leibler divergence of two Gaussians in a figure and in numbers
+# - to explain in which sense the {term}`information estimate <Information estimate>` is an upper bound of the mutual
+#   information, and how large the gap is for correlated units
+# - to implement the whole method in about forty lines, and to test it on a case with a known answer
+# - to choose the trade-off weight $\beta$ by its effect on map and prediction
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | Normal distribution | the noise is normal, and so is what passes | [NIST handbook](https://www.itl.nist.gov/div898/handbook/eda/section3/eda3661.htm) |
+# | Normal distribution | the noise and the noisy signal are normal | [NIST handbook](https://www.itl.nist.gov/div898/handbook/eda/section3/eda3661.htm) |
 # | Logarithms | bits are logarithms to base 2 | school |
 # | Gradient descent | the mask is optimised like a network's weights | [PyTorch tutorial](https://docs.pytorch.org/tutorials/beginner/basics/optimization_tutorial.html) |
 # | Python and PyTorch | only to run and change the cells | [PyTorch basics](https://docs.pytorch.org/tutorials/beginner/basics/intro.html) |
@@ -62,18 +62,18 @@ HTML(study.banner())
 # %% [markdown]
 # ## A channel with noise
 #
-# Take one unit of a layer, with activation $r$. Over many pictures it has a mean and a spread; we
-# measure it in units of these, so that $r = 0$ is its ordinary value and $r = 3$ a rare one. The
-# {term}`Bottleneck` mixes it with noise of the same mean and spread, Eq. (1) of the paper:
+# Consider one unit of a layer, with activation $r$. Over many images the activation has a mean and a standard
+# deviation. We express it in these units, so that $r = 0$ is the mean and $r = 3$ is a rare value. The
+# {term}`Bottleneck` mixes the activation with noise of the same mean and standard deviation, Eq. (1) of the paper:
 #
 # $$ z = \lambda r + (1 - \lambda)\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, 1). $$ (eq-idea-channel)
 #
-# With $\lambda = 0$ only noise comes out: $z$ says nothing about $r$. With $\lambda = 1$ everything
-# passes. Between the two, $z$ is a blurred message, and we can ask how many yes-or-no questions
-# about $r$ it answers. One such answer is one **bit**.
+# With the signal fraction $\lambda = 0$, the output $z$ is noise and contains no information about $r$. With
+# $\lambda = 1$, the output is the activation itself. Between the two, $z$ is a noisy version of $r$, and its
+# information about $r$ can be measured in bits. One **bit** is the answer to one yes-or-no question.
 #
-# If $r$ itself is normal, the count is Shannon's capacity of a Gaussian channel
-# {cite}`shannon1948`. The signal has the power $\lambda^2$, the noise $(1-\lambda)^2$, and the
+# If $r$ itself is normal, this information is Shannon's capacity of a Gaussian channel {cite}`shannon1948`. The signal
+# has the power $\lambda^2$, the noise has the power $(1-\lambda)^2$, and the
 # {term}`mutual information <Mutual information>` of $R$ and $Z$ is
 #
 # $$ I(R; Z) = \tfrac12 \log_2 \Bigl( 1 + \frac{\lambda^2}{(1-\lambda)^2} \Bigr)
@@ -86,7 +86,7 @@ import torch
 
 
 def shannon(share):
-    """Bits that pass one unit with a normal activation, for a share of signal in [0, 1)."""
+    """Bits that one unit with a normal activation transmits, for a signal fraction in [0, 1)."""
     return 0.5 * np.log2(1 + share**2 / (1 - share) ** 2)
 
 
@@ -95,25 +95,26 @@ pd.Series(
 ).round(2)
 
 # %% [markdown]
-# Half signal, half noise: half a bit. The last percent of noise is the dearest: the count grows
-# without bound as the noise goes. That is what makes the experiment work. A network that *needs* a
-# unit must pay for it, and one that does not can save much by letting a little noise in.
+# A signal fraction of one half corresponds to half a bit. The information grows without bound as the noise vanishes, so
+# removing the last percent of noise is the most expensive step. The method uses this property: if the prediction
+# *needs* a unit, the objective accepts its high information, and if it does not, a small amount of noise already
+# reduces the information strongly.
 #
-# ## The divergence of two Gaussians
+# ## Divergence of two Gaussians
 #
-# Activations of a real network are not normal, and nobody knows their distribution. So the method
-# counts something that can be computed for each unit of each picture by itself. For a given $r$,
-# what passes is normal with mean $\lambda r$ and variance $(1-\lambda)^2$. Without the signal it
-# would be $\mathcal N(0, 1)$. The
-# {term}`Kullback-Leibler divergence` of the two says how many bits a reader of $z$ gains, on
-# average, who knew only the noise before:
+# Activations of a real network are not normal, and their distribution is unknown. The method therefore uses a quantity
+# that can be computed for each unit and each image separately. For a given $r$, the output of the channel is normal
+# with mean $\lambda r$ and variance $(1-\lambda)^2$. Without the signal it would be $\mathcal N(0, 1)$. The
+# {term}`Kullback-Leibler divergence` of these two distributions is the mean information gain in bits of an observer of
+# $z$ who knew only the distribution of the noise before:
 #
 # $$ D_{\mathrm{KL}} = \int p(z) \log_2 \frac{p(z)}{q(z)}\, dz
 #    = \frac{1}{2 \ln 2} \Bigl( (\lambda r)^2 + (1-\lambda)^2 - 1 - \ln (1-\lambda)^2 \Bigr). $$ (eq-idea-kl)
 #
-# Move the sliders. The dashed line is the noise $q$, the solid one what passes, $p$. The shaded area
-# is the integral: blue where a value of $z$ speaks for the signal, brown where it speaks against it.
-# Expect the solid line to become a needle as $\lambda$ grows, and to move to the right with $r$.
+# Move the sliders. The dashed line is the density $q$ of the noise, and the solid line is the density $p$ of the
+# output. The shaded area is the integral. It is blue if a value of $z$ is more probable with the signal, and brown if
+# it is more probable without it. Expect the solid line to become narrow as $\lambda$ grows, and to move to the right
+# with $r$.
 
 # %%
 from viba_lib.bottleneck import gaussian_kl
@@ -128,32 +129,31 @@ def divergence(share, activation):
     return gaussian_kl(r, lam, torch.tensor(0.0), torch.tensor(1.0)).item() / LN2
 
 
-def draw_channel(share_of_signal, activation):
-    return data_figures.gaussian_pair(share_of_signal * activation, 1 - share_of_signal)
+def draw_channel(signal_fraction, activation):
+    return data_figures.gaussian_pair(signal_fraction * activation, 1 - signal_fraction)
 
 
 # %% tags=["remove-input"]
-def say_channel(share_of_signal, activation):
-    bits = divergence(share_of_signal, activation)
+def say_channel(signal_fraction, activation):
+    bits = divergence(signal_fraction, activation)
     return (
-        f"With {share_of_signal:.0%} signal and activation {activation:g}, what passes has mean "
-        f"{share_of_signal * activation:.2f} and spread {1 - share_of_signal:.2f}: {bits:.2f} bits."
+        f"With {signal_fraction:.0%} signal and activation {activation:g}, the output has mean "
+        f"{signal_fraction * activation:.2f} and standard deviation {1 - signal_fraction:.2f}: {bits:.2f} bits."
     )
 
 
 channel = SliderFigure(
     "fig-play-channel",
     draw_channel,
-    {"share_of_signal": [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9], "activation": [0.0, 1.0, 2.0, 3.0]},
+    {"signal_fraction": [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9], "activation": [0.0, 1.0, 2.0, 3.0]},
     say_channel,
-    "Density of what passes one unit, and of pure noise. The shaded area is their divergence in bits.",
+    "Density of the output of one unit, and of pure noise. The shaded area is their divergence in bits.",
 )
 channel.live() if live else channel
 
 # %% [markdown]
-# The same by number. Three ways to one value: the closed form {eq}`eq-idea-kl`; the integral, summed
-# on a fine grid; and the mean of $\log_2 p/q$ over draws of $z$, with its standard error. Expect the
-# three to agree.
+# The next table compares three computations of one value: the closed form {eq}`eq-idea-kl`, the integral on a fine
+# grid, and the mean of $\log_2 p/q$ over samples of $z$ with its standard error. Expect all three to agree.
 
 # %%
 share, activation = 0.7, 2.0
@@ -165,27 +165,27 @@ integral = torch.trapezoid(p.log_prob(grid).exp() * ratio, grid).item()
 drawn = mean + std * torch.randn(100_000, generator=torch.Generator().manual_seed(seed))
 ratios = (p.log_prob(drawn) - q.log_prob(drawn)) / LN2
 rows = {"closed form": divergence(share, activation), "integral": integral,
-        "mean of draws": ratios.mean().item()}  # fmt: skip
+        "mean of samples": ratios.mean().item()}  # fmt: skip
 error = ratios.std().item() / len(ratios) ** 0.5
-pd.DataFrame({"bits": rows, "standard error": {"mean of draws": error}}).round(4)
+pd.DataFrame({"bits": rows, "standard error": {"mean of samples": error}}).round(4)
 
 # %% [markdown]
 # ## The estimate as an upper bound
 #
-# The bottleneck cannot compute the mutual information, because the distribution $p(z)$ of $z$ over all
-# inputs is unknown. Its {term}`Information estimate` for one unit and one input is {eq}`eq-idea-kl`. This
-# divergence compares the distribution of $z$ for this input with the noise $q(z) = \mathcal N(0, 1)$.
-# The noise is thus an approximation of $p(z)$: a Gaussian with the mean and standard deviation of the
-# unit. For the *mean over inputs*, the error of this approximation is known {cite}`schulz2020`:
+# The bottleneck cannot compute the mutual information, because the distribution $p(z)$ of $z$ over all inputs is
+# unknown. Its {term}`Information estimate` for one unit and one input is {eq}`eq-idea-kl`. This divergence compares the
+# distribution of $z$ for this input with the noise $q(z) = \mathcal N(0, 1)$. The noise is thus an approximation of
+# $p(z)$: a Gaussian with the mean and standard deviation of the unit. For the *mean over inputs*, the error of this
+# approximation is known {cite}`schulz2020`:
 #
 # $$ \mathbb E_R \bigl[ D_{\mathrm{KL}}(R) \bigr]
 #    = I(R; Z) + D_{\mathrm{KL}} \bigl[ p(z) \,\|\, q(z) \bigr]. $$ (eq-idea-gap)
 #
-# The last term is never negative, so the mean is an upper bound of the mutual information. The value
-# of a *single* input is not a bound. It can lie above or below the mutual information. Expect the mean
-# to lie above the mutual information at every $\lambda$, and the value at $r = 0$ to cross it.
+# The last term is never negative, so the mean is an upper bound of the mutual information. The value of a *single*
+# input is not a bound. It can lie above or below the mutual information. Expect the mean to lie above the mutual
+# information at every $\lambda$, and the value at $r = 0$ to cross it.
 
-# %% mystnb={"image": {"alt": "Three curves of bits over the signal fraction. The mean estimate lies above the mutual information everywhere, and both meet near one. The estimate at an activation of zero starts between them and lies below the mutual information on the right."}, "figure": {"caption": "Mutual information of one normal unit, the mean of the estimate over inputs, and the estimate for a single input with an activation of 0, in bits, over the signal fraction.", "name": "fig-one-unit"}}
+# %% mystnb={"image": {"alt": "Three curves of bits over the signal fraction. The mean estimate lies above the mutual information everywhere, and both meet near one. The estimate at an activation of zero starts between them and lies below the mutual information for large signal fractions."}, "figure": {"caption": "Mutual information of one normal unit, the mean of the estimate over inputs, and the estimate for a single input with an activation of 0, in bits, over the signal fraction.", "name": "fig-one-unit"}}
 shares = np.linspace(0, 0.95, 20)
 activations = torch.randn(20_000, generator=torch.Generator().manual_seed(seed))
 
@@ -207,30 +207,30 @@ from viba_lib.experiments.information_gap import gap_table, gap_text, ratio_text
 HTML(f"<p>{single_text((0.5, 0.9))}</p>")
 
 # %% [markdown]
-# An activation at the mean is the most probable one, so for a large $\lambda$ many inputs have a value below
-# the mutual information. Activations far from the mean have a value above it, because of the term $(\lambda r)^2$:
-# an unusual activation has more bits than an ordinary one at the same $\lambda$. Therefore a map in bits
-# is bright at units that are unusual for the layer *and* needed, and not at every bright pixel.
+# An activation at the mean is the most probable one, so for a large $\lambda$ many inputs have a value below the mutual
+# information. Activations far from the mean have a value above it, because of the term $(\lambda r)^2$: an unusual
+# activation has more bits than an ordinary one at the same $\lambda$. Therefore a map in bits is bright at units that
+# are unusual for the layer *and* needed, and not at every bright pixel.
 #
 # ## Correlated units
 #
-# A layer has many units, and the map adds their estimates. This sum makes a further assumption: the
-# noise $q$ is drawn for each unit on its own, so $q$ approximates the units of $Z$ as *independent*.
-# The gap then has two parts:
+# A layer has many units, and the map adds their estimates. This sum makes a further assumption: the noise $q$ is
+# sampled for each unit independently, so $q$ approximates the units of $Z$ as *independent*. The gap then has two
+# parts:
 #
 # $$ \mathbb E_R \Bigl[ \sum_i D_i(R_i) \Bigr] = I(R; Z)
 #    + \underbrace{D_{\mathrm{KL}} \Bigl[ p(z) \,\Big\|\, \prod_i p(z_i) \Bigr]}_{\text{dependence of the units}}
 #    + \underbrace{\sum_i D_{\mathrm{KL}} \bigl[ p(z_i) \,\|\, q(z_i) \bigr]}_{\text{distribution of each unit}}. $$ (eq-idea-parts)
 #
-# The first part is the {term}`Total correlation` of $Z$. To see how large it can be, we take units whose
-# mutual information is known. For normal units with covariance $\Sigma$ and one $\lambda$,
+# The first part is the {term}`Total correlation` of $Z$. To see how large it can be, we use units whose mutual
+# information is known. For normal units with covariance $\Sigma$ and one $\lambda$,
 #
 # $$ I(R; Z) = \tfrac12 \log_2 \det \Bigl( 1 + \frac{\lambda^2}{(1-\lambda)^2}\, \Sigma \Bigr)
 #    \quad \text{bits}. $$ (eq-idea-logdet)
 #
-# All units below have variance 1, as the statistics of the layer say, and one correlation between all
-# pairs. Expect the mean of the sum to stay where it is, because it does not depend on the correlation,
-# and the mutual information to fall.
+# All units below have variance 1, which matches the statistics of the layer, and one correlation between all pairs.
+# Expect the mean of the sum to stay constant, because it does not depend on the correlation, and the mutual information
+# to fall.
 
 # %%
 units, lam = 16, 0.9
@@ -248,10 +248,9 @@ for correlation in (0.0, 0.6, 0.9, 0.99):
 pd.DataFrame(known).T.rename_axis("correlation").round(2)
 
 # %% [markdown]
-# The library has the same experiment for more settings, and for a unit that is not normal: a ReLU,
-# which is 0 for half of the inputs. Its mutual information is found by numerical integration over $z$. Expect the
-# ratio of estimate and information to be largest for strong correlations, and the ratio of the ReLU not
-# to reach 1.
+# The library contains the same experiment for more settings, and for a unit that is not normal: a ReLU, which is 0 for
+# half of the inputs. Its mutual information is computed by numerical integration over $z$. Expect the ratio of estimate
+# and information to be largest for strong correlations, and the ratio of the ReLU not to reach 1.
 
 # %% mystnb={"image": {"alt": "Two panels. Left, over the correlation of 16 units: the mean estimate is a horizontal line, the mutual information falls far below it, and the band of single inputs becomes wider. Right, the ratio of estimate and information over lambda: it falls to one for independent normal units, stays above one for a ReLU unit, and is several times one for strongly correlated units."}, "figure": {"caption": "Left: mutual information of 16 normal units, the mean estimate and the middle 90 % of single inputs, over their correlation. Right: mean estimate over mutual information, over lambda; the dotted line is a tight bound.", "name": "fig-information-gap"}}
 gaps = gap_table(units=units, seed=seed)
@@ -263,21 +262,21 @@ HTML(f"<p>{gap_text(gaps, lam)}</p><p>{ratio_text(gaps)}</p>")
 # %% [markdown]
 # Three conclusions follow for the maps of this book:
 #
-# - **A total in bits is not a budget.** Units of a convolutional layer are strongly correlated: neighbours
-#   see overlapping parts of the input. The same information is counted at each of them, so the sum over a layer
-#   can be many times the mutual information. Activations after a ReLU are not normal, which adds to the gap.
-# - **A bit at a location is a relative measure.** It says how far the units there must deviate from noise so
-#   that this prediction stays, at this layer and this $\beta$. Locations of one map can be compared, and
-#   maps of one layer and one $\beta$. A map does not state how many yes-or-no questions the location answers.
-# - **Zero bits mean "not necessary at this layer".** The prediction stays if the units there are noise. The
-#   location can still be relevant: the same evidence may be available elsewhere in the layer, or earlier layers
-#   may have carried it to the units of other locations.
+# - **A total in bits is not a budget.** Units of a convolutional layer are strongly correlated because neighbours see
+#   overlapping parts of the input. The same information is counted at each of them, so the sum over a layer can be many
+#   times the mutual information. Activations after a ReLU are not normal, which adds to the gap.
+# - **The bits of a location are a relative measure.** They say how far the units there must deviate from noise to keep
+#   this prediction, at this layer and this $\beta$. Locations of one map can be compared, and maps of one layer and one
+#   $\beta$. A map does not state how many yes-or-no questions the location answers.
+# - **Zero bits mean "not necessary at this layer".** The prediction stays if the units there are noise. The location
+#   can still be relevant: the same evidence may be available elsewhere in the layer, or earlier layers may have carried
+#   it to the units of other locations.
 #
-# ## A network whose answer is known
+# ## A test case with a known answer
 #
-# Now a whole network. Its pictures are noise; in half of them a bright bar stands at a random
-# place, and the network learns to say whether there is one. Only the pixels of the bar can be
-# relevant, so we know what a good map must show.
+# The next example is a complete network. Its images are noise, and half of them contain a bright bar at a random
+# location. The network learns to classify whether there is a bar. Only the pixels of the bar can be relevant, so the
+# correct map is known.
 
 # %%
 from viba_lib.data.toy import bar_images, train_toy
@@ -288,15 +287,13 @@ with torch.no_grad():
     right = (toy(pictures[500:]).argmax(1) == labels[500:]).float().mean().item()
 
 # %% tags=["remove-input"]
-HTML(
-    f"<p>On {len(labels[500:])} pictures that it never saw, the network is right in {right:.0%}.</p>"
-)
+HTML(f"<p>The network classifies {right:.0%} of {len(labels[500:])} unseen images correctly.</p>")
 
 # %% [markdown]
-# ## The method in forty lines
+# ## An implementation in forty lines
 #
-# We cut the network behind its first layer: `front` computes activations, `back` the answer. Mean and
-# spread of each unit come from the training pictures.
+# We split the network after its first layer: `front` computes the activations, and `back` computes the output from
+# them. The mean and the standard deviation of each unit come from the training images.
 
 # %%
 front, back = toy[:2], toy[2:]
@@ -305,35 +302,35 @@ with torch.no_grad():
 unit_mean, unit_std = activations.mean(0), activations.std(0).clamp_min(0.01)
 
 # %% [markdown]
-# Two formulas: the channel {eq}`eq-idea-channel` and its price {eq}`eq-idea-kl`, here in nats (a nat is
-# $1/\ln 2$ bits), as losses are.
+# The method needs two formulas, the channel {eq}`eq-idea-channel` and its information {eq}`eq-idea-kl`. The information
+# is in nats here, as losses are (a nat is $1/\ln 2$ bits).
 
 
 # %%
 def passed(r, lam, noise):
-    """What leaves the bottleneck; r and noise are in units of the layer's mean and spread."""
+    """Output of the bottleneck; r and noise are z-scores of the layer's activations."""
     return lam * r + (1 - lam) * noise
 
 
 def information(r, lam):
-    """Nats that pass each unit."""
+    """Information estimate of each unit, in nats."""
     rest = (1 - lam).clamp_min(1e-6)
     return 0.5 * ((lam * r) ** 2 + rest**2 - 1 - torch.log(rest**2))
 
 
 # %% [markdown]
-# And one loop, Eq. (2) of the paper: change $\lambda$ so that the prediction stays (cross-entropy) and
-# little passes (information),
+# The method also needs one loop, Eq. (2) of the paper. It optimises $\lambda$ so that the prediction stays (low
+# cross-entropy) and little information is transmitted,
 #
 # $$ \min_\lambda \; \mathcal L_{\mathrm{CE}}(\lambda) + \beta\, \overline{D_{\mathrm{KL}}}(\lambda), $$ (eq-idea-objective)
 #
-# where the bar is a mean over units. $\lambda$ must stay between 0 and 1, so it is the sigmoid of a free
-# number $\alpha$. It starts near 1, where everything passes.
+# where the bar denotes a mean over units. $\lambda$ must stay between 0 and 1, so it is the sigmoid of an unconstrained
+# parameter $\alpha$. The optimisation starts near $\lambda = 1$, which transmits almost all information.
 
 
 # %%
 def explain(pictures, target, beta, steps=20, samples=10):
-    """Bits (T, h, w) at each place of the layer which the answer `target` needs."""
+    """Bits (T, h, w) at each location of the layer that the prediction `target` needs."""
     with torch.no_grad():
         r = (front(pictures) - unit_mean) / unit_std
     alpha = torch.full_like(r, 5.0, requires_grad=True)
@@ -356,21 +353,21 @@ shown = torch.nonzero(labels[500:] == 1)[:4, 0] + 500
 bits = explain(pictures[shown], labels[shown], beta=10.0)
 
 # %% [markdown]
-# That is the whole method. The library's {term}`Per-sample bottleneck` does the same, faster and for any
-# network; it also smooths $\lambda$ a little in space. Its map is brought to the size of the picture so
-# that each frame's total of bits is kept. Expect it to be dark everywhere but on the bar.
+# This is the whole method. The {term}`Per-sample bottleneck` of the library does the same, faster and for any network.
+# It also smooths $\lambda$ slightly in space. Its map is enlarged to the size of the image so that the total of bits of
+# each frame stays the same. Expect the map to be dark everywhere except on the bar.
 
 # %%
 import warnings
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 
-warnings.simplefilter("ignore")  # 500 pictures are enough for a toy
+warnings.simplefilter("ignore")  # 500 images are enough for a toy
 statistics = LayerStatistics.estimate(toy, "1", [pictures[:500]])
 
 
 def library_map(beta, sigma=1.0):
-    """What the library returns for the pictures that are shown."""
+    """The library's attribution of the images that are shown."""
     bottleneck = PerSampleBottleneck(
         toy, "1", statistics, beta=beta, steps=20, sigma=sigma, seed=seed
     )
@@ -379,7 +376,7 @@ def library_map(beta, sigma=1.0):
 
 attribution = library_map(beta=10.0)
 
-# %% mystnb={"image": {"alt": "Four noisy pictures with a bright bar above, and below the same pictures with a heat map that is bright on the bar and dark elsewhere; the bar is outlined."}, "figure": {"caption": "Pictures with a bar (above) and what the bottleneck kept (below), in bits per pixel. The bar, outlined in cyan, is the only relevant region by construction.", "name": "fig-toy-maps"}}
+# %% mystnb={"image": {"alt": "Four noisy images with a bright bar above, and below the same images with a heat map that is bright on the bar and dark elsewhere; the bar is outlined."}, "figure": {"caption": "Images with a bar (above) and the maps of the bottleneck in bits per pixel (below). The bar, outlined in cyan, is the only relevant region by construction.", "name": "fig-toy-maps"}}
 images = np.stack([data_figures.grey_image(p[0].numpy()) for p in pictures[shown]])
 maps = attribution.bits_per_pixel.numpy()
 map_figures.relevance_grid(
@@ -393,18 +390,18 @@ concentration = [mass_ratio(m, t) for m, t in zip(maps, truth[shown].numpy(), st
 unsmoothed = library_map(beta=10.0, sigma=0.0).capacity.sum(1)
 same = np.corrcoef(bits.flatten(), unsmoothed.flatten())[0, 1]
 HTML(
-    f"<p>The share of the bits that lies on the bar is {np.mean(concentration):.1f} times the bar's "
-    "share of the picture; a map without knowledge would reach 1.0. The forty lines above and the "
+    f"<p>The fraction of the bits on the bar is {np.mean(concentration):.1f} times the bar's "
+    "fraction of the image; an input-agnostic map would reach 1.0. The forty lines above and the "
     f"library, with its smoothing switched off, agree with a correlation of {same:.3f}.</p>"
 )
 
 # %% [markdown]
-# ## What beta buys
+# ## The trade-off weight beta
 #
-# $\beta$ is the price of a bit. Cheap bits, and all that might help is kept; dear ones, and the map
-# shrinks to what is needed most, until the prediction itself is given up. Move the slider and watch
-# both: the map, and the probability of the right answer that is left. The colour scale is the same
-# for all values.
+# $\beta$ is the trade-off weight of the information. With a small $\beta$, information is inexpensive, and the
+# bottleneck keeps all units that may help the prediction. With a larger $\beta$, the map contains only the most
+# important units, and with a very large $\beta$ the prediction is lost. Move the slider and compare the map with the
+# remaining probability of the correct class. The colour scale is the same for all values.
 
 # %% tags=["remove-input"]
 betas = [0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 30.0, 50.0, 100.0]
@@ -424,8 +421,8 @@ def say_beta(beta):
     total = result.bits_per_pixel.sum((1, 2)).mean().item()
     left = result.logits.softmax(1)[:, 1].mean().item()
     return (
-        f"With beta {beta:g}, {total:.0f} bits pass for a picture, and the network still sees the bar "
-        f"with probability {left:.2f}."
+        f"With beta {beta:g}, the map of an image has {total:.0f} bits on average, and the network "
+        f"classifies it as an image with a bar with probability {left:.2f}."
     )
 
 
@@ -434,22 +431,21 @@ price = SliderFigure(
     draw_beta,
     {"beta": betas},
     say_beta,
-    "Maps of the four pictures for different prices of a bit; one colour scale, bars outlined in cyan.",
+    "Maps of the four images for different values of beta; one colour scale, bars outlined in cyan.",
     {"beta": betas.index(10.0)},
 )
 price.live() if live else price
 
 # %% [markdown]
-# There is no right $\beta$: it is the resolution at which you look. Maps are compared at one $\beta$,
-# and a good habit is to look at two.
+# There is no correct value of $\beta$, because it sets how much information a map shows. Compare maps at one $\beta$
+# only, and inspect at least two values of $\beta$.
 #
 # ## Exercises
 #
 # ```{exercise} One bit
 # :label: ex-one-bit
-# At which share of signal does a unit with a normal activation carry exactly one bit, by
-# {eq}`eq-idea-shannon`? Guess first. Then find it, by algebra or with `scipy.optimize.brentq`, and call
-# it `one_bit`.
+# At which signal fraction does a unit with a normal activation carry exactly one bit, by {eq}`eq-idea-shannon`? Guess
+# first. Then compute the value, by algebra or with `scipy.optimize.brentq`, and call it `one_bit`.
 # ```
 #
 # ```{solution-start} ex-one-bit
@@ -464,19 +460,19 @@ one_bit
 assert abs(shannon(one_bit) - 1) < 1e-9
 
 # %% [markdown]
-# One bit means that signal and noise together have four times the power of the noise, so the signal
-# has three times: $\lambda / (1-\lambda) = \sqrt 3$. Nearly two thirds of what comes out must be signal
-# for a single yes or no.
+# One bit means that signal and noise together have four times the power of the noise. The signal alone therefore has
+# three times this power: $\lambda / (1-\lambda) = \sqrt 3$. The signal fraction must be nearly two thirds to transmit a
+# single bit.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} How loose is the bound?
+# ```{exercise} Gap of the bound for one unit
 # :label: ex-bound
-# For one normal unit, the mean estimate exceeds the mutual information by the divergence of the true
-# $z$, which is normal with variance $v = \lambda^2 + (1-\lambda)^2$, from $\mathcal N(0, 1)$, see
-# {eq}`eq-idea-gap`. Write `excess(share)` that returns it in bits, and compare it with the difference of
-# the upper two curves of {numref}`fig-one-unit`.
+# For one normal unit, the mean estimate exceeds the mutual information by the divergence of the true $z$ from
+# $\mathcal N(0, 1)$, see {eq}`eq-idea-gap`. The true $z$ is normal with variance $v = \lambda^2 + (1-\lambda)^2$. Write
+# `excess(share)` that returns this divergence in bits, and compare it with the difference of the upper two curves of
+# {numref}`fig-one-unit`.
 # ```
 #
 # ```{solution-start} ex-bound
@@ -503,17 +499,17 @@ for s in (0.1, 0.5, 0.9):
     assert abs(excess(s) - (divergence(s, 0.0) + s**2 / (2 * LN2) - shannon(s))) < 1e-4
 
 # %% [markdown]
-# It is largest in the middle, where it is a good part of the estimate, and vanishes at both ends, because
-# $z$ then has the standard deviation of the noise again. Near $\lambda = 1$ the bound of one normal unit is
-# tight. That does not hold for correlated units or for a ReLU ({numref}`fig-information-gap`).
+# The gap is largest for intermediate $\lambda$, where it is a considerable part of the estimate. It vanishes at both
+# ends, because $z$ then has the standard deviation of the noise again. Near $\lambda = 1$ the bound of one normal unit
+# is tight. That does not hold for correlated units or for a ReLU ({numref}`fig-information-gap`).
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} Asked for the other answer
+# ```{exercise} Map for the other class
 # :label: ex-other-answer
-# The bottleneck can be asked for any class. Predict where the bits lie if the pictures with a bar are
-# explained for the answer "no bar", then compute the map with `explain` and call it `against`.
+# The bottleneck can explain any class. Predict the location of the bits if the images with a bar are explained for the
+# class "no bar". Then compute the map with `explain` and call it `against`.
 # ```
 #
 # ```{solution-start} ex-other-answer
@@ -528,77 +524,80 @@ pd.DataFrame({"bits for a bar": bits.sum((1, 2)), "bits for none": against.sum((
 assert against.shape == bits.shape and bool((against >= 0).all())
 
 # %% [markdown]
-# For "no bar" the best thing to do with the bar is to drown it. What is left are few bits, wherever:
-# noise alone already says "no bar". A dark map is no fault; it says that little was needed.
+# For the class "no bar", the bottleneck replaces the bar by noise. A few bits remain, and their location has no
+# meaning, because noise alone already leads to "no bar". A dark map is not an error. It says that little information
+# was needed.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"A bright pixel is an important one."** The map counts information that the *answer needs*, not
-#   brightness. A bright lamp behind the face costs no bits if the answer does not depend on it.
-# - **"Bits measure how fake a video is."** They measure how much of the layer the answer needs. A
-#   clear case may need few bits and a hard one many.
-# - **"The map shows the true mutual information."** It shows an estimate that assumes independent, normal
-#   units. Only the mean of the estimate over inputs is an upper bound; the map of one input is not a bound.
+# - **"A bright pixel is an important one."** The map measures information that the *prediction needs*, not brightness.
+#   A bright lamp behind the face has no bits if the prediction does not depend on it.
+# - **"Bits measure how fake a video is."** They measure how much information of the layer the prediction needs. A clear
+#   case may need few bits and a difficult one many.
+# - **"The map shows the true mutual information."** It shows an estimate that assumes independent, normal units. Only
+#   the mean of the estimate over inputs is an upper bound; the map of one input is not a bound.
 # - **"Zero bits mean that a location is irrelevant."** They mean that it was not necessary at this layer.
-# - **"There is one right beta."** It is a price. Maps of different prices answer different questions.
+# - **"There is one correct beta."** $\beta$ is a trade-off weight. Maps with different weights answer different
+#   questions.
 #
 # ## Quiz
 #
-# **1. With a share of signal of 0, how many bits pass?**
+# **1. How many bits does a unit transmit at a signal fraction of 0?**
 #
-# - a) none
-# - b) one
-# - c) it depends on the activation
+# - a) none, for any activation
+# - b) one, for any activation
+# - c) more for a rare activation
 #
 # ```{dropdown} Answer to question 1
-# **a.** What passes is the noise itself, so $p = q$ and the divergence is 0, whatever $r$ is. It is not c:
-# the activation enters as $\lambda r$, and that is 0.
+# **a.** The output is the noise itself, so $p = q$ and the divergence is 0 for every $r$. Answer c is wrong because the
+# activation enters as $\lambda r$, which is 0.
 # ```
 #
-# **2. Two units have the same share of signal. One has its usual activation, the other a rare one.
-# Which costs more bits?**
+# **2. Two units have the same signal fraction. One has its usual activation, the other a rare one. Which one has more
+# bits?**
 #
-# - a) the usual one
-# - b) the rare one
-# - c) both the same
+# - a) the unit with the usual activation
+# - b) neither, because the fractions are equal
+# - c) the unit with the rare activation
 #
 # ```{dropdown} Answer to question 2
-# **b.** The term $(\lambda r)^2$ in {eq}`eq-idea-kl` grows with the distance from the mean. It is not c:
-# only the part of the spread, $(1-\lambda)^2$, is the same for both.
+# **c.** The term $(\lambda r)^2$ in {eq}`eq-idea-kl` grows with the distance from the mean. Answer b is wrong because
+# only the terms with the variance, $(1-\lambda)^2$, are the same for both units.
 # ```
 #
 # **3. You raise beta and the map loses half of its bits, while the prediction stays. What follows?**
 #
-# - a) the first map was wrong
-# - b) half of the bits were not needed at this price
-# - c) the network got worse
+# - a) the first map contained an error in its bits
+# - b) half of the bits were not necessary at this beta
+# - c) the network became less accurate than before
 #
 # ```{dropdown} Answer to question 3
-# **b.** They were kept because they were cheap. The network has not changed, so it is not c; and it is not a:
-# both maps are right answers, to two prices.
+# **b.** The first map kept these bits because the smaller weight made them inexpensive. Answer c is wrong because the
+# network has not changed. Answer a is wrong because both maps are correct, for two trade-off weights.
 # ```
 #
 # ## Summary
-# - Noise makes a channel of each unit; its information is estimated in bits.
-# - The estimate is the divergence from pure noise. Its mean over inputs is an upper bound of the mutual
-#   information, under the assumption of independent, normal units; it is loose if units are correlated.
-# - The bottleneck minimises cross-entropy plus $\beta$ times information: one loop, two formulas.
-# - Where the answer is known, the map finds it; $\beta$ sets how much is kept.
+# - Noise turns each unit into a channel, and the information of this channel is estimated in bits.
+# - The estimate is the divergence from pure noise. Its mean over inputs is an upper bound of the mutual information,
+#   under the assumption of independent, normal units; it is loose if units are correlated.
+# - The bottleneck minimises cross-entropy plus $\beta$ times information with two formulas and one loop.
+# - In the test case with a known answer, the relevance lies on the bar; $\beta$ sets how much information is kept.
 #
 # ## What next
-# - To see the method on a detector of faces: {doc}`/notebooks/04_viba_step_by_step`.
-# - Where in a network to inject: {doc}`/notebooks/05_injection_layer`.
-# - If you teach: lesson plans and slides are in {doc}`/book/teaching`.
+# - The method on a face detector: {doc}`/notebooks/04_viba_step_by_step`.
+# - The choice of the injection layer: {doc}`/notebooks/05_injection_layer`.
+# - Lesson plans and slides for teachers: {doc}`/book/teaching`.
 #
 # ## References
-# - {cite:t}`schulz2020`: the bottleneck for pictures, its bound and the per-sample optimisation.
-# - {cite:t}`tishby2000`: the information bottleneck as a principle: keep what predicts, forget the rest.
+# - {cite:t}`schulz2020`: the bottleneck for images, its bound and the per-sample optimisation.
+# - {cite:t}`tishby2000`: the information bottleneck as a principle: keep the information that predicts, and discard the
+#   rest.
 # - {cite:t}`shannon1948`: bits, channels and the capacity of a channel with normal noise.
-# - {cite:t}`solopova2024`: the same for videos; Eq. (1) and (2) of its Section 3.3 are {eq}`eq-idea-channel`
-#   and {eq}`eq-idea-objective`.
+# - {cite:t}`solopova2024`: the method for videos; Eq. (1) and (2) of its Section 3.3 are {eq}`eq-idea-channel` and
+#   {eq}`eq-idea-objective`.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

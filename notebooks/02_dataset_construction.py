@@ -14,17 +14,18 @@
 # %% [markdown]
 # # Data set construction
 #
-# A map can only be tested where the right answer is known. This chapter makes such data: faces with artefacts at
-# places known to the pixel, and it follows one film, step by step, from the folder to what a detector sees.
+# A map can be evaluated only if the correct answer is known. This chapter creates such data: faces with artefacts whose
+# location is known for each pixel. It then follows one video through all steps from the folder to the input of a
+# detector.
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - nine ways of planting an artefact in a real face, each with its mask
-# - how the folders of a data set become a catalog, the paper's Table 1 beside the catalog at hand, and what a
-#   random split gives away
-# - one film on its way to the detectors (the paper's Appendix D): frame differences, key frames, the face and what
-#   happens where it is lost, crops, optical flow
-# - to account for every video and every frame
+# - to plant nine kinds of artefact in a real face, each with its mask
+# - to turn the folders of a data set into a catalog, to compare the paper's Table 1 with the catalog of this run, and
+#   to measure the leakage of a random split
+# - to follow one video through the preparation (the paper's Appendix D): frame differences, key frames, face detection
+#   and tracking, crops, optical flow
+# - to check that every video and every frame is either prepared or logged as excluded
 # ```
 #
 # ```{admonition} What you need first
@@ -33,17 +34,17 @@
 # |---|---|---|
 # | Training, validation, test | they must share no person | [scikit-learn's guide](https://scikit-learn.org/stable/modules/cross_validation.html) |
 # | pandas | catalogs are tables | [ten minutes to pandas](https://pandas.pydata.org/docs/user_guide/10min.html) |
-# | {term}`Deepfake` | what the licensed sets contain | {doc}`/book/ethics` |
+# | {term}`Deepfake` | the content of the licensed data sets | {doc}`/book/ethics` |
 # ```
 #
 # <!-- time -->
 #
-# The paper's videos come from FaceForensics++ {cite}`rossler2019`, Celeb-DF {cite}`li2019celebdf`,
-# DFDC {cite}`dolhansky2020dfdc`, DFD {cite}`dufour2019dfd`, FakeAVCeleb {cite}`khalid2021fakeavceleb`, AV-Deepfake1M
+# The paper's videos come from FaceForensics++ {cite}`rossler2019`, Celeb-DF {cite}`li2019celebdf`, DFDC
+# {cite}`dolhansky2020dfdc`, DFD {cite}`dufour2019dfd`, FakeAVCeleb {cite}`khalid2021fakeavceleb`, AV-Deepfake1M
 # {cite}`cai2023avdeepfake1m`, KoDF {cite}`kwon2021kodf` and DeeperForensics {cite}`jiang2020deeperforensics`. They are
-# licensed and cannot be shipped. The default data set takes filmed and generated faces from published packages and plants artefacts in
-# them: a {term}`Planted artefact` is a {term}`Self-blended image` or a disturbed motion. With the profile `paper` and a
-# catalog of the licensed sets, every step below is the same.
+# licensed and cannot be distributed with this book. The default data set takes filmed and generated faces from
+# published packages and plants artefacts in them: a {term}`Planted artefact` is a {term}`Self-blended image` or a
+# disturbed motion. With the profile `paper` and a catalog of the licensed sets, every step below is the same.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -67,8 +68,8 @@ HTML(study.banner())
 # ## Pipeline of a run
 #
 # The paper's Figure 1 shows two paths from a video to a map: one through single faces, one through motion. The figure
-# below is the same overview of this run. It is drawn from the declarations of the stages: each stage names the stages
-# that it is computed from and the function that computes it, and the text in a box is the first sentence of the
+# below is the same overview of this run. It is generated from the declarations of the stages: each stage names the
+# stages that it is computed from and the function that computes it, and the text in a box is the first sentence of the
 # documentation of this function. Expect the data to be shared by both detectors, and the same stages for each detector
 # after them.
 
@@ -88,7 +89,7 @@ pipeline_figure.pipeline_diagram(stages)
 HTML(f"<p>{pipeline_figure.pipeline_sentence(stages)}</p>")
 
 # %% [markdown]
-# The chapters start from these stages. They add the measures, the figures and the stages that one chapter alone needs,
+# The chapters start from these stages. They add the measures, the figures and the stages that only one chapter needs,
 # such as the maps of other methods. The readout bottleneck is computed for the face detector only, as in the paper, and
 # {doc}`/notebooks/06_bottleneck_type` compares it. This chapter explains the data set and its preparation,
 # {doc}`/notebooks/03_detectors` the training and the predictions, and {doc}`/notebooks/04_viba_step_by_step` the
@@ -96,9 +97,9 @@ HTML(f"<p>{pipeline_figure.pipeline_sentence(stages)}</p>")
 #
 # ## Sources
 #
-# Each source is pinned by version and hash. Public figures are not manipulated, and no identity is
-# put on another face. Where a package does not say where a film comes from, the table says so.
-# [The page of the data set](../book/dataset.md) tells more.
+# Each source is pinned by version and hash. Public figures are not manipulated, and no identity is put on another face.
+# If a package does not state the origin of a video, the table says so. [The page of the data set](../book/dataset.md)
+# has more details.
 
 # %%
 import numpy as np
@@ -112,10 +113,11 @@ columns = ["name", "package", "version", "identity", "split", "origin", "licence
 pd.DataFrame([{c: getattr(f, c) for c in columns} for f in files])
 
 # %% [markdown]
-# One real face of each person, as the spatial detector sees it. People named `synthetic` are generated portraits that
-# were made to move; "real" means that nothing was planted. Expect cameras to differ as much as faces do:
-# compression, sharpness and light are what a detector must not mistake for an artefact. Training and validation
-# videos are therefore compressed in many ways, before and after an artefact is planted; test videos keep their quality.
+# The figure shows one real face of each person, as the input of the face detector. People named `synthetic` are
+# generated portraits that were animated. "Real" means that no artefact was planted. Expect cameras to differ as much as
+# faces do, because a detector must not confuse compression, sharpness and light with an artefact. Training and
+# validation videos are therefore compressed in many ways, before and after an artefact is planted. Test videos keep
+# their quality.
 
 # %% mystnb={"image": {"alt": "One unmanipulated face crop of each person in the data set, with the name of the split under it."}, "figure": {"caption": "A real frame of each identity, and the split that the identity belongs to.", "name": "fig-real"}}
 from viba_lib.models.detectors import flow_fields
@@ -128,26 +130,26 @@ map_figures.frames_grid(study.images("xception", real), names, columns=4)
 # %% [markdown]
 # ## Planted artefacts
 #
-# A fake is *self-blended* {cite}`shiohara2022sbi`: a region of a face is changed in colour,
-# sharpness, size and place and blended back onto the same face under a soft mask. Expect some to be
-# plain to see and others, like a thin blending edge, to need a second look.
+# A fake is *self-blended* {cite}`shiohara2022sbi`: a region of a face is changed in colour, sharpness, size and
+# position, and then blended back onto the same face under a soft mask. Expect some artefacts to be obvious. Others,
+# such as a thin blending edge, are difficult to see.
 
-# %% mystnb={"image": {"alt": "Face crops, one per planted method, each with the planted region outlined in cyan: whole face, mouth, eyes and brows, nose and cheeks, chin and neck, and a ring along the edge of the face."}, "figure": {"caption": "One frame per spatial method, from the test split where it holds the method. The mask of the artefact is outlined in cyan.", "name": "fig-planted"}}
+# %% mystnb={"image": {"alt": "Face crops, one per planted method, each with the planted region outlined in cyan: whole face, mouth, eyes and brows, nose and cheeks, chin and neck, and a ring along the edge of the face."}, "figure": {"caption": "One frame per spatial method, from the test split if it contains the method. The mask of the artefact is outlined in cyan.", "name": "fig-planted"}}
 fakes = study.frames(detector="xception").query("label == 1")
 one_each = fakes.sort_values("split").groupby("method").head(1).sort_values("method").head(6)
 images, masks = study.images("xception", one_each), study.masks("xception", one_each)
 map_figures.frames_grid(images, one_each.method.tolist(), 3, masks)
 
 # %% [markdown]
-# Inside the outlines colour, sharpness, size or place differ from the real frame; outside, every pixel
-# is the camera's, up to compression. This is the ground truth that the chapters after this one measure maps by.
+# Inside the outlines colour, sharpness, size or position differ from the real frame. Outside, every pixel is that of
+# the camera, up to compression. The following chapters evaluate maps with this ground truth.
 #
-# Three methods are temporal: a region that **jitters**, **lags** behind or **freezes**. So that there is
-# motion to disturb, all clips, real and fake alike, sway slowly, as a camera in a hand does. A single
-# frame of them holds real content only, with at most a faint seam where the motion is large; what is
-# wrong is the motion. The flow map shows what no frame does.
+# Three methods are temporal: a region **jitters**, **lags** or **freezes**. All clips, real and fake, contain a slow
+# camera motion like that of a hand-held camera, so that there is motion to disturb. A single frame of a temporal fake
+# contains only real content, with at most a faint seam if the motion is large. Only the motion is wrong, and the flow
+# map shows it.
 
-# %% mystnb={"image": {"alt": "Colour-coded optical flow maps of temporal fakes with the disturbed region outlined; inside the outline the flow differs from that of the rest of the face."}, "figure": {"caption": "Flow maps of temporal fakes, of each method the one with most motion in the region: hue for direction, brightness for speed. The disturbed region is outlined.", "name": "fig-temporal"}}
+# %% mystnb={"image": {"alt": "Colour-coded optical flow maps of temporal fakes with the disturbed region outlined; inside the outline the flow differs from that of the rest of the face."}, "figure": {"caption": "Flow maps of temporal fakes, for each method the one with the most motion in the region: hue for direction, brightness for speed. The disturbed region is outlined.", "name": "fig-temporal"}}
 moving = study.frames(detector="flow-vgg11").query("label == 1")
 regions = study.masks("flow-vgg11", moving)
 size = study.settings("flow-vgg11").size
@@ -163,10 +165,10 @@ map_figures.frames_grid(flows, one_each.method.tolist(), 3, masks)
 # %% [markdown]
 # ## From folders to a catalog
 #
-# Every run begins with a catalog: one row per video with its data set, label, method, the person who is
-# seen (`identity`), the person whose face was put on (`donor`), the film that a fake was made from
-# (`original`), the split, and, where only a piece of a film is fake, its start and end. Three rows of
-# the catalog at hand:
+# Every run begins with a catalog. It has one row per video with its data set, its label, its method, the person in the
+# video (`identity`), the person whose face was inserted (`donor`), the video that a fake was made from (`original`) and
+# the split. If only a part of a video is fake, the row also has the start and end of this part. The next table shows
+# some rows of the catalog of this run.
 
 # %%
 catalog = study.catalog()
@@ -174,14 +176,14 @@ columns = ["dataset", "video_id", "label", "method", "identity", "donor", "origi
 catalog.groupby("label").head(2)[columns]
 
 # %% [markdown]
-# Each licensed set lies on disk in its own way, with metadata in JSON, CSV, lists of pairs, or only in
-# the names of files. A reader for each makes the same rows of it. What detectors of pictures must not
-# mistake is decided there: a film whose sound alone is fake is real; of a film of which seconds are
-# fake, only those are; and one compression is taken for a whole set, since else it would betray the
-# label. Who has the sets writes down where they lie, and needs one command:
+# Each licensed set has its own folder structure, with metadata in JSON, CSV, lists of pairs, or only in the names of
+# files. A reader for each set converts it to the same rows. The readers also apply three rules, so that the labels are
+# correct for detectors of images. A video in which only the sound is fake is real. If only some seconds of a video are
+# fake, only these seconds are used. One compression level is used for a complete set, because otherwise the compression
+# would reveal the label. Users with access to the sets write the folders into a file and run one command:
 #
 # ```yaml
-# # folders.yaml: what is not listed by a reader's name is a table (CSV or Parquet)
+# # folders.yaml: entries without a reader's name are tables (CSV or Parquet)
 # faceforensics: /data/FaceForensics++
 # dfd: /data/FaceForensics++
 # celebdf: /data/Celeb-DF-v2
@@ -194,12 +196,12 @@ catalog.groupby("label").head(2)[columns]
 # ```
 #
 # ```bash
-# viba data build folders.yaml --data-root data   # lists, draws, splits, prepares; can be interrupted
+# viba data build folders.yaml --data-root data   # lists, samples, splits, prepares; can be interrupted
 # ```
 #
-# It draws the numbers of the paper's Table 1, balanced over real and fake and over the methods. The readers
-# of the licensed sets, and all chapters after them, are tested on small trees of the same form.
-# The paper's table beside the catalog of this run:
+# The command samples the numbers of videos of the paper's Table 1, balanced over real and fake and over the methods.
+# The readers of the licensed sets, and all chapters that follow, are tested on small folder trees of the same form. The
+# next table compares the paper's table with the catalog of this run.
 
 # %%
 from viba_lib.experiments.paper_and_run import table_1, table_1_text
@@ -211,7 +213,7 @@ study.save_table("table_1", beside, beside.assign(paper=beside.paper.astype("str
 HTML(f"<p>{table_1_text(beside)}</p>")
 
 # %% [markdown]
-# In this run the methods and splits are:
+# The next table shows the methods and splits of this run.
 
 # %%
 catalog.groupby(["label", "method", "split"]).size().unstack("split", fill_value=0)
@@ -219,12 +221,12 @@ catalog.groupby(["label", "method", "split"]).size().unstack("split", fill_value
 # %% [markdown]
 # ### The region of a real forgery
 #
-# Nobody plants a mask in a real deepfake, but some data sets hold the original of each fake, frame by frame. The
-# forged region is where the two differ by more than compression does: the difference is blurred, and a pixel counts
-# if it lies far above the median of the frame. `viba data masks` does this for a catalog
-# ({doc}`/book/real_deepfakes`). Here the masks are known, so the method can be tested: original and fake are
-# compressed as the folders `c23` and `c40` of FaceForensics++ are, and `iou` is the overlap of the region that is
-# found with the planted one.
+# A real deepfake has no mask, but some data sets contain the original of each fake, frame by frame. The forged region
+# is the region in which the two differ by more than compression does: the difference is blurred, and a pixel counts if
+# its difference lies far above the median of the frame. `viba data masks` computes these regions for a catalog
+# ({doc}`/book/real_deepfakes`). Here the masks are known, so the method can be tested: original and fake are compressed
+# like the folders `c23` and `c40` of FaceForensics++, and `iou` is the overlap of the detected region with the planted
+# one.
 
 # %%
 from viba_lib.experiments.true_regions import compare_regions, regions_message
@@ -237,12 +239,13 @@ study.save_table("true_regions", regions, wide.round(2)) if len(regions) else No
 HTML(f"<p>{regions_message(regions)}</p>")
 
 # %% [markdown]
-# A region whose content hardly differs, as behind a frozen face that rests, cannot be found from the difference.
-# Strong compression blurs the edge of a region and hides a small one.
+# A region whose content hardly differs, such as a frozen region of a face at rest, cannot be detected from the
+# difference. Strong compression blurs the edge of a region and hides a small region.
 #
-# A video of one person must not be on both sides of the split, or a detector could recognise the
-# person. With few people the shares cannot be the paper's 70/15/15 to the letter; no identity is
-# in two splits:
+# ### Split by identity
+#
+# A person must not appear on both sides of the split, because a detector could then recognise the person. With few
+# people the fractions cannot be exactly the paper's 70/15/15. No identity is in two splits.
 
 # %%
 identities = catalog.groupby("identity").split.agg(["nunique", "first"])
@@ -251,17 +254,17 @@ identities.assign(videos=catalog.identity.value_counts())
 
 # %% tags=["remove-input"]
 HTML(
-    f"<p>Largest number of splits that one identity is in: {identities['nunique'].max()}. Shares of "
+    f"<p>Largest number of splits of one identity: {identities['nunique'].max()}. Fractions of the "
     "videos: " + ", ".join(f"{k} {v:.0%}" for k, v in shares.items()) + ".</p>"
 )
 
 # %% [markdown]
-# ### What a split at random would leak
+# ### Leakage of a random split
 #
-# The paper splits its videos at random. The same catalog, split so: `person` is the share of held-out
-# videos whose person is also in training, `donor` the share whose person lends or takes a face there,
-# `original` the share made from a film that is also in training, `linked` what hangs together with
-# training by any chain of persons and originals.
+# The paper splits its videos at random. The next table applies such a split to the same catalog. `person` is the
+# fraction of held-out videos whose person is also in training. `donor` is the fraction whose person lends or takes a
+# face in a training video. `original` is the fraction whose original, or another fake of it, is also in training.
+# `linked` is the fraction that is connected with training by any chain of persons and originals.
 
 # %%
 from viba_lib.data.splits import leaks, split_catalog
@@ -273,24 +276,26 @@ study.save_table("leaks", leak, leak.round(3))
 # %% tags=["remove-input"]
 test = leak[leak.split == "test"].set_index("way")
 HTML(
-    f"<p>At random, the person of {test.person['at random']:.0%} of the test videos would be known from "
-    f"training, and {test.original['at random']:.0%} would have a twin there; in the split that all results "
-    f"of this book use, {test.person['used here']:.0%} and {test.original['used here']:.0%}.</p>"
+    f"<p>In the random split, {test.person['at random']:.0%} of the test videos show a person who is also in "
+    f"training, and for {test.original['at random']:.0%} the original, or another fake of it, is in training. In "
+    f"the split that all results of this book use, the fractions are {test.person['used here']:.0%} and "
+    f"{test.original['used here']:.0%}.</p>"
 )
 
 # %% [markdown]
-# A detector tested after a random split is partly asked whether it remembers. Test figures of such a
-# split are an upper bound of what it does on a stranger. `viba data build` keeps together what is
-# linked, and splits at random only when told so (`--at-random`).
+# The test result of a detector after a random split partly measures how well it remembers people and videos. It is an
+# upper bound of the performance on unseen identities. `viba data build` keeps linked videos in one split, and splits at
+# random only with the option `--at-random`.
 #
 # ## Key frames
 #
-# A talking face changes little from one frame to the next. The paper keeps *key frames* only
-# {cite}`ibaceta2023keyframes`: where a frame differs much from the one before. Both are made grey and
-# blurred first, so that noise of the camera does not count. Below, the film's greatest change: two
-# frames in a row, and the difference of their blurred versions, bright where it is large.
+# A talking face changes little from one frame to the next. The paper keeps only *key frames*
+# {cite}`ibaceta2023keyframes`, the frames that differ strongly from the previous frame. Both frames are converted to
+# greyscale and blurred before the comparison, so that the noise of the camera does not count. The figure shows the
+# largest change in the video: two consecutive frames, and the difference of their blurred versions, which is bright at
+# large differences.
 
-# %% mystnb={"image": {"alt": "Two consecutive frames of a film of one person, and a third picture, dark but for bright outlines where the two differ: along the head, the mouth and the shoulders."}, "figure": {"caption": "The largest difference between two consecutive frames of the film: before, after, and the difference of the blurred grey frames.", "name": "fig-difference"}}
+# %% mystnb={"image": {"alt": "Two consecutive frames of a video of one person, and a third image, dark except for bright outlines at the differences: along the head, the mouth and the shoulders."}, "figure": {"caption": "The largest difference between two consecutive frames of the video: before, after, and the difference of the blurred greyscale frames.", "name": "fig-difference"}}
 from viba_lib.core.download import source_path
 from viba_lib.data.keyframes import blurred, frame_differences, key_frames
 from viba_lib.data.video import VideoReader
@@ -304,15 +309,15 @@ change = data_figures.grey_image(abs(blurred(after) - blurred(before)))
 map_figures.frames_grid([before, after, change], ["before", "after", "difference"], columns=3)
 
 # %% [markdown]
-# The mean of the third picture is one point of a curve. Slow changes, such as a head that turns for
-# seconds, lift the whole curve: its *baseline* is taken off, and peaks over a threshold remain.
+# The mean of the third image is one point of a curve. Slow changes, such as a head that turns for seconds, raise the
+# whole curve. This *baseline* is subtracted, and the peaks above a threshold are the key frames.
 
-# %% mystnb={"image": {"alt": "Two curves over the frames of the film. Above, the differences with a dashed baseline under their peaks. Below, the differences less the baseline, with dots on the peaks above a dotted threshold."}, "figure": {"caption": "Above, the differences and their baseline; below, what is left, with the threshold (dotted) and the key frames (dots).", "name": "fig-key-frames"}}
+# %% mystnb={"image": {"alt": "Two curves over the frames of the video. Above, the differences with a dashed baseline under their peaks. Below, the differences minus the baseline, with dots on the peaks above a dotted threshold."}, "figure": {"caption": "Above, the differences and their baseline; below, the differences minus the baseline, with the threshold (dotted) and the key frames (dots).", "name": "fig-key-frames"}}
 threshold = study.profile.preparation.keyframe_threshold
 found = key_frames(differences, threshold)
 data_figures.key_frame_plot(differences, found, threshold)
 
-# %% mystnb={"image": {"alt": "A row of five key frames of the film, in the order of time, most with the head or the face in another position."}, "figure": {"caption": "Five key frames, drawn at random as preparation does it.", "name": "fig-strip"}}
+# %% mystnb={"image": {"alt": "A row of five key frames of the video, in the order of time, most with the head or the face in another position."}, "figure": {"caption": "Five key frames, sampled at random as in the preparation.", "name": "fig-strip"}}
 from viba_lib.data.prepare import choose_frames
 
 five = study.profile.preparation.model_copy(update={"frames_per_video": 5})
@@ -322,19 +327,19 @@ map_figures.frames_grid(list(video.frames(strip)), [f"frame {i}" for i in strip]
 # %% tags=["remove-input"]
 share = len(found) / len(differences)
 HTML(
-    f"<p>{len(found)} of {len(differences)} frames are key frames ({share:.0%}). Where a film has more than "
-    f"the {study.profile.preparation.frames_per_video} that this profile takes, they are drawn at random; "
-    "where it has fewer, evenly spaced frames fill up.</p>"
+    f"<p>{len(found)} of {len(differences)} frames are key frames ({share:.0%}). If a video has more than "
+    f"the {study.profile.preparation.frames_per_video} that this profile takes, they are sampled at random. "
+    "If it has fewer, evenly spaced frames are added.</p>"
 )
 
 # %% [markdown]
-# Still stretches of the film give no key frame, which is what the method is for: the detectors learn
-# nothing from the same picture twice.
+# A part of the video without motion gives no key frame. This is intended, because the detectors learn nothing from the
+# same image twice.
 #
-# ## The face
+# ## Face detection and cropping
 #
-# dlib {cite}`king2009dlib` finds the face in a key frame and 68 landmarks on it. The crop is a square
-# 1.3 times the size of the box, so that hair, chin and the edge of a blend are inside.
+# dlib {cite}`king2009dlib` detects the face in a key frame and 68 landmarks on it. The crop is a square of 1.3 times
+# the size of the box, so that it includes hair, chin and the edge of a blend.
 
 # %% mystnb={"image": {"alt": "A frame with a solid box around the face, dots along brows, eyes, nose, mouth and jaw, and a larger dashed square; beside it the crop that the square cuts out, with the same dots."}, "figure": {"caption": "The detected face (solid), its landmarks, the crop (dashed), and the crop at the size of Xception's input.", "name": "fig-face"}}
 from viba_lib.data.faces import square_box
@@ -348,16 +353,17 @@ size = study.settings("xception").size
 data_figures.face_steps(after, face.box, points, square, size)
 
 # %% [markdown]
-# Two things can go wrong between key frames. There may be several faces: the largest is taken first,
-# and from then on the one that overlaps it most, so that a clip does not jump from person to person. Or
-# the detector sees none: then a correlation tracker goes through the frames between, from the last one
-# in which the face was seen. Where the tracker is sure of its match, the face counts as followed; where
-# it is not, as behind a hand or a cut, the frame is left out and named.
+# Two problems can occur between key frames. The first problem is a frame with several faces. The largest face is chosen
+# first, and in later frames the face that overlaps the last one most, so that a clip does not jump from person to person.
+# The second problem is a frame in which no face is detected. A correlation tracker then processes all frames since the
+# last detection. If its match is reliable, the tracked face is used. If not, for example behind a hand or after a cut,
+# the frame is excluded and logged.
 #
-# To see both, the film is made worse on purpose: in its second part it is out of focus, in its third a
-# bar covers the eyes. Predict in which of the five frames the face will be detected, followed or lost.
+# The next figure shows both cases. The video is degraded on purpose: in its second part it is out of focus, and in its
+# third part a bar covers the eyes. Predict for each of the five frames whether the face will be detected, tracked or
+# lost.
 
-# %% mystnb={"image": {"alt": "Five frames of the film. Sharp ones have a solid box around the face. Where the picture is blurred the box is dashed. Where a black bar covers the eyes there is no box."}, "figure": {"caption": "Solid: detected. Dashed: not detected, but followed by the tracker. No box: lost, and reported.", "name": "fig-followed"}}
+# %% mystnb={"image": {"alt": "Five frames of the video. Sharp ones have a solid box around the face. If the image is blurred, the box is dashed. If a black bar covers the eyes, there is no box."}, "figure": {"caption": "Solid: detected. Dashed: not detected, but tracked. No box: lost, and reported.", "name": "fig-followed"}}
 from functools import partial
 
 import cv2
@@ -375,17 +381,17 @@ for n in (0, 20, 28, 40, 55):
 data_figures.followed_faces([worse[n] for n in seen], list(seen.values()))
 
 # %% [markdown]
-# A blurred face still moves as one, and is followed; behind the bar there is nothing to follow. After
-# the bar the detector finds the face by itself.
+# The blurred face still moves as a whole and is tracked. The tracker has no face to follow under the bar. After the
+# bar, the detector finds the face again.
 #
-# ## Motion
+# ## Optical flow
 #
-# The same square of the key frame *and of its successor*, at the profile's `flow_size`, gives
-# the optical flow map: for each pixel, how far and where to it moved, by Farnebäck's method {cite}`farneback2003`.
-# The paper's Figure 3 shows this step. The pair below is from a temporal fake with a median amount of motion. Try to
-# tell from its two frames alone which region is altered.
+# The optical flow map is computed from the same square of the key frame *and of its successor*, at the profile's
+# `flow_size`. It contains the motion of each pixel, its distance and its direction, by Farnebäck's method
+# {cite}`farneback2003`. The paper's Figure 3 shows this step. The pair below is from a temporal fake with a median
+# amount of motion. Compare its two frames first, and predict which region is altered.
 
-# %% mystnb={"image": {"alt": "Four pictures in a row: a face crop, the same crop one frame later, the flow map between them in colours, and the length of the flow."}, "figure": {"caption": "The Appendix D pipeline on one pair: key frame, successor, flow in colour, speed in pixels.", "name": "fig-pipeline"}}
+# %% mystnb={"image": {"alt": "Four images in a row: a face crop, the same crop one frame later, the flow map between them in colours, and the length of the flow."}, "figure": {"caption": "The preparation of Appendix D on one pair: key frame, successor, flow in colour, speed in pixels.", "name": "fig-pipeline"}}
 from viba_lib.data.flow import flow_to_rgb
 
 row = moving.sort_values("inside").iloc[len(moving) // 2]
@@ -407,15 +413,15 @@ sizes = {
 HTML(f"<p>{sizes_text(sizes)}</p>")
 
 # %% [markdown]
-# Where the two crops look alike, the flow map still shows which part of the face moved, and where to.
-# The colours are for our eyes: hue is direction, brightness is speed.
+# If the two crops look similar, the flow map still shows which part of the face moved, and in which direction. The
+# colours are for display only: hue is direction, and brightness is speed.
 
-# %% mystnb={"image": {"alt": "A face crop with small arrows over it, the same flow in colours, and a disc whose hue goes around the circle and whose brightness grows from the middle."}, "figure": {"caption": "The same flow as vectors and as colours, and the key to the colours: the hue at a place of the disc is that of a motion from its middle to there.", "name": "fig-vectors"}}
+# %% mystnb={"image": {"alt": "A face crop with small arrows over it, the same flow in colours, and a disc whose hue goes around the circle and whose brightness grows from the middle."}, "figure": {"caption": "The same flow as vectors and as colours, and the key to the colours: the hue at a position on the disc stands for a motion from its centre to this position.", "name": "fig-vectors"}}
 data_figures.flow_vectors(clip.pairs[at, 0], flow)
 
 # %% [markdown]
-# The detector gets the vectors themselves, less their median, which is the head's own motion, and with
-# their length as a third channel. Farnebäck's parameters are those of OpenCV's own example:
+# The detector receives three channels: the two components of the vectors minus their median, which is the motion of the
+# whole head, and the length of the result. Farnebäck's parameters are those of OpenCV's own example:
 
 # %%
 from viba_lib.data.flow import FARNEBACK
@@ -423,20 +429,20 @@ from viba_lib.data.flow import FARNEBACK
 pd.Series(FARNEBACK, name="value").to_frame().T
 
 # %% [markdown]
-# ## On disk
+# ## File format of prepared clips
 #
-# What was made of a video is one file, a zipped Zarr store with named dimensions, so that any tool that
-# knows Zarr can read it; catalog and tables are Parquet. With xarray, the clip above is:
+# Each prepared clip is one file, a zipped Zarr store with named dimensions, so that any tool that supports Zarr can
+# read it. Catalog and tables are Parquet files. The next cell opens the clip above with xarray.
 
 # %%
 clip.dataset()
 
 # %% [markdown]
-# ## What was left out
+# ## Log of excluded videos and frames
 #
-# A video that cannot be decoded, or a frame without a face, does not stop a run: it becomes a row of the
-# table of problems. The account is checked whenever it is made: every video of the catalog is either
-# prepared or a problem, and every chosen frame is either kept or a problem.
+# A video that cannot be decoded, or a frame without a face, does not stop a run. It becomes a row of the table of
+# problems. The log is checked each time it is written: every video of the catalog is either prepared or a problem, and
+# every chosen frame is either kept or a problem.
 
 # %%
 study.account()
@@ -456,11 +462,10 @@ HTML(
 #
 # ## Exercises
 #
-# ```{exercise} How many key frames?
+# ```{exercise} Number of key frames
 # :label: ex-threshold
-# The threshold is {math}`0.3` of the highest peak. Predict how the number of key frames changes at 0.1 and at
-# 0.6, then count them for several thresholds, as a list `counts`. Why does
-# the number not fall in proportion?
+# The threshold is {math}`0.3` of the highest peak. Predict how the number of key frames changes at 0.1 and at 0.6. Then
+# count the key frames for several thresholds, as a list `counts`. Why does the number not fall in proportion?
 # ```
 #
 # ```{solution-start} ex-threshold
@@ -477,16 +482,16 @@ assert len(counts) > 2 and all(isinstance(n, int) for n in counts)
 assert len(key_frames(differences, 0.1)) >= len(key_frames(differences, 0.6)) and max(counts) > 0
 
 # %% [markdown]
-# Peaks are not spread evenly over heights: most are small movements, a few are large. At the low end a
-# step of the threshold takes many away, at the high end there are few left to take.
+# The heights of the peaks are not distributed evenly, because most peaks are small movements and a few are large. At
+# low thresholds, a small increase removes many peaks. At high thresholds, few peaks are left to remove.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} A lucky split?
+# ```{exercise} Leakage over many random splits
 # :label: ex-leak
-# Above, the random split was drawn once. Could another seed have been harmless? Draw it 50 times, join the tables of `leaks` as `draws`, and look
-# at the share of test videos whose person is known from training.
+# The random split above uses one seed. Is there another seed without leakage? Split the catalog with 50 seeds, join the
+# tables of `leaks` as `draws`, and inspect the fraction of test videos whose person is also in training.
 # ```
 #
 # ```{solution-start} ex-leak
@@ -502,18 +507,17 @@ assert draws.query("split == 'test'").person.between(0, 1).all()
 assert len(draws.query("split == 'test'")) == 50
 
 # %% [markdown]
-# With many videos of few people no seed helps: for a person to be in the test split only, all of their
-# videos would have to fall there. The same holds, more weakly, for sets with thousands of people and tens
-# of videos of each.
+# With many videos of few people, no seed avoids leakage: a person is in the test split only if all of their videos are
+# sampled into it. The same holds, with a weaker effect, for sets with thousands of people and tens of videos of each.
 #
 # ```{solution-end}
 # ```
 #
 # ```{exercise} One square for both frames
 # :label: ex-square
-# Suppose the second crop were cut around its own face box, which trembles by a few pixels. What would the
-# flow map show? Which part of it would taking off the median mend, and which not? Try a second crop that is
-# shifted by 4 pixels, and one that is 3 % larger, and keep the mean lengths in a dictionary `means`.
+# Suppose that the second crop used its own face box, which trembles by a few pixels. What would the flow map show?
+# Which part of it would the subtraction of the median remove, and which part not? Test a second crop that is shifted by
+# 4 pixels, and one that is 3 % larger, and keep the mean lengths in a dictionary `means`.
 # ```
 #
 # ```{solution-start} ex-square
@@ -534,7 +538,7 @@ for name, matrix in moves.items():
     raw = farneback(key, moved)
     local = raw - np.median(raw, axis=(0, 1))
     lengths = [np.linalg.norm(field, axis=2).mean() for field in (raw, local)]
-    means[name] = dict(zip(["mean length, px", "less the median, px"], lengths, strict=True))
+    means[name] = dict(zip(["mean length, px", "minus the median, px"], lengths, strict=True))
 pd.DataFrame(means).T.round(2)
 
 # %% tags=["check", "remove-cell"]
@@ -542,65 +546,69 @@ table_of_means = pd.DataFrame(means)
 assert table_of_means.shape[1] >= 3 and (table_of_means >= 0).all(axis=None)
 
 # %% [markdown]
-# A shift moves every pixel alike, and the median takes most of it off. A change of size moves pixels the
-# more the further they are from the middle: no single vector describes that, and what is left looks like
-# motion that was never there. So both frames are cut under one square.
+# A shift moves every pixel by the same vector, and the median removes most of it. A change of size moves pixels more if
+# they are further from the centre. No single vector describes this motion, and the remaining flow looks like a motion
+# that does not exist in the video. Therefore both frames are cropped with one square.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"A random split is the fair one."** It is fair for videos and unfair for people: who is in training is known in the test.
-# - **"A mask is where the picture differs."** It is where something was planted. Compression and blending spread the difference a little
-#   beyond it.
-# - **"All frames should be used."** Neighbouring frames are nearly the same picture. {term}`Key frames <Key frame>` are fewer and say more.
-# - **"Frames without a face can be skipped silently."** Then nobody knows what the result is about. Each one is a row in the account.
+# - **"A random split is the fair one."** It is fair for videos and unfair for people, because the test then contains
+#   people from training.
+# - **"A mask is where the image differs."** It is the region in which an artefact was planted. Compression and blending
+#   spread the difference slightly beyond it.
+# - **"All frames should be used."** Neighbouring frames are nearly the same image. {term}`Key frames <Key frame>` are
+#   fewer and differ more.
+# - **"Frames without a face can be skipped without a message."** The results are then valid for an unknown part of the
+#   data. Each excluded frame is therefore a row of the log.
 #
 # ## Quiz
 #
-# **1. Why do the temporal methods leave each single frame clean?**
+# **1. Why do the temporal methods not change the content of single frames?**
 #
-# - a) so that they are harder to compress
-# - b) so that only motion can give them away, and the second detector has work of its own
-# - c) by mistake
+# - a) because changed frames would be harder to compress
+# - b) because a face detector would need more of them
+# - c) because only the motion should reveal these fakes
 #
 # ```{dropdown} Answer to question 1
-# **b.** A detector of frames can't see them, which is checked in {doc}`/notebooks/03_detectors`. A test of a motion
-# detector on fakes that frames betray would prove nothing.
+# **c.** The face detector cannot detect them, which {doc}`/notebooks/03_detectors` checks. If single frames revealed
+# these fakes, they would not test a motion detector.
 # ```
 #
-# **2. A test video shows a person who is in training as well, in another film. What is wrong?**
+# **2. A test video shows a person who also appears in another video of the training split. What is the problem?**
 #
-# - a) nothing, the films differ
-# - b) the detector may know the person in place of the artefact
-# - c) the film is counted twice
+# - a) the detector may recognise the person and not the artefact
+# - b) the same video is counted twice in the average of the test
+# - c) none, because the two videos have different frames in them
 #
 # ```{dropdown} Answer to question 2
-# **b.** That is what the table of leaks counts. It flatters every number that is measured afterwards.
+# **a.** The table of leakage counts such videos. They give every measured result an optimistic bias.
 # ```
 #
-# **3. Both crops of a pair are cut under one square. Why?**
+# **3. Both crops of a pair use one square. Why?**
 #
-# - a) it is faster
-# - b) a square that moves between the frames would look like motion of the whole face
-# - c) the detector needs squares
+# - a) because face detection in the second frame would take too long
+# - b) because a moving square would look like a motion of the face
+# - c) because the detector accepts only square inputs of equal size
 #
 # ```{dropdown} Answer to question 3
-# **b.** The box of a face trembles by a few pixels from frame to frame, and {term}`flow <Optical flow>` would show the trembling.
+# **b.** The box of a face trembles by a few pixels from frame to frame, and the {term}`flow <Optical flow>` would
+# contain this trembling.
 # ```
 #
 # ## Summary
-# - Real faces, artefacts of nine kinds, a mask for every fake frame.
-# - Readers make one catalog of the folders of any set; a random split of it is leaky, and the split used
-#   here is not.
-# - Key frames, faces, crops and flow maps are made as the paper describes; a face that is not seen is
-#   followed or reported, and the account of videos and frames adds up.
+# - The default data set has real faces, nine kinds of planted artefacts, and a mask for every fake frame.
+# - Readers convert the folders of any set to one catalog. A random split of it has leakage, and the split of this book
+#   does not.
+# - Key frames, faces, crops and flow maps are computed as the paper describes. A face that is not detected is tracked
+#   or reported, and the log of videos and frames is complete.
 #
 # ## What next
 #
-# - The networks that are trained on this: {doc}`/notebooks/03_detectors`.
-# - With your own folders: {ref}`licensed-data`.
+# - The detectors that are trained on these data: {doc}`/notebooks/03_detectors`.
+# - Your own folders of licensed data: {ref}`licensed-data`.
 # - Thousands of videos: {doc}`/book/cluster`.
 #
 # ## References

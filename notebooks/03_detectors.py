@@ -14,15 +14,15 @@
 # %% [markdown]
 # # The two detectors
 #
-# Before a decision is explained, one should know who decides. What are the two networks made of, how were they trained,
-# what do they find, and when do they fail?
+# An explanation of a decision depends on the detector that made it. This chapter describes the architecture and the
+# training of the two detectors, measures what they detect, and shows when they fail.
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - to read Tables 5 to 7 of the paper off the live networks, row by row
-# - how both detectors were trained, and how their learning curves are read
-# - how well they do on people they never saw, and on which artefacts
-# - how their decisions hold when the picture gets worse
+# - to compare Tables 5 to 7 of the paper with the layers of the loaded networks
+# - to describe how both detectors were trained, and to read their learning curves
+# - to read how well they detect fakes of unseen identities, and which artefacts they detect
+# - to judge how robust their decisions are to degraded frames
 # ```
 #
 # ```{admonition} What you need first
@@ -31,13 +31,13 @@
 # |---|---|---|
 # | Convolution, batch norm, pooling | the networks consist of them | [Dive into Deep Learning](https://d2l.ai/chapter_convolutional-neural-networks/index.html) |
 # | {term}`Planted artefact` | what the detectors are trained to find | {doc}`/notebooks/02_dataset_construction` |
-# | {term}`Optical flow` | what the second detector sees | {doc}`/notebooks/02_dataset_construction` |
+# | {term}`Optical flow` | the input of the second detector | {doc}`/notebooks/02_dataset_construction` |
 # ```
 #
 # <!-- time -->
 #
-# One detector looks at faces: Xception {cite}`chollet2017xception`. One looks at motion: VGG11 with
-# batch norm {cite}`simonyan2015vgg` on {term}`Farneback flow`.
+# The face (spatial) detector is Xception {cite}`chollet2017xception`. The motion (flow) detector is VGG11 with batch
+# norm {cite}`simonyan2015vgg` on {term}`Farneback flow`.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -57,10 +57,9 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
-# ## Tables 5 and 6: Xception
+# ## Xception: Tables 5 and 6 of the paper
 #
-# Each row is a top-level layer of the network as it runs here, with the shape of its output for an input of the size
-# that the profile sets.
+# Each row is a top-level layer of the network, with the shape of its output for the input size of the profile.
 
 # %%
 from viba_lib.models.describe import layer_table
@@ -84,14 +83,14 @@ sizes = {f"Inputs of {n}": (study.settings(n).size, d.size) for n, d in DETECTOR
 HTML(f"<p>{sizes_text(sizes)}</p>")
 
 # %% [markdown]
-# The paper's "typical block" is block 2 here: ReLU, separable convolution, batch norm, twice, and a
-# pooling of stride 2.
+# The paper's "typical block" corresponds to block 2 of this network. It consists of two sequences of ReLU, separable
+# convolution and batch norm, followed by a pooling layer of stride 2.
 
 # %%
 layer_table(xception, spatial, inside="block2.rep")
 
 # %% [markdown]
-# Row by row beside what the paper prints:
+# The next table compares each row with the values in the paper.
 
 # %%
 import pandas as pd
@@ -110,14 +109,14 @@ study.save_table(
 HTML(f"<p>Of {len(both)} rows {both.agrees.sum()} agree; those that do not are shown.</p>")
 
 # %% [markdown]
-# Where the rows differ, the function is the same: the first ReLU of a block must not write over its input,
-# since the skip connection takes that input, too; and dropout in front of the classifier does nothing in a
-# network that explains. Checkpoints with the paper's `last_linear` are loaded under the name `fc`.
+# The rows that differ describe the same function. The first ReLU of a block must not overwrite its input, because the
+# skip connection also takes this input. Dropout before the classifier has no effect when the network is evaluated.
+# Checkpoints with the paper's name `last_linear` are loaded under the name `fc`.
 #
-# ## Table 7: VGG11 with batch norm
+# ## VGG11 with batch norm: Table 7 of the paper
 #
-# Layer numbers are the paper's. The head is "FC + Dropout" without sizes there; here it is dropout and one
-# linear layer after global average pooling, which lets maps of any size in.
+# The layer numbers are those of the paper. The paper describes the head as "FC + Dropout" without sizes. Here the head
+# is dropout and one linear layer after global average pooling, so that the network accepts inputs of any size.
 
 # %%
 flow = study.detector("flow-vgg11")
@@ -133,11 +132,12 @@ HTML(f"<p>Of the {len(seven)} rows of Table 7, {seven.agrees.sum()} agree.</p>")
 # %% [markdown]
 # ## Training
 #
-# The paper's Appendix A beside this run. The paper trains the flow detector for at most 50 epochs and
+# The table compares the paper's Appendix A with this run. The paper trains the flow detector for at most 50 epochs and
 # stops after 24. Its Xception has public weights {cite}`liu2023deepfake`, which come from a project based on
-# FaceForensics++. The list of {ref}`inconsistencies <inconsistencies>` says what this leaves open. The profiles start Xception
-# from ImageNet. A short run has a budget of steps instead of epochs, and `train_from` names the first part of the network whose weights change: at `quick`,
-# Xception keeps those of ImageNet before block 4.
+# FaceForensics++. The list of {ref}`inconsistencies <inconsistencies>` says what this leaves open. The profiles start
+# Xception from ImageNet weights. A short run has a budget of steps instead of epochs. `train_from` names the first part
+# of the network whose weights change: in the profile `quick`, Xception keeps the ImageNet weights of the parts before
+# block 4.
 
 # %%
 settings = {"xception": study.profile.xception, "flow-vgg11": study.profile.flow}
@@ -148,15 +148,16 @@ training = training.fillna("").astype(str)
 study.save_table("training", training.reset_index(), training)
 
 # %% [markdown]
-# A few people are not many. What the budget of steps lacks in faces it makes up in variety: part of the fakes (`fresh`) are
-# planted anew in each batch, beside the real frame that they come from, and both are flipped, cut and lit alike, so that nothing but the
-# artefact tells them apart. Real frames pass through worse cameras and codecs *before* an artefact is planted, and both
-# frames of a pair are compressed again *after* it, as forgeries are when they are published. Pairs of frames lose the
-# texture of skin, so that flow is found at eyes, nose and mouth alone, and pass through a camera that moves. The first
-# `crop_steps` batches show only half the side of the input, around the artefact: in a whole map it is a small share of what
-# is averaged.
+# The training set has few identities, so the training uses augmentation. Part of the fakes (`fresh`) are planted again
+# in each batch, and each batch also contains the real frame that such a fake comes from. Both frames get the same
+# flips, crops and changes of brightness, so that they differ only in the artefact. Real frames are degraded by
+# simulated cameras and codecs *before* an artefact is planted. Both frames of a pair are compressed again *after* it,
+# as published forgeries are. In pairs of frames for the flow detector the texture of skin is removed, so that flow is
+# estimated at eyes, nose and mouth only, and a camera motion is added. The first `crop_steps` batches show only half
+# the side of the input, around the artefact, because the artefact is a small fraction of the averaged area in a
+# complete map.
 
-# %% mystnb={"image": {"alt": "Learning curves of both detectors: training loss falls, validation loss and validation AUC over training steps."}, "figure": {"caption": "Loss on training and validation frames, and validation AUC, of both detectors.", "name": "fig-learning"}}
+# %% mystnb={"image": {"alt": "Learning curves of both detectors: training loss, validation loss and validation AUC over training steps."}, "figure": {"caption": "Loss on training and validation frames, and validation AUC, of both detectors.", "name": "fig-learning"}}
 from viba_lib.visual import result_figures
 
 curves = {name: study.training(name) for name in settings}
@@ -170,7 +171,7 @@ HTML("".join(f"<p>{reading}</p>" for reading in readings))
 spent = study.seconds()
 seen = {n: study.frames("train", n) for n in settings}
 HTML(
-    "<p>What it took: "
+    "<p>Cost of the training: "
     + "; ".join(
         f"{n} {curves[n].step.max():,} steps of {s.training.batch_size} in {spent[f'train-{n}'] / 60:.0f} min, on "
         f"{len(seen[n]):,} frames of {seen[n].identity.nunique()} people"
@@ -181,18 +182,19 @@ HTML(
 )
 
 # %% [markdown]
-# One validation person sits in a car, in images of 176 by 144 stored pixels, the hardest of the sources; the other is
-# generated. The curves on them show how training went, and not how good a detector is on other people. A gap between both losses
-# has two possible causes: overfitting, or a difference between the training and the validation people. The loss depends on
-# confidence as well as on decisions. It can rise while the AUC, which depends on the order of the scores only, does not fall.
-# A profile with `restore: last` keeps the last weights because two validation people are too few to choose weights by, and sets
-# the decision afterwards (`calibrate`). With `restore: best`, as in Appendix A, early stopping keeps the weights
-# before the rise.
+# One validation person sits in a car and was recorded in images of 176 by 144 stored pixels, the most difficult of the
+# sources. The other validation person is generated. The curves on them show how the training proceeded, but not how
+# good a detector is on other people. A gap between both losses has two possible causes: overfitting, or a difference
+# between the training and the validation people. The loss depends on confidence as well as on decisions. It can rise
+# while the AUC, which depends on the order of the scores only, does not fall. A profile with `restore: last` keeps the
+# last weights, because two validation people are too few to select weights with, and sets the decision threshold
+# afterwards (`calibrate`). With `restore: best`, as in Appendix A, early stopping keeps the weights before the rise.
 #
-# ## On people never trained on
+# ## Performance on unseen identities
 #
-# Each detector is judged on real frames and on the methods made for it. The intervals come from a
-# bootstrap that samples people and then their source clips. With few people they are wide, and they describe these people.
+# Each detector is evaluated on real frames and on the methods that were made for it. The intervals come from a
+# bootstrap that samples people and then their source clips. With few people the intervals are wide, and they describe
+# these people only.
 
 # %%
 from viba_lib.experiments.common import Bootstrap, held_out_predictions
@@ -208,8 +210,8 @@ study.save_table("held_out", held_out, held_out[columns].round(3))
 result_figures.intervals(held_out, ["accuracy", "auc"])
 
 # %% [markdown]
-# `ece` is how far confidence is from being right, on average; the picture shows where. On the diagonal, of
-# the frames that get 80 % four in five are right.
+# `ece` is the mean gap between confidence and accuracy. The figure shows this gap for each bin of confidence. On the
+# diagonal, 80 % of the frames with a confidence of 80 % are classified correctly.
 
 # %% mystnb={"image": {"alt": "Two reliability diagrams with bars of accuracy over confidence and a diagonal, one for each detector."}, "figure": {"caption": "Reliability of both detectors on held-out identities: accuracy of the frames in each bin of confidence.", "name": "fig-reliability-held-out"}}
 result_figures.reliability(
@@ -217,18 +219,18 @@ result_figures.reliability(
 )
 
 # %% [markdown]
-# ## By method
+# ## Detection by manipulation method
 #
-# Frames of the temporal methods look real to Xception, by construction, and spatial artefacts that move
-# with the face hardly disturb the flow. Expect each detector to be strong on its own rows only.
+# Single frames of the temporal methods look real to Xception by construction, and spatial artefacts that move with the
+# face hardly change the flow. Expect each detector to have high scores only on the methods that were made for it.
 
-# %% mystnb={"image": {"alt": "Dots of the probability of fake for each test frame, one row per method, for both detectors; real frames lie low and found methods high."}, "figure": {"caption": "Probability of fake of every test frame, by planted method; the dotted line is the decision.", "name": "fig-by-method"}}
+# %% mystnb={"image": {"alt": "Dots of the probability of fake for each test frame, one row per method, for both detectors; real frames have low values and detected methods have high values."}, "figure": {"caption": "Probability of fake of every test frame, by planted method; the dotted line is the decision threshold.", "name": "fig-by-method"}}
 tested = {n: study.predictions(n).query("split == 'test'") for n in settings}
 result_figures.scores_by_method(tested)
 
 # %% [markdown]
-# The same as numbers: the share of a method's frames that are called fake. For real frames this is
-# the share of false alarms.
+# The next table shows the fraction of each method's frames that are called fake. For real frames this is the false
+# alarm rate.
 
 # %%
 called = pd.DataFrame(
@@ -242,16 +244,17 @@ study.save_table("by_method", called, called.round(2))
 HTML(f"<p>{methods_text(in_scope)}</p>")
 
 # %% [markdown]
-# A method without a single find limits every later chapter: a map of such a frame explains the answer "real".
+# A method without a detected frame limits every later chapter, because the map of such a frame explains the answer
+# "real".
 
 # %% [markdown]
-# ## By person
+# ## Detection by identity
 #
-# Some test people were filmed; others are generated portraits that were made to move ([the page of the data
-# set](../book/dataset.md)). A detector can rank the frames of a person well (the AUC) and still call most real
-# frames of that person fake: its decision then lies in the wrong place for that face or camera. Where it lies was set
-# on degraded frames of the validation people, so that few of their real frames are called fake
-# (`viba_lib.evaluation.calibration`). Expect false alarms to differ between people.
+# Some test people were filmed. The others are generated portraits that were animated ([the page of the data
+# set](../book/dataset.md)). A detector can rank the frames of a person well (the AUC) and still call most real frames
+# of that person fake. Its threshold is then wrong for that face or camera. The threshold was set on degraded frames of
+# the validation people, so that few of their real frames are called fake (`viba_lib.evaluation.calibration`). Expect
+# false alarms to differ between people.
 
 # %%
 from viba_lib.experiments.detection import people_table, people_text, robustness_table
@@ -264,15 +267,16 @@ study.save_table("people", people, people[columns].round(2))
 HTML(f"<p>{people_text(people)}</p>")
 
 # %% [markdown]
-# ## When the picture gets worse
+# ## Robustness to degraded frames
 #
-# A detector that reads traces of blending must fail when the traces are gone. The test frames are
-# compressed as images (JPEG) and as videos (H.264), blurred, darkened, brightened and made coarse, and decided again; flow is found in the
-# worse frames. Two effects are possible: the face detector loses the fine traces of blending, and the
-# motion detector loses the texture by which flow is found. Expect brightness to cost little. Which detector loses more is
-# read from this run's result below. Dotted: the unchanged frames. An AUC of 0.5 is guessing.
+# A detector that uses traces of blending must fail when these traces are removed. The test frames are compressed as
+# images (JPEG) and as videos (H.264), blurred, darkened, brightened and reduced in resolution. Both detectors then
+# classify them again, and the flow is computed from the degraded frames. Two effects are possible: the face detector
+# loses the fine traces of blending, and the motion detector loses the texture that flow is estimated from. Expect a
+# small effect of brightness. The result below the figure says which detector loses more in this run. The dotted line is
+# the AUC of the unchanged frames. An AUC of 0.5 corresponds to guessing.
 
-# %% mystnb={"image": {"alt": "Five panels with the AUC of both detectors over levels of JPEG quality, H.264 quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on test frames that were made worse, with 95 % intervals over people and their source clips.", "name": "fig-robustness"}}
+# %% mystnb={"image": {"alt": "Five panels with the AUC of both detectors over levels of JPEG quality, H.264 quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on degraded test frames, with 95 % intervals over people and their source clips.", "name": "fig-robustness"}}
 worse = robustness_table({name: study.robustness(name) for name in settings}, bootstrap)
 result_figures.robustness(worse)
 
@@ -285,7 +289,7 @@ HTML(
         f"{name} {row.auc:.2f} ({row.auc_low:.2f} to {row.auc_high:.2f}) at {row.corruption} {row.level:g}"
         for name, row in lowest.iterrows()
     )
-    + f". Each point is of {worse.frames.min()} frames or more.</p>"
+    + f". Each point is computed from at least {worse.frames.min()} frames.</p>"
 )
 
 # %%
@@ -295,10 +299,10 @@ study.save_table(
 )
 
 # %% [markdown]
-# The table shows the worst level of each corruption; the download holds all. For a comparison of the two detectors, no level is
-# selected: the loss is the AUC of the unchanged frames minus the mean AUC over all levels of a corruption. Each video has its part of
-# this loss, and the parts of both detectors are paired by source clip. The p-values are corrected by Holm's procedure for the
-# number of corruptions.
+# The table shows the worst level of each corruption, and the download contains all levels. The comparison of the two
+# detectors does not select a level: the loss is the AUC of the unchanged frames minus the mean AUC over all levels of a
+# corruption. Each video has its part of this loss, and the parts of both detectors are paired by source clip. The
+# p-values are corrected by Holm's procedure for the number of corruptions.
 
 # %% tags=["remove-input"]
 losses = corruption_losses({name: study.robustness(name) for name in settings})
@@ -306,17 +310,17 @@ compared = "".join(f"<li>{text}</li>" for text in compared_texts(losses, bootstr
 HTML(f"<p>{robustness_text(losses)}</p><ul>{compared}</ul>")
 
 # %% [markdown]
-# What a detector cannot see any more, no map of it can show. Read the maps of the chapters that follow with
-# the quality of the film in mind.
+# A map cannot show evidence that its detector can no longer detect. The maps of the following chapters therefore depend
+# on the quality of the video.
 
 # %% [markdown]
 # ## Exercises
 #
-# ```{exercise} What "separable" saves
+# ```{exercise} Weights of a separable convolution
 # :label: ex-separable
-# A separable convolution filters each channel on its own (a kernel of $k$ by $k$) and then mixes channels by a convolution of 1 by 1.
-# Write `plain(k, c_in, c_out)` and `separable(k, c_in, c_out)`, the numbers of weights without bias. What is the ratio for the
-# first separable convolution of `xception.block4`? Call it `saved`.
+# A separable convolution filters each channel separately (a kernel of $k$ by $k$) and then mixes the channels by a
+# convolution of 1 by 1. Write `plain(k, c_in, c_out)` and `separable(k, c_in, c_out)`, which return the numbers of
+# weights without bias. What is the ratio for the first separable convolution of `xception.block4`? Call it `saved`.
 # ```
 #
 # ```{solution-start} ex-separable
@@ -345,16 +349,17 @@ assert separable(3, 728, 728) == sum(w.numel() for w in first_one.parameters())
 assert abs(saved - plain(3, 728, 728) / separable(3, 728, 728)) < 1e-9
 
 # %% [markdown]
-# Nearly nine, the number of places in a kernel: with many channels the mixing is all that counts.
+# The ratio is nearly nine, the number of positions in a kernel. With many channels, almost all weights belong to the
+# convolution of 1 by 1.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} Calibration error by hand
+# ```{exercise} Calibration error from its definition
 # :label: ex-ece-hand
-# The {term}`Expected calibration error` sorts decisions into 15 bins by confidence, and is the mean gap between
-# accuracy and mean confidence, weighted by the size of the bins. Write `ece(confidence, right)` for two arrays, and
-# compare it for Xception with the table above. Confidence is the larger of $p$ and $1 - p$.
+# The {term}`Expected calibration error` sorts decisions into 15 bins by confidence. It is the mean gap between accuracy
+# and mean confidence, weighted by the size of the bins. Write `ece(confidence, right)` for two arrays, and compare its
+# value for Xception with the table above. Confidence is the larger of $p$ and $1 - p$.
 # ```
 #
 # ```{solution-start} ex-ece-hand
@@ -384,64 +389,68 @@ expected = expected_calibration_error(np.stack([1 - p, p], 1), label)
 assert abs(ece(np.maximum(p, 1 - p), (p > 0.5) == label) - expected) < 0.02
 
 # %% [markdown]
-# It says how far confidence is off on average, and not in which direction: the reliability diagram does. With few frames many bins
-# hold a handful, and the error is too large by chance alone.
+# The error measures the mean gap, but not its direction. The reliability diagram shows the direction. With few frames,
+# many bins contain only a few of them, and the error is then too large by chance alone.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"An AUC of 0.9 means that 90 % are right."** It means that a random fake gets a higher score than a random real frame in 90 % of
-#   pairs. Where the threshold lies is another matter, and accuracy depends on it.
-# - **"More frames make a better test."** More *people* do. Frames of one person share the face, the camera and the light.
-# - **"A detector that finds all planted artefacts finds deepfakes."** It has learned what it was shown.
+# - **"An AUC of 0.9 means that 90 % of the decisions are correct."** It means that a random fake gets a higher score
+#   than a random real frame in 90 % of pairs. Accuracy also depends on the threshold.
+# - **"More frames make a better test."** More *people* make a better test, because frames of one person share the face,
+#   the camera and the light.
+# - **"A detector that finds all planted artefacts finds deepfakes."** The detector was trained on planted artefacts
+#   only, and other forgeries have other artefacts.
 #
 # ## Quiz
 #
-# **1. AUC is high and accuracy is near one half. What is likely?**
+# **1. AUC is high and accuracy is near one half. What is a likely reason?**
 #
-# - a) the detector has learned nothing
-# - b) it ranks well, but its threshold is in the wrong place
-# - c) the labels are swapped
+# - a) the detector has not learned to rank the frames
+# - b) the labels of the two classes were exchanged
+# - c) the threshold does not fit the range of the scores
 #
 # ```{dropdown} Answer to question 1
-# **b.** AUC does not know a threshold. A shift of all scores, such as another camera brings, leaves it as it is and spoils the accuracy.
-# With swapped labels the AUC would be low.
+# **c.** AUC does not depend on a threshold. A shift of all scores, for example by another camera, does not change the
+# AUC but lowers the accuracy. With exchanged labels the AUC would be low.
 # ```
 #
 # **2. Why should Xception call frames of the methods "lag" and "freeze" real?**
 #
-# - a) it is badly trained
-# - b) each single frame of them is untouched
-# - c) they are too short
+# - a) its input is too small to show these artefacts
+# - b) each of their frames has real content only
+# - c) it was trained with too few of their frames
 #
 # ```{dropdown} Answer to question 2
-# **b.** What is wrong with them lies between frames. Only the detector of motion can see it; where Xception does call them fake, it has
-# learned something else, such as the person.
+# **b.** The artefact is the motion between frames, and only the motion detector can detect it. If Xception calls such
+# frames fake, it uses another feature, such as the identity.
 # ```
 #
 # **3. The validation loss rises while the training loss falls. What does early stopping do?**
 #
 # - a) it keeps the weights from before the rise
-# - b) it lowers the learning rate
-# - c) it adds data
+# - b) it lowers the learning rate until it falls
+# - c) it adds more augmentation to the training
 #
 # ```{dropdown} Answer to question 3
-# **a.** After a patience of several validations without a lower loss, training ends, and the best weights are kept. A profile
-# with `restore: last` switches early stopping off; the text below the learning curves says which weights this run has.
+# **a.** After several validations without a lower loss (the patience), training ends, and the best weights are kept. A
+# profile with `restore: last` switches early stopping off. The text below the learning curves says which weights this
+# run has.
 # ```
 #
 # ## Summary
 #
-# - The live networks agree with the paper's tables but for rows that change no result.
-# - The tables by method and by person show which artefacts each detector finds on unseen identities, and which it misses.
-# - The last figure and the text below it show which corruption costs each detector most.
+# - The networks agree with the paper's tables except for rows that change no result.
+# - The tables by method and by identity show which artefacts each detector finds on unseen identities, and which it
+#   misses.
+# - The last figure and the text below it show which corruption lowers the AUC of each detector most.
 #
 # ## What next
 #
-# - How a decision of theirs is explained: {doc}`/notebooks/04_viba_step_by_step`.
-# - What the bottleneck does to the decisions: {doc}`/notebooks/08_detection_performance`.
+# - Explanation of a single decision: {doc}`/notebooks/04_viba_step_by_step`.
+# - Effect of the bottleneck on the decisions: {doc}`/notebooks/08_detection_performance`.
 # - Your own weights or your own network: {doc}`/book/running` and {doc}`/book/own_model`.
 #
 # ## References

@@ -14,47 +14,49 @@
 # %% [markdown]
 # # VIBA step by step
 #
-# A detector calls a face fake. Which part of the frame made it say so? This chapter answers for one face and for one
-# picture of motion, in the five steps of the method, and checks the answer against the artefact that was planted.
+# Which part of a frame does a detector need to call it fake? This chapter explains the decision for one face and one
+# optical-flow field, in the five steps of the method, and compares the map with the planted artefact.
 #
 # ```{admonition} What you will learn
 # :class: tip
 # - to carry out the five steps: prediction, statistics, noise, optimisation, map
-# - what each symbol of the paper's Eq. (1) and (2) stands for, and where to see it
-# - how the prediction is kept while information is given up, and how that information is estimated in bits
-# - to judge a map against a place that is known, and to see whether its prediction survived
+# - to find each symbol of the paper's Eq. (1) and (2) in the code and in a figure
+# - to explain how the optimisation keeps the prediction and reduces the information, and how the information is
+#   estimated in bits
+# - to evaluate a map with a known artefact, and to check whether the prediction was preserved
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | A channel with noise, bits | the idea behind every step | {doc}`/notebooks/01_information_bottleneck` |
-# | {term}`Planted artefact` | the answer that we check against | {doc}`/notebooks/02_dataset_construction` |
-# | The two detectors | they are what is explained | {doc}`/notebooks/03_detectors` |
+# | A channel with noise, bits | the idea of every step | {doc}`/notebooks/01_information_bottleneck` |
+# | {term}`Planted artefact` | the ground truth of the map | {doc}`/notebooks/02_dataset_construction` |
+# | The two detectors | their decisions are explained | {doc}`/notebooks/03_detectors` |
 # | Symbols | all in one table | {doc}`/book/notation` |
 # ```
 #
 # <!-- time -->
 #
-# The network stays as it is. Between two of its layers a noisy {term}`channel <Channel>`, the {term}`Bottleneck`, is put in, after the
-# {term}`Injection layer`. What can become noise there without changing the answer was not needed; what cannot is the
-# explanation. No label is used: the bottleneck keeps what the detector *said*, right or wrong.
+# The network itself does not change. A noisy {term}`channel <Channel>`, the {term}`Bottleneck`, is inserted after the
+# {term}`Injection layer`. Units that can be replaced by noise without a change of the prediction are not necessary. The
+# other units are the explanation. The method uses no label: the bottleneck preserves the *prediction* of the detector,
+# whether it is correct or not.
 #
-# The text tells the whole method; the code can be skipped. These are its symbols:
+# The text describes the complete method, and the code can be skipped. The symbols are:
 #
-# | Symbol | What it is | Step |
+# | Symbol | Meaning | Step |
 # |---|---|---|
-# | $X$ | the input: a face crop, or a picture of motion | 1 |
+# | $X$ | the input: a face crop, or an optical-flow field | 1 |
 # | $\theta$ | the weights of the detector, which never change | 1 |
-# | $R$ | the output of the injection layer for $X$: $C$ channels of $h \times w$ places; each of these numbers is a *unit* | 2 |
+# | $R$ | the output of the injection layer for $X$: $C$ channels of $h \times w$ locations; each number is a *unit* | 2 |
 # | $\mu_R$, $\sigma_R$ | mean and standard deviation of each unit over training frames | 2 |
 # | $\varepsilon$ | noise of that mean and standard deviation | 3 |
-# | $\lambda$ | share of the signal that is let through, between 0 and 1, one for each unit | 3 |
-# | $Z$ | what leaves the bottleneck and goes on through the network | 3 |
-# | $\alpha$ | the free number behind each $\lambda$; this is what is optimised | 4 |
+# | $\lambda$ | signal fraction, between 0 and 1, one for each unit | 3 |
+# | $Z$ | the output of the bottleneck, which is the input of the rest of the network | 3 |
+# | $\alpha$ | the unconstrained parameter of each $\lambda$, which is optimised | 4 |
 # | $\mathcal L$ | {term}`Cross-entropy` of the class that the detector predicted | 4 |
-# | $I(R; Z)$, $D$ | {term}`Mutual information` of $R$ and $Z$, and the {term}`estimate <Information estimate>` of it for each unit | 4 |
+# | $I(R; Z)$, $D$ | {term}`Mutual information` of $R$ and $Z$, and its {term}`estimate <Information estimate>` per unit | 4 |
 # | $\beta$ | trade-off weight of the information | 4 |
 # | $B$ | the map, in bits per pixel | 5 |
 
@@ -79,13 +81,13 @@ HTML(study.banner())
 # %% [markdown]
 # ## Step 1: a frame and its prediction
 #
-# The input $X$ goes through the detector as usual, which gives a probability to each class. The more probable class is
-# what will be explained.
+# The detector computes a probability of each class for the input $X$ as usual. The more probable class is the target of
+# the explanation.
 #
-# The example is chosen by a rule that does not favour good maps. All explained test fakes that the detector classifies as
-# fake are put in the order of their relevance mass ratio (the fraction of relevance inside the planted mask over the
-# mask's fraction of the frame). The example is the frame in the middle of this order: the *median*. Without masks, the
-# order is that of the probability of fake. `clip` = 1, 2, ... shows the neighbours of the median.
+# The example is chosen by a rule that does not favour good maps. All explained test fakes that the detector classifies
+# as fake are sorted by their relevance mass ratio (the fraction of relevance inside the planted mask over the mask's
+# fraction of the frame). The example is the frame in the middle of this order: the *median*. Without masks, the order
+# is that of the probability of fake. `clip` = 1, 2, ... shows the neighbours of the median.
 
 # %%
 from viba_lib.experiments.localisation import (
@@ -106,18 +108,18 @@ HTML(f"<p>{example_text(row.iloc[0])}</p>")
 # %% [markdown]
 # ## Step 2: statistics of the layer
 #
-# The layer turns the frame into $R$: $C$ channels, each a small picture of $h \times w$ places. The noise must look like
-# such activations. Otherwise the layers after it would answer to something that they have never seen. So we measure mean
-# $\mu_R$ and standard deviation $\sigma_R$ of each unit over training frames, and look at each unit of this frame on that
-# scale,
+# The layer maps the frame to $R$, which consists of $C$ channels of $h \times w$ locations. The noise must have the
+# statistics of such activations. Otherwise the layers downstream would react to inputs that differ from all training
+# data. Therefore the mean $\mu_R$ and the standard deviation $\sigma_R$ of each unit are measured over training frames,
+# and the activations of this frame are expressed as z-scores,
 #
 # $$ r' = \frac{r - \mu_R}{\sigma_R}: $$ (eq-step-unit)
 #
-# 0 is what the unit shows on an ordinary frame, 3 is rare. A unit that hardly varies is left out; it is zero from
-# here on.
+# 0 is the mean of the unit over training frames, and 3 is a rare value. A unit that hardly varies is left out. It is
+# zero from here on.
 #
-# The figure shows averages over channels. Expect the mean to look like an average face, if the layer still knows places,
-# and this frame to differ from it where this face does.
+# The figure shows averages over channels. If the layer preserves spatial positions, expect the mean to look like an
+# average face, and this frame to differ from it at the locations at which this face differs.
 
 # %%
 layer = study.layer("xception")
@@ -136,27 +138,28 @@ map_figures.maps_row({k: v.float().mean(0).numpy() for k, v in shown.items()})
 # %% tags=["remove-input"]
 usual = ((activation - statistics.mean) / statistics.std)[statistics.active].abs()
 HTML(
-    f"<p>The layer has {activation.shape[0]} channels of {activation.shape[1]} by {activation.shape[2]} places, "
+    f"<p>The layer has {activation.shape[0]} channels of {activation.shape[1]} by {activation.shape[2]} locations, "
     f"{activation.numel():,} units in all; {statistics.active.float().mean():.0%} of them vary. In this frame "
     f"{(usual < 1).float().mean():.0%} of those lie within one standard deviation of their mean, and "
     f"{(usual > 3).float().mean():.1%} lie more than three away from it.</p>"
 )
 
 # %% [markdown]
-# Bright in the right picture is not relevant: it is only active. Nothing has been asked of the detector yet.
+# A bright location in the right image is active, but not necessarily relevant, because no prediction has been used yet.
 #
-# ## Step 3: inject noise
+# ## Step 3: noise injection
 #
 # The paper's Eq. (1) mixes the layer's activation $R$ with noise $\varepsilon$ of those statistics,
 #
 # $$ Z = \lambda R + (1-\lambda)\,\varepsilon, \qquad \varepsilon \sim \mathcal N(\mu_R, \sigma_R^2). $$ (eq-step-channel)
 #
-# The product is taken unit by unit, and $Z$ goes on through the rest of the network in place of $R$. First with one
-# $\lambda$ for the whole layer. At $\lambda = 1$ the detector should say what it said above; at 0 it
-# sees noise alone, and its answer knows nothing of the frame. Where in between does it let go? Expect the dots, one for
-# each draw of noise, to meet at the right end, and to lie apart where noise decides.
+# The product is taken for each unit, and the rest of the network receives $Z$ instead of $R$. The first experiment uses
+# one $\lambda$ for the whole layer. At $\lambda = 1$ the prediction should be that of step 1. At $\lambda = 0$ the
+# network receives noise only, and its output does not depend on the frame. At which $\lambda$ does the prediction
+# change? Each dot in the figure is one sample of the noise. Expect the dots to coincide at $\lambda = 1$, and to differ
+# if the noise determines the prediction.
 
-# %% mystnb={"image": {"alt": "Probability of fake over the share of signal lambda: dots of single draws of noise, and their mean; at lambda 1 all draws meet at the prediction without noise."}, "figure": {"caption": "Probability of fake of this frame when the whole layer is mixed with noise, over the share of signal lambda: eight draws of noise each, and their mean.", "name": "fig-noise"}}
+# %% mystnb={"image": {"alt": "Probability of fake over the signal fraction lambda: dots of single samples of the noise, and their mean; at lambda 1 all samples coincide at the prediction without noise."}, "figure": {"caption": "Probability of fake of this frame when the whole layer is mixed with noise, over the signal fraction lambda: eight samples of the noise each, and their mean.", "name": "fig-noise"}}
 import numpy as np
 import pandas as pd
 import torch
@@ -171,63 +174,65 @@ for lam in np.linspace(0, 1, 11):
         logits = split.tail(z.to(device), context, len(noise)).float().cpu()
     response[lam] = logits.softmax(1)[:, 1].numpy()
 response = pd.DataFrame(response).melt(var_name="lambda", value_name="p_fake")
-result_figures.draws(response, "lambda", "p_fake", "share of signal, lambda", "probability of fake")
+result_figures.draws(response, "lambda", "p_fake", "signal fraction, lambda", "probability of fake")
 
 # %% tags=["remove-input"]
 over = response.groupby("lambda").p_fake.agg(["mean", "std"])
 HTML(
-    f"<p>At &lambda; = 1 the probability of fake is {over['mean'].iloc[-1]:.2f}; on noise alone it is "
-    f"{over['mean'].iloc[0]:.2f}, the mean of the draws. They differ most at &lambda; = {over['std'].idxmax():.1f}, with a "
+    f"<p>At &lambda; = 1 the probability of fake is {over['mean'].iloc[-1]:.2f}. On noise alone it is "
+    f"{over['mean'].iloc[0]:.2f}, the mean of the samples. The samples differ most at &lambda; = {over['std'].idxmax():.1f}, with a "
     f"standard deviation of {over['std'].max():.2f}.</p>"
 )
 
 # %% [markdown]
-# At the left end the detector answers to noise, and the answer says what it calls a typical activation of this layer. One
-# $\lambda$ for all units treats the artefact like the wall behind it. The bottleneck asks the finer
-# question: which units may be noise, so that the answer stays?
+# At $\lambda = 0$ the output shows how the detector classifies a typical activation of this layer. One $\lambda$ for
+# all units treats the artefact and the background in the same way. The bottleneck therefore optimises one $\lambda$ for
+# each unit.
 #
-# ## Step 4: optimise
+# ## Step 4: optimisation
 #
-# Each unit of the layer gets its own $\lambda$. Two wishes are at odds: the detector should still give its class, so
-# $\lambda$ must not fall where it matters; and little should pass, so it must fall wherever it can. Eq. (2) of the paper
-# weighs them,
+# Each unit of the layer gets its own $\lambda$. The optimisation has two conflicting aims. The detector should still
+# predict its class, so $\lambda$ must stay high for necessary units. The transmitted information should be small, so
+# $\lambda$ must fall for all other units. Eq. (2) of the paper weighs these aims,
 #
 # $$ \min_{\lambda(X)} \; \mathcal L(\theta, \lambda(X)) + \beta\, I(R; Z). $$ (eq-objective)
 #
-# **The loss** $\mathcal L$ is the {term}`Cross-entropy` of the class that the detector predicted in step 1, when it sees $Z$
-# in place of $R$, averaged over draws of the noise. The weights $\theta$ stay; only $\lambda(X)$, of this one frame,
-# changes.
+# **The loss** $\mathcal L$ is the {term}`Cross-entropy` of the class that the detector predicted in step 1, computed
+# with $Z$ instead of $R$ and averaged over samples of the noise. The weights $\theta$ are frozen, and only $\lambda(X)$
+# of this one frame changes.
 #
 # **The information** $I(R; Z)$ cannot be computed, because the distribution of $Z$ over all inputs is unknown. It is
-# replaced by an estimate, the {term}`divergence <Kullback-Leibler divergence>` of the transmitted signal from pure noise. For a
-# unit with activation $r'$, see {eq}`eq-step-unit`, the transmitted signal is normal with mean $\lambda r'$ and standard
-# deviation $1 - \lambda$, so that, as in {eq}`eq-idea-kl`,
+# replaced by an estimate, the {term}`divergence <Kullback-Leibler divergence>` of the transmitted signal from pure
+# noise. For a unit with activation $r'$, see {eq}`eq-step-unit`, the transmitted signal is normal with mean
+# $\lambda r'$ and standard deviation $1 - \lambda$, so that, as in {eq}`eq-idea-kl`,
 #
 # $$ D = \frac{1}{2 \ln 2} \Bigl( (\lambda r')^2 + (1-\lambda)^2 - 1 - \ln (1-\lambda)^2 \Bigr) \quad \text{bits}. $$ (eq-step-bits)
 #
-# At $\lambda = 0$ this is 0, near 1 it grows without limit. A rare activation, far from 0, has more bits than an ordinary one.
+# At $\lambda = 0$ the estimate is 0, and near 1 it grows without limit. A rare activation, far from 0, has more bits
+# than an ordinary one.
 #
-# The estimate takes the noise as the distribution of $Z$: a Gaussian for each unit, and all units independent. Only its mean
-# over inputs is an upper bound of the mutual information; the value of one frame is not a bound
-# ({doc}`/notebooks/01_information_bottleneck`). In the method $\lambda(X)$ depends on the input as well. The
-# mean is then a bound of $I(X; Z)$, which is at least $I(R; Z)$.
+# The estimate takes the noise as the distribution of $Z$: a Gaussian for each unit, and all units independent. Only its
+# mean over inputs is an upper bound of the mutual information; the value of one frame is not a bound
+# ({doc}`/notebooks/01_information_bottleneck`). In the method $\lambda(X)$ depends on the input as well. The mean is
+# then a bound of $I(X; Z)$, which is at least $I(R; Z)$.
 #
-# **The share** $\lambda$ must stay between 0 and 1. It is the sigmoid of a free number,
+# **The signal fraction** $\lambda$ must stay between 0 and 1. It is the sigmoid of an unconstrained parameter,
 #
 # $$ \lambda = g * \frac{1}{1 + e^{-\alpha}}, $$ (eq-step-share)
 #
-# smoothed over neighbouring places by a small Gaussian $g$, so that the map does not fall apart into single units. It starts at
-# $\alpha = 5$, where nearly all passes.
+# smoothed over neighbouring locations by a small Gaussian $g$, so that the map does not consist of isolated units. It
+# starts at $\alpha = 5$, which transmits almost the complete signal.
 #
 # ```{admonition} One β, two scales
 # :class: note
-# In the paper $I$ is a sum over the units of the layer. The library, like the implementation of {cite:t}`schulz2020`, takes the mean, so
-# that one $\beta$ presses on each unit alike, whatever the size of the layer; see {doc}`/book/notation`. Losses are
-# in {term}`nats <Nat>`, and so is the information in the next figure.
+# In the paper $I$ is a sum over the units of the layer. The library, like the implementation of {cite:t}`schulz2020`,
+# takes the mean, so that one $\beta$ has the same effect on each unit for every size of the layer; see
+# {doc}`/book/notation`. Losses are in {term}`nats <Nat>`, and so is the information in the next figure.
 # ```
 #
-# Adam changes $\alpha$ for a few steps. Expect the information to fall steeply and the cross-entropy to end low: most of the layer is
-# not needed for this prediction. A peak on the way is a step in which too much had become noise; the next takes it back.
+# Adam optimises $\alpha$ for a few steps. Expect the information to fall steeply and the cross-entropy to end at a low
+# value, because most of the layer is not necessary for this prediction. A peak of the cross-entropy is a step in which
+# too many units became noise. The next step corrects it.
 
 # %%
 bottleneck = study.bottleneck("xception", layer)
@@ -240,32 +245,33 @@ map_figures.history_plot(attribution.history)
 settings = bottleneck.settings
 lost, said = (attribution.history[k][:, 0].tolist() for k in ("information_loss", "model_loss"))
 HTML(
-    f"<p>With &beta; = {settings.beta:g}, {settings.steps} steps and {settings.noise_samples} draws of noise in each, the "
+    f"<p>With &beta; = {settings.beta:g}, {settings.steps} steps and {settings.noise_samples} samples of the noise in each, the "
     f"information went from {lost[0]:.2f} to {lost[-1]:.2f} nats per unit, and the cross-entropy from {said[0]:.2f} to "
     f"{said[-1]:.2f} nats.</p>"
 )
 
 # %% [markdown]
-# The left curve says whether the prediction survived: a cross-entropy of $\ln 2$, about 0.69, is a coin's. The right one says what
-# that took. Read them together: little information is good only where the cross-entropy is low as well.
+# The curve of the cross-entropy shows whether the prediction was preserved. A value of $\ln 2$, about 0.69, is that of
+# a random guess. The curve of the information shows how much information this needed. A low information is useful only
+# if the cross-entropy is low as well.
 #
 # ## Step 5: the map
 #
-# What was kept is a number of bits $D$ for each unit, its {term}`Capacity`. The map $B$ sums it over the $C$ channels and enlarges it to
-# the $H \times W$ pixels of the input,
+# The optimised $\lambda$ gives a number of bits $D$ for each unit, its {term}`Capacity`. The map $B$ is the sum over
+# the $C$ channels, enlarged to the $H \times W$ pixels of the input,
 #
 # $$ B = s \cdot \operatorname{enlarge}_{H \times W} \Bigl( \sum_{c=1}^{C} D_c \Bigr), \qquad
 #    \sum_{x, y} B_{xy} = \sum_{c, i, j} D_{cij}. $$ (eq-step-map)
 #
-# The number $s$ is chosen such that the second equation holds: enlarging must not make bits. So the map is in
-# {term}`bits per pixel <Bits per pixel>`, and its total is the sum of the estimates of all units.
+# The number $s$ is chosen such that the second equation holds, because enlarging must not change the total. The map is
+# therefore in {term}`bits per pixel <Bits per pixel>`, and its total is the sum of the estimates of all units.
 #
-# First $\lambda$, which was optimised, and the estimate that follows from it. Expect the two to be similar and not the same: by
-# {eq}`eq-step-bits` the same $\lambda$ has more bits if the activation is rare.
+# The figure shows the optimised $\lambda$ and the estimate that follows from it. Expect the two to be similar but not
+# equal: by {eq}`eq-step-bits` the same $\lambda$ has more bits if the activation is rare.
 
-# %% mystnb={"image": {"alt": "Two heat maps of the layer's places side by side: the share of signal lambda, averaged over channels, and the capacity in bits, summed over channels."}, "figure": {"caption": "What was let through of the layer, by place: the share of signal, mean over channels, and its capacity in bits, sum over channels.", "name": "fig-share-and-bits"}}
+# %% mystnb={"image": {"alt": "Two heat maps of the layer's locations side by side: the signal fraction lambda, averaged over channels, and the capacity in bits, summed over channels."}, "figure": {"caption": "Result of the optimisation by location: the signal fraction, mean over channels, and the capacity in bits, sum over channels.", "name": "fig-share-and-bits"}}
 share, bits = attribution.lam[0].mean(0), attribution.capacity[0].sum(0)
-map_figures.maps_row({"share of signal, lambda": share.numpy(), "capacity (bits)": bits.numpy()})
+map_figures.maps_row({"signal fraction, lambda": share.numpy(), "capacity (bits)": bits.numpy()})
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.information_gap import total_text
@@ -273,8 +279,8 @@ from viba_lib.experiments.information_gap import total_text
 HTML(f"<p>{total_text(attribution.capacity[0].numpy())}</p>")
 
 # %% [markdown]
-# The right picture, enlarged, is the map. Expect the heat on the outlined region, coarser than the region itself: a
-# unit of the layer sees a patch of many pixels.
+# The map is the enlarged right image. Expect high relevance on the outlined region, with a lower resolution than the
+# region itself, because a unit of the layer depends on a patch of many pixels.
 
 # %% mystnb={"image": {"alt": "The face crop with the planted region outlined, and below it the relevance map over the crop."}, "figure": {"caption": "The frame and its map; the planted region is outlined.", "name": "fig-face-map"}}
 maps = attribution.bits_per_pixel.numpy()
@@ -289,20 +295,21 @@ after = attribution.logits.softmax(1)[0, 1].item()
 
 # %% tags=["remove-input"]
 place = no_masks(ratio, "the share of bits inside it") or (
-    f"{inside:.0%} of the bits lie inside the planted mask, {ratio:.1f} times the mask's share of the "
+    f"{inside:.0%} of the bits lie inside the planted mask, {ratio:.1f} times the mask's fraction of the "
     "frame (chance is 1)."
 )
 HTML(f"<p>{place} With the bottleneck in place the probability of fake is {after:.2f}.</p>")
 
 # %% [markdown]
-# Look at three things: whether the strongest heat is inside the outline, how much lies outside it, and the total under the
-# map. Heat outside is not proof of a bad map. The detector may use the seam, or a part of the face that it
-# compares. The map shows what *this detector* needed.
+# Check three properties of the map: whether the highest relevance is inside the outline, how much relevance lies
+# outside it, and the total under the map. Relevance outside the outline does not prove that a map is wrong. The
+# detector may use the seam, or another part of the face for comparison. The map shows the information that *this
+# detector* needed.
 #
-# The example is typical by the rule of step 1, but it is one frame. The table has the means over all explained test fakes,
-# for each method: `inside` (the fraction of relevance inside the mask), `area` (the mask's fraction of the frame), `ratio`
-# (`inside` over `area`; chance is 1) and `hit` (the strongest pixel lies inside the mask). Expect large differences between methods:
-# a map can be far above chance for one artefact and below it for another.
+# The example is typical by the rule of step 1, but it is one frame. The table has the means over all explained test
+# fakes, for each method: `inside` (the fraction of relevance inside the mask), `area` (the mask's fraction of the
+# frame), `ratio` (`inside` over `area`; chance is 1) and `hit` (the strongest pixel lies inside the mask). Expect large
+# differences between methods: a map can be far above chance for one artefact and below it for another.
 
 # %%
 means = places.groupby("method")[["inside", "area", "ratio", "hit"]].mean()
@@ -315,25 +322,27 @@ from viba_lib.experiments.common import Bootstrap
 HTML(f"<p>{localisation_text(places, Bootstrap.of(study))}</p>") if not unknown else None
 
 # %% [markdown]
-# A ratio below 1 says that the map has less relevance on the artefact than a map without any knowledge would have. That can have two causes.
-# The detector may decide by something else, such as the seam around the region, and then the map is right and
-# the mask is not what the detector uses. Or the map is wrong. The mask alone cannot decide between them;
-# {doc}`/notebooks/16_faithfulness` tests whether the marked pixels matter to the decision.
+# A ratio below 1 says that the map has less relevance on the artefact than an input-agnostic map would have. This can
+# have two causes. The detector may use another feature, such as the seam around the region. The map is then correct,
+# and the mask is not the region that the detector uses. The other possible cause is an incorrect map. The mask alone
+# cannot distinguish the two causes; {doc}`/notebooks/16_faithfulness` tests whether the decision depends on the marked
+# pixels.
 
 # %% [markdown]
-# ## The same for motion
+# ## Explanation of the motion detector
 #
-# The flow detector is explained in the same five steps; only the input differs. It is the {term}`optical flow <Optical flow>` from one
-# frame to the next, drawn in colour: the colour is the direction, its strength the speed. So one map explains two frames. The
-# example is the median frame by the same rule. Expect
-# heat at the outlined region, where motion was disturbed, and less of it on motion that all faces share.
+# The motion detector is explained in the same five steps with a different input. The input is the
+# {term}`optical flow <Optical flow>` from one frame to the next, shown in colour: the hue is the direction, and the
+# brightness is the speed. One map therefore explains a pair of frames. The example is the median frame by the same
+# rule. Expect high relevance on the outlined region with the disturbed motion, and lower relevance on motion that all
+# faces share.
 
 # %%
 moved = localisation(study, "flow-vgg11")
 row = example_frame(study.predictions("flow-vgg11"), moved, clip)
 motion = study.bottleneck("flow-vgg11").attribute(study.inputs("flow-vgg11", row))
 
-# %% mystnb={"image": {"alt": "A colour-coded flow map with the disturbed region outlined, and below it the relevance map."}, "figure": {"caption": "A flow map and what the flow detector needed of it; the disturbed region is outlined.", "name": "fig-flow-map"}}
+# %% mystnb={"image": {"alt": "A colour-coded flow map with the disturbed region outlined, and below it the relevance map."}, "figure": {"caption": "A flow map and its relevance map for the motion detector; the disturbed region is outlined.", "name": "fig-flow-map"}}
 picture, mask = study.images("flow-vgg11", row), study.masks("flow-vgg11", row)
 maps = motion.bits_per_pixel.numpy()
 map_figures.relevance_grid(picture, maps, mask, [f"{row.method.iloc[0]}, {maps.sum():.0f} bits"])
@@ -344,16 +353,17 @@ of_motion = localisation_text(moved, Bootstrap.of(study)) if known else ""
 HTML(f"<p>{example_text(row.iloc[0])} {of_motion}</p>")
 
 # %% [markdown]
-# Look at the outline and the heat. Here the cause lies between two frames: the outlined region moved otherwise than the face
-# around it, and no single frame shows it. Heat in the middle of the region says that its own motion was needed; heat along
-# its border, that the *contrast* of two motions was.
+# The artefact of this example lies between two frames. The outlined region moved differently from the face around it,
+# and no single frame shows this. Relevance in the middle of the region says that its own motion was necessary.
+# Relevance along its border says that the *contrast* of two motions was necessary.
 #
-# ## Did the prediction survive?
+# ## Preservation of the prediction
 #
-# A map explains a prediction only as far as the bottleneck kept it. So the last check is the probability of fake with the
-# bottleneck in place. Ten steps, the reference's number, may end beyond the peak that we saw in step 4: too much has become noise, and no
-# step is left to take it back. There are two remedies, more steps and a lower $\beta$. Expect both to bring the
-# probability closer to the one without a bottleneck. A lower $\beta$ should cost more bits. Does the heat stay where it was?
+# A map explains a prediction only if the bottleneck preserves it. The last check is therefore the probability of fake
+# with the bottleneck in place. The reference implementation uses ten steps. They may end shortly after a peak like that
+# of step 4, when too many units are noise and no step is left to correct this. There are two remedies, more steps and a
+# lower $\beta$. Expect both to bring the probability closer to the one without a bottleneck. A lower $\beta$ should
+# give more bits. The fraction inside the mask shows whether the relevance stays at its location.
 
 # %%
 tried = {"as above": motion}
@@ -368,7 +378,7 @@ survived = pd.DataFrame(
     {
         "probability of fake": {k: a.logits.softmax(1)[0, 1].item() for k, a in tried.items()},
         "bits": {k: a.capacity.sum().item() for k, a in tried.items()},
-        "share inside the mask": {
+        "fraction inside the mask": {
             k: mass_inside(a.bits_per_pixel[0].numpy(), mask[0]) for k, a in tried.items()
         },
     }
@@ -378,30 +388,30 @@ survived.dropna(axis=1).round(2)
 # %% tags=["remove-input"]
 before, after = (x.softmax(1)[0, 1].item() for x in (motion.logits_clean, motion.logits))
 kept = (before > 0.5) == (after > 0.5)
-inside = f", and {mask.mean():.0%} of the picture lies inside the mask" if mask.any() else ""
+inside = f", and {mask.mean():.0%} of the image lies inside the mask" if mask.any() else ""
 HTML(
-    f"<p>Without the bottleneck the probability of fake is {before:.2f}{inside}. The map above is of a "
-    f"prediction that was <i>{'kept' if kept else 'lost'}</i> at its last step.</p>"
+    f"<p>Without the bottleneck the probability of fake is {before:.2f}{inside}. The prediction of the map "
+    f"above was <i>{'preserved' if kept else 'lost'}</i> at the last step.</p>"
 )
 
 # %% [markdown]
-# Where the prediction was lost, a map shows what was left, and not all that was needed. Where the share inside the mask is
-# nearly the same in all rows, the place can be trusted even so; the strength cannot. Look at this number before you believe a
-# map. {doc}`/notebooks/08_detection_performance` counts how often decisions change, and {doc}`/notebooks/12_speed` how
-# many steps it takes until they do not.
+# If the prediction was lost, a map shows only a part of the information that was necessary. If the fraction inside the
+# mask is nearly the same in all rows, the location of the relevance is reliable, but its strength is not. Check the
+# probability before you interpret a map. {doc}`/notebooks/08_detection_performance` counts how often decisions change,
+# and {doc}`/notebooks/12_speed` measures how the map changes with the number of steps.
 #
 # ## Exercises
 #
 # ```{exercise} The channel by hand
 # :label: ex-mix-by-hand
-# Write `mixed(r, lam, noise, mean, std)`, Eq. {eq}`eq-step-channel` for an activation `r` with the layer's `mean` and `std` and
-# standard normal `noise`. Then write `by_hand(lam)`: the logits (2 numbers) of the detector when one `lam` holds for the whole layer of
-# this face. The cell below has the noise, `white`, and what the bottleneck itself answers with it, `by_bottleneck(lam)`. Use
-# `split.tail(z[None].to(device), context)[0]` for the layers after the bottleneck, and multiply `z` by `statistics.active` before: units that hardly vary
-# are left out.
+# Write `mixed(r, lam, noise, mean, std)`, Eq. {eq}`eq-step-channel` for an activation `r` with the layer's `mean` and
+# `std` and standard normal `noise`. Then write `by_hand(lam)`: the logits (2 numbers) of the detector when one `lam`
+# holds for the whole layer of this face. The cell below defines the noise `white`, and `by_bottleneck(lam)`, the logits
+# of the library's bottleneck with this noise. Use `split.tail(z[None].to(device), context)[0]` for the layers after the
+# bottleneck. Multiply `z` by `statistics.active` before, because units that hardly vary are left out.
 #
-# What should come out at $\lambda = 1$, and what at $\lambda = 0$? And what does the bottleneck say at 0 of this face *mirrored*? Call
-# its logits for the face and for the mirrored one `at_zero` (2 rows).
+# Which result do you expect at $\lambda = 1$, and which at $\lambda = 0$? Which logits does the bottleneck give at 0
+# for this face *mirrored*? Call its logits for the face and for the mirrored face `at_zero` (2 rows).
 # ```
 
 # %%
@@ -426,7 +436,7 @@ def by_bottleneck(lam, frames=inputs):
 
 # %% tags=["solution"]
 def mixed(r, lam, noise, mean, std):
-    """What leaves the bottleneck."""
+    """Output of the bottleneck."""
     return lam * r + (1 - lam) * (mean + std * noise)
 
 
@@ -446,25 +456,26 @@ pd.DataFrame(
 # %% tags=["check", "remove-cell"]
 assert torch.equal(mixed(activation, 1.0, white, mean, std), activation)
 assert torch.allclose(mixed(activation, 0.0, white, mean, std), mean + std * white)
-# An accelerator draws other noise, which does not matter where all is signal.
+# An accelerator samples other noise, which has no effect at lambda 1.
 for lam in (1.0, 0.5, 0.0) if device == "cpu" else (1.0,):
     assert torch.allclose(by_hand(lam), by_bottleneck(lam)[0], rtol=1e-2, atol=1e-2), lam
 assert at_zero.shape == (2, 2) and torch.allclose(at_zero[0], at_zero[1], rtol=1e-2, atol=1e-2)
 
 # %% [markdown]
-# By hand and by the library it is the same channel. At 1 nothing changes. At 0 the face and its mirror image get one answer, since neither
-# is seen: all that is left is the noise. It has the layer's own mean and spread, so that the layers after it meet
-# nothing strange.
+# Your channel and that of the library are the same. At 1 nothing changes. At 0 the face and its mirror image get the
+# same logits, because the downstream layers receive only noise. This noise has the mean and standard deviation of the
+# layer, so that its values are typical inputs for these layers.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} The price of a unit
+# ```{exercise} The bits of a unit
 # :label: ex-bits-by-hand
-# Write `price(r, lam, mean, std)`, the bits of each unit by {eq}`eq-step-unit` and {eq}`eq-step-bits`. Let $1 - \lambda$ be at least
-# $10^{-6}$, since $\ln 0$ is infinite. First predict: two units have $\lambda = 0.5$, the one at its mean, the other three
-# standard deviations away. Which costs more? Then compute the total `in_all` from `activation` and the $\lambda$ that was found,
-# `attribution.lam[0]`, without the units that hardly vary, and compare it with `attribution.capacity`.
+# Write `price(r, lam, mean, std)`, the bits of each unit by {eq}`eq-step-unit` and {eq}`eq-step-bits`. Let
+# $1 - \lambda$ be at least $10^{-6}$, because $\ln 0$ is infinite. Consider two units with $\lambda = 0.5$: one at its
+# mean, the other three standard deviations away. Predict which one has more bits. Then compute the total `in_all` from
+# `activation` and the optimised $\lambda$, `attribution.lam[0]`, without the units that hardly vary, and compare it
+# with `attribution.capacity`.
 # ```
 #
 # ```{solution-start} ex-bits-by-hand
@@ -498,17 +509,18 @@ wanted = gaussian_kl(activation, attribution.lam[0], mean, std)[statistics.activ
 assert abs(in_all - wanted / math.log(2)) <= 0.01 * abs(in_all) + 1e-3
 
 # %% [markdown]
-# The rare activation costs more at the same $\lambda$. So a bright spot of a map is not simply where $\lambda$ is large: it is where
-# something unusual had to be let through.
+# The rare activation has more bits at the same $\lambda$. A bright spot of a map therefore does not only mean a large
+# $\lambda$. It can also mean that the bottleneck transmitted an unusual activation.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} Do the bits add up?
+# ```{exercise} Totals of the map and of the layer
 # :label: ex-bits-add-up
-# Write `totals(found)`, which returns two tensors with one number per frame: the bits in the map, `found.bits_per_pixel` (frames, height,
-# width), and those in the layer, `found.capacity` (frames, channels, height, width). Then write `busiest(found)`: the least share of the channels of
-# the first frame that holds half of its bits. Apply both to the face, `attribution`, and to the motion, `motion`.
+# Write `totals(found)`, which returns two tensors with one number per frame: the bits in the map,
+# `found.bits_per_pixel` (frames, height, width), and those in the layer, `found.capacity` (frames, channels, height,
+# width). Then write `busiest(found)`: the smallest fraction of the channels of the first frame that contains half of
+# its bits. Apply both to the face, `attribution`, and to the motion, `motion`.
 # ```
 #
 # ```{solution-start} ex-bits-add-up
@@ -523,7 +535,7 @@ def totals(found):
 
 
 def busiest(found):
-    """Least share of channels that holds half of the bits of the first frame."""
+    """Smallest fraction of channels that contains half of the bits of the first frame."""
     each = found.capacity[0].sum((1, 2)).double().sort(descending=True).values
     return ((each.cumsum(0) < each.sum() / 2).sum().item() + 1) / len(each)
 
@@ -543,80 +555,85 @@ for given in (attribution, motion):
     assert each[: count - 1].sum() <= 0.5001 * each.sum()
 
 # %% [markdown]
-# The totals agree, frame by frame, as {eq}`eq-step-map` demands. The last column tells how the bits are spread over the layer's features: near one
-# half, all channels carry alike; near 0, the decision rests on a few of them, wherever these are in the frame.
+# The totals agree for each frame, as {eq}`eq-step-map` requires. The last column says how the bits are distributed over
+# the channels of the layer. Near one half, all channels contribute equally. Near 0, a few channels contain most of the
+# bits.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"The bottleneck changes the detector."** Its weights stay as they are. Noise is put between two layers, and only $\lambda$ is
-#   optimised, anew for every frame.
-# - **"The map shows where the frame was altered."** It shows what this detector needed. The two coincide where the detector is
-#   good, and the outline is there to tell.
-# - **"Dark means that the location is irrelevant."** It means that the units there were not necessary for the prediction at this
-#   layer. If the same evidence is available at two locations, one of them can be noise.
-# - **"The bits are the mutual information."** They are an estimate for one frame, which is not a bound. Their mean over frames is an upper
-#   bound, and a loose one: the units of a layer are correlated, and the sum counts shared information many times.
-# - **"A map is there, so there is an explanation."** Ten steps always give a map. Whether the prediction survived them is told by
-#   the probability beside it.
-# - **"The map has the resolution of the picture."** It has that of the layer, and is only drawn larger.
+# - **"The bottleneck changes the detector."** The weights are frozen. Noise is added between two layers, and only
+#   $\lambda$ is optimised, again for every frame.
+# - **"The map shows the altered region of the frame."** It shows the information that this detector needed. The outline
+#   shows whether the two coincide.
+# - **"Dark means that the location is irrelevant."** It means that the units there were not necessary for the
+#   prediction at this layer. If the same evidence is available at two locations, one of them can be noise.
+# - **"The bits are the mutual information."** They are an estimate for one frame, which is not a bound. Their mean over
+#   frames is an upper bound, and a loose one: the units of a layer are correlated, and the sum counts shared
+#   information many times.
+# - **"Every map is an explanation."** Ten steps always give a map. The probability of fake with the bottleneck says
+#   whether the prediction was preserved.
+# - **"The map has the resolution of the image."** It has the resolution of the layer and is only enlarged.
 #
 # ## Quiz
 #
-# **1. Which of these is optimised?**
+# **1. Which parameters does the method optimise?**
 #
-# - a) the weights of the detector
+# - a) the weights of the detector, for all frames together
 # - b) one $\lambda$ for each unit of the layer, for this frame
-# - c) one $\lambda$ for each channel, for all frames
+# - c) one $\lambda$ for each channel of the layer, for all frames
 #
 # ```{dropdown} Answer to question 1
-# **b.** The detector is frozen, and the next frame starts anew. A network that predicts $\lambda$ for all frames is the
-# {term}`Readout bottleneck` of {doc}`/notebooks/06_bottleneck_type`.
+# **b.** The weights of the detector are frozen, and each frame has its own optimisation. A network that predicts
+# $\lambda$ for all frames is the {term}`Readout bottleneck` of {doc}`/notebooks/06_bottleneck_type`.
 # ```
 #
-# **2. Why does the noise have the mean and spread of the layer?**
+# **2. Why does the noise have the mean and standard deviation of the layer?**
 #
-# - a) so that the layers after it get what they are used to
-# - b) so that the map is brighter
-# - c) because normal noise needs no parameters
+# - a) so that the downstream layers receive typical values
+# - b) so that the map has a larger total number of bits
+# - c) so that the optimisation needs fewer steps per frame
 #
 # ```{dropdown} Answer to question 2
-# **a.** Other noise would change the answer by being strange, and not because information is missing.
+# **a.** Other noise could change the output because it is unusual, and not because information is missing.
 # ```
 #
 # **3. The probability of fake with the bottleneck is lower than without, but still above one half. What has happened?**
 #
-# - a) the map is useless
-# - b) some evidence was given up: it cost more than it was worth at this $\beta$, or the steps ended too early
-# - c) the detector was wrong
+# - a) the optimisation failed, and the map has no use
+# - b) the detector was wrong, and the label corrected it
+# - c) some evidence was removed at this $\beta$ and step count
 #
 # ```{dropdown} Answer to question 3
-# **b.** The objective {eq}`eq-objective` weighs both, and a smaller $\beta$ keeps more of the probability and more bits. The decision
-# stands, so the map is of use. Nothing here says who is right: no label was asked.
+# **c.** The objective {eq}`eq-objective` weighs both terms, and a smaller $\beta$ keeps more of the probability and
+# more bits. The decision is unchanged, so the map is useful. Answer b is wrong because the method uses no label.
 # ```
 #
 # ## Summary
 #
-# - Prediction, statistics, noise, optimisation, map: five steps, one class, `PerSampleBottleneck`.
-# - The noise looks like the layer, {eq}`eq-step-channel`; $\lambda$ says how much of each unit is let through.
-# - The objective {eq}`eq-objective` keeps the prediction and transmits little information, estimated by {eq}`eq-step-bits`; $\beta$
-#   is the trade-off weight.
-# - The total of the map is the sum of the estimates of all units. The map is an explanation only if the prediction survived.
-# - The example is the median frame, not the best one; over many frames, relevance is compared with chance for each method.
+# - The method has five steps (prediction, statistics, noise, optimisation, map) in one class, `PerSampleBottleneck`.
+# - The noise has the statistics of the layer, {eq}`eq-step-channel`; $\lambda$ is the signal fraction of each unit.
+# - The objective {eq}`eq-objective` keeps the prediction and transmits little information, estimated by
+#   {eq}`eq-step-bits`; $\beta$ is the trade-off weight.
+# - The total of the map is the sum of the estimates of all units. The map is an explanation only if the prediction was
+#   preserved.
+# - The example is the median frame, not the best one; over many frames, relevance is compared with chance for each
+#   method.
 #
 # ## What next
 #
-# - Why this layer and not another: {doc}`/notebooks/05_injection_layer`.
-# - What all this does to the detector's decisions: {doc}`/notebooks/08_detection_performance`.
+# - Choice of the layer: {doc}`/notebooks/05_injection_layer`.
+# - Effect of the bottleneck on the detector's decisions: {doc}`/notebooks/08_detection_performance`.
 # - Your own network in ten lines: {doc}`/book/own_model`.
 #
 # ## References
 #
 # - {cite:t}`solopova2024`: Section 3.3, Eq. (1) and (2), and the injection layers of both detectors.
 # - {cite:t}`schulz2020`: the per-sample bottleneck, with the settings that are the defaults here.
-# - {cite:t}`shiohara2022sbi`: {term}`self-blended images <Self-blended image>`, from which the planted artefacts are made.
+# - {cite:t}`shiohara2022sbi`: {term}`self-blended images <Self-blended image>`, from which the planted artefacts are
+#   made.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

@@ -12,33 +12,34 @@
 # ---
 
 # %% [markdown]
-# # Where to inject
+# # Choice of the injection layer
 #
-# The bottleneck can be put after any layer. Early layers know *where*, late layers know *what*. Which one gives the map
-# that a person can use, and can the paper's choice by eye be checked by number?
+# The bottleneck can be inserted after any layer. Early layers preserve the spatial position of a feature, and late
+# layers represent its type. This chapter compares the maps of several layers and tests quantitatively whether the
+# paper's choice by eye can be confirmed.
 #
 # ```{admonition} What you will learn
 # :class: tip
 # - to explain the same real and fake inputs at each of the paper's injection layers (Figures 4 to 11)
-# - why maps grow coarser with depth
-# - to put numbers beside the pictures, with intervals: bits, spread, relevance on the planted artefact, deletion
-# - to recognise differences between two layers that are inconclusive
-# - why a layer and its batch norm give the same map
+# - to explain why maps become coarser with depth
+# - to compare layers by measures with intervals: bits, entropy, relevance on the planted artefact, deletion
+# - to recognise inconclusive differences between two layers
+# - to show why a layer and its batch norm give the same map
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | The five steps of the method | carried out here at eight layers | {doc}`/notebooks/04_viba_step_by_step` |
-# | {term}`Injection layer` | what is chosen | {doc}`/book/glossary` |
+# | The five steps of the method | applied here at eight layers | {doc}`/notebooks/04_viba_step_by_step` |
+# | {term}`Injection layer` | the setting that is chosen | {doc}`/book/glossary` |
 # | The layers of both networks | their names and sizes | {doc}`/notebooks/03_detectors` |
 # ```
 #
 # <!-- time -->
 #
-# The paper chose block 4 of Xception and layer 9 of VGG11 by eye (Section 3.3; its Tables 5 to 7 list the layers of both
-# networks). Run this chapter with other settings: `viba chapter 05 -p layer block12 -p beta 5`.
+# The paper chose block 4 of Xception and layer 9 of VGG11 by eye (Section 3.3; its Tables 5 to 7 list the layers of
+# both networks). To run this chapter with other settings, use for example `viba chapter 05 -p layer block12 -p beta 5`.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -46,8 +47,8 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-layer = "all"  # where to inject; one of all, block4, bn3, conv3, block12, bn4, features.9, features.12, features.16
-beta = 10.0  # price of a bit; above 0
+layer = "all"  # injection layer; one of all, block4, bn3, conv3, block12, bn4, features.9, features.12, features.16
+beta = 10.0  # trade-off weight of the information; above 0
 frames = 2  # real and fake inputs each that are shown; at least 1
 measured = 6  # real and fake test videos each that are measured; at least 1
 detector = ""  # a further detector to explain at its layers, as module:function; any text
@@ -73,33 +74,35 @@ detectors = [*DETECTORS, detector] if detector else [*DETECTORS]
 chosen = injection_maps(study, layer, beta, frames, detectors)
 
 # %% [markdown]
-# ## Xception
+# ## Maps of Xception by layer
 #
-# One row per input, one column per {term}`layer <Injection layer>`. The {term}`maps <Attribution>` are in
-# {term}`bits per pixel <Bits per pixel>`. Expect fine maps on the left and blobs on the
-# right: block 4 has 19 by 19 places at the paper's 299 px and 14 by 14 at the 224 px of the profile `quick`, the last
-# layers have 10 by 10 and 7 by 7. Each column has a colour scale of its own, since layers differ in their total of bits.
+# Each row is an input, and each column is a {term}`layer <Injection layer>`. The {term}`maps <Attribution>` are in
+# {term}`bits per pixel <Bits per pixel>`. Expect a high resolution on the left and a low resolution on the right: block
+# 4 has 19 by 19 locations at the paper's 299 px and 14 by 14 at the 224 px of the profile `quick`, and the last layers
+# have 10 by 10 and 7 by 7. Each column has its own colour scale, because layers differ in their total of bits.
 
 # %% mystnb={"image": {"alt": "Grid of face crops with relevance maps at the injection layers of Xception; maps are fine at block 4 and coarse at the later layers; planted regions are outlined."}, "figure": {"caption": "Relevance of real and fake faces at the injection layers of Xception (the paper's Figures 4 to 8).", "name": "fig-layers-xception"}}
 one = chosen["xception"]
 map_figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 
 # %% [markdown]
-# Read along a row: is the heat at one place in all columns, or does it move as the layer gets deeper? Then read down a column:
-# a layer whose maps look alike for every face shows its own habits more than this face.
+# Read each row first: is the relevance at the same location in all columns, or does the location change with depth?
+# Then read each column. If the maps of a layer look similar for every face, they depend more on the layer than on the
+# face.
 #
-# ## VGG11 on flow
+# ## Maps of VGG11 by layer
 #
-# The same for motion. The input is coloured {term}`optical flow <Optical flow>`: the colour is the direction, its strength the speed. Expect
-# less difference between the layers, since all three lie close together in a shallow network.
+# The next figure shows the same comparison for the motion detector. The input is {term}`optical flow <Optical flow>` in
+# colour: the hue is the direction, and the brightness is the speed. Expect smaller differences between the layers,
+# because all three are close together in a shallow network.
 
 # %% mystnb={"image": {"alt": "Grid of flow maps with relevance maps at layers 9, 12 and 16 of VGG11; planted regions are outlined."}, "figure": {"caption": "Relevance of real and fake flow maps at the injection layers of VGG11 (the paper's Figures 9 to 11).", "name": "fig-layers-flow"}}
 one = chosen["flow-vgg11"]
 map_figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 
 # %% [markdown]
-# The parameter `detector` adds a detector of your own to this chapter, see {doc}`/book/own_model`. Its maps are shown
-# here, and its layers are part of the tables below.
+# The parameter `detector` adds your own detector to this chapter, see {doc}`/book/own_model`. Its maps are shown here,
+# and its layers are part of the tables below.
 
 # %%
 if detector:
@@ -107,25 +110,28 @@ if detector:
     display(map_figures.layers_grid(one.images, one.maps, one.masks, one.labels))
 
 # %% [markdown]
-# ## By number
+# ## Quantitative comparison of the layers
 #
-# Clarity is a matter of taste until it is measured. A map $B$ over $n$ pixels is read as shares $p_i = B_i / \sum_j B_j$,
-# and the mask of the {term}`Planted artefact` as a weight $m_i$ between 0 and 1 of each pixel. Then
+# A visual impression of clarity is subjective, so this section uses measures. A map $B$ over $n$ pixels is normalised
+# to fractions $p_i = B_i / \sum_j B_j$, and the mask of the {term}`Planted artefact` gives each pixel a weight $m_i$
+# between 0 and 1. Then
 #
 # $$ \text{entropy} = - \sum_{i=1}^{n} p_i \log_2 p_i, \qquad
 #    \text{ratio} = \frac{\sum_i p_i m_i}{\frac1n \sum_i m_i}. $$ (eq-layer-measures)
 #
-# On one frame of each of some more videos, real and fake. It is the frame of which the detector is surest, because the
-# maps of a clear decision show the layers best; {doc}`/notebooks/15_localisation` samples its frames with the seed, because
-# a comparison of methods must not depend on the probability.
+# The measures are computed on one frame of each of several further videos, real and fake. It is the frame with the most
+# confident decision, because the maps of a clear decision show the layers best. In contrast,
+# {doc}`/notebooks/15_localisation` samples its frames with the seed, because a comparison of methods must not depend on
+# the probability.
 #
-# - `bits`: the total of the map, $\sum_i B_i$, which is the sum of the information estimates of the units;
-# - `entropy` of the map over pixels, in bits: lower is more focused;
-# - `ratio`: relevance inside the mask over the mask's share of the frame, on fakes; chance is 1;
-# - `deletion`: the area under the probability of the prediction while the most relevant pixels are set to
-#   zero first {cite}`petsiuk2018rise`; lower is better. It depends on how fragile the detector is, so
-#   `over_random` compares it with pixels taken away at random; higher is better, and 0 is no better than
-#   random.
+# - `bits` is the total of the map, $\sum_i B_i$, which is the sum of the information estimates of the units.
+# - `entropy` is the entropy of the map over pixels, in bits. Lower values mean a more concentrated map.
+# - `ratio` is the fraction of relevance inside the mask over the mask's fraction of the frame, on fakes. Chance is 1.
+# - `deletion` is the area under the probability of the prediction while the most relevant pixels are set to zero first
+#   {cite}`petsiuk2018rise`. Lower values mean a more faithful map. The value depends on how sensitive the detector is
+#   to removed pixels.
+# - `over_random` therefore compares `deletion` with the removal of pixels in random order. Higher values mean a more
+#   faithful map, and 0 corresponds to a random order.
 
 # %%
 from viba_lib.experiments.common import Bootstrap, no_masks
@@ -136,16 +142,16 @@ table = layer_table(measures, Bootstrap.of(study))
 columns = ["name", "frames", "bits", "entropy", "ratio", "deletion", "over_random"]
 study.save_table("injection_layer", table, table[columns].round(2))
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals for each injection layer of both detectors: relevance on the artefact with a line at chance, entropy, and deletion against random with a line at zero."}, "figure": {"caption": "Relevance on the artefact, spread of the map, and what deletion gains over random order, with 95 % intervals over people and their source clips; dotted is chance.", "name": "fig-layers-measured"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals for each injection layer of both detectors: relevance on the artefact with a line at chance, entropy, and deletion compared with random order with a line at zero."}, "figure": {"caption": "Relevance on the artefact, entropy of the map, and the gain of deletion over a random order, with 95 % intervals over people and their source clips; dotted is chance.", "name": "fig-layers-measured"}}
 result_figures.intervals(
     table, ["ratio", "entropy", "over_random"], chance={"ratio": 1, "over_random": 0}
 )
 
 # %% [markdown]
-# Is the paper's choice by eye confirmed? The figure shows the measures at each other layer minus those at the paper's
+# The figure tests the paper's choice by eye. It shows the measures at each other layer minus those at the paper's
 # layer, on the same frames. If an interval contains 0, the test is inconclusive.
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals of the difference of each other layer to the paper's layer, in relevance on the artefact and in deletion over random, with a line at zero."}, "figure": {"caption": "Each other layer minus the paper's, on the same frames, with 95 % intervals over people and their source clips.", "name": "fig-layers-against"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals of the difference of each other layer to the paper's layer, in relevance on the artefact and in deletion over random, with a line at zero."}, "figure": {"caption": "Each other layer minus the paper's layer, on the same frames, with 95 % intervals over people and their source clips.", "name": "fig-layers-against"}}
 defaults = {name: study.layer(name) for name in detectors}
 differences = layer_differences(measures, defaults, Bootstrap.of(study))
 study.save_table("injection_layer_differences", differences)
@@ -159,8 +165,9 @@ text = no_masks(measures.ratio, "the ratio") or choice_text(measures, defaults, 
 HTML(f"<p>{text}</p>")
 
 # %% [markdown]
-# A layer can be the best in one measure and not in another, because a map on the artefact need not contain the pixels that the
-# detector depends on. `over_random` measures the second: below is whether it is above 0 at any layer.
+# A layer can be the best in one measure and not in another, because a map on the artefact need not contain the pixels
+# that the detector depends on. `over_random` measures this dependence. The result below says whether `over_random` is
+# above 0 at any layer.
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.injection_layer import deletion_text
@@ -168,37 +175,40 @@ from viba_lib.experiments.injection_layer import deletion_text
 HTML(f"<p>{deletion_text(measures, Bootstrap.of(study))}</p>")
 
 # %% [markdown]
-# If deletion is not distinguished from a random order, the map does not rank pixels by how much the detector depends on them, or
-# the detector reacts to any removed pixel, because an input with black pixels is unlike all training images. This measure cannot
-# separate the two. {doc}`/notebooks/16_faithfulness` uses further measures.
+# If deletion is not distinguished from a random order, there are two possible reasons. The map may not rank pixels by
+# their effect on the detector. Or the detector reacts to any removed pixel, because an input with black pixels differs
+# from all training images. This measure cannot distinguish the two reasons. {doc}`/notebooks/16_faithfulness` uses
+# further measures.
 
 # %% [markdown]
-# ## Two layers with the same map
+# ## Identical maps of a layer and its batch norm
 #
-# The paper (Section 3.3) finds the maps of `bn3` useful and those of `conv3` "highly abstract and diffused". In its Table 5, `bn3`
-# is the batch norm of the output of `conv3`. In evaluation mode a batch norm is an affine map of each channel,
+# The paper (Section 3.3) finds the maps of `bn3` useful and those of `conv3` "highly abstract and diffused". In its
+# Table 5, `bn3` is the batch norm of the output of `conv3`. In evaluation mode a batch norm is an affine map of each
+# channel,
 #
 # $$ y = a x + b, \qquad a = \frac{\gamma}{\sqrt{v + \epsilon}}, \quad b = \beta_{\mathrm{bn}} - a m, $$ (eq-layers-affine)
 #
-# with the stored mean $m$ and variance $v$ and the trained $\gamma$ and $\beta_{\mathrm{bn}}$. Three steps show that the bottleneck cannot
-# distinguish $x$ from $y$ if $a \neq 0$.
+# with the stored mean $m$ and variance $v$ and the trained $\gamma$ and $\beta_{\mathrm{bn}}$. Three steps show that
+# the bottleneck cannot distinguish $x$ from $y$ if $a \neq 0$.
 #
 # 1. **z-scores.** The statistics of a unit of $y$ are $\mu_y = a \mu_x + b$ and $\sigma_y = |a| \sigma_x$. Therefore
-#    $(y - \mu_y) / \sigma_y = \operatorname{sign}(a) \, (x - \mu_x) / \sigma_x$. The information of a unit contains the square of this
-#    z-score and $\lambda$ only, so it is the same in both layers.
-# 2. **Noise.** It is defined by z-scores as well: $\epsilon_x = \mu_x + \sigma_x n$ with $n \sim \mathcal N(0, 1)$. The weights
-#    $\lambda$ and $1 - \lambda$ sum to 1, so the batch norm of the noisy signal is
-#    $a \, [\lambda x + (1 - \lambda) \epsilon_x] + b = \lambda y + (1 - \lambda) [\mu_y + \operatorname{sign}(a) \, \sigma_y n]$. Because $n$ and
-#    $-n$ have the same distribution, it has the distribution of the noisy signal at $y$.
-# 3. **Downstream.** If only the batch norm uses $x$, the rest of the network is the same for both layers. The ReLU is downstream of
-#    both.
+#    $(y - \mu_y) / \sigma_y = \operatorname{sign}(a) \, (x - \mu_x) / \sigma_x$. The information of a unit contains the
+#    square of this z-score and $\lambda$ only, so it is the same in both layers.
+# 2. **Noise.** It is defined by z-scores as well: $\epsilon_x = \mu_x + \sigma_x n$ with $n \sim \mathcal N(0, 1)$. The
+#    weights $\lambda$ and $1 - \lambda$ sum to 1, so the batch norm of the noisy signal is
+#    $a \, [\lambda x + (1 - \lambda) \epsilon_x] + b = \lambda y + (1 - \lambda) [\mu_y + \operatorname{sign}(a) \, \sigma_y n]$.
+#    Because $n$ and $-n$ have the same distribution, it has the distribution of the noisy signal at $y$.
+# 3. **Downstream.** If only the batch norm uses $x$, the rest of the network is the same for both layers. The ReLU is
+#    downstream of both.
 #
-# So each $\lambda$ has the same expected loss {eq}`eq-objective` in both layers. Differences can come from the
-# samples of the noise, which have the opposite sign in channels with $a < 0$, from rounding, and from units with a
-# standard deviation below `min_std` = 0.01 in one of the layers: their noise is not scaled with the unit, and this library leaves
-# them out as inactive. Channels with $a = 0$ are in this group.
+# So each $\lambda$ has the same expected loss {eq}`eq-objective` in both layers. Differences can come from the samples
+# of the noise, which have the opposite sign in channels with $a < 0$, from rounding, and from units with a standard
+# deviation below `min_std` = 0.01 in one of the layers. The noise of these units is not scaled with the unit, and this
+# library leaves them out as inactive. Channels with $a = 0$ are in this group.
 #
-# First, which layer is upstream? The hook looks at the tensors: a pair is a layer and the batch norm that takes its output.
+# The next cell determines which layer is upstream. A hook compares the tensors: a pair is a layer and the batch norm
+# that takes its output.
 
 # %%
 from viba_lib.experiments.affine_layers import affine_table, forward_order, same_maps
@@ -210,8 +220,8 @@ order, pairs = forward_order(network, list(explained.maps), first_input)
 pairs
 
 # %% [markdown]
-# Step 1 on the first frame: the absolute z-scores of both layers, over units that are active in both. Expect a difference of the size
-# of rounding.
+# The next cell tests step 1 on the first frame. It compares the absolute z-scores of both layers, over units that are
+# active in both. Expect a difference of the size of rounding.
 
 # %%
 from viba_lib.bottleneck.split import SplitModel
@@ -227,10 +237,11 @@ for pair in pairs:
     print(f"{pair}: |z| up to {x.max():.2f}, largest difference {(x - y).abs().max():.1e}")
 
 # %% [markdown]
-# The exceptions, counted in this run's network, and the maps of both layers on the frames that are measured above. `std` is the largest relative
-# difference between $\sigma_y$ and $|a| \sigma_x$, `logits` that of the network's output if one signal replaces both layers.
-# The second table has medians over frames: Spearman's correlation over pixels, and the largest difference of a pixel, relative to the
-# maximum. The other layers are there for comparison.
+# The first table counts the exceptions in the network of this run. `std` is the largest relative difference between
+# $\sigma_y$ and $|a| \sigma_x$, and `logits` is the largest difference of the network's output if one signal replaces
+# both layers. The second table compares the maps of both layers on the frames that are measured above. It has medians
+# over frames of two values: Spearman's correlation over pixels, and the largest difference of a pixel, relative to the
+# maximum. The other layers are included for comparison.
 
 # %%
 statistics = {name: study.statistics("xception", name) for pair in pairs for name in pair}
@@ -256,20 +267,22 @@ texts = [affine_text(affine, same), *found, order_text(order, XCEPTION_LAYERS)]
 HTML("".join(f"<p>{text}</p>" for text in texts if text))
 
 # %% [markdown]
-# The proof holds for any weights, inputs and $\beta$. So the difference between the paper's Figures 5 and 7 cannot come from the
-# content of these two layers. It can come from how the maps were made: other noise samples, statistics of other frames for each layer, a
-# clamp of small standard deviations, or an activation that was overwritten. The last is possible because the ReLU downstream of `bn3` works
-# in place (the paper's Table 5), so that a stored reference to the output of `bn3` contains its rectified values later. The
-# paper does not describe these details. The same proof holds for `features.8` and `features.9` of VGG11, and for `conv4` and `bn4`.
+# The proof holds for any weights, inputs and $\beta$. The difference between the paper's Figures 5 and 7 can therefore
+# not come from the content of these two layers. It can come from the computation of the maps: other noise samples,
+# statistics of other frames for each layer, a clamp of small standard deviations, or an activation that was
+# overwritten. The last is possible because the ReLU downstream of `bn3` works in place (the paper's Table 5), so that a
+# stored reference to the output of `bn3` contains its rectified values later. The paper does not describe these
+# details. The same proof holds for `features.8` and `features.9` of VGG11, and for `conv4` and `bn4`.
 
 # %% [markdown]
 # ## Exercises
 #
 # ```{exercise} Beta and depth
 # :label: ex-beta-depth
-# A larger $\beta$ asks for fewer bits. Predict whether that focuses the map of the paper's layer or only makes it
-# weaker. Then collect what `layer_measures` returns for Xception at this layer, `study.layer("xception")`, in a dictionary `betas` with
-# the keys 1.0 and 100.0, the two values of $\beta$. Two videos of each class are enough. Look at `entropy` and `ratio`.
+# A larger $\beta$ leads to fewer bits. Predict whether it makes the map of the paper's layer more concentrated or only
+# weaker. Then collect the results of `layer_measures` for Xception at this layer, `study.layer("xception")`, in a
+# dictionary `betas` with the keys 1.0 and 100.0, the two values of $\beta$. Two videos of each class are enough.
+# Compare `entropy` and `ratio`.
 # ```
 #
 # ```{solution-start} ex-beta-depth
@@ -291,16 +304,16 @@ for found in betas.values():
 assert list(betas[1.0].video_id) == list(betas[100.0].video_id)
 
 # %% [markdown]
-# Bits should fall as $\beta$ rises. If entropy falls with them, what is left is more focused; if it stays, the same map has
-# only become fainter, since {eq}`eq-layer-measures` knows shares and no totals.
+# Bits should fall as $\beta$ rises. If the entropy falls as well, the remaining map is more concentrated. If it stays
+# the same, the map has only become weaker, because {eq}`eq-layer-measures` depends on fractions and not on totals.
 #
 # ```{solution-end}
 # ```
 #
 # ```{exercise} Deletion on a real frame
 # :label: ex-deletion-real
-# What does deletion measure on a *real* frame, where there is no artefact to find? Compare the mean `deletion` of real
-# and fake frames, over all layers measured, and call the table `by_class`.
+# What does deletion measure on a *real* frame, which contains no artefact? Compare the mean `deletion` of real and fake
+# frames, over all layers measured, and call the table `by_class`.
 # ```
 #
 # ```{solution-start} ex-deletion-real
@@ -317,17 +330,17 @@ assert list(by_class.columns) == ["deletion", "random"]
 assert ((by_class.dropna() >= 0) & (by_class.dropna() <= 1)).all(axis=None) and len(by_class)
 
 # %% [markdown]
-# An empty input must be called something. If the detector calls it real, then a real frame stays real whatever is
-# taken away: its area is near 1 and tells nothing of the map. Always look at both classes.
+# The detector assigns a class to an empty input as well. If this class is "real", a real frame stays real for every
+# order of removed pixels. Its area is near 1 and gives no information about the map. Always check both classes.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} What a unit can see
+# ```{exercise} Receptive field of a unit
 # :label: ex-receptive-field
-# A unit of a late layer sees more of the input than one of an early layer. Write `receptive_field(layers)` for a chain of (kernel,
-# stride) pairs that returns how many input pixels one output unit sees along an axis. How does it grow for three convolutions of 3
-# with stride 1, and how if each has stride 2?
+# A unit of a late layer depends on more of the input than a unit of an early layer. Write `receptive_field(layers)` for
+# a chain of (kernel, stride) pairs. It returns the number of input pixels along an axis that one output unit depends
+# on. How does it grow for three convolutions of 3 with stride 1, and how if each has stride 2?
 # ```
 #
 # ```{solution-start} ex-receptive-field
@@ -352,74 +365,79 @@ assert receptive_field([]) == 1 and receptive_field([(3, 1)] * 3) == 7
 assert receptive_field([(3, 2)] * 3) == 15 and receptive_field([(1, 2), (3, 1)]) == 5
 
 # %% [markdown]
-# Without strides it grows by a constant, with strides it about doubles. Late layers see the whole face: their map is coarse because they
-# have few places, and blurred because each place knows of much.
+# Without strides the receptive field grows by a constant, and with strides it approximately doubles. The maps of late
+# layers are coarse because these layers have few locations. They are blurred because each location depends on a large
+# part of the input.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"The layer with the prettiest map is the right one."** Pretty is focused. Whether it lies on the evidence is another question, and
-#   here it can be measured.
-# - **"A layer with fewer bits explains better."** Layers differ in size and in what a bit costs at one $\beta$. Totals of different
-#   layers cannot be compared.
-# - **"Each layer of a network gives another map."** A layer and its batch norm give the same one.
-# - **"Late layers are wrong about the place."** They were never asked for one. What they keep is enough to decide, from wherever.
+# - **"The layer with the prettiest map is the right one."** A pretty map is concentrated. Whether the relevance lies on
+#   the evidence is a different question, which the measures of this chapter answer.
+# - **"A layer with fewer bits explains better."** Layers differ in size, so the same $\beta$ has different effects on
+#   them. Totals of different layers cannot be compared.
+# - **"Each layer of a network gives another map."** A layer and its batch norm give the same map.
+# - **"Maps of late layers show a wrong location."** Units of late layers depend on large parts of the input. Their maps
+#   show which units were necessary, and not the exact location of the evidence.
 #
 # ## Quiz
 #
-# **1. Why has each column of the first figure a colour scale of its own?**
+# **1. Why does each column of the first figure have its own colour scale?**
 #
-# - a) to make all maps look strong
-# - b) because the total of bits differs from layer to layer
-# - c) by mistake
+# - a) because all maps should have the same total brightness
+# - b) because the layers of a network have different inputs
+# - c) because the total of bits differs from layer to layer
 #
 # ```{dropdown} Answer to question 1
-# **b.** On one scale most layers would be black or white. The price is that strengths cannot be compared along a row.
+# **c.** With one scale, most layers would be black or white. The disadvantage is that strengths cannot be compared
+# along a row.
 # ```
 #
-# **2. A layer has a lower deletion area than another. Which reading is safe?**
+# **2. A layer has a lower deletion area than another. Which conclusion is safe?**
 #
-# - a) its map lies on the artefact
-# - b) its order of pixels takes away sooner what the detector needs
-# - c) it has fewer bits
+# - a) more of its relevance lies inside the mask of the artefact
+# - b) its order of pixels removes the detector's evidence sooner
+# - c) its total of bits is lower, so its map is more concentrated
 #
 # ```{dropdown} Answer to question 2
-# **b.** Deletion asks the detector. The artefact is asked by `ratio`. The two may disagree.
+# **b.** Deletion measures the reaction of the detector. Relevance on the artefact is measured by `ratio`. The two
+# measures may disagree.
 # ```
 #
 # **3. The interval of a difference to the paper's layer contains 0. What do you report?**
 #
-# - a) the layers are equally good
-# - b) the comparison is inconclusive, and how wide the interval is
-# - c) nothing
+# - a) the comparison is inconclusive, with the width of the interval
+# - b) the two layers are equally good, with the mean of the difference
+# - c) the layer with the higher mean is better, with its mean value
 #
 # ```{dropdown} Answer to question 3
-# **b.** The width says how large a difference could still be hidden.
+# **a.** The width says how large a difference could still be hidden.
 # ```
 #
 # ## Summary
 #
-# - Early layers keep the place of the evidence, late layers its kind.
-# - The paper's choice by eye can be checked by number, where the truth is known, and the intervals say how
-#   far.
-# - Focus, place and need are three measures, and no layer need win all.
+# - Early layers preserve the location of the evidence, and late layers represent its type.
+# - The paper's choice by eye can be tested quantitatively if the ground truth is known, and the intervals show how
+#   certain the result is.
+# - Concentration, localisation and faithfulness are three different measures, and no layer has to be the best in all of
+#   them.
 # - The bottleneck works in units of a layer's mean and standard deviation, so it cannot distinguish a layer from its
 #   batch norm.
 #
 # ## What next
 #
-# - Another kind of bottleneck at the same layer: {doc}`/notebooks/06_bottleneck_type`.
-# - Step through layers and clips: {doc}`/book/viewer`.
+# - Another type of bottleneck at the same layer: {doc}`/notebooks/06_bottleneck_type`.
+# - A viewer for layers and clips: {doc}`/book/viewer`.
 # - A layer of your own network: {doc}`/book/own_model`.
 #
 # ## References
 #
-# - {cite:t}`solopova2024`: the eight injection points in Tables 5 to 7, their maps in Figures 4 to 11, which this chapter repeats,
-#   and the choice by eye in Section 3.3.
+# - {cite:t}`solopova2024`: the eight injection points in Tables 5 to 7, their maps in Figures 4 to 11, which this
+#   chapter repeats, and the choice by eye in Section 3.3.
 # - {cite:t}`petsiuk2018rise`: deletion as a measure of an explanation.
-# - {cite:t}`schulz2020`: the choice of a layer for pictures.
+# - {cite:t}`schulz2020`: the choice of a layer for images.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html(detectors))

@@ -12,33 +12,33 @@
 # ---
 
 # %% [markdown]
-# # Per-sample or readout
+# # Per-sample and readout bottleneck
 #
-# A bottleneck can be optimised for each frame, or a network can be trained once that predicts it. Which gives the
-# better maps, and when does the training pay?
+# A bottleneck can be optimised for each frame, or a network can be trained once to predict it. This chapter compares
+# the maps of both types and computes after how many frames the training is worth its cost.
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - how the readout bottleneck predicts $\lambda$ in one pass
-# - to compare maps of both kinds on the same frames, by measures and not by looks
-# - to tell a readout that has learned from one that has not
-# - to compute after how many frames its training is repaid
+# - to explain how the readout bottleneck predicts $\lambda$ in one pass
+# - to compare maps of both types on the same frames by measures
+# - to distinguish a trained readout from one that has learned little
+# - to compute after how many frames the training saves time
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | {term}`Per-sample bottleneck` | one of the two kinds | {doc}`/notebooks/04_viba_step_by_step` |
-# | {term}`Injection layer` | both kinds sit at the same one | {doc}`/notebooks/05_injection_layer` |
-# | Training of a network | the readout is one | {doc}`/notebooks/03_detectors` |
+# | {term}`Per-sample bottleneck` | one of the two types | {doc}`/notebooks/04_viba_step_by_step` |
+# | {term}`Injection layer` | both types use the same layer | {doc}`/notebooks/05_injection_layer` |
+# | Training of a network | the readout is a trained network | {doc}`/notebooks/03_detectors` |
 # ```
 #
 # <!-- time -->
 #
-# The {term}`per-sample bottleneck <Per-sample bottleneck>` optimises $\lambda$ for each frame by {eq}`eq-objective`. The
-# {term}`Readout bottleneck` trains a small network, once, that reads later layers and predicts $\lambda$ for any
-# frame. The paper trained it for 10 epochs and found its maps less consistent and less clear.
+# The {term}`per-sample bottleneck <Per-sample bottleneck>` optimises $\lambda$ for each frame by {eq}`eq-objective`.
+# The {term}`Readout bottleneck` trains a small network once. This network reads later layers and predicts $\lambda$ for
+# any frame. The paper trained it for 10 epochs and found its maps less consistent and less clear.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -46,7 +46,7 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-frames = 8  # held-out real and fake frames each that both kinds explain; at least 1
+frames = 8  # held-out real and fake frames each that both types explain; at least 1
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -59,31 +59,34 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
-# ## Train the readout
+# ## Training of the readout
 #
-# The detector first runs without noise. Three of its later layers give $R_1, R_2, R_3$, normalised and scaled to the size of
-# the injection layer. A network $f$ with weights $\phi$, three convolutions of 1 by 1, makes $\lambda$ of them,
+# The detector first runs without noise. Three of its later layers give $R_1, R_2, R_3$, which are normalised and scaled
+# to the size of the injection layer. A network $f$ with weights $\phi$, three convolutions of 1 by 1, predicts
+# $\lambda$ from them,
 #
 # $$ \lambda_\phi(X) = g * \operatorname{sigmoid} \bigl( f_\phi(R_1, R_2, R_3) \bigr), $$ (eq-readout-share)
 #
-# smoothed by $g$ as in {eq}`eq-step-share`. The training asks of all frames together what the per-sample bottleneck asks of each,
+# smoothed by $g$ as in {eq}`eq-step-share`. The training minimises the mean over frames of the objective that the
+# per-sample bottleneck minimises for each frame,
 #
 # $$ \min_\phi \; \operatorname{mean}_X \bigl[ \mathcal L(\theta, \lambda_\phi(X)) + \beta\, I(R; Z) \bigr]. $$ (eq-readout-objective)
 #
-# The detector's weights $\theta$ stay here too, and no label is read: $\mathcal L$ is the {term}`Cross-entropy` of the class that it
-# predicted. The reference trains at a learning rate of $10^{-5}$; with few frames an epoch is
-# few steps, so the short profiles take a larger one.
+# The detector's weights $\theta$ are frozen here too, and no label is used: $\mathcal L$ is the {term}`Cross-entropy`
+# of the class that the detector predicted. The reference implementation trains at a learning rate of $10^{-5}$. With
+# few frames an epoch has few steps, so the short profiles use a larger learning rate.
 
 # %%
 readout = study.readout("xception")
 study.profile.readout.model_dump()
 
 # %% [markdown]
-# ## The same frames, both ways
+# ## Maps of both types on the same frames
 #
-# Fakes and real frames, all held out from the training, two of each video, because consistency needs pairs of frames. Expect the per-sample maps to differ from frame to frame, each as
-# sharp as its own optimisation left it. Expect the readout's to be more alike: one network serves all faces, and a face has
-# much in common with the next.
+# The frames are fakes and real frames that are not part of the training, two of each video, because consistency needs
+# pairs of frames. Expect the per-sample maps to differ from frame to frame, because each has its own optimisation.
+# Expect the readout's maps to be more similar to each other, because one network predicts them for all faces, and faces
+# have much in common.
 
 # %%
 from viba_lib.experiments.bottleneck_type import bottleneck_types
@@ -103,15 +106,21 @@ map_figures.relevance_grid(
 map_figures.relevance_grid(both.images[some], both.maps["readout"][some], both.masks[some], shown)
 
 # %% [markdown]
-# ## Measured
+# ## Quantitative comparison of both types
 #
-# Looks deceive, so we count. On the real and the fake frames together: `kept` is the share of predictions that survive the
-# bottleneck, `bits` the total of the map per frame, `entropy` the map's entropy in bits (lower is clearer, whether the map is right
-# or not), `ratio` relevance inside
-# the mask of the {term}`Planted artefact` against chance (fakes only), both as in {eq}`eq-layer-measures`, `deletion` the area
-# under the prediction as the most relevant pixels go first (lower is better), `iou` the {term}`Intersection over union` of the
-# highlighted regions of two frames of one video (consistency), `seconds` the cost per frame, and `training` what was spent
-# once beforehand.
+# The measures are computed on the real and the fake frames together:
+#
+# - `kept` is the fraction of predictions that the bottleneck preserves.
+# - `bits` is the total of the map per frame.
+# - `entropy` is the map's entropy in bits, as in {eq}`eq-layer-measures`. Lower values mean a clearer map, whether it
+#   is correct or not.
+# - `ratio` is the relevance inside the mask of the {term}`Planted artefact` over chance (fakes only), as in
+#   {eq}`eq-layer-measures`.
+# - `deletion` is the area under the prediction while the most relevant pixels are removed first. Lower values mean a
+#   more faithful map.
+# - `iou` is the {term}`Intersection over union` of the highlighted regions of two frames of one video (consistency).
+# - `seconds` is the time per frame.
+# - `training` is the time of the training, which is needed once.
 
 # %%
 columns = [
@@ -128,7 +137,7 @@ columns = [
 ]
 study.save_table("bottleneck_type", both.table, both.table[columns].round(3))
 
-# %% mystnb={"image": {"alt": "Points with intervals for the per-sample and the readout bottleneck: entropy, relevance on the artefact with a line at chance, and overlap of consecutive frames."}, "figure": {"caption": "Clarity, relevance on the artefact and consistency of both kinds, with 95 % intervals over people and their source clips.", "name": "fig-kinds"}}
+# %% mystnb={"image": {"alt": "Points with intervals for the per-sample and the readout bottleneck: entropy, relevance on the artefact with a line at chance, and overlap of consecutive frames."}, "figure": {"caption": "Clarity, relevance on the artefact and consistency of both types, with 95 % intervals over people and their source clips.", "name": "fig-kinds"}}
 result_figures.intervals(
     both.table, ["entropy", "ratio", "iou"], labels="type", chance={"ratio": 1}
 )
@@ -140,13 +149,14 @@ from viba_lib.experiments.common import Bootstrap
 HTML(f"<p>{types_text(both.measures, Bootstrap.of(study))}</p>")
 
 # %% [markdown]
-# Entropy measures how few pixels hold the relevance, and the ratio measures whether they are the right pixels. A map with a low entropy on
-# the wrong pixels looks clear and misleads. This is why a choice by eye, as in the paper, needs a measure with a known truth
-# beside it.
+# Entropy measures how few pixels contain the relevance, and the ratio measures whether they are the correct pixels. A
+# map with a low entropy on the wrong pixels looks clear and is misleading. This is why a choice by eye, as in the
+# paper, needs an additional measure with a known ground truth.
 #
-# Has the readout learned anything? It starts where everything passes, and a map near that start shows where the
-# layer is *active*, not what the decision needs. At the other end, a readout that gives up nearly all bits everywhere
-# points nowhere. Its maps mean something where it keeps predictions with few bits:
+# Has the readout learned anything? It starts near $\lambda = 1$, which transmits everything, and a map near this start
+# shows the locations at which the layer is *active*, not the information that the decision needs. The opposite failure
+# is a readout that removes nearly all bits everywhere, so that its map highlights no location. Its maps are informative
+# only if it keeps predictions with few bits. The result of this run is:
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.common import no_masks
@@ -159,27 +169,27 @@ place = no_masks(types.ratio, "the ratio") or (
 )
 HTML(
     f"<p>From its first to its last epoch the readout's mean loss went from {start:.2f} to {end:.2f} nats. On these "
-    f"frames it lets {types.bits['readout']:,.0f} bits pass and keeps {types.kept['readout']:.0%} of the predictions; "
+    f"frames it transmits {types.bits['readout']:,.0f} bits and keeps {types.kept['readout']:.0%} of the predictions; "
     f"the per-sample bottleneck needs {types.bits['per-sample']:,.0f} and keeps {types.kept['per-sample']:.0%}. "
     f"{place} The readout took "
     f"{types.training['readout']:.0f} s of training and takes {types.seconds['readout']:.2f} s per frame; the "
-    f"per-sample bottleneck takes {types.seconds['per-sample']:.2f} s: the training is repaid after "
+    f"per-sample bottleneck takes {types.seconds['per-sample']:.2f} s. The training saves time after "
     f"{types.training['readout'] / max(types.seconds['per-sample'] - types.seconds['readout'], 1e-9):,.0f} frames.</p>"
 )
 
 # %% [markdown]
 # The paper trained for ten epochs on its whole training split and found the readout's maps less consistent and less
-# clear. Ten epochs of the few frames of a short profile are far fewer steps, so this page is about a readout with less
+# clear. Ten epochs of the few frames of a short profile are far fewer steps, so this page evaluates a readout with less
 # training than the paper's.
 
 # %% [markdown]
 # ## Exercises
 #
-# ```{exercise} When is the training repaid?
+# ```{exercise} Break-even point of the training
 # :label: ex-break-even
-# Training costs $t$ seconds once; a frame then takes $a$ seconds instead of $b$. Write `breakeven(t, a, b)` that returns the
-# number of frames $n$ from which $t + n a \le n b$, and infinity where that is never so. How long a film at 25 frames per
-# second is that for the two kinds in `both.table`?
+# Training costs $t$ seconds once. A frame then takes $a$ seconds instead of $b$. Write `breakeven(t, a, b)` that
+# returns the smallest number of frames $n$ with $t + n a \le n b$, and infinity if there is no such number. How long is
+# a video of this number of frames at 25 frames per second, for the two types in `both.table`?
 # ```
 #
 # ```{solution-start} ex-break-even
@@ -191,7 +201,7 @@ import math
 
 
 def breakeven(t, a, b):
-    """Frames after which a training of t seconds is repaid."""
+    """Number of frames after which a training of t seconds saves time."""
     return math.ceil(t / (b - a)) if b > a else math.inf
 
 
@@ -199,23 +209,24 @@ costs = both.table.set_index("type")
 frames_needed = breakeven(
     costs.training["readout"], costs.seconds["readout"], costs.seconds["per-sample"]
 )
-print(f"{frames_needed} frames, {frames_needed / 25:.1f} s of film")
+print(f"{frames_needed} frames, {frames_needed / 25:.1f} s of video")
 
 # %% tags=["check", "remove-cell"]
 assert breakeven(10, 1, 2) == 10 and breakeven(10, 0.5, 3) == 4
 assert breakeven(10, 2, 2) == breakeven(10, 3, 2) == math.inf
 
 # %% [markdown]
-# It pays for films, not for one picture. The price is another one: a readout is trained for one layer, one $\beta$ and one
-# detector, and each change of these costs the training again.
+# The training saves time for videos, but not for a single image. It has a further cost: a readout is trained for one
+# layer, one $\beta$ and one detector, and each change of these needs a new training.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} How spread out is a map?
+# ```{exercise} Entropy of a map
 # :label: ex-spread
-# `entropy` treats a map as a distribution over pixels, {eq}`eq-layer-measures`. Write `spread(relevance)` that returns it for one
-# map. What are the least and the largest values for a map of $n$ pixels? Apply it to the maps of both kinds, `both.maps`.
+# `entropy` treats a map as a distribution over pixels, {eq}`eq-layer-measures`. Write `spread(relevance)` that returns
+# the entropy of one map. What are the smallest and the largest values for a map of $n$ pixels? Apply the function to
+# the maps of both types, `both.maps`.
 # ```
 #
 # ```{solution-start} ex-spread
@@ -245,71 +256,75 @@ some_map = next(iter(both.maps.values()))[0]
 assert abs(spread(some_map) - entropy(some_map)) < 1e-3
 
 # %% [markdown]
-# From 0, all on one pixel, to $\log_2 n$, the same everywhere. Clear is not right: a map that puts all on one wrong pixel
-# has the best entropy of all. That is why `ratio` stands beside it.
+# The entropy lies between 0 for a map with all relevance on one pixel and $\log_2 n$ for a uniform map. A low entropy
+# does not mean a correct map: a map with all relevance on one wrong pixel has the lowest entropy. Therefore the table
+# also contains `ratio`.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"The readout explains the frame; the per-sample bottleneck fits noise."** Both let noise in and keep the prediction. One does so
-#   by a network that has seen other frames, the other by optimising this one.
-# - **"A sharper map is a better map."** Sharpness is low entropy. Whether it lies on the evidence is another measure.
-# - **"A readout that lets few bits pass has learned."** It may let few pass everywhere. It has learned where it keeps the
-#   predictions with few bits.
+# - **"The readout explains the frame; the per-sample bottleneck fits noise."** Both add noise and keep the prediction.
+#   The readout uses a network that was trained on other frames, and the per-sample bottleneck optimises $\lambda$ for
+#   this frame.
+# - **"A sharper map is a better map."** Sharpness is low entropy. Whether the relevance lies on the evidence is a
+#   different measure.
+# - **"A readout that transmits few bits has learned."** It may transmit few bits everywhere. It has learned if it keeps
+#   the predictions with few bits.
 #
 # ## Quiz
 #
-# **1. What does the readout network read?**
+# **1. What is the input of the readout network?**
 #
-# - a) the pixels
-# - b) later layers of the same detector
-# - c) the label
+# - a) the pixels of the frame that is explained
+# - b) the label of the frame that is explained
+# - c) later layers of the detector that is explained
 #
 # ```{dropdown} Answer to question 1
-# **b.** The detector runs once without noise, and its later layers know what it has seen. Reading the label would leak the
-# answer into the map.
+# **c.** The detector runs once without noise, and its later layers contain the information that it extracted. With the
+# label as input, the map would contain label leakage.
 # ```
 #
-# **2. You change beta. What must be done anew?**
+# **2. You change beta. What must be computed again?**
 #
-# - a) nothing
-# - b) only the readout's training
-# - c) both: the readout's training, and each per-sample optimisation
+# - a) both: the training of the readout, and each per-sample optimisation
+# - b) only the training of the readout, but not the per-sample optimisation
+# - c) only the per-sample optimisation, but not the training of the readout
 #
 # ```{dropdown} Answer to question 2
-# **c.** Beta is part of both objectives. The per-sample bottleneck pays for it at every frame anyway; the readout pays at
-# once.
+# **a.** Beta is part of both objectives. The per-sample bottleneck has the same cost per frame as before, and the
+# readout needs a complete new training.
 # ```
 #
-# **3. A readout keeps all predictions and lets as many bits pass as at its start. What has happened?**
+# **3. A readout keeps all predictions and transmits as many bits as at its start. What has happened?**
 #
-# - a) it works perfectly
-# - b) it has hardly been trained
-# - c) the detector is broken
+# - a) its training has reached the optimum
+# - b) its training has changed very little
+# - c) its training has broken the detector
 #
 # ```{dropdown} Answer to question 3
-# **b.** It starts where everything passes, and everything keeps the prediction. Its map shows where the layer is active.
+# **b.** It starts near $\lambda = 1$, which transmits everything and keeps the prediction. Its map shows the locations
+# at which the layer is active.
 # ```
 #
 # ## Summary
 #
-# - The readout costs one pass per frame once it is trained; how far training has brought it, its bits tell.
-# - The per-sample bottleneck needs no training, and pays for it frame by frame.
-# - Clarity, place and consistency are three measures, and a kind can win one and lose another.
+# - The trained readout needs one pass per frame; its bits and kept predictions show how much it has learned.
+# - The per-sample bottleneck needs no training, but an optimisation for each frame.
+# - Clarity, localisation and consistency are three measures, and a type can be better in one and worse in another.
 #
 # ## What next
 #
-# - Films of maps: {doc}`/notebooks/07_relevance_videos`.
-# - What other ways there are to be fast: {doc}`/notebooks/12_speed`.
+# - Videos of maps: {doc}`/notebooks/07_relevance_videos`.
+# - Other ways to reduce the time: {doc}`/notebooks/12_speed`.
 # - The readout for your own network: {doc}`/book/own_model`.
 #
 # ## References
 #
-# - {cite:t}`schulz2020`: both kinds of bottleneck, for pictures; its Section 3 introduces the readout.
-# - {cite:t}`solopova2024`: the comparison for videos in Section 3.3, "Bottleneck type selection", which this chapter repeats with
-#   measures.
+# - {cite:t}`schulz2020`: both types of bottleneck, for images; its Section 3 introduces the readout.
+# - {cite:t}`solopova2024`: the comparison for videos in Section 3.3, "Bottleneck type selection", which this chapter
+#   repeats with measures.
 # - {cite:t}`petsiuk2018rise`: deletion, one of the measures.
 
 # %% tags=["remove-input"]

@@ -14,33 +14,33 @@
 # %% [markdown]
 # # Relevance videos
 #
-# What does an explanation look like when the face moves? Here the maps are put back on the frames that they came from,
-# for both detectors, for a fake and for a real video.
+# A relevance video shows the explanation of a moving face. This chapter overlays the maps on the frames that they
+# explain, for both detectors, for a fake and for a real video.
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - to read a relevance video: heat, scale and the curve of the prediction
-# - why real and fake must share one colour scale
-# - what bits say about certainty, and what they do not
-# - to make such a video of your own clip
+# - to read a relevance video: heat map, colour scale and the curve of the prediction
+# - to explain why a real and a fake video must share one colour scale
+# - to interpret the total bits of a map, and to distinguish them from confidence
+# - to create such a video of your own
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | {term}`Bits per pixel` | the unit of the heat | {doc}`/notebooks/04_viba_step_by_step` |
+# | {term}`Bits per pixel` | the unit of the heat map | {doc}`/notebooks/04_viba_step_by_step` |
 # | {term}`Key frame` | the frames that are explained | {doc}`/notebooks/02_dataset_construction` |
-# | The two detectors | one sees faces, one sees motion | {doc}`/notebooks/03_detectors` |
+# | The two detectors | one uses faces, the other uses motion | {doc}`/notebooks/03_detectors` |
 # ```
 #
 # <!-- time -->
 #
-# A map ({term}`Attribution`) per frame becomes a video: heat over the face, a bar beside it that gives the colours in bits per pixel of the
-# face crop, and a strip under it with the prediction over time. Key frames are shown slowly, two a second. Of each kind
-# you see the held-out video that the detector is surest about, so these are good cases;
-# [chapter 8](08_detection_performance) counts all of them, and the {doc}`viewer </book/viewer>` has a bad one as well. The
-# fake and the real video of a detector share one colour scale.
+# The maps ({term}`Attribution`) of consecutive key frames form a video. It shows a heat map over the face, a colour bar
+# in bits per pixel of the face crop, and a strip below with the prediction over time. The video shows two key frames
+# per second. Each example is the held-out video of its class with the most confident decision of the detector, so these
+# are good cases. [Chapter 8](08_detection_performance) evaluates all videos, and the {doc}`viewer </book/viewer>` also
+# contains a bad case. The fake and the real video of a detector share one colour scale.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -66,45 +66,48 @@ from viba_lib.experiments.relevance_videos import relevance_videos
 videos = relevance_videos(study, max_frames)
 
 # %% [markdown]
-# ## Xception, a fake
+# ## Face detector: fake video
 #
-# Expect the heat to stay on the planted region (see the label) from frame to frame.
+# Expect the relevance to stay on the planted region, which the label names, from frame to frame.
 
 # %% tags=["remove-input"]
 HTML(videos["xception fake"])
 
 # %% [markdown]
-# ## Xception, a real video
+# ## Face detector: real video
 #
-# For a real face the target is the class "real". What would speak *for* an untouched face? A detector can say "real"
-# because it found nothing, and finding nothing takes few bits. Compare the bits below the two videos.
+# For a real face the target is the class "real". Which information supports the decision that a face is not altered? A
+# detector can decide "real" because it found no artefact, and this decision needs few bits. Compare the bits below the
+# two videos.
 
 # %% tags=["remove-input"]
 HTML(videos["xception real"])
 
 # %% [markdown]
-# ## Motion, a fake
+# ## Motion detector: fake video
 #
-# The flow detector sees motion only ({term}`Optical flow`); its heat is put on the frame in which the motion starts. The paper finds
-# such maps harder to read than those of single frames: the cause lies between two pictures, not in one.
+# The motion detector uses motion only ({term}`Optical flow`). Its heat map is shown on the frame in which the motion
+# starts. The paper finds such maps harder to read than those of single frames, because the cause lies between two
+# frames.
 
 # %% tags=["remove-input"]
 HTML(videos["flow-vgg11 fake"])
 
 # %% [markdown]
-# ## Motion, a real video
+# ## Motion detector: real video
 #
-# Again, an even motion of the whole face is the absence of a disturbance: expect little heat, in no place of its own.
+# A real video has no disturbed motion, so the decision can again rest on the absence of an artefact. Expect little
+# relevance without a preferred location.
 
 # %% tags=["remove-input"]
 HTML(videos["flow-vgg11 real"])
 
 # %% [markdown]
-# ## Bits and certainty
+# ## Bits and confidence
 #
-# The total of each map is the information that the prediction was given of that frame. Two things to look for: whether
-# a frame called real gets by with fewer bits than one called fake, and, among the fakes, whether plain evidence (far
-# right) needs fewer bits than doubtful evidence (middle).
+# The total of each map is the estimate of the information about that frame that the prediction uses. Check two
+# properties in the figure. First, do frames called real need fewer bits than frames called fake? Second, do fakes with
+# clear evidence (far right) need fewer bits than fakes with uncertain evidence (middle)?
 
 # %% mystnb={"image": {"alt": "Dots for the explained frames of both detectors: total bits of the map over the probability of fake, real and fake frames in two colours."}, "figure": {"caption": "Total bits of each explained frame over its probability of fake.", "name": "fig-bits"}}
 from viba_lib.experiments.common import explained_frames
@@ -132,11 +135,11 @@ HTML(
 # %% [markdown]
 # ## Exercises
 #
-# ```{exercise} A scale of its own
+# ```{exercise} Separate colour scales
 # :label: ex-own-scale
-# Suppose each video got a colour scale of its own. By what factor would the map of the real frames be brightened, compared with
-# the scale of the fakes? The upper end of a scale is the 99.5th percentile of the maps. Call the ends `tops` (a dictionary by label,
-# 0 for real and 1 for fake) and the factor `stretch`.
+# Suppose that each video had its own colour scale. By what factor would the map of the real frames be brightened,
+# compared with the scale of the fakes? The upper end of a scale is the 99.5th percentile of the maps. Call the ends
+# `tops` (a dictionary by label, 0 for real and 1 for fake) and the factor `stretch`.
 # ```
 #
 # ```{solution-start} ex-own-scale
@@ -155,17 +158,17 @@ assert set(tops) == {0, 1} and all(top >= 0 for top in tops.values())
 assert abs(stretch * max(tops[0], 1e-12) - tops[1]) < 1e-6 * max(tops[1], 1)
 
 # %% [markdown]
-# A factor far from 1 would have been hidden: two maps of different strength would look alike. It is the commonest way in which
-# pictures of explanations mislead.
+# If the factor is far from 1, separate scales hide a large difference, because two maps of different strength then look
+# similar. Separate colour scales are a common reason why figures of explanations are misleading.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} How little is needed?
+# ```{exercise} Raw bits and map bits
 # :label: ex-raw-bits
-# A pixel of a face crop has three colours with 8 bits each, and `study.settings("xception").size` is the side of a crop.
-# Which share of a crop's bits is the median map of a frame that is called fake? Call the raw number `raw_bits` and the
-# share `share_needed`.
+# A pixel of a face crop has three colours with 8 bits each, and `study.settings("xception").size` is the side of a
+# crop. Which fraction of the bits of a crop is the total of the median map of the frames that are called fake? Call the
+# raw number `raw_bits` and the fraction `share_needed`.
 # ```
 #
 # ```{solution-start} ex-raw-bits
@@ -187,69 +190,74 @@ assert raw_bits == 24 * study.settings("xception").size ** 2
 assert math.isnan(share_needed) or 0 <= share_needed < 1
 
 # %% [markdown]
-# The number compares two different quantities. Raw bits are storage. The total of a map is the sum of the information estimates of
-# the layer's units for one frame, which assumes independent units and is not a bound of the mutual information
-# ({doc}`/notebooks/01_information_bottleneck`). The decision itself is at most one bit. A total is useful only beside another
-# total of the same layer and the same $\beta$.
+# The number compares two different quantities. Raw bits are storage. The total of a map is the sum of the information
+# estimates of the layer's units for one frame, which assumes independent units and is not a bound of the mutual
+# information ({doc}`/notebooks/01_information_bottleneck`). The decision itself is at most one bit. A total can only be
+# compared with another total of the same layer and the same $\beta$.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"Heat on a real video shows where it was altered."** For a video that is called real the map explains "real". It shows what
-#   speaks for it.
-# - **"Bits are confidence."** They estimate how much of the layer was needed. Plain evidence may need few bits.
-# - **"The maps of the two detectors can be compared."** They are of different layers of different networks; their totals differ by
-#   construction. Compare places, not strengths.
+# - **"A heat map on a real video shows an altered region."** For a video that is called real, the map explains the
+#   class "real". It shows the evidence for this class.
+# - **"Bits are confidence."** They estimate how much information of the layer was necessary. Clear evidence may need
+#   few bits.
+# - **"The maps of the two detectors can be compared."** They belong to different layers of different networks, so their
+#   totals are on different scales. Compare their locations, not their strengths.
 #
 # ## Quiz
 #
 # **1. Two maps are shown with different colour scales. What can be compared?**
 #
-# - a) where they are brightest
-# - b) how strong they are
-# - c) both
+# - a) the strengths of the two maps
+# - b) the locations of their maxima
+# - c) the total bits of the two maps
 #
 # ```{dropdown} Answer to question 1
-# **a.** A scale of its own brings every map to full brightness. Only the place survives.
+# **b.** A separate scale brings every map to full brightness, so the strengths cannot be compared. The locations are
+# still visible.
 # ```
 #
-# **2. The videos above are those that a detector is surest about. What may you not conclude from them?**
+# **2. The videos above are those with the most confident decisions. Which conclusion is not valid?**
 #
-# - a) that such maps exist
-# - b) that maps are usually like this
-# - c) where these videos are hot
+# - a) most maps of this detector look similar to these
+# - b) maps of this kind occur for this detector
+# - c) these maps highlight the locations that are shown
 #
 # ```{dropdown} Answer to question 2
-# **b.** They were chosen because they are good cases. Chapter 8 counts all, and the viewer shows one that goes wrong.
+# **a.** The videos were chosen because they are good cases. Chapter 8 evaluates all videos, and the viewer shows a
+# wrong decision.
 # ```
 #
-# **3. Why is the motion detector's heat drawn on the first of two frames?**
+# **3. Why is the heat map of the motion detector shown on the first of two frames?**
 #
-# - a) because the flow starts there, though its cause lies between both
-# - b) because the second frame is not decoded
-# - c) by accident
+# - a) because the second frame is not decoded in this step
+# - b) because the cause of the motion is in the first frame
+# - c) because flow is defined at the pixels of the first frame
 #
 # ```{dropdown} Answer to question 3
-# **a.** Flow says where each pixel of the first frame went. A picture of one frame can only show where a motion began.
+# **c.** Flow is the displacement of each pixel of the first frame. A map on one frame can only show the location at
+# which a motion starts. Its cause lies between both frames.
 # ```
 #
 # ## Summary
 #
-# - Maps come back as videos that play in a browser, with a scale in bits per pixel.
+# - Maps are saved as videos that a browser can play, with a scale in bits per pixel.
 # - A real and a fake video share one scale, so their strengths can be compared.
-# - `viba explain VIDEO` does the same for a video of yours.
+# - `viba explain VIDEO` creates the same video from your own file.
 #
 # ## What next
 #
-# - Step through more clips, layers and methods: {doc}`/book/viewer`.
-# - Count instead of looking: {doc}`/notebooks/08_detection_performance`.
-# - Before you show a map to anybody: {doc}`/book/ethics`.
+# - A viewer for more clips, layers and methods: {doc}`/book/viewer`.
+# - A quantitative evaluation of all videos: {doc}`/notebooks/08_detection_performance`.
+# - Rules for showing a map to others: {doc}`/book/ethics`.
 #
 # ## References
 #
-# - {cite:t}`solopova2024`: relevance videos of both detectors in Section 4, and the remark that maps of motion are harder to read.
+# - {cite:t}`solopova2024`: relevance videos of both detectors in Section 4, and the remark that maps of motion are
+#   harder to read.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

@@ -14,32 +14,33 @@
 # %% [markdown]
 # # Detection performance, with and without the bottleneck
 #
-# A {term}`bottleneck <Bottleneck>` removes information. Does the detector decide as before? The paper answers yes, and takes
-# it as evidence that the maps contain what the decision needs. This chapter recomputes the answer and shows what it depends on.
+# A {term}`bottleneck <Bottleneck>` removes information. Does the detector decide as before? The paper answers yes, and
+# interprets this result as evidence that the maps contain what the decision needs. This chapter recomputes the result and
+# shows what it depends on.
 #
 # ```{admonition} What you will learn
 # :class: tip
 # - to recompute the paper's Table 2: accuracy, precision, recall and calibration, without and with VIBA
-# - why the class that a bottleneck is optimised for decides what its accuracy means
-# - how much of a difference is due to a single sample of the noise
-# - which artefacts are found, method by method
-# - to judge a claim such as "no significant drop", and to name what it rests on
+# - to explain why the target class of a bottleneck determines what its accuracy means
+# - to measure how much of a difference is due to a single sample of the noise
+# - to find which artefacts are detected, method by method
+# - to judge a claim such as "no significant drop", and to name the evidence behind it
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | {term}`Per-sample bottleneck` | what is put into the network | {doc}`/notebooks/04_viba_step_by_step` |
+# | {term}`Per-sample bottleneck` | the layer that is inserted into the network | {doc}`/notebooks/04_viba_step_by_step` |
 # | Precision and recall | two columns of Table 2 | [scikit-learn's guide](https://scikit-learn.org/stable/modules/model_evaluation.html) |
 # | {term}`Calibration` | another column | {doc}`/notebooks/03_detectors` |
-# | Planted artefacts and their kinds | the fakes that are judged | {doc}`/notebooks/02_dataset_construction` |
+# | Planted artefacts and their methods | the fakes that are classified | {doc}`/notebooks/02_dataset_construction` |
 # ```
 #
 # <!-- time -->
 #
 # With the bottleneck, the network decides on noisy activations. The bottleneck is optimised for the class that the network
-# *predicts*, and never for the true one, so that labels do not leak. All results below are about unseen identities.
+# *predicts*, and never for the true class, to avoid label leakage. All results below are about unseen identities.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -69,10 +70,10 @@ columns = ["name", "unit", "count", "accuracy", "precision", "recall", "auc", "e
 study.save_table("table_2", table, table[columns].round(3))
 
 # %% [markdown]
-# A minus is the network without, a plus the network with the bottleneck. Precision and recall are of the class *fake*. The
-# paper does not say whether it counts frames or videos. Both are here; the mean over its frames decides a video. The intervals
-# are from a bootstrap over people and their source clips, because frames of one video are similar, and so are a real clip and
-# the fakes that were made from it.
+# In the names, a minus stands for the network without the bottleneck, and a plus for the network with it. Precision and
+# recall refer to the class *fake*. The paper does not say whether it counts frames or videos, so the table contains both. A
+# video is classified by the mean over its frames. The intervals come from a bootstrap over people and their source clips,
+# because frames of one video are similar, and a real clip and the fakes that were made from it are similar as well.
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for accuracy, recall, AUC and calibration error of both detectors without and with the bottleneck."}, "figure": {"caption": "Accuracy, recall, AUC and expected calibration error with 95 % intervals over people and source clips.", "name": "fig-table-2"}}
 from viba_lib.visual import result_figures
@@ -90,9 +91,9 @@ HTML(f"<p>{cost_text(explained, bootstrap)}</p>")
 #
 # ## Samples of the noise
 #
-# A bottleneck adds noise, so a decision depends on its sample. Above, the probability is a mean over samples that were taken
-# after the optimisation. Those that the bottleneck was optimised for would give an optimistic bias. The columns `_std` of the
-# table contain the standard deviation of each measure over single samples:
+# A bottleneck adds noise, so a decision depends on the sample of the noise. Above, the probability is a mean over samples
+# that were taken after the optimisation. Samples that were used in the optimisation would give an optimistic bias. The
+# columns `_std` of the table contain the standard deviation of each measure over single samples:
 
 # %%
 measures = ["accuracy", "precision", "recall", "auc", "ece"]
@@ -106,17 +107,18 @@ from viba_lib.experiments.detection_readings import noise_text
 HTML(f"<p>{noise_text(table, study.profile.evaluation.noise_draws)}</p>")
 
 # %% [markdown]
-# ## The target of the bottleneck
+# ## Target class of the bottleneck
 #
-# A bottleneck is optimised for a class. What does its accuracy say? Compare three targets:
+# A bottleneck is optimised for a class, and its accuracy depends on this class. The table compares three targets:
 #
-# - the **predicted** class, which is the paper's choice here and in the tables above,
+# - the **predicted** class, which is the paper's choice and the target in the tables above,
 # - the **true** class, which leaks the label,
-# - a **random** class, which knows neither the frame nor the network.
+# - a **random** class, which depends neither on the frame nor on the network.
 #
-# If the bottleneck only removed what the decision does not need, the target would hardly matter. Expect instead that
-# decisions follow the target: right ones for the true class, and many wrong ones for a random class. In that case, an accuracy
-# that does not drop for the predicted class says little, because the target itself holds the decision in place.
+# If the bottleneck only removed information that the decision does not need, the target would hardly matter. Expect instead
+# that decisions follow the target: mostly correct decisions for the true class, and many wrong decisions for a random class.
+# In that case, an accuracy that does not drop for the predicted class is weak evidence, because the target itself preserves
+# the decision.
 
 # %%
 from viba_lib.experiments.target_class import explained_for_targets, target_table, targets_text
@@ -130,7 +132,7 @@ study.save_table("target_classes", by_target, by_target[columns].round(3))
 # `confidence` is the mean probability of the class that the network decides for. `gain` is the mean change of the probability
 # of the target class.
 
-# %% mystnb={"image": {"alt": "Points with intervals of accuracy, calibration error, confidence and gain for both detectors, without a bottleneck and with one for the predicted, the true and a random class."}, "figure": {"caption": "Accuracy, expected calibration error, mean confidence and gain in the probability of the target, without a bottleneck and for three targets, with 95 % intervals over people and source clips.", "name": "fig-target-classes"}}
+# %% mystnb={"image": {"alt": "Points with intervals of accuracy, calibration error, confidence and gain for both detectors, without a bottleneck and with one for the predicted, the true and a random class."}, "figure": {"caption": "Accuracy, expected calibration error, mean confidence and gain in the probability of the target class, without a bottleneck and for three targets, with 95 % intervals over people and source clips.", "name": "fig-target-classes"}}
 result_figures.intervals(by_target, ["accuracy", "ece", "confidence", "gain"])
 
 # %% tags=["remove-input"]
@@ -139,10 +141,11 @@ HTML("".join(f"<p>{targets_text({d: targets[d]}, bootstrap)}</p>" for d in DETEC
 # %% [markdown]
 # ## Detection by method
 #
-# An accuracy is a mean over methods of manipulation. Expect large regions to be found more often than a thin blending edge. If
-# dot and diamond coincide, the bottleneck changed nothing.
+# An accuracy is a mean over methods of manipulation. Expect artefacts in large regions to be detected more often than a thin
+# blending edge. If the dot and the diamond of a method coincide, the bottleneck did not change its share of correct
+# decisions.
 
-# %% mystnb={"image": {"alt": "For each detector, the share of right decisions on real frames and on each method, a dot without and a diamond with the bottleneck."}, "figure": {"caption": "Share of right decisions on real frames and per method, without and with the bottleneck; the number of frames in brackets.", "name": "fig-decisions-by-method"}}
+# %% mystnb={"image": {"alt": "For each detector, the share of correct decisions on real frames and on each method, with a dot for the network without the bottleneck and a diamond for the network with it."}, "figure": {"caption": "Share of correct decisions on real frames and for each method, without and with the bottleneck; the number of frames is in brackets.", "name": "fig-decisions-by-method"}}
 import pandas as pd
 
 from viba_lib.experiments.detection import detection_by_method
@@ -177,16 +180,17 @@ from viba_lib.experiments.detection_readings import mcnemar_text
 HTML(f"<p>{mcnemar_text(tests)}</p>")
 
 # %% [markdown]
-# "Not significant" is not "equal": a few videos can show only a large drop. And for the predicted class, even a proof of
-# equality would say little, as the section on targets shows.
+# "Not significant" is not "equal", because a few videos can show only a large drop. For the predicted class, even equal
+# accuracies can be weak evidence; see the section on the target class.
 
 # %% [markdown]
-# ## Calibration
+# ## Calibration without and with the bottleneck
 #
-# Of the decisions made with 80 % confidence, 80 % should be right {cite}`guo2017calibration`. Points below the diagonal are
-# overconfident, points above it underconfident. The bins are those of the ECE. With few frames, most contain only a handful.
+# Of the decisions made with 80 % confidence, 80 % should be correct {cite}`guo2017calibration`. Points below the diagonal are
+# overconfident, and points above it are underconfident. The bins are those of the ECE. With few frames, most bins contain
+# only a handful of frames.
 
-# %% mystnb={"image": {"alt": "Reliability diagram: share of right decisions over confidence for both detectors, without and with the bottleneck, against the diagonal."}, "figure": {"caption": "Reliability of both detectors, without and with the bottleneck.", "name": "fig-reliability"}}
+# %% mystnb={"image": {"alt": "Reliability diagram: share of correct decisions over confidence for both detectors, without and with the bottleneck, against the diagonal."}, "figure": {"caption": "Reliability diagram of both detectors, without and with the bottleneck.", "name": "fig-reliability"}}
 groups = {}
 for name, frame in explained.items():
     groups[f"{name} -"] = (frame.p_fake.to_numpy(), frame.label.to_numpy())
@@ -199,16 +203,17 @@ from viba_lib.experiments.detection_readings import calibration_text
 HTML(f"<p>{calibration_text(explained)}</p>")
 
 # %% [markdown]
-# The paper finds a slightly lower ECE for Xception and suggests less overconfidence as the reason. The sentences above say in
-# which direction the confidence moved here.
+# The paper finds a slightly lower ECE for Xception and suggests less overconfidence as the reason. The sentences above report
+# how the confidence changed in this run.
 
 # %% [markdown]
 # ## Exercises
 #
-# ```{exercise} McNemar by hand
+# ```{exercise} Exact p-value of McNemar's test
 # :label: ex-mcnemar
-# Of the cases that only one of two networks gets right, $b$ go to the first and $c$ to the second. If neither is better, each such case is a
-# fair coin. Write `exact_p(b, c)`, the two-sided probability of a split at least as uneven:
+# Of the cases that only one of two networks classifies correctly, $b$ are correct for the first network and $c$ for the
+# second. If neither network is better, each such case is like the toss of a fair coin. Write `exact_p(b, c)`, the two-sided
+# probability of a split that is at least as uneven:
 #
 # $$ p = \min\Bigl(1,\; 2 \sum_{i=0}^{\min(b, c)} \binom{b + c}{i} \, 2^{-(b + c)} \Bigr). $$ (eq-detection-mcnemar)
 #
@@ -243,16 +248,16 @@ for b, c in ((10, 2), (3, 3), (0, 6), (7, 1)):
     assert abs(exact_p(b, c) - mcnemar(truth, one, two)["p_value"]) < 1e-9
 
 # %% [markdown]
-# Cases that both get right, or both get wrong, do not enter at all: they say nothing about the difference. With ten against two the
-# test just calls it significant, with ten against three it does not.
+# Cases that both networks classify correctly, or both wrongly, do not enter the test, because they do not show a difference.
+# For ten against two cases, the p-value is just below 0.05. For ten against three cases, it is above.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} The network that says "fake" to everything
+# ```{exercise} Accuracy of a constant decision
 # :label: ex-always-fake
-# What accuracy, precision and recall has a network that calls every frame of `frame` fake? Call them `accuracy`, `precision` and
-# `recall`, and compare with the table above. What would be a fairer summary?
+# A network calls every frame of `frame` fake. Which accuracy, precision and recall does it have? Call them `accuracy`,
+# `precision` and `recall`, and compare them with the table above. Which summary would be fairer?
 # ```
 #
 # ```{solution-start} ex-always-fake
@@ -279,65 +284,70 @@ for value, score in (
     assert abs(value - score(frame.label, said)) < 1e-9
 
 # %% [markdown]
-# Where most frames are fake, saying so is cheap. The mean of the recalls of both classes is one half for such a network, and
-# {term}`AUC` is as well: that is why both belong beside an accuracy.
+# If most frames are fake, this network has a high accuracy although it uses no information. The mean of the recalls of both
+# classes is one half for such a network, and so is {term}`AUC`. Therefore, both should be reported beside an accuracy.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"Not significant means no difference."** It means that these cases do not show one. A few videos can show only a large one.
-# - **"The accuracy did not drop, so the map contains what the decision needs."** A bottleneck for the predicted class raises the
-#   probability of that class. It would do so for another class as well.
-# - **"The bottleneck improved the detector."** Calibration can improve, and a wrong decision can become right. Both depend on the
-#   target, so neither shows that the network has become better.
-# - **"Thousands of frames make the result certain."** Frames of one video are similar. Count the source clips and the people.
+# - **"Not significant means no difference."** It means that these cases do not show a difference. A few videos can show only
+#   a large difference.
+# - **"The accuracy did not drop, so the map contains what the decision needs."** A bottleneck for the predicted class raises
+#   the probability of that class. A bottleneck for another class would raise the probability of the other class.
+# - **"The bottleneck improved the detector."** Calibration can improve, and a wrong decision can become correct. Both depend
+#   on the target class, so neither shows that the network has become better.
+# - **"Thousands of frames make the result certain."** Frames of one video are similar. The source clips and the people must
+#   be counted.
 #
 # ## Quiz
 #
-# **1. Optimised for the predicted class, a bottleneck leaves the accuracy as it was. What does this show?**
+# **1. A bottleneck for the predicted class does not change the accuracy. What does this show?**
 #
-# - a) that the map contains what the decision needs
-# - b) little, as long as the same bottleneck for another class can turn the decision
-# - c) that the detector has become more robust
+# - a) the map contains the information that the decision needs
+# - b) little, if a bottleneck for another class can change it
+# - c) the detector has become more robust against added noise
 #
 # ```{dropdown} Answer to question 1
-# **b.** The target holds the decision in place. Only a comparison with other targets shows how strongly.
+# **b.** The target itself can preserve the decision. Only a comparison with other targets shows how strong this effect is.
 # ```
 #
 # **2. Which cases decide McNemar's test?**
 #
-# - a) all
-# - b) those that both get wrong
-# - c) those that exactly one gets right
+# - a) those that both networks classify correctly
+# - b) those that both networks classify wrongly
+# - c) those that only one classifies correctly
 #
 # ```{dropdown} Answer to question 2
-# **c.** See {eq}`eq-detection-mcnemar`: only $b$ and $c$ occur in it.
+# **c.** Only $b$ and $c$ occur in {eq}`eq-detection-mcnemar`: the cases that exactly one of the two networks classifies
+# correctly.
 # ```
 #
-# **3. A detector says 0.9 and is right in seven cases of ten. What is it?**
+# **3. A detector decides with 90 % confidence and is right in seven of ten cases. What is the detector?**
 #
 # - a) overconfident
 # - b) underconfident
 # - c) well calibrated
 #
 # ```{dropdown} Answer to question 3
-# **a.** Of decisions made with 90 % confidence, nine in ten should be right. Its point lies under the diagonal.
+# **a.** Of decisions made with 90 % confidence, nine in ten should be correct. The point of this detector lies below the
+# diagonal.
 # ```
 #
 # ## Summary
 #
-# - Table 2 is recomputed with intervals, per frame and per video, method by method, and with a paired test.
-# - The target is the predicted class. The tables for the true and a random class show how far decisions follow the target, and
-#   thus what "no drop" can mean.
-# - The verdicts rest on source clips and people, which are fewer than frames.
+# - Table 2 is recomputed with intervals, for frames and for videos, method by method, and with a paired test.
+# - The target is the predicted class. The tables for the true and a random class show how far decisions follow the target,
+#   and thus what "no drop" can mean.
+# - The verdicts depend on source clips and people, and there are fewer of them than frames.
 #
 # ## What next
 #
-# - Are the maps consistent from frame to frame? {doc}`/notebooks/09_consistency`.
-# - These numbers beside the paper's: {doc}`/notebooks/11_paper_and_run`.
-# - Does the detector need what is marked? {doc}`/notebooks/16_faithfulness` removes it and measures the effect.
+# - Consistency of the maps from frame to frame: {doc}`/notebooks/09_consistency`.
+# - Comparison of these numbers with those of the paper: {doc}`/notebooks/11_paper_and_run`.
+# - Dependence of the detector on the highlighted regions: {doc}`/notebooks/16_faithfulness` removes them and measures the
+#   effect.
 #
 # ## References
 #

@@ -15,22 +15,22 @@
 # # Consistency of the maps
 #
 # A map that changes from frame to frame without a reason explains little, even if each single map looks good. How is temporal
-# consistency measured? And are maps of real videos more consistent than maps of fakes, as the paper finds?
+# consistency measured, and are maps of real videos more consistent than maps of fakes, as the paper finds?
 #
 # ```{admonition} What you will learn
 # :class: tip
 # - to recompute the paper's Table 3: IoU, TCS and RPI, for real and fake videos
-# - what each of the three measures, and what it ignores
+# - to explain what each of the three measures describes, and what it ignores
 # - to recognise a high score that follows from a flat map
 # - to compare two detectors, and real with fake videos, with an interval
-# - how all measures depend on a threshold that the paper does not give
+# - to see how all measures depend on a threshold that the paper does not give
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | Relevance videos | what is measured here | {doc}`/notebooks/07_relevance_videos` |
+# | Relevance videos | the maps that are measured here | {doc}`/notebooks/07_relevance_videos` |
 # | {term}`Intersection over union` | the first of the three measures | {doc}`/book/glossary` |
 # | Confidence intervals | every point below has one | {doc}`/notebooks/08_detection_performance` |
 # ```
@@ -44,7 +44,7 @@ results_root = "../results"
 device = "cpu"
 seed = 0
 threshold = 0.5  # share of the maximum above which a pixel is highlighted; from 0 to 0.99
-rule = "frame"  # what it is a share of: the maximum of the frame or of the clip, or the area; one of frame, clip, area
+rule = "frame"  # reference of the threshold: the maximum of the frame or of the clip, or the area; one of frame, clip, area
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -57,27 +57,34 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
-# ## Three measures
+# ## Measures of temporal consistency
 #
-# A map becomes a binary mask $M_i$ per frame. Here a pixel is highlighted if its relevance exceeds `threshold` times the
-# frame's maximum. **IoU**, {term}`Intersection over union`, compares the masks of consecutive frames. The other two measures,
-# {term}`Temporal Consistency Score` and {term}`Region Persistence Index`, are the paper's Eq. (3) and (4), as printed:
+# The map of each frame becomes a binary mask $M_i$. With the default rule, a pixel is highlighted if its relevance exceeds
+# `threshold` times the frame's maximum. **IoU**, {term}`Intersection over union`, compares the masks of consecutive frames.
+# The other two measures, {term}`Temporal Consistency Score` and {term}`Region Persistence Index`, are the paper's Eq. (3) and
+# (4), as printed:
 #
 # $$ \mathrm{TCS} = \frac1N \sum_{i=1}^N \frac{\sum_{x,y} M_i(x,y)}{W \times H} $$ (eq-consistency-tcs)
 #
 # $$ \mathrm{RPI} = \frac{\frac1{N-1}\sum_{i=2}^N \lVert C_i - C_{i-1}\rVert}{\sqrt{W^2+H^2}} $$ (eq-consistency-rpi)
 #
-# with the centroid $C_i$ of the mask. The text calls TCS the share of frames in which regions stay highlighted. The formula is
-# the mean highlighted *area*, so a map that highlights everything has the best score. `persistence` is our measure of what the
-# text describes: over pixels that are ever highlighted, the share of frames in which they are.
+# with the centroid $C_i$ of the mask. The text of the paper describes TCS as the share of frames in which regions stay
+# highlighted. The formula is the mean highlighted *area*, so a map that highlights everything has the best score. The column
+# `persistence` is a measure of this book for the description in the text. For each pixel that is highlighted at least once,
+# it takes the share of frames in which the pixel is highlighted, and averages over these pixels.
 #
-# Masks have the paper's 924 by 924 pixels. This changes little, because TCS and RPI are relative to the frame, and an enlarged
-# mask keeps its IoU.
+# Masks have the paper's 924 by 924 pixels. This size changes the results little, because TCS and RPI are relative to the
+# frame, and an enlarged mask keeps its IoU.
 #
-# The formulas leave four cases open. Two *empty masks* overlap fully. An empty mask has no centroid, so steps from and to it do
-# not count. A *single frame* has no step, so it has no IoU, RPI and persistence and does not enter their means. After a *cut*
-# (the face of one frame does not touch that of the frame before) another scene begins. A map that moves with the face has not
-# jumped, so steps over cuts do not count. The columns `empty` and `cuts` say how often this happened.
+# The formulas leave four cases undefined. This book defines them as follows:
+#
+# - *Two empty masks* overlap fully.
+# - *One empty mask* has no centroid, so RPI does not count the steps from and to this mask.
+# - *A single frame* has no step, so it has no IoU, RPI and persistence and does not enter their means.
+# - *A cut* separates two scenes: the face of one frame does not touch that of the previous frame. Steps over cuts do not
+#   count, because the map must move with the face.
+#
+# The columns `empty` and `cuts` say how often empty masks and cuts occur.
 
 # %%
 from viba_lib.experiments.common import Bootstrap
@@ -94,12 +101,12 @@ from viba_lib.visual import result_figures
 result_figures.intervals(table, ["iou", "tcs", "rpi", "persistence"])
 
 # %% [markdown]
-# ## Flat maps
+# ## Effect of flat maps on IoU
 #
-# A threshold relative to the map's own maximum marks nearly the whole frame if the map is flat. Then masks overlap because they
-# are large. Two columns show this: `iou_chance` is the IoU of independent random masks of the same area $a$, $a / (2 - a)$, and
-# `effective_area` is the share of the frame over which a constant map would have the same entropy; it is 1 for a flat map. If IoU
-# is near `iou_chance`, the area explains it.
+# If a map is flat, a threshold relative to its own maximum marks nearly the whole frame. The masks then overlap because they
+# are large. Two columns show this effect. `iou_chance` is the IoU of independent random masks of the same area $a$,
+# $a / (2 - a)$. `effective_area` is the share of the frame over which a constant map would have the same entropy; it is 1 for
+# a flat map. If IoU is near `iou_chance`, the area explains it.
 
 # %%
 columns = ["name", "tcs", "iou", "iou_chance", "effective_area"]
@@ -111,7 +118,7 @@ from viba_lib.experiments.consistency import flat_text
 HTML(f"<p>{flat_text(table)}</p>")
 
 # %% [markdown]
-# The same arithmetic applies to the numbers that the paper prints:
+# The same calculation is possible for the numbers that the paper prints:
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.paper_numbers import TABLE_3
@@ -119,10 +126,10 @@ from viba_lib.experiments.paper_numbers import TABLE_3
 HTML(f"<p>{flat_text(TABLE_3)}</p>")
 
 # %% [markdown]
-# ## Real and fake videos
+# ## Differences between real and fake videos
 #
-# The paper finds maps of real videos slightly more consistent: higher IoU, lower RPI. Below are differences, real minus fake,
-# each with an interval. The dotted line is zero.
+# The paper finds slightly more consistent maps for real videos: higher IoU and lower RPI. The figure shows the differences,
+# real minus fake, each with an interval. The dotted line is zero.
 
 # %% mystnb={"image": {"alt": "Points with intervals of the difference between real and fake videos in IoU, TCS, RPI and persistence for both detectors, with a dotted line at zero."}, "figure": {"caption": "Real minus fake: IoU, TCS, RPI and persistence, with 95 % intervals over people and source clips.", "name": "fig-real-minus-fake"}}
 from viba_lib.experiments.consistency import CONSISTENCY, real_minus_fake
@@ -141,11 +148,12 @@ HTML(f"<p>{label_text(videos, bootstrap)}</p>")
 study.save_table("real_minus_fake", difference, difference[["detector", *CONSISTENCY]].round(4))
 
 # %% [markdown]
-# ## The two detectors
+# ## Differences between the detectors
 #
-# Section 4 of the paper compares the detectors: regions of Xception overlap more from frame to frame, while the TCS of VGG11 is
-# more than twice as high. The paper takes both as consistency. Expect the two findings to have different reasons, because TCS is
-# an area. Each source clip counts once for each detector; its fakes differ, because the detectors see different methods.
+# Section 4 of the paper compares the detectors: regions of Xception overlap more from frame to frame, while the TCS of VGG11
+# is more than twice as high. The paper interprets both findings as consistency. Expect the two findings to have different
+# reasons, because TCS is an area. Each source clip counts once for each detector. Its fakes differ between the detectors,
+# because the detectors are evaluated on different methods of manipulation.
 
 # %%
 from viba_lib.experiments.consistency import detectors_table, detectors_text
@@ -157,14 +165,15 @@ study.save_table("detectors_consistency", detectors, detectors.round(3))
 HTML(f"<p>{detectors_text(videos, bootstrap)}</p>")
 
 # %% [markdown]
-# Read the TCS of either detector together with the section on flat maps: an area says nothing about consistency over time.
+# Read the TCS of each detector together with the section on flat maps, because an area says nothing about consistency over
+# time.
 #
 # ## Dependence on the threshold
 #
-# Expect IoU, TCS and persistence to fall as the threshold rises, because a smaller region covers less and overlaps less. Two
-# studies with different thresholds cannot be compared.
+# Expect IoU, TCS and persistence to fall as the threshold rises, because a smaller region covers less of the frame and
+# overlaps less with the next region. Results of two studies with different thresholds cannot be compared.
 
-# %% mystnb={"image": {"alt": "Four panels: IoU, TCS and persistence fall and RPI changes as the threshold of the mask rises, for real and fake videos of both detectors."}, "figure": {"caption": "The measures over the threshold of the mask.", "name": "fig-threshold"}}
+# %% mystnb={"image": {"alt": "Four panels with IoU, TCS, RPI and persistence over the threshold of the mask, for real and fake videos of both detectors."}, "figure": {"caption": "Measures of consistency for each threshold of the mask.", "name": "fig-threshold"}}
 from viba_lib.experiments.consistency import THRESHOLDS, threshold_sweep
 
 sweep = threshold_sweep(consistency(study, THRESHOLDS, rule))
@@ -179,15 +188,13 @@ HTML(f"<p>{sweep_text(sweep)}</p>")
 study.save_table("threshold_sweep", sweep, sweep.round(3))
 
 # %% [markdown]
-
-# %% [markdown]
 # ## Exercises
 #
-# ```{exercise} Two masks, one score
+# ```{exercise} Different masks with the same TCS
 # :label: ex-tcs-blind
-# Make two clips of masks, `still` and `jumping`, each (6, 20, 20): in both, 40 pixels are highlighted in each frame, but in one
-# the region stays and in the other it jumps from one side to the other. Predict TCS, RPI and mean IoU of both, then compute
-# them with `viba_lib.evaluation`.
+# Create two clips of masks, `still` and `jumping`, each of shape (6, 20, 20). In both, 40 pixels are highlighted in each
+# frame. In `still` the region does not move, and in `jumping` it moves from one side to the other in each frame. Predict TCS,
+# RPI and mean IoU of both, then compute them with `viba_lib.evaluation`.
 # ```
 #
 # ```{solution-start} ex-tcs-blind
@@ -218,16 +225,16 @@ assert region_persistence(still) == 0 < region_persistence(jumping)
 assert mean_iou(still) == 1 > mean_iou(jumping)
 
 # %% [markdown]
-# TCS, as {eq}`eq-consistency-tcs` prints it, is an area and therefore the same for both. RPI and IoU differ.
+# TCS in {eq}`eq-consistency-tcs` is an area, so it is the same for both clips. RPI and IoU differ.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} A step by hand
+# ```{exercise} RPI of a single step
 # :label: ex-rpi-hand
-# A square of 4 by 4 pixels moves by 3 pixels to the right and 4 down, from one frame to the next, in images of 30 by 40
-# (height by width). Compute RPI by {eq}`eq-consistency-rpi` in your head, call it `by_hand`, and check it on such masks,
-# `moving`, of shape (2, 30, 40).
+# A square of 4 by 4 pixels moves by 3 pixels to the right and 4 pixels down, from one frame to the next, in images of 30 by
+# 40 (height by width). Compute RPI by {eq}`eq-consistency-rpi` without a computer and call it `by_hand`. Check it on such
+# masks, `moving`, of shape (2, 30, 40).
 # ```
 #
 # ```{solution-start} ex-rpi-hand
@@ -246,70 +253,75 @@ assert moving.shape == (2, 30, 40) and abs(region_persistence(moving) - by_hand)
 assert abs(by_hand - 0.1) < 1e-9
 
 # %% [markdown]
-# The step is the hypotenuse of 3 and 4, and the diagonal that of 30 and 40. Both triangles are 3-4-5, one ten times the other.
+# The step is the hypotenuse of a right triangle with the sides 3 and 4, so it is 5. The diagonal of the image is 50, because
+# its triangle is ten times as large.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"A high TCS means that regions persist."** It means that they are large. The text of the paper describes persistence, its
-#   formula measures area.
-# - **"A consistent map is a right map."** A map that always marks the centre of the image is perfectly consistent. Consistency
-#   is needed for trust, but is no reason for it.
-# - **"An IoU of 0.8 shows consistency."** Random masks that cover nine tenths of the frame have it as well. Compare with
-#   `iou_chance`.
-# - **"IoU does not depend on the threshold, since both masks have the same."** A lower threshold makes larger masks, and large masks
-#   overlap more.
+# - **"A high TCS means that regions persist."** A high TCS means that regions are large. The text of the paper describes
+#   persistence, and its formula measures area.
+# - **"A consistent map is a correct map."** A map that always marks the centre of the image is perfectly consistent.
+#   Consistency is necessary for trust in a map, but not sufficient.
+# - **"An IoU of 0.8 shows consistency."** Random masks that cover nine tenths of the frame have this IoU as well. Compare an
+#   IoU with `iou_chance`.
+# - **"IoU does not depend on the threshold, because both masks have the same threshold."** A lower threshold makes larger
+#   masks, and large masks overlap more.
 #
 # ## Quiz
 #
-# **1. A map highlights every pixel of every frame. Which measures call it perfect?**
+# **1. A map highlights every pixel of every frame. Which measures have their best value?**
 #
-# - a) TCS only
-# - b) TCS, IoU and RPI
-# - c) none
+# - a) IoU and RPI, but not TCS
+# - b) TCS and IoU, but not RPI
+# - c) all of IoU, RPI and TCS
 #
 # ```{dropdown} Answer to question 1
-# **b.** Area 1, overlap 1, and a centroid that never moves. No measure of consistency alone distinguishes it from a good map.
+# **c.** The area is 1, the overlap is 1, and the centroid does not move. Measures of consistency alone do not distinguish
+# this map from a good one.
 # ```
 #
 # **2. The interval of "real minus fake" in IoU contains zero. What follows?**
 #
-# - a) real and fake maps are equally consistent
-# - b) these videos do not show a difference
-# - c) the paper is wrong
+# - a) these videos do not show a difference
+# - b) real and fake maps are equally consistent
+# - c) the finding of the paper is disproved
 #
 # ```{dropdown} Answer to question 2
-# **b.** The difference may be zero or not. Few videos give wide intervals, and a wide interval contains many other values.
+# **a.** The difference may be zero or not. Few videos give wide intervals, and a wide interval contains many other values as
+# well.
 # ```
 #
 # **3. Why do steps over cuts not count?**
 #
-# - a) after a cut there is another scene, so the map must move
-# - b) cuts are rare
-# - c) the frames are missing
+# - a) the detector cannot classify frames near a cut
+# - b) the map must move if another scene begins
+# - c) the masks are empty in the frames at a cut
 #
 # ```{dropdown} Answer to question 3
-# **a.** A map that stayed behind would be wrong. Counting the step would punish the map for following the face.
+# **b.** A map that stays at the same location after a cut would be wrong. Counting the step would lower the score of a map
+# that follows the face.
 # ```
 #
 # ## Summary
 #
-# - Table 3 is recomputed at the paper's 924 by 924 pixels, with every undefined case defined.
-# - All measures depend on a threshold; state it, or they mean nothing. Run with `-p threshold 0.3`, or `-p rule clip`.
-# - TCS as printed is an area; `persistence` is what its text describes.
-# - The area also sets the IoU of random masks, which a flat map cannot exceed by much.
+# - Table 3 is recomputed at the paper's 924 by 924 pixels, with a definition for each case that the formulas leave open.
+# - All measures depend on the threshold, so a result must state it. Run the chapter with `-p threshold 0.3` or
+#   `-p rule clip`.
+# - TCS as printed is an area, and `persistence` is the measure that the text of the paper describes.
+# - The area also determines the IoU of random masks. If a map is flat, its IoU cannot be much higher.
 #
 # ## What next
 #
-# - Do maps agree with annotated regions? {doc}`/notebooks/10_human_agreement`.
-# - The effect of coupled frames on consistency: {doc}`/notebooks/12_speed` and {doc}`/notebooks/16_faithfulness`.
-# - How far the threshold moves a number beside other choices: {doc}`/notebooks/14_open_choices`.
+# - Agreement of maps with annotated regions: {doc}`/notebooks/10_human_agreement`.
+# - Effect of coupled frames on consistency: {doc}`/notebooks/12_speed` and {doc}`/notebooks/16_faithfulness`.
+# - Effect of the threshold, beside that of other choices: {doc}`/notebooks/14_open_choices`.
 #
 # ## References
 #
-# - {cite:t}`solopova2024`: TCS and RPI are its Eq. (3) and (4); the results are its Table 3, with the masks at 924 pixels.
+# - {cite:t}`solopova2024`: TCS and RPI in Eq. (3) and (4), and the results in Table 3, with masks of 924 pixels.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

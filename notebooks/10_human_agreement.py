@@ -14,14 +14,14 @@
 # %% [markdown]
 # # Agreement with annotated regions
 #
-# Do maps highlight the regions that people mark as fake? The paper asked eight people. This chapter measures the agreement and
-# compares each number with what chance would give.
+# Do maps highlight the regions that people mark as fake? The paper asked eight people. This chapter measures the agreement
+# and compares each number with the value that is expected by chance.
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - to turn a map into regions, and how much the result depends on the rule
+# - to turn a map into regions, and to see how much the result depends on the rule
 # - to recompute the paper's Table 4 and Figure 2, with planted regions instead of human annotations
-# - what agreement remains if each map is compared with another video
+# - to measure the agreement that remains if each map is compared with another video
 # - to test the paper's findings on single face regions
 # - to compare VIBA with Grad-CAM and with input-agnostic controls
 # ```
@@ -30,16 +30,17 @@
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | {term}`Planted artefact` | it replaces people's answers | {doc}`/notebooks/02_dataset_construction` |
+# | {term}`Planted artefact` | it replaces the answers of people | {doc}`/notebooks/02_dataset_construction` |
 # | Precision, recall, F1 | three columns of Table 4 | {doc}`/notebooks/08_detection_performance` |
-# | How people annotate | the form that makes the table | {doc}`/notebooks/13_annotation` |
+# | Annotation by people | the form that writes the table of answers | {doc}`/notebooks/13_annotation` |
 # ```
 #
 # <!-- time -->
 #
-# In the paper, eight people marked the regions of 27 fake videos that they found most indicative. With the default data nobody
-# was asked. **Planted regions** replace their answers, and we call them that. A table of human annotations (columns annotator,
-# video, regions, such as `ann1,clip7,LB`) is used if it is given; [chapter 13](13_annotation) is a form that writes one.
+# In the paper, eight people marked the regions of 27 fake videos that they found most indicative. The default data have no
+# such annotations. **Planted regions** replace them, so agreement with planted regions is not agreement with people. If a
+# table of human annotations (columns annotator, video, regions, such as `ann1,clip7,LB`) is given, it is used instead. The
+# form in [chapter 13](13_annotation) writes such a table.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -62,10 +63,10 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
-# ## Six regions
+# ## Six face regions
 #
-# The paper names six regions and gives no borders. These borders are ours, from the 68 landmarks of dlib; every
-# pixel of a crop belongs to one of them.
+# The paper names six regions and does not define their borders. This book defines the borders with the 68 landmarks of dlib.
+# Every pixel of a crop belongs to one of the regions.
 
 # %% mystnb={"image": {"alt": "A face crop tinted in six colours: lips and mouth, edges of the face, brows, eyes and forehead, nose, cheeks and ears, outside of the face, chin and neck."}, "figure": {"caption": "The six regions, from 68 landmarks.", "name": "fig-regions"}}
 from viba_lib.evaluation.agreement import REGIONS, region_masks
@@ -76,13 +77,14 @@ masks = region_masks(first.landmarks[0], first.faces.shape[1])
 map_figures.region_overlay(first.faces[0], masks, REGIONS)
 
 # %% [markdown]
-# ## Table 4
+# ## Table 4: agreement of regions
 #
-# The paper takes the three regions that annotators named most often and does not say how a heat map becomes a set
-# of regions. Here a map ({term}`Attribution`) highlights the `top` regions by mean relevance per pixel, so that a large region does not win
-# by its size. F1, precision and recall are macro: means over regions. *Overlap* is the Szymkiewicz-Simpson coefficient ({term}`Overlap coefficient`),
-# a mean over videos. *Top 1* is the share of videos in which the region that most annotators chose is among
-# those that the map highlights; with planted regions it is the one that most of the mask lies in.
+# The paper takes the three regions that annotators named most often, and does not say how a heat map becomes a set of
+# regions. Here, a map ({term}`Attribution`) highlights the `top` regions by mean relevance per pixel, so that a region is not
+# preferred because of its size. F1, precision and recall are macro averages: means over regions. *Overlap* is the
+# Szymkiewicz-Simpson coefficient ({term}`Overlap coefficient`), as a mean over videos. *Top 1* is the share of videos in
+# which the map highlights the region that most annotators chose. With planted regions, this is the region that contains the
+# largest part of the mask.
 
 # %%
 from viba_lib.experiments.common import Bootstrap, explained_videos
@@ -108,13 +110,13 @@ from viba_lib.experiments.paper_numbers import TABLE_4
 
 means = 2 * TABLE_4.precision * TABLE_4.recall / (TABLE_4.precision + TABLE_4.recall)
 HTML(
-    f"<p>By chance, {top} of 6 regions hold a given one in {min(top, 6) / 6:.0%} of videos: Top 1 must be held "
-    "against that. The paper calls its F1 macro, yet it is the harmonic mean of its printed precision and recall "
-    f"to within {(means - TABLE_4.f1).abs().max():.2f} points, which a mean of each region's F1 need not be. "
-    "We take the word, not the number.</p>"
+    f"<p>By chance, {top} of 6 regions contain a given region in {min(top, 6) / 6:.0%} of videos. Top 1 must be "
+    "compared with this value. The paper calls its F1 macro, but the printed F1 is the harmonic mean of the printed "
+    f"precision and recall to within {(means - TABLE_4.f1).abs().max():.2f} points. A mean of the F1 of each region "
+    "need not have this value. This book computes the mean over regions, because the paper calls its F1 macro.</p>"
 )
 
-# %% mystnb={"image": {"alt": "Points with intervals of F1, precision, recall, overlap and Top 1 for both detectors."}, "figure": {"caption": "Agreement of highlighted with annotated regions, with 95 % intervals over people and source clips.", "name": "fig-table-4"}}
+# %% mystnb={"image": {"alt": "Points with intervals of F1, precision, recall, overlap and Top 1 for both detectors."}, "figure": {"caption": "Agreement between highlighted and annotated regions, with 95 % intervals over people and source clips.", "name": "fig-table-4"}}
 result_figures.intervals(table, measures, "detector")
 
 # %% tags=["remove-input"]
@@ -124,14 +126,14 @@ bootstrap = Bootstrap.of(study)
 HTML(f"<p>{recall_text(regions, top, bootstrap)}</p>") if not unknown else None
 
 # %% [markdown]
-# The paper reads its recall, which is above its precision, as maps that cover what people marked and more. With a fixed number of
-# highlighted regions the numbers of regions alone can have this effect.
+# In the paper, recall is above precision. The paper concludes that maps cover the regions that people marked and further
+# regions. With a fixed number of highlighted regions, the numbers of regions alone can have this effect.
 #
-# ## Agreement with the wrong video
+# ## Agreement with shuffled videos
 #
-# Some regions are annotated often and highlighted often in all videos. This alone gives some agreement. So the sets are
-# shuffled: each video gets the highlighted regions of another one, two hundred times, and the agreement is measured again. The
-# difference is what a map says about *its* video.
+# Some regions are annotated often and highlighted often in all videos. This alone leads to some agreement. To measure it, the
+# sets are shuffled two hundred times: each video gets the highlighted regions of another video, and the agreement is measured
+# again. The difference between the two agreements is what a map says about *its own* video.
 
 # %%
 import pandas as pd
@@ -149,12 +151,13 @@ from viba_lib.experiments.human_agreement import agreement_text
 HTML(f"<p>{agreement_text(regions, bootstrap)}</p>") if not unknown else None
 
 # %% [markdown]
-# ## Rules from maps to regions
+# ## Rules for turning maps into regions
 #
-# *Mass* ranks regions by the sum of relevance and *peak* by the strongest pixel. With *votes*, each frame names its regions by
-# density, and the most frequent ones count. With more regions recall must rise; precision need not.
+# *Density* ranks regions by the mean relevance per pixel, *mass* by the sum of relevance, and *peak* by the strongest pixel.
+# With *votes*, each frame selects its regions by density, and the regions that are selected most often count. Expect recall
+# to rise with the number of regions. Precision may rise or fall.
 
-# %% mystnb={"image": {"alt": "Panels of F1, precision, recall and overlap over the number of highlighted regions, one line for each of four rules, for both detectors."}, "figure": {"caption": "Agreement over the number of regions that count as highlighted, under four rules.", "name": "fig-region-rules"}}
+# %% mystnb={"image": {"alt": "Panels of F1, precision, recall and overlap over the number of highlighted regions, one line for each of four rules, for both detectors."}, "figure": {"caption": "Agreement for each number of highlighted regions, under four rules.", "name": "fig-region-rules"}}
 from viba_lib.experiments.human_agreement import rules_table
 
 rules = rules_table(explained, human)
@@ -172,9 +175,9 @@ HTML(f"<p>{rules_text(rules)}</p>") if not unknown else None
 # %% [markdown]
 # ## Agreement between annotators
 #
-# Maps cannot agree with people better than people agree with each other. Krippendorff's alpha is 1 if they always agree and 0 if
-# they agree as often as by chance {cite}`krippendorff2019content`; annotators may have left out videos. The paper gives no such
-# number for its eight annotators.
+# If people disagree with each other, a map cannot agree with all of them. Krippendorff's alpha measures the agreement between
+# people {cite}`krippendorff2019content`. It is 1 if they always agree and 0 if they agree as often as by chance, and it
+# allows for annotators who left out videos. The paper does not report such a number for its eight annotators.
 
 # %%
 from viba_lib.evaluation.agreement import annotator_agreement
@@ -186,10 +189,10 @@ between = planted if human is None else annotator_agreement(human)
 study.save_table("annotator_agreement", between, between.round(3), unknown)
 
 # %% [markdown]
-# ## Figure 2
+# ## Figure 2: frequency of regions
 #
-# How often is a region annotated, and how often highlighted? A detector whose maps highlight the artefacts has bars of similar
-# height in each pair.
+# The figure shows how often each region is annotated and how often it is highlighted. If the maps of a detector highlight the
+# artefacts, the two frequencies of each region are similar.
 
 # %% mystnb={"image": {"alt": "Bars per region: share of fake videos in which the region is planted and in which each detector's map highlights it."}, "figure": {"caption": "Frequency of regions: planted, and highlighted by VIBA (after the paper's Figure 2). L lips and mouth, E edges, B brows, eyes and forehead, N nose, cheeks and ears, O outside, C chin and neck.", "name": "fig-regions-frequency"}}
 from viba_lib.experiments.human_agreement import region_shares
@@ -209,10 +212,10 @@ HTML(f"<p>{shares_text(shares)}</p>") if not unknown else None
 # %% [markdown]
 # ## The paper's findings by region
 #
-# Section 4 of the paper describes where maps of fakes and of real videos differ. It is a description of maps that the authors
-# looked at, without numbers. Each finding becomes a measure here: `forehead` and `nose_ears` compare the mean relevance of parts
-# of a region, and `nose` and `chin` are the shares of frames in which a part has more than the frame's mean relevance. A source
-# clip counts if it has a real and a fake video that are explained.
+# Section 4 of the paper describes where maps of fakes and of real videos differ. The description comes from maps that the
+# authors inspected, and contains no numbers. Each finding becomes a measure here. `forehead` and `nose_ears` compare the mean
+# relevance of parts of a region. `nose` and `chin` are the shares of frames in which a part has more than the frame's mean
+# relevance. A source clip counts if both a real and a fake video of it are explained.
 
 # %%
 from viba_lib.experiments.region_claims import findings_table, findings_text, part_shares
@@ -225,10 +228,15 @@ study.save_table("region_findings", findings, findings[columns].round(3))
 HTML(f"<p>{findings_text(findings)}</p>")
 
 # %% [markdown]
-# Our fakes are made in another way than the paper's, and the borders of the parts are ours. A finding that is not confirmed here
-# may hold for its videos. A difference between classes also does not say where an artefact is: the next sections measure that.
+# The fakes of this book are made with other methods than the fakes of the paper, and this book defines the borders of the
+# parts. A finding that is not confirmed here may therefore hold for the videos of the paper. A difference between classes
+# also does not say where an artefact is. The comparison with planted masks below measures whether maps highlight the
+# artefact.
 #
 # ## Regions of single videos
+#
+# The table shows the regions of the first twelve videos of Xception. The download contains all of its videos.
+
 # %%
 videos = regions["xception"]
 study.save_table("regions_by_video", videos, videos.head(12), unknown)
@@ -236,12 +244,13 @@ study.save_table("regions_by_video", videos, videos.head(12), unknown)
 # %% [markdown]
 # ## Grad-CAM and input-agnostic controls
 #
-# In the default data the location of each artefact is known to the pixel. This allows two finer measures: the share of the
-# relevance inside the planted mask, and whether the strongest pixel is inside (the {term}`Pointing game`). The paper argues that
-# Grad-CAM {cite}`selvaraju2019gradcam` is coarse; here both methods use the same layer. Two controls depend neither on the
-# network nor on the frame: noise, and a centre prior, because a face is in the centre. A map that is not better than the centre
-# prior has found a face, and not an artefact. The frames and methods are those of {doc}`/notebooks/15_localisation`: one fake
-# frame of each video, those that the detector classifies correctly first.
+# In the default data, the location of each artefact is known for every pixel. This allows two finer measures: the share of
+# the relevance inside the planted mask, and whether the strongest pixel is inside (the {term}`Pointing game`). The paper
+# argues that Grad-CAM {cite}`selvaraju2019gradcam` is coarse; here both methods use the same layer. Two controls depend
+# neither on the network nor on the frame: noise (`Random`), and a centre prior (`Centred blob`), because a face is in the
+# centre of the crop. If the measures of a map are not better than those of the centre prior, they do not show more than the
+# location of the face. The frames and methods are those of {doc}`/notebooks/15_localisation`: one fake frame of each video,
+# and frames that the detector classifies correctly are chosen first.
 
 # %%
 from viba_lib.baselines.explainers import VIBA
@@ -260,7 +269,7 @@ unmasked = no_masks(compared.ratio, "the localisation")
 columns = ["name", "frames", "area", "ratio", "hit"]
 study.save_table("explainers", compared, compared[columns].round(2), unmasked)
 
-# %% mystnb={"image": {"alt": "Points with intervals for VIBA, Grad-CAM, a centred blob and noise, per detector: relevance inside the planted mask over the mask's share of the frame, and share of frames whose strongest pixel is inside."}, "figure": {"caption": "Relevance inside the planted mask over its share of the frame (chance is 1, dotted), and share of frames whose strongest pixel lies inside, with 95 % intervals over people and source clips.", "name": "fig-explainers"}}
+# %% mystnb={"image": {"alt": "Points with intervals for VIBA, Grad-CAM, a centre prior and noise, for each detector: relevance inside the planted mask over the mask's share of the frame, and share of frames whose strongest pixel is inside."}, "figure": {"caption": "Relevance inside the planted mask over its share of the frame (chance is 1, dotted), and share of frames whose strongest pixel lies inside, with 95 % intervals over people and source clips.", "name": "fig-explainers"}}
 result_figures.intervals(compared, ["ratio", "hit"], chance={"ratio": 1.0})
 
 # %% tags=["remove-input"]
@@ -270,14 +279,13 @@ paragraphs = "".join(f"<p>{controls_text({d: s}, bootstrap)}</p>" for d, s in sc
 HTML(paragraphs) if not unmasked else None
 
 # %% [markdown]
-
-# %% [markdown]
 # ## Exercises
 #
-# ```{exercise} Overlap of blind answers
+# ```{exercise} Expected overlap of random answers
 # :label: ex-blind-overlap
-# A map highlights $a$ of six regions and a person marks $b$, both at random. Derive the expected
-# {term}`overlap coefficient <Overlap coefficient>` and write it as `expected_overlap(a, b)`. Then check it by going through all pairs of sets.
+# A map highlights $a$ of six regions and a person marks $b$ of them, both at random. Derive the expected
+# {term}`overlap coefficient <Overlap coefficient>` and write it as `expected_overlap(a, b)`. Then check the formula with all
+# pairs of sets.
 # ```
 #
 # ```{solution-start} ex-blind-overlap
@@ -307,17 +315,18 @@ for a, b in ((1, 3), (2, 2), (3, 3)):
     )
 
 # %% [markdown]
-# It is $\max(a, b) / 6$: whoever marks more is "right" more often. With three of six regions, half of the overlap in Table 4 costs
-# nothing. In a real table it is even more, since some regions are marked by everybody: that is what shuffling shows.
+# The expected overlap is $\max(a, b) / 6$, so an annotator who marks more regions gets a higher value. With three of six
+# regions, an overlap of 0.5 in Table 4 is expected by chance. In a real table, the chance level can be even higher, because
+# some regions are marked in most videos. The shuffled sets show this effect.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} Two kinds of macro F1
+# ```{exercise} Two definitions of macro F1
 # :label: ex-macro-f1
-# A mean over regions can be taken before or after the harmonic mean. Find two regions with precisions and recalls such that the mean of the
-# two F1 values is 0, and the F1 of the mean precision and mean recall is 0.5. Call the pairs `precisions` and `recalls`, and the two results
-# `mean_of_f1` and `f1_of_means`.
+# A mean over regions can be taken before or after the harmonic mean. Find the precisions and recalls of two regions such that
+# the mean of the two F1 values is 0, and the F1 of the mean precision and the mean recall is 0.5. Call the pairs `precisions`
+# and `recalls`, and the two results `mean_of_f1` and `f1_of_means`.
 # ```
 #
 # ```{solution-start} ex-macro-f1
@@ -327,7 +336,7 @@ for a, b in ((1, 3), (2, 2), (3, 3)):
 
 # %% tags=["solution"]
 def f1(p, r):
-    """Harmonic mean, 0 where both are 0."""
+    """Harmonic mean, 0 if both are 0."""
     return 2 * p * r / (p + r) if p + r else 0.0
 
 
@@ -342,66 +351,67 @@ assert mean_of_f1 == 0 and f1_of_means == 0.5
 assert all(0 <= v <= 1 for v in (*precisions, *recalls))
 
 # %% [markdown]
-# Both are called macro F1 in the literature, and they can be as far apart as this. The page above finds which of them the paper
-# printed.
+# Both are called macro F1 in the literature, and they can differ as much as in this example. The text after Table 4 compares
+# the F1 that the paper printed with the second definition.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"An overlap of 0.6 means that map and people agree in 60 % of the regions."** It is divided by the smaller set. With three regions each,
-#   0.5 is chance.
-# - **"If maps agree with people, people can trust the detector."** Both may name the centre of the face. Agreement with the wrong
-#   video's map measures this.
-# - **"Grad-CAM is coarse, so VIBA must be better."** At the same layer both maps have the same resolution. The sentences below the
-#   table say what was measured.
+# - **"An overlap of 0.6 means that map and people agree in 60 % of the regions."** The number of common regions is divided by
+#   the size of the smaller set. With three regions each, 0.5 is the chance level.
+# - **"If maps agree with people, people can trust the detector."** Both may mark the centre of the face in every video. The
+#   agreement with shuffled videos measures this effect.
+# - **"Grad-CAM is coarse, so VIBA must be better."** At the same layer, both maps have the same resolution. The sentences
+#   after the figure report what was measured.
 #
 # ## Quiz
 #
-# **1. What does "agreement with another video's map" measure?**
+# **1. What does the agreement with the map of another video measure?**
 #
-# - a) noise of the bottleneck
-# - b) the agreement that comes from regions which are common everywhere
-# - c) errors of annotators
+# - a) the variation of a map over samples of the noise
+# - b) the errors of annotators who disagree with others
+# - c) the agreement due to regions common to all videos
 #
 # ```{dropdown} Answer to question 1
-# **b.** Whatever survives the shuffle does not depend on the video.
+# **c.** The agreement that remains after the shuffle does not depend on the content of the video.
 # ```
 #
-# **2. Why is relevance ranked by density and not by mass?**
+# **2. Why are regions ranked by density and not by mass?**
 #
-# - a) so that a large region does not win by its size
-# - b) because it is faster
-# - c) the paper says so
+# - a) so that a region is not preferred for its large size
+# - b) because the paper ranks regions by their density
+# - c) because the mass depends on the strongest pixel alone
 #
 # ```{dropdown} Answer to question 2
-# **a.** The paper does not say how it ranked; the other rules are computed above.
+# **a.** The mass of a region grows with its area. The paper does not say how it ranked regions, so the other rules are
+# computed as well.
 # ```
 #
 # **3. A centre prior has the same `ratio` as VIBA. What follows?**
 #
-# - a) VIBA is right
-# - b) these maps have not been shown to find more than a face
-# - c) the centre prior has found the artefact
+# - a) the maps of VIBA highlight only the centre of the face
+# - b) the ratio alone does not show that VIBA uses the frame
+# - c) the centre prior has localised the artefact in each frame
 #
 # ```{dropdown} Answer to question 3
-# **b.** The centre prior depends on neither frame nor network. Relevance on the artefact that is not larger than its own does not
-# show that a map depends on them.
+# **b.** The centre prior depends on neither the frame nor the network, so an equal ratio is not evidence that VIBA depends on
+# them. The ratio is also not evidence that VIBA ignores the frame: different maps can have the same ratio, and other measures
+# can distinguish them.
 # ```
 #
 # ## Summary
 #
-# - Planted regions are known without doubt, but they are not what people look at.
-# - How many regions count as highlighted, and by which rule, changes every number: run with `-p top 1`, or
-#   `-p rule mass`.
-# - Compare an agreement with that of chance and of a centre prior.
+# - Planted regions are known exactly, but people may look at other regions.
+# - The number of highlighted regions and the rule affect every number. Run the chapter with `-p top 1` or `-p rule mass`.
+# - An agreement must be compared with the agreement by chance and with that of a centre prior.
 #
 # ## What next
 #
-# - Ask people yourself: {doc}`/notebooks/13_annotation`.
-# - More methods and harder questions: {doc}`/notebooks/15_localisation`.
-# - How much the rule matters beside other choices: {doc}`/notebooks/14_open_choices`.
+# - Annotation of clips by people: {doc}`/notebooks/13_annotation`.
+# - Localisation of the artefact by more methods: {doc}`/notebooks/15_localisation`.
+# - Effect of the rule, beside that of other choices: {doc}`/notebooks/14_open_choices`.
 #
 # ## References
 #

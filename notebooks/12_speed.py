@@ -14,25 +14,26 @@
 # %% [markdown]
 # # Speed and convergence
 #
-# The optimisation runs again for each frame, and a video has many. Which part takes the time, what can be saved without a
-# change of the map, and are ten steps, the number of the reference implementation, enough?
+# The optimisation runs again for each frame, and a video has many frames. This chapter measures which part of the
+# optimisation takes most of the time and which time can be saved without a change of the map. It also tests whether ten
+# steps, the number of the reference implementation, are enough.
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - to find out where the time of an explanation is spent, counted layer by layer
-# - to compare settings by their cost and by their agreement with an accurate map, measured on this machine
+# - to count the cost of an explanation layer by layer
+# - to compare settings by their measured cost and by their agreement with an accurate map
 # - to read from measurements how the cost of a call grows with its frames
-# - to see how many steps it takes until the map marks the artefact, and what a better start changes
-# - to judge what coupling along a clip gains, and what it costs
+# - to read how many steps the map needs to mark the artefact, and how the start of the optimisation changes this number
+# - to judge the gain and the cost of temporal coupling along a clip
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | The five steps of the method | the fourth takes the time | {doc}`/notebooks/04_viba_step_by_step` |
+# | The five steps of the method | the fourth step takes most of the time | {doc}`/notebooks/04_viba_step_by_step` |
 # | {term}`Readout bottleneck` | one of the starts that are compared | {doc}`/notebooks/06_bottleneck_type` |
-# | Forward and backward pass | what is counted | [PyTorch on autograd](https://docs.pytorch.org/tutorials/beginner/blitz/autograd_tutorial.html) |
+# | Forward and backward pass | the unit of the cost | [PyTorch on autograd](https://docs.pytorch.org/tutorials/beginner/blitz/autograd_tutorial.html) |
 # ```
 #
 # <!-- time -->
@@ -59,12 +60,13 @@ HTML(study.banner())
 # %% [markdown]
 # ## Cost upstream and downstream of the layer
 #
-# A plain version of the method sends the frame through the complete network in every step, once for each sample of the noise, and
-# computes the gradient of every weight on the way back. But nothing upstream of the {term}`Injection layer` changes from step to
-# step, and only $\lambda$ needs a gradient. The library cuts the network at the layer. The part upstream runs once, and the part
-# downstream runs in every step, with frozen weights. The saving depends on the position of the layer.
+# A plain version of the method sends the frame through the complete network in every step, once for each sample of the
+# noise, and computes the gradient of every weight in the backward pass. But nothing upstream of the
+# {term}`Injection layer` changes from step to step, and only $\lambda$ needs a gradient. The library splits the network
+# at the layer. The part upstream runs once, and the part downstream runs in every step, with frozen weights. The saving
+# depends on the position of the layer.
 
-# %% mystnb={"image": {"alt": "Bars for the eight injection layers: share of the network's multiply-accumulates downstream and upstream of the layer."}, "figure": {"caption": "Share of a forward pass downstream and upstream of each of the paper's injection layers, counted in multiply-accumulates.", "name": "fig-cost-shares"}}
+# %% mystnb={"image": {"alt": "Bars for the eight injection layers: fraction of the network's multiply-accumulates downstream and upstream of the layer."}, "figure": {"caption": "Fraction of a forward pass downstream and upstream of each of the paper's injection layers, counted in multiply-accumulates.", "name": "fig-cost-shares"}}
 from viba_lib.experiments import speed
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.visual import result_figures
@@ -79,17 +81,19 @@ from viba_lib.experiments import speed_readings
 HTML(f"<p>{speed_readings.costs_text(chosen)}</p>")
 
 # %% [markdown]
-# The count is in passes: a plain step costs three passes of the complete network (forward, backward to the inputs, and backward
-# to the weights). A step of the cut network costs two passes of its part downstream of the layer.
+# The cost is counted in passes. A plain step costs three passes of the complete network (forward, backward to the
+# inputs, and backward to the weights). A step of the split network costs two passes of its part downstream of the
+# layer.
 
 # %% [markdown]
 # ## Cost and agreement of the settings
 #
-# `default` computes what the plain version computes, to rounding. Four settings save more time: the precision (`bfloat16`
-# downstream of the layer, while the information stays in float32), the samples of the noise per step, the steps, and the passes
-# of the first steps. In these, $\lambda$ is near 1, noise replaces almost nothing, and the model loss has almost no gradient:
-# `information_steps` of them follow the information alone, without a pass. With `antithetic`, noise is sampled in mirrored pairs,
-# so that errors of first order cancel. `auto` is the faster precision on this machine.
+# `default` computes the same result as the plain version, except for rounding. Four settings save more time: the
+# precision (`bfloat16` downstream of the layer, while the information stays in float32), the samples of the noise per
+# step, the steps, and the passes of the first steps. In the first steps $\lambda$ is near 1, noise replaces almost
+# nothing, and the model loss has almost no gradient. Therefore the first `information_steps` steps use the gradient of
+# the information alone, without a pass. With `antithetic`, noise is sampled in mirrored pairs, so that errors of first
+# order cancel. `auto` is the faster precision on this machine.
 
 # %%
 from dataclasses import asdict
@@ -103,10 +107,10 @@ pd.DataFrame(settings).T[["steps", "information_steps", "noise_samples", "antith
 
 # %% [markdown]
 # The plain version is measured in the same run. `ratio` is how many times faster a setting is than the plain version.
-# `agreement` is the rank correlation of the layer's map ({term}`Capacity`) with the mean map of several default runs with other
-# noise; 1 is the same order of all locations. Compare each value with that of the default, which differs from the mean by its own
-# noise. A setting that agrees as well has lost nothing. `accurate` is not expected to agree, because it takes more steps than the
-# default.
+# `agreement` is the rank correlation of the layer's map ({term}`Capacity`) with the mean map of several default runs
+# with other noise; 1 is the same order of all locations. Compare each value with that of the default, which differs
+# from the mean because of its own noise. A setting with the agreement of the default approximates the mean map equally
+# well. `accurate` is not expected to agree, because it takes more steps than the default.
 
 # %%
 numbers = study.profile.speed
@@ -121,18 +125,19 @@ result_figures.seconds_bars(timed)
 # %% tags=["remove-input"]
 HTML(
     f"<p>{speed_readings.settings_text(timed)} Measured on {study.provenance()['device']}; the mean map is of "
-    f"{numbers.runs} runs in {numbers.precision}. Of the plain version two steps ran. The time of the others is computed "
-    "from them, because all steps do the same work.</p>"
+    f"{numbers.runs} runs in {numbers.precision}. Two steps of the plain version were timed. The time of the others is "
+    "computed from them, because all steps do the same work.</p>"
 )
 
 # %% [markdown]
-# `viba bench` prints this table for your machine, for other layers and, if asked, with the memory of each setting.
+# `viba bench` prints this table for your machine and for other layers. An option adds the memory of each setting.
 #
 # ## Cost of a call over its frames
 #
-# The frames of a call are optimised side by side, each with its own mask. Is the cost proportional to their number? A call
-# prepares the part downstream of the layer once, and a processor uses its cores better with more frames. So look at the cost of
-# each *further* frame. Equal costs give a straight line, and falling costs a concave curve.
+# The frames of a call are optimised side by side, each with its own mask. Is the cost proportional to their number? A
+# call prepares the part downstream of the layer once, and a processor uses its cores better with more frames. The
+# relevant number is therefore the cost of each *further* frame. Equal costs give a straight line, and falling costs a
+# concave curve.
 
 # %% mystnb={"image": {"alt": "Line of the seconds to explain a clip over its number of frames."}, "figure": {"caption": "Total seconds over the number of frames explained in one call, Xception with the preset fast.", "name": "fig-clip-cost"}}
 subject = next(speed.subjects(study, ["xception"], frames=max(numbers.counts)))
@@ -147,14 +152,20 @@ HTML(f"<p>{speed_readings.growth_text(clip)}</p>")
 # %% [markdown]
 # ## Number of steps
 #
-# The reference implementation takes ten steps of Adam from $\lambda$ near 1. Has the map converged then? With planted artefacts
-# the question has an answer: how much {term}`relevance <Attribution>` lies on the artefact, as a multiple of chance, after each
-# step. Each line is one optimisation with one sample of the noise per step. The left panel has the cold start and three weights
-# $\beta$ of the information. The right panel has other starts at $\beta = 10$: *readout* is the prediction of the readout
-# bottleneck of [chapter 6](06_bottleneck_type), *warm* is the result of the frame before, and *gradients* sets the information of
-# each unit by its mean gradient along a path from noise to the activation, as in integrated gradients. *Antithetic* starts cold,
-# and every second step has the noise of the step before it, mirrored at its mean. The frames are the first ones of the fakes that
-# the detector classifies with most confidence, all methods in turn, because a warm start needs consecutive frames.
+# The reference implementation takes ten steps of Adam from $\lambda$ near 1. Has the map converged then? Planted
+# artefacts make the question measurable: how much {term}`relevance <Attribution>` lies on the artefact, as a multiple
+# of chance, after each step? Each line is one optimisation with one sample of the noise per step. The left panel has
+# the cold start and three weights $\beta$ of the information. The right panel compares five starts at $\beta = 10$:
+#
+# - *cold* starts near $\lambda = 1$.
+# - *readout* starts from the prediction of the readout bottleneck of [chapter 6](06_bottleneck_type).
+# - *warm* starts from the result of the previous frame.
+# - *gradients* sets the information of each unit by its mean gradient along a path from noise to the activation, as in
+#   integrated gradients.
+# - *antithetic* starts cold, and every second step uses the noise of the previous step, mirrored at its mean.
+#
+# The frames are the first ones of the fakes that the detector classifies with most confidence, with all methods in
+# turn. They are consecutive because a warm start needs consecutive frames.
 
 # %%
 from viba_lib.experiments.common import no_masks
@@ -172,7 +183,7 @@ study.save_table("convergence", table)
 means, starts = over_frames(table), over_common_frames(table)
 cold = means[means.start == "cold"]
 
-# %% mystnb={"image": {"alt": "Two panels of relevance on the artefact as a multiple of chance over the steps of the optimisation: left for three values of beta from the cold start, right at beta 10 from five starts."}, "figure": {"caption": "Share of relevance inside the planted mask over the mask's share of the frame, over steps; mean over held-out fake frames, chance is 1.", "name": "fig-convergence"}}
+# %% mystnb={"image": {"alt": "Two panels of relevance on the artefact as a multiple of chance over the steps of the optimisation: left for three values of beta from the cold start, right at beta 10 from five starts."}, "figure": {"caption": "Fraction of relevance inside the planted mask over the mask's fraction of the frame, over steps; mean over held-out fake frames, chance is 1.", "name": "fig-convergence"}}
 panels = {
     "beta": cold.assign(line=cold.beta.map("{:g}".format)),
     "start": starts.assign(line=starts.start),
@@ -189,9 +200,10 @@ text = text or speed_readings.convergence_text(ten, last, best)
 HTML(f"<p>{text}</p>")
 
 # %% [markdown]
-# Are fewer steps enough from a better start? The readout may start far from the optimum. Gradients see one path and not the
-# optimum. The result of the frame before is close if little has moved; the first frame of a clip needs the longest optimisation
-# for it. `agreement` is the rank correlation with maps of the default settings, ten steps with ten samples.
+# Are fewer steps enough from a better start? The readout may start far from the optimum. The gradients are computed
+# along one path, which need not end near the optimum. The result of the previous frame is a good start if there is
+# little motion, but then the first frame of a clip needs the longest optimisation. `agreement` is the rank correlation
+# with maps of the default settings, ten steps with ten samples.
 
 # %%
 few = few_steps(starts)
@@ -203,16 +215,17 @@ study.save_table(
 HTML(f"<p>{few_steps_message(few)}</p>")
 
 # %% [markdown]
-# With the few frames of a short profile, similar values give no order. A map of fewer bits is also not a better one by itself: at
-# a large $\beta$, an optimisation may lose the prediction to save bits.
+# With the few frames of a short profile, similar values do not give a ranking. A map with fewer bits is also not
+# necessarily a better map: at a large $\beta$, an optimisation may lose the prediction to save bits.
 #
-# ## Coupling along a clip
+# ## Temporal coupling along a clip
 #
-# Frames of a clip show one face, so their maps need not jump. $\lambda$ can be smoothed along time, or its change from frame to
-# frame can be penalised. Both raise the overlap of consecutive maps *by construction*, as the same map in every frame would.
-# Therefore the table contains two such controls, maps that are smoothed afterwards and one map for all frames, and two further
-# measures: relevance on the artefact (`ratio`), and the probability of the prediction as the most relevant pixels are inserted
-# first (`insertion`). The clips are those of {doc}`/notebooks/16_faithfulness`.
+# Frames of a clip show one face, so their maps should change little. $\lambda$ can be smoothed along time, or its
+# change from frame to frame can be penalised. Both increase the overlap of consecutive maps *by construction*, as the
+# same map in every frame would. Therefore the table contains two such controls, maps that are smoothed afterwards and
+# one map for all frames. It also contains two further measures: relevance on the artefact (`ratio`), and the
+# probability of the prediction as the most relevant pixels are inserted first (`insertion`). The clips are those of
+# {doc}`/notebooks/16_faithfulness`.
 
 # %%
 from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
@@ -236,11 +249,11 @@ HTML(f"<p>{text}</p>")
 # %% [markdown]
 # ## Exercises
 #
-# ```{exercise} A law for clips
+# ```{exercise} Linear cost model for clips
 # :label: ex-clip-law
-# Fit $\text{seconds} = a + b \cdot \text{frames}$ to the table `clip` by least squares, with `slope` for $b$ and `start` for $a$. How long
-# would a minute of video take, 1,500 frames? Call it `a_minute`, in minutes. Compare the line with the costs of further frames
-# above: when does it overestimate, and when is it not to be trusted?
+# Fit $\text{seconds} = a + b \cdot \text{frames}$ to the table `clip` by least squares, with `slope` for $b$ and
+# `start` for $a$. How long would a minute of video take, 1,500 frames? Call it `a_minute`, in minutes. Compare the line
+# with the costs of further frames above. When does it overestimate, and when is it unreliable?
 # ```
 #
 # ```{solution-start} ex-clip-law
@@ -261,18 +274,19 @@ assert abs(slope - expected) < 1e-9 and abs(start - (y.mean() - expected * x.mea
 assert abs(a_minute * 60 - (start + 1500 * slope)) < 1e-6
 
 # %% [markdown]
-# If the curve is concave, further frames cost less than the slope, and the line overestimates. A line through a few small counts
-# also says little about large ones: memory may run out, and a warm machine may slow down. This is why `viba bench --growth`
-# measures up to hundreds of frames.
+# If the curve is concave, further frames cost less than the slope, and the line overestimates. A line through a few
+# small counts also says little about large ones, because memory may run out and a warm machine may slow down. This is
+# why `viba bench --growth` measures up to hundreds of frames.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} The most that can be saved
+# ```{exercise} Upper limit of the speed-up
 # :label: ex-amdahl
-# If a share $s$ of the work is made $f$ times faster, the whole is $1 / ((1 - s) + s / f)$ times faster (Amdahl's law). Write
-# `speedup(s, f)`. For each layer of `costs`, compute the limit for $f \to \infty$ if everything *upstream* of the layer costs
-# nothing, as a list or series `limits`. Which layers gain most, and why are they not chosen for that?
+# If a fraction $s$ of the work is made $f$ times faster, the whole is $1 / ((1 - s) + s / f)$ times faster (Amdahl's
+# law). Write `speedup(s, f)`. For each layer of `costs`, compute the limit for $f \to \infty$ if everything *upstream*
+# of the layer costs nothing, as a list or series `limits`. Which layers gain most, and why are they not chosen for this
+# reason?
 # ```
 #
 # ```{solution-start} ex-amdahl
@@ -282,7 +296,7 @@ assert abs(a_minute * 60 - (start + 1500 * slope)) < 1e-6
 
 # %% tags=["solution"]
 def speedup(s, f):
-    """How many times faster the whole is if a share s is f times faster."""
+    """How many times faster the whole is if a fraction s is f times faster."""
     return 1 / ((1 - s) + s / f)
 
 
@@ -298,68 +312,72 @@ assert len(limits) == len(costs) and all(limit >= 1 for limit in limits)
 
 # %% [markdown]
 # The last layers gain most, because almost nothing is downstream of them. But their maps are coarse, see
-# {doc}`/notebooks/05_injection_layer`. Speed is no reason for a layer.
+# {doc}`/notebooks/05_injection_layer`. Speed alone is not a reason to choose a layer.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"A faster setting gives a worse map."** Some settings change rounding only. Compare their agreement with that of the default.
-# - **"After ten steps it has converged."** Ten steps are a budget. The figure of the bits shows whether they still fall.
-# - **"Twice as many frames take twice as long."** Only if each further frame costs the same. The section on calls measures it.
-# - **"A more consistent map is a better one."** Any smoothing makes maps more consistent. Check whether they stay on the artefact.
+# - **"A faster setting gives a worse map."** Some settings change rounding only. Compare their agreement with that of
+#   the default.
+# - **"After ten steps it has converged."** Ten steps are a budget. The figure of the bits shows whether they still
+#   fall.
+# - **"Twice as many frames take twice as long."** This is true only if each further frame costs the same. The section
+#   on calls measures it.
+# - **"A more consistent map is a better one."** Any smoothing makes maps more consistent. Check whether the relevance
+#   stays on the artefact.
 #
 # ## Quiz
 #
 # **1. What must run again in each step of the optimisation?**
 #
-# - a) the whole network
+# - a) the complete network, with its input
 # - b) the part downstream of the injection layer
-# - c) the part upstream of it
+# - c) the part upstream of the injection layer
 #
 # ```{dropdown} Answer to question 1
-# **b.** Nothing upstream of the layer depends on $\lambda$. Running it once changes no result.
+# **b.** Nothing upstream of the layer depends on $\lambda$. Running this part only once does not change the result.
 # ```
 #
 # **2. The agreement of the default with the mean of other default runs is below 1. Why?**
 #
-# - a) the noise differs
-# - b) there is an error
-# - c) the mean is wrong
+# - a) because the runs use different samples of the noise
+# - b) because the runs use different weights of the detector
+# - c) because the runs use different frames of the same video
 #
 # ```{dropdown} Answer to question 2
-# **a.** Each run samples other noise. A cheaper setting that agrees as well as the default has lost nothing.
+# **a.** Each run samples other noise. A cheaper setting with the same agreement approximates the mean map equally well.
 # ```
 #
-# **3. Each frame starts where the one before it ended. When does that fail?**
+# **3. Each frame starts from the result of the previous frame. When does this fail?**
 #
-# - a) in slow videos
-# - b) after a cut, or if the evidence jumps
-# - c) with few frames
+# - a) in slow videos, with small changes
+# - b) in short clips, with only few frames
+# - c) after a cut, with different evidence
 #
 # ```{dropdown} Answer to question 3
-# **b.** The start is then far from the optimum, and few steps do not reach it.
+# **c.** The start is then far from the optimum, and few steps do not reach it.
 # ```
 #
 # ## Summary
 #
-# - The part downstream of the layer runs in every step and for every sample, the part upstream once.
-# - `PerSampleBottleneck` computes the map of the reference implementation, `.fast` approximates it at a lower cost, and `.accurate`
-#   takes more steps. The agreement says how good the approximation is.
-# - The cost of a call need not be proportional to its frames. Measure it.
-# - Temporal consistency has a value only if maps stay on the artefact.
+# - The part downstream of the layer runs in every step and for every sample, and the part upstream runs once.
+# - `PerSampleBottleneck` computes the map of the reference implementation, `.fast` approximates it at a lower cost, and
+#   `.accurate` takes more steps. The agreement says how good the approximation is.
+# - The cost of a call need not be proportional to its frames, so it must be measured.
+# - Temporal consistency has a value only if the relevance stays on the artefact.
 #
 # ## What next
 #
-# - Measure your own machine: {ref}`bench`.
-# - Is a longer optimisation also better than other methods? {doc}`/notebooks/15_localisation`.
+# - Measurements on your own machine: {ref}`bench`.
+# - Comparison of longer optimisations with other methods: {doc}`/notebooks/15_localisation`.
 # - Many videos on many machines: {doc}`/book/cluster`.
 #
 # ## References
 #
 # - {cite:t}`schulz2020`: the settings that are the defaults: ten steps, ten samples, a learning rate of 1.
-# - {cite:t}`solopova2024`: explains frame by frame; the coupling along a clip is this book's.
+# - {cite:t}`solopova2024`: explains frame by frame; the coupling along a clip is an addition of this book.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

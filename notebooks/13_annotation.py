@@ -14,39 +14,39 @@
 # %% [markdown]
 # # Annotating clips
 #
-# Which regions do *people* take for altered? This chapter contains a form to repeat the paper's experiment with annotators, and
-# exercises on the value of their answers.
+# Which regions of a face look altered to *people*? This chapter contains a form that repeats the annotation experiment of the
+# paper, and exercises on the interpretation of the answers.
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - to let people annotate clips without telling them the answer
-# - which six regions the answers consist of
-# - how much of an agreement is chance, and how to compute it
-# - to make the table of annotations that {doc}`chapter 10 </notebooks/10_human_agreement>` compares maps with
+# - to let people annotate clips without revealing how the clips were made
+# - to use the six regions that the answers consist of
+# - to compute how much agreement is expected by chance
+# - to create the table of annotations that {doc}`chapter 10 </notebooks/10_human_agreement>` compares with maps
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | {term}`Deepfake` | what the paper's annotators were shown | [ethics](../book/ethics.md) |
-# | {term}`Planted artefact` | what the clips shown here contain | {doc}`/notebooks/02_dataset_construction` |
+# | {term}`Deepfake` | what the annotators of the paper saw | [ethics](../book/ethics.md) |
+# | {term}`Planted artefact` | what the clips of this chapter contain | {doc}`/notebooks/02_dataset_construction` |
 # | {term}`Overlap coefficient` | how two sets of regions are compared | {doc}`/notebooks/10_human_agreement` |
 # ```
 #
 # <!-- time -->
 #
-# The paper asked eight people about 27 fake videos. Open this chapter in JupyterLab, give your name, and run all
-# cells:
+# The paper asked eight people about 27 fake videos. To annotate clips yourself, open this chapter in JupyterLab, set the
+# parameter `annotator` to your name, and run all cells:
 #
 # ```bash
 # .venv/bin/pip install jupyterlab
 # .venv/bin/jupyter lab notebooks/13_annotation.ipynb
 # ```
 #
-# The form does not reveal how a clip was made: neither the name of the file nor the order does. Each person sees the clips in a
-# different order. Several people may share one file. Every answer is saved immediately; anyone who returns under the same name
-# continues with the next clip.
+# The form does not reveal how a clip was made: neither the name of the file nor the order of the clips depends on it. Each
+# person sees the clips in a different order. Several people may share one file of answers. Every answer is saved immediately,
+# so anyone who returns under the same name continues with the next clip.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -56,7 +56,7 @@ device = "cpu"
 seed = 0
 annotator = "ann1"  # your name or number; any text
 annotations = ""  # CSV for the answers, "" for annotations.csv in results_root; any path
-clips = 27  # how many, as in the paper; at least 1
+clips = 27  # number of clips, as in the paper; at least 1
 with_real = False  # show real clips as well, which the paper does not; one of True, False
 
 # %% tags=["remove-input"]
@@ -70,9 +70,9 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
-# ## What the letters mean
+# ## Six regions for annotation
 #
-# Six regions can be marked. The image shows them on a real face of the test split.
+# A person can mark six regions. The image shows them on a real face of the test split.
 
 # %% mystnb={"image": {"alt": "A real face tinted in six colours with a key: lips and mouth, edges, brows, eyes and forehead, nose, cheeks and ears, outside of the face, chin and neck."}, "figure": {"caption": "The six regions that can be marked.", "name": "fig-annotation-regions"}}
 from viba_lib.evaluation.agreement import REGIONS, region_masks
@@ -85,10 +85,11 @@ map_figures.region_overlay(
 )
 
 # %% [markdown]
-# ## The form
+# ## Annotation form
 #
-# Play the clip as often as you like, press what looks fake, and save. Nothing pressed means that nothing looks fake to
-# you. *Back* shows the clip before with your answer, which can be changed.
+# Play the clip as often as you like, press the buttons of the regions that look fake, and save. If you save without a marked
+# region, the answer means that nothing looks fake to you. *Back* shows the previous clip with your answer, so that you can
+# change it.
 
 # %% tags=["remove-output"]
 import pandas as pd
@@ -113,14 +114,14 @@ AnnotationForm(session, lambda video: clip_html(catalog.loc[video], root, folder
 #
 # ```{figure} ../book/_static/annotation.jpg
 # :name: fig-annotation-form
-# :alt: A clip of a talking face with player controls, under it six buttons named after face regions, two of them pressed, a Back button and a button Save and go on, and the line Clip 3 of 24.
+# :alt: A clip of a talking face with player controls. Below it are six buttons named after face regions, two of them pressed, a button Back, a button Save and go on, and the line Clip 3 of 24.
 #
-# The form in JupyterLab, two regions marked.
+# The form in JupyterLab, with two marked regions.
 # ```
 #
 # ## Answers so far
 #
-# A page that was built without anyone at the form has no answers.
+# If nobody used the form before this page was built, there are no answers.
 
 # %%
 progress = session.progress()
@@ -132,23 +133,25 @@ from viba_lib.experiments.annotation import progress_text
 HTML(f"<p>{progress_text(progress, len(session.videos))}</p>")
 
 # %% [markdown]
-# ## Using the answers
+# ## Use of the answers in chapter 10
 #
 # ```bash
 # viba chapter 10 -p annotations=../results/annotations.csv --out 10.ipynb
 # ```
 #
-# Chapter 10 then takes the most frequent regions of the annotators for each clip, and computes how well they agree with each
-# other. The table has three columns, `annotator`, `video` and `regions`; a table from elsewhere with these columns works as well.
+# For each clip, chapter 10 then takes the regions that the annotators marked most often. It also computes how well the
+# annotators agree with each other. The table has three columns, `annotator`, `video` and `regions`. A table from another
+# source works as well if it has these columns.
 
 # %% [markdown]
 # ## Exercises
 #
 # ```{exercise} Agreement by chance
 # :label: ex-chance-overlap
-# Two annotators who recognise nothing mark three of six regions each, at random. What {term}`overlap coefficient <Overlap
-# coefficient>` do they reach on average? Guess first. Then go through all pairs of answers with
-# `itertools.combinations` and `viba_lib.evaluation.overlap_coefficient`, and call the mean `by_chance`.
+# Two annotators recognise nothing and mark three of six regions each, at random. What
+# {term}`overlap coefficient <Overlap coefficient>` do they reach on average? Guess first. Then compute the coefficient for
+# all pairs of answers with `itertools.combinations` and `viba_lib.evaluation.overlap_coefficient`, and call the mean
+# `by_chance`.
 # ```
 #
 # ```{solution-start} ex-chance-overlap
@@ -168,16 +171,17 @@ by_chance
 assert abs(by_chance - 0.5) < 1e-9
 
 # %% [markdown]
-# Each of the three regions of one is among the three of the other with probability one half. An overlap of 0.5
-# between a map and a person is therefore no more than chance.
+# Each of the three regions of one annotator is among the three regions of the other annotator with a probability of one half.
+# If a map and a person mark three regions each, an overlap of 0.5 is therefore the chance level.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} The set that always agrees
+# ```{exercise} The answer with the highest overlap
 # :label: ex-superset
-# The overlap coefficient divides by the *smaller* set. Find an answer that agrees perfectly with every answer that is
-# not empty, call it `winner`, and compute its Jaccard index (common over either) with a single region as `jaccard`.
+# The overlap coefficient divides by the size of the *smaller* set. Find an answer that agrees perfectly with every answer
+# that is not empty, and call it `winner`. Compute its Jaccard index (the number of common regions divided by the number of
+# regions in at least one set) with a single region as `jaccard`.
 # ```
 #
 # ```{solution-start} ex-superset
@@ -198,64 +202,66 @@ assert all(
 assert abs(jaccard - 1 / 6) < 1e-9
 
 # %% [markdown]
-# An annotator who marks everything is never wrong by this measure. Therefore maps and people are compared with the same
-# number of regions, and chapter 10 has other measures beside it.
+# An annotator who marks every region has the highest overlap with every answer that is not empty. Therefore, maps and people
+# are compared with the same number of regions, and chapter 10 reports other measures as well.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"People are the ground truth."** They say what looks fake to them. For planted artefacts the truth is known,
-#   so their misses and their false alarms can be counted.
-# - **"Real clips only confuse annotators."** Without them, a careful annotator and one who marks something in every clip look the same.
-# - **"More regions marked means a more careful annotator."** It means a higher overlap with anything, see the exercise.
+# - **"People are the ground truth."** Annotations say what looks fake to people. For planted artefacts the altered region is
+#   known, so missed and wrongly marked regions can be counted.
+# - **"Real clips only confuse annotators."** Without real clips, a careful annotator cannot be distinguished from an
+#   annotator who marks something in every clip.
+# - **"More marked regions mean a more careful annotator."** An annotator who marks more regions tends to have a higher
+#   overlap with any answer, as the second exercise shows.
 #
 # ## Quiz
 #
 # **1. Why does each annotator see the clips in a different order?**
 #
-# - a) to save time
-# - b) so that tiredness does not affect the same clips
-# - c) so that nobody can copy
+# - a) so that annotators cannot copy answers from each other
+# - b) so that tiredness does not affect the same clips each time
+# - c) so that each person annotates a different set of clips
 #
 # ```{dropdown} Answer to question 1
-# **b.** Late clips get hastier answers. In different orders this averages out; in one order it would look like a property
-# of the late clips.
+# **b.** Annotators become tired, so their answers to late clips are less careful. With different orders this effect averages
+# out. With one order, it would look like a property of the late clips.
 # ```
 #
-# **2. Nobody marks anything in a clip. What is stored?**
+# **2. A person saves a clip without marking a region. What is stored?**
 #
-# - a) nothing
-# - b) an answer with no regions
-# - c) all regions
+# - a) an answer that contains no regions
+# - b) no row, because nothing was marked
+# - c) a missing value for this clip
 #
 # ```{dropdown} Answer to question 2
-# **b.** "Nothing looks fake to me" is an answer. A missing row would mean that the person was not asked.
+# **a.** "Nothing looks fake to me" is an answer. A missing row means that the person has not annotated the clip.
 # ```
 #
 # **3. Eight people agree with each other at 0.5 in this overlap, with three regions each. What do you conclude?**
 #
-# - a) they agree moderately
-# - b) nothing beyond chance
-# - c) they disagree
+# - a) the people agree moderately, above the chance level
+# - b) the people disagree more often than they agree
+# - c) the agreement does not exceed the chance level
 #
 # ```{dropdown} Answer to question 3
-# **b.** It is the value that blind answers reach on average. A measure that takes chance off, such as
-# [Krippendorff's alpha](10_human_agreement.ipynb), would be near 0.
+# **c.** Random answers reach this value on average. A measure that corrects for chance, such as [Krippendorff's
+# alpha](10_human_agreement.ipynb), would be near 0.
 # ```
 #
 # ## Summary
 #
-# - The form writes the table that the comparison with people needs, and shows nobody the answer.
-# - Two people at least are needed to know how far people agree, and eight, as in the paper, are not many.
-# - Agreement must be read against chance: with three of six regions, half is chance.
+# - The form writes the table for the comparison with people, and does not reveal how a clip was made.
+# - The agreement between people needs at least two annotators. Eight annotators, as in the paper, are few.
+# - An agreement must be compared with the chance level, which is 0.5 for two answers with three of six regions.
 #
 # ## What next
 #
-# - Compare the answers with maps: {doc}`/notebooks/10_human_agreement`.
-# - With a class: {doc}`/book/teaching` has a plan for an afternoon.
-# - What annotators are owed: {doc}`/book/ethics`.
+# - Comparison of the answers with maps: {doc}`/notebooks/10_human_agreement`.
+# - Annotation with a class: {doc}`/book/teaching` contains a plan for an afternoon.
+# - Rules for asking people to annotate and for showing maps: {doc}`/book/ethics`.
 #
 # ## References
 #

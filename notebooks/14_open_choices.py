@@ -12,16 +12,16 @@
 # ---
 
 # %% [markdown]
-# # What the paper leaves open
+# # Open choices in the paper
 #
-# A paper of nine pages cannot say everything, and code that runs has decided everything. Which decisions had to be taken
-# here, and how much would the results change with others?
+# A paper of nine pages cannot describe every decision, but the code of a reproduction contains all of them. Which decisions
+# did this book have to make, and how much would other decisions change the results?
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - every question that a reproduction has to answer and the paper does not
-# - what is done here, and what else could have been done in good faith
-# - how much each result depends on it
+# - to find the questions that the paper leaves open and a reproduction has to answer
+# - to compare the choice of this book with reasonable alternatives
+# - to read how much each result depends on an open choice
 # - to count the analyses that could have been run, and to report one of them honestly
 # ```
 #
@@ -30,15 +30,15 @@
 # | Concept | Why | Where |
 # |---|---|---|
 # | {term}`Temporal Consistency Score` and {term}`Region Persistence Index` | most choices change them | {doc}`/notebooks/09_consistency` |
-# | {term}`Overlap coefficient` | the measure of agreement that choices move | {doc}`/notebooks/10_human_agreement` |
-# | Status of each number | what is compared at all | {doc}`/notebooks/11_paper_and_run` |
+# | {term}`Overlap coefficient` | a measure of agreement that depends on choices | {doc}`/notebooks/10_human_agreement` |
+# | Status of each number | which numbers can be compared with the paper | {doc}`/notebooks/11_paper_and_run` |
 # ```
 #
 # <!-- time -->
 #
-# Each decision below is one that somebody else could have made otherwise. Where it was cheap, the alternative was
-# computed on the same test videos. Another list, {ref}`inconsistencies of the paper <inconsistencies>`, has
-# the sentences that exclude each other, and how this book decides.
+# Other authors could have made each decision below differently. If an alternative was inexpensive, it was computed on the
+# same test videos. A separate list, {ref}`inconsistencies of the paper <inconsistencies>`, contains the sentences of the
+# paper that contradict each other, and says how this book decides.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -58,10 +58,10 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
-# ## Questions and answers
+# ## List of open choices
 #
-# `paper` is what the paper says about it, `here` what this book does, and `measured` is what the alternatives below
-# are compared by, or why there are none.
+# The column `paper` contains what the paper says about a question, and `here` contains the choice of this book. The column
+# `measured` names the measure by which the alternatives are compared below, or the reason why no alternative was computed.
 
 # %%
 from viba_lib.experiments.open_choices import all_effects, choices_table, sensitivity, unmeasured
@@ -70,14 +70,14 @@ questions = choices_table()
 study.save_table("open_choices", questions, questions)
 
 # %% [markdown]
-# ## How much does it matter?
+# ## Sensitivity of the results to each choice
 #
-# Each dot is an alternative: by what share the measure would change. A choice whose dots lie at zero can be forgotten;
-# one whose dots lie far out must be stated next to any number that is quoted. Expect the threshold of the masks and the
-# meaning of TCS to lie far out: they change what is measured. Draws of the noise in the
-# {term}`Bottleneck` should not matter.
+# Each dot is an alternative. Its position shows the relative change of the measure. If all dots of a choice lie at zero, the
+# measure hardly depends on this choice. If dots lie far from zero, the choice must be stated next to each number that depends
+# on it. Expect large changes for the threshold of the masks and for the meaning of TCS, because these choices change what is
+# measured. Expect small changes for the samples of the noise in the {term}`Bottleneck`.
 
-# %% mystnb={"image": {"alt": "One row per choice with dots for each alternative: the change of a measure in per cent of its value, for both detectors, around a dotted line at zero."}, "figure": {"caption": "Change of a result under each alternative, in per cent of the value under our choice.", "name": "fig-sensitivity"}}
+# %% mystnb={"image": {"alt": "One row for each choice with a dot for each alternative: the change of a measure in per cent of its value, for both detectors, with a dotted line at zero."}, "figure": {"caption": "Relative change of a result under each alternative, in per cent of the value under the choice of this book.", "name": "fig-sensitivity"}}
 from viba_lib.visual import result_figures
 
 every = sensitivity(all_effects(study))
@@ -95,34 +95,35 @@ columns = ["choice", "detector", "here", "value_here", "other", "value_other"]
 study.save_table("sensitivity", every, furthest.sort_index()[columns].round(3))
 
 # %% [markdown]
-# The table shows, for each choice and detector, the alternative that changes most; the download holds all of them.
+# For each choice and detector, the table shows the alternative with the largest change. The download contains all
+# alternatives.
 
 # %% tags=["remove-input"]
 most = furthest.sort_values("size").groupby("choice").tail(1).sort_values("size", ascending=False)
 HTML(
-    "<p>Most depends on "
+    "<p>The results depend most on "
     + ", ".join(
-        f"<i>{r.choice}</i> ({r.relative:+.0%} with {r.other} in place of {r.here})"
+        f"<i>{r.choice}</i> ({r.relative:+.0%} with {r.other} instead of {r.here})"
         for r in most.head(3).itertuples()
     )
-    + "; least on "
+    + ". They depend least on "
     + ", ".join(f"<i>{r.choice}</i> ({r.relative:+.1%} at most)" for r in most.tail(3).itertuples())
     + f".</p><p>{unmeasured(every)}</p>"
 )
 
 # %% [markdown]
-# These are differences of means over the same videos, without intervals: they say how far a number can be moved by
-# deciding otherwise, not whether one decision is better. Changes of a percentage and changes of an area are not alike;
-# read along a row, not down the page. Beta, steps and smoothing were varied on a few fakes only.
+# These numbers are differences of means over the same videos, without intervals. They show how much another decision changes
+# a number, and not which decision is better. A change of a percentage and a change of an area are not comparable. Compare the
+# dots within a row, and not between rows. Beta, the number of steps and the smoothing were varied on a few fakes only.
 
 # %% [markdown]
 # ## Exercises
 #
-# ```{exercise} How many papers?
+# ```{exercise} Number of possible analyses
 # :label: ex-forking
-# Somebody who may choose freely reports the analysis that looks best. For each choice of `effects`, count the options of
-# one detector (ours and the alternatives), and multiply: how many analyses could have been run for "xception"? Call the
-# counts `options` (by choice) and the product `paths`.
+# Authors who are free to choose may report the analysis that looks best. For each choice of `effects`, count the options of
+# one detector (ours and the alternatives), and multiply the counts. How many analyses could have been run for "xception"?
+# Call the counts `options` (by choice) and the product `paths`.
 # ```
 #
 # ```{solution-start} ex-forking
@@ -144,16 +145,17 @@ for count in options:
 assert remaining == 1
 
 # %% [markdown]
-# Choices multiply. Had each of these analyses a chance of 5 % to look significant by accident, the best of them would
-# look so almost surely. That is why choices are written down before the result is known, and why this page exists.
+# The numbers of options multiply. If each of these analyses has a chance of 5 % to look significant by accident, the best of
+# them is very likely to look significant. For this reason, choices should be written down before the result is known, and
+# this page lists the choices of this book.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} Per cent of what?
+# ```{exercise} Relative changes of small values
 # :label: ex-relative
-# The figure shows changes in per cent of our value. Recompute them from `value_here` and `value_other` as `recomputed`.
-# For which kind of measure does such a percentage mislead? Look at the smallest values of `value_here`.
+# The figure shows changes in per cent of our value. Recompute them from `value_here` and `value_other` as `recomputed`. For
+# which kind of measure is such a percentage misleading? Look at the smallest values of `value_here`.
 # ```
 #
 # ```{solution-start} ex-relative
@@ -171,72 +173,73 @@ assert len(recomputed) == len(effects)
 assert ((recomputed - effects.relative)[known].abs() < 1e-6).all()
 
 # %% [markdown]
-# Where our value is near zero, a small change is a large percentage. A share that goes from 0.01 to 0.02 has doubled, and
-# hardly moved. Look at both columns before you call a choice important.
+# If our value is near zero, a small change is a large percentage. A share that changes from 0.01 to 0.02 has doubled,
+# although the difference is only 0.01. Look at both columns before you call a choice important.
 #
 # ```{solution-end}
 # ```
 #
 # ## Common misconceptions
 #
-# - **"The code decides nothing that the paper does not say."** It decides everything that the paper leaves open. Default values
-#   of libraries are decisions as well.
-# - **"A narrow confidence interval means a safe result."** It covers the draw of the videos. It does not cover the choices on this
-#   page, which can be larger.
-# - **"An alternative that gives a better number is the better choice."** Then the number was part of the choice, and is no
-#   longer evidence.
+# - **"The code decides nothing that the paper does not say."** The code contains a decision for everything that the paper
+#   leaves open. Default values of libraries are decisions as well.
+# - **"A narrow confidence interval means a safe result."** The interval covers the sampling of the videos. It does not cover
+#   the choices on this page, which can have a larger effect.
+# - **"An alternative that gives a better number is the better choice."** If the number was the reason for the choice, it is
+#   no longer evidence for the choice.
 #
 # ## Quiz
 #
 # **1. All dots of a choice lie at zero. What follows?**
 #
-# - a) the choice is right
-# - b) the result does not depend on it, on these videos
-# - c) it was not computed
+# - a) the option that this book uses is correct
+# - b) the alternatives of this choice were not computed
+# - c) the measure hardly depends on it on these videos
 #
 # ```{dropdown} Answer to question 1
-# **b.** Nothing is said about which option is right, only that it hardly matters here. What was not computed has no dots and a
-# reason in the table.
+# **c.** The dots do not show which option is correct, only that the choice hardly matters on these videos. A choice whose
+# alternatives were not computed has no dots, and the table gives the reason.
 # ```
 #
-# **2. A reproduction differs from the paper by less than the furthest dot of an open choice. What can be said?**
+# **2. A reproduction differs from the paper by less than the largest change of an open choice. What can be said?**
 #
-# - a) the paper is wrong
-# - b) the reproduction is wrong
-# - c) the difference may come from that choice alone
+# - a) the difference is as small as chance alone would make it
+# - b) the difference may be due to that choice alone
+# - c) the paper must have used the other option of that choice
 #
 # ```{dropdown} Answer to question 2
-# **c.** Both may have done what they say. Only the paper's code or authors can settle it, so the page says what is open.
+# **b.** The paper and the reproduction may both have done what they describe. Only the code or the authors of the paper can
+# settle the question, so this page lists it as open.
 # ```
 #
 # **3. When should an open choice be made?**
 #
-# - a) before the test videos are looked at
-# - b) after, with the best result
-# - c) it does not matter
+# - a) before anyone sees results on the test videos
+# - b) after a comparison of options on the test videos
+# - c) at any time, if the report describes the choice
 #
 # ```{dropdown} Answer to question 3
-# **a.** Afterwards the result can guide the choice without anybody noticing. The validation split is there for what must be
-# tried out.
+# **a.** Later, the result can influence the choice without anyone noticing. Options can be compared on the validation split.
 # ```
 #
 # ## Summary
 #
-# - No number of this field means anything without the decisions behind it.
-# - Some choices change what is measured, others change nothing; the figure tells them apart.
-# - The intervals of the chapters before cover the choice of videos. They do not cover the choices on this page.
+# - A number can be interpreted only together with the decisions behind it.
+# - Some choices change what is measured, and others change almost nothing. The figure shows which choices these are.
+# - The intervals of the previous chapters cover the sampling of the videos. They do not cover the choices on this page.
 #
 # ## What next
 #
-# - Whether maps are right at all, beside other methods: {doc}`/notebooks/15_localisation`.
-# - Where the numbers of the paper stand: {doc}`/notebooks/11_paper_and_run`.
-# - Change a choice yourself: {doc}`/book/running` says how a chapter is run with other parameters.
+# - Localisation of the artefact by VIBA and by other methods: {doc}`/notebooks/15_localisation`.
+# - Numbers of the paper and of this run: {doc}`/notebooks/11_paper_and_run`.
+# - Running a chapter with other parameters: {doc}`/book/running`.
 #
 # ## References
 #
 # - {cite:t}`solopova2024`: the paper whose Sections 3.3 and 4 and Appendices leave these questions open.
 # - {cite:t}`schulz2020`: the reference for the bottleneck itself, which answers some of them.
-# - {cite:t}`gelman2014`: why choices that were made in good faith, but after seeing the data, spoil a test.
+# - {cite:t}`gelman2014`: the reasons why choices that are made after seeing the data make a test invalid, even if they are
+#   made in good faith.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())
