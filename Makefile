@@ -72,6 +72,7 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.vocabulary
 
 format: env
 	$(BIN)/ruff check --fix .
@@ -96,7 +97,7 @@ help:
 	@echo "make links      addresses outside the book; needs a network"
 	@echo "make faults     the fault tests at length: twenty kills of the whole book, long searches"
 	@echo "make audit      known vulnerabilities in the pinned packages; needs a network"
-	@echo "make lint       ruff and spelling; make format: ruff, writing; make types: mypy"
+	@echo "make lint       ruff, spelling, words; make format: ruff, writing; make types: mypy"
 	@echo "make notebooks  write the .ipynb of each notebooks/*.py"
 	@echo "make env        the environment alone, in .venv"
 	@echo "                TORCH_INDEX=address of an index of torch without GPU libraries"

@@ -362,7 +362,7 @@ import warnings
 
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 
-warnings.simplefilter("ignore")  # 500 pictures are enough for a toy
+warnings.simplefilter("ignore")  # 500 images are enough for a toy
 statistics = LayerStatistics.estimate(toy, "1", [pictures[:500]])
 
 

@@ -252,7 +252,7 @@ study.save_table("comparison_sizes", both, size.round(2), unmasked)
 #
 # Videos from outside are smaller and more strongly compressed than the test videos. The same frames are explained by
 # the bottleneck once more, as they come out of H.264 (crf 32) at half the side; flow is computed from the degraded frames.
-# `centre` is the ratio of a centre prior, which knows nothing of the frame. Expect fewer correct decisions, and a smaller
+# `centre` is the ratio of a centre prior, which does not depend on the frame. Expect fewer correct decisions, and a smaller
 # lead over the centre prior.
 
 # %%
@@ -386,8 +386,8 @@ assert all(ratio >= 0 for ratio in ratios.values() if not unmasked)
 # ```{exercise} The centre prior
 # :label: ex-blob
 # The centred blob depends neither on the network nor on the frame. For which planted methods is it better than chance, and
-# what does this mean for a table with one mean for each method? Put the mean ratios of the blob and the bottleneck by planted
-# method into a table `prior`.
+# what does this mean for a table with one mean for each method? Put the mean ratios of the centred blob and the bottleneck by
+# planted method into a table `prior`.
 # ```
 #
 # ```{solution-start} ex-blob
@@ -406,9 +406,9 @@ means = both[both.method == VIBA].groupby("planted").ratio.mean()
 assert all(abs(prior[VIBA] - means) < 1e-9) if len(both) else prior.empty
 
 # %% [markdown]
-# If the artefact lies in the middle of the face, few methods are better than the blob. At the chin or the brows the
-# blob is worse. A mean over easy cases hides this difference. Compare a method with the controls for each planted
-# method, not only on average.
+# If the artefact lies in the middle of the face, few methods are better than the centred blob. At the chin or the
+# brows the centred blob is worse. A mean over easy cases hides this difference. Compare a method with the controls for each
+# planted method, not only on average.
 #
 # ```{solution-end}
 # ```
@@ -436,13 +436,13 @@ assert all(abs(prior[VIBA] - means) < 1e-9) if len(both) else prior.empty
 #
 # **2. A centred blob has a ratio of 2 on whole faces and a ratio below 1 on chins. What follows?**
 #
-# - a) a mean over all planted methods hides for which of them a map is better than the blob
-# - b) the blob explains whole faces and does not explain chins
+# - a) a mean over all planted methods hides for which of them a map is better than the centred blob
+# - b) the centred blob explains whole faces and does not explain chins
 # - c) the masks of the chins are wrong
 #
 # ```{dropdown} Answer to question 2
-# **a.** The blob depends neither on the frame nor on the network. Its ratio says how easy a planted method is for any map in
-# the middle of the crop, and the mean mixes easy and difficult cases.
+# **a.** The centred blob depends neither on the frame nor on the network. Its ratio says how easy a planted method is for any map
+# in the middle of the crop, and the mean mixes easy and difficult cases.
 # ```
 #
 # **3. The smallest corrected p-value that is possible with this number of source clips is above 0.05. What follows?**

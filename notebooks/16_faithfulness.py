@@ -157,7 +157,7 @@ study.save_table("comparison_sanity", marks, marks.round(2))
 rows = pd.concat(b.rows.head(numbers.sanity) for b in benchmarks.values())
 HTML(f"<p>{sanity_text(marks)} {sample_text('This check', rows, units)}</p>")
 
-# %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the blob and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
+# %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the centred blob and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
 stages = ["top", "upper half", "all", "random labels"]
 similarity = checks.pivot_table(index="method", columns="stage", values="rank")
 result_figures.heat(similarity.reindex(NAMES)[stages], "rank correlation", 0.0)
@@ -260,8 +260,8 @@ assert sorted(unchanged) == sorted(top.index[top > 0.5])
 assert {"Centred blob", "Edges"} <= set(unchanged)
 
 # %% [markdown]
-# The blob and the edges do not see the network, so they are always in the list. A method that is in the list after `top` and
-# not after `all` depends on the early layers, which are still trained after the first stage.
+# The centred blob and the edges do not depend on the network, so they are always in the list. A method that is in the list
+# after `top` and not after `all` depends on the early layers, which are still trained after the first stage.
 #
 # ```{solution-end}
 # ```

@@ -100,7 +100,7 @@ def path_steps(passes: int, given: int = 0) -> int:
 
 @contextmanager
 def _out_of_place(model: nn.Module) -> Iterator[None]:
-    """Modules leave their inputs as they are: captum puts tensors of its own behind a layer."""
+    """No module changes its input, because captum passes on tensors of its own."""
     changed = [module for module in model.modules() if getattr(module, "inplace", False)]
     for module in changed:
         module.inplace = False  # type: ignore[assignment]
@@ -203,7 +203,7 @@ class _Added(nn.Module):
 
 
 class _Pool(nn.Module):
-    """Global average pooling; the change of shape after it is no module of its own."""
+    """Global average pooling; the reshaping after it is not a module."""
 
     def __init__(self) -> None:
         super().__init__()

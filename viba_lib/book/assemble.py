@@ -202,7 +202,7 @@ def render(folder: Path, root: Path | None = None, builder: str = "html") -> Pat
     )
     begun.unlink()
     if builder == "linkcheck" and (html / "output.json").is_file():
-        return html  # its exit status says that an address is broken; who asked will look
+        return html  # its exit status says that an address is broken; the caller reads it
     if done.returncode or not (html / "index.html").is_file():
         lines = [x for x in (done.stdout + done.stderr).splitlines() if x.strip(" =")]
         shown = [x for x in lines if re.search("WARNING|ERROR|rror:", x)][:40] or lines[-40:]

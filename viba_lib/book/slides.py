@@ -84,7 +84,7 @@ def _math_only(found: re.Match[str]) -> str:
 
 
 def _first(text: str) -> str:
-    """The first paragraph, formulas and lists: a slide is no page."""
+    """The first paragraph, formulas and lists, because a slide has less room than a page."""
     kept, words = [], 0
     for part in re.split(r"\n\s*\n", text.strip()):
         part = part.strip()

@@ -199,7 +199,7 @@ def prepare_video(
 def _planted_masks(
     row: Mapping[str, Any], root: str | Path, video: VideoReader, indices: np.ndarray
 ) -> dict[int, np.ndarray] | None:
-    """Masks (H, W) of key frames by number, None if the row names no mask video."""
+    """Masks (H, W) of key frames by frame number, None if the row names no mask video."""
     if not row.get("mask_path"):
         return None
     path, numbers = resolve(str(row["mask_path"]), root), indices.tolist()

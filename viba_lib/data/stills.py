@@ -9,7 +9,7 @@ import numpy as np
 from viba_lib.core.errors import VibaError
 from viba_lib.data.faces import FaceDetector, crop, square_box
 
-WINDOW = 1.45  # side of a frame over that of the face box: more would show a sheet's other pictures
+WINDOW = 1.45  # side of a frame over that of the face box; a larger one shows other photographs
 TURN = math.radians(7)  # largest turn of the head to a side, up or down
 JAW = 0.05  # largest way of the jaw over half the width of the face
 

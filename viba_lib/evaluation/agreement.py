@@ -61,8 +61,8 @@ def _fill(points: np.ndarray, size: int) -> np.ndarray:
 def region_masks(landmarks: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """The paper's six regions as masks, from 68 landmarks.
 
-    The paper names its regions and draws no borders; these are ours. "Deepfake edges" is a band
-    along the outline of the face, where a pasted face would be blended.
+    The paper names its regions without their borders. The borders are those of this library.
+    "Deepfake edges" is a band along the outline of the face, where a pasted face would be blended.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def vote(answers: Iterable[str], top: int = 3) -> str:
     Raises
     ------
     VibaError
-        A letter that is no region.
+        A letter that does not name a region.
     """
     counts = Counter(letter for answer in answers for letter in set(answer))
     unknown = sorted(set(counts) - set(REGIONS))

@@ -191,7 +191,7 @@ def _people(names: np.ndarray) -> str:
 
 
 def _fit(features: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and shrunk variance (C,) of features; every person counts alike.
+    """Mean and shrunk variance (C,) of features; every person has the same weight.
 
     Correlations are shrunk to none: there are more channels than frames.
     """

@@ -154,6 +154,6 @@ def _meaning(frames: pd.DataFrame, bootstrap: common.Bootstrap) -> str:
     return (
         f"{text} The bottleneck raises the probability of its target, even if the detector "
         "predicts the other class. If the target is the predicted class, it confirms the "
-        "decision. An accuracy without a drop is then close to a tautology. It is no evidence that "
-        "the map shows what the decision needs."
+        "decision. An accuracy without a drop is then close to a tautology. It is not evidence "
+        "that the map shows what the decision needs."
     )

@@ -216,7 +216,7 @@ class Augmentation:
 
 
 def pair_to_flow(pair: np.ndarray, augmentation: Augmentation, size: int) -> torch.Tensor:
-    """Flow input (3, size, size) of a pair (2, S, S, 3) whose frames are augmented alike.
+    """Flow input (3, size, size) of a pair (2, S, S, 3) whose frames get the same augmentation.
 
     Flow is computed at full size and then scaled, as it is without augmentation.
     """

@@ -32,7 +32,7 @@ def _identity_weights(identity: pd.Series) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Pair:
-    """A real and a fake input (3, S, S), augmented alike, and the artefact's mask (s, s)."""
+    """A real and a fake input (3, S, S), augmented equally, and the artefact's mask (s, s)."""
 
     real: torch.Tensor
     fake: torch.Tensor

@@ -222,7 +222,7 @@ def _write(
     p_fake: np.ndarray,
     summary: Mapping[str, Any],
 ) -> None:
-    """Write the four files into a folder aside, then move them to their place."""
+    """Write the four files into a temporary folder, then move them to `out`."""
     units = {"units": "bits per pixel of VIBA; each other method has its own"}
     # Not "method": xarray takes sel(method=...) for another thing, and gives all maps silently.
     dims = ("explainer", "frame", "y", "x")

@@ -238,7 +238,7 @@ def output_rate(video: VideoReader, frames: Sequence[int]) -> float:
 
 @contextmanager
 def written_aside(out: Path) -> Iterator[Path]:
-    """A folder aside; the files and folders written there move to `out` at the end.
+    """A temporary folder, whose files and folders move to `out` at the end.
 
     An error before the end leaves `out` as it was.
     """
@@ -262,7 +262,7 @@ def _write(
     p_fake: np.ndarray,
     summary: dict[str, Any],
 ) -> None:
-    """Write the four files into a folder aside, then move them to their place."""
+    """Write the four files into a temporary folder, then move them to `out`."""
     numbers, best = clips.frames, int(np.argmax(p_fake))
     note = domain_note(summary)
     # The scale is found from every n-th pixel of a long video.

@@ -1,4 +1,4 @@
-"""Which frames a chapter looks at: one function, so that two chapters that ask alike see the same.
+"""Frame selection for chapters: one function, so that equal rules give equal frames.
 
 The steps are always the same: filter the rows, put the videos in an order, let the methods take
 turns, cut to a number of videos, and take some frames of each.

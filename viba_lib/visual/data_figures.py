@@ -104,16 +104,16 @@ def flow_vectors(image: np.ndarray, flow: np.ndarray) -> Figure:
 
 
 def grey_image(values: np.ndarray) -> np.ndarray:
-    """Scalar field (H, W) as a grey picture (H, W, 3) uint8, scaled to its range."""
+    """Scalar field (H, W) as a greyscale image (H, W, 3) uint8, scaled to its range."""
     level = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
     return np.repeat((level * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
 @style.figure_style()
 def gaussian_pair(mean: float, std: float) -> Figure:
-    """Density of what passes, N(mean, std^2), over that of pure noise, N(0, 1).
+    """Density of the transmitted activation, N(mean, std^2), over that of pure noise, N(0, 1).
 
-    The shaded area is the divergence: the density of what passes times the logarithm (to base 2)
+    The shaded area is the divergence: the transmitted density times the logarithm (to base 2)
     of the ratio of both. Blue counts for it, orange against.
     """
     at = np.linspace(-4.5, 4.5, 721)
@@ -123,7 +123,7 @@ def gaussian_pair(mean: float, std: float) -> Figure:
     part = passed * ratio / np.log(2)
     figure, axis = style.new_plot(6.4, 3.6)
     axis.plot(at, noise, color=INK, linestyle="--", label="pure noise")
-    axis.plot(at, passed, color=FIRST, label="what passes")
+    axis.plot(at, passed, color=FIRST, label="transmitted activation")
     axis.fill_between(at, part, where=part > 0, color=OTHERS[3], alpha=0.5, lw=0, label="for")
     axis.fill_between(at, part, where=part < 0, color=OTHERS[2], alpha=0.5, lw=0, label="against")
     axis.set(xlabel="value of z", ylabel="density, and bits", xlim=(-4.5, 4.5))

@@ -82,7 +82,7 @@ def region_overlay(
 ) -> Figure:
     """The face regions over a crop (S, S, 3), with their letters."""
     figure, axis = style.new_plot(7.5, 4.4)
-    # Six hues that stay apart: the pinks of the palette look alike when they tint a face.
+    # Six hues that stay apart: the pinks of the palette look similar when they tint a face.
     palette = [sns.color_palette("colorblind")[i] for i in (2, 3, 4, 8, 9, 7)][: len(masks)]
     tinted = image.astype(float) / 255
     for colour, mask in zip(palette, masks.values(), strict=True):

@@ -1,4 +1,4 @@
-"""Heat map over frame: picture, poster and video."""
+"""Heat map over frame: image, poster and video."""
 
 import base64
 import html
@@ -39,7 +39,7 @@ def colours(
 
 
 def paste_back(shape: tuple[int, int], square: np.ndarray, relevance: np.ndarray) -> np.ndarray:
-    """Put a crop's map (h, w) back at its place in the whole frame (H, W); zero outside.
+    """Put a crop's map (h, w) back at its location in the complete frame (H, W); zero outside.
 
     Values stay bits per pixel of the crop: they are shown, not summed.
     """
@@ -67,16 +67,16 @@ def _curve(shape: tuple[int, ...], p_fake: np.ndarray, at: int, label: bool) -> 
     return strip
 
 
-def with_note(picture: np.ndarray, p_fake: float, note: str) -> np.ndarray:
-    """The picture with a line below, the probability of fake and a warning; "" = no line."""
+def with_note(image: np.ndarray, p_fake: float, note: str) -> np.ndarray:
+    """The image with a line below, the probability of fake and a warning; "" = no line."""
     if not note:
-        return picture
-    strip = np.full((22, picture.shape[1], 3), 24, np.uint8)
+        return image
+    strip = np.full((22, image.shape[1], 3), 24, np.uint8)
     text = f"p(fake) {p_fake:.2f}, {note}"
     (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, SIZE, 1)
-    size = min(SIZE, SIZE * (strip.shape[1] - 16) / width)  # a narrow picture has smaller letters
+    size = min(SIZE, SIZE * (strip.shape[1] - 16) / width)  # a narrow image has smaller letters
     _write(strip, text, (8, 15), size, AMBER)
-    return np.concatenate([picture, strip])
+    return np.concatenate([image, strip])
 
 
 def with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
@@ -95,13 +95,13 @@ def with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
 
 
 def _write(
-    picture: np.ndarray,
+    image: np.ndarray,
     text: str,
     place: tuple[int, int],
     size: float = SIZE,
     colour: tuple[int, int, int] = WHITE,
 ) -> None:
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
 
 
 def overlay_video(
@@ -131,22 +131,22 @@ def painted(
     p_fake: np.ndarray | None = None,
     note: str = "",
 ) -> Iterator[np.ndarray]:
-    """Pictures of `overlay_video` one after another, for films that do not fit into memory.
+    """Images of `overlay_video` one after another, for videos that do not fit into memory.
 
     Parameters
     ----------
     note : a warning beside the probability, see `with_note`
     """
     for at, (frame, values) in enumerate(zip(frames, relevance, strict=True)):
-        picture = with_scale(colours(frame, values, maximum), maximum)
+        image = with_scale(colours(frame, values, maximum), maximum)
         if p_fake is not None:
-            curve = _curve(picture.shape, p_fake, at, label=not note)
-            picture = np.concatenate([with_note(picture, p_fake[at], note), curve])
-        yield picture
+            curve = _curve(image.shape, p_fake, at, label=not note)
+            image = np.concatenate([with_note(image, p_fake[at], note), curve])
+        yield image
 
 
 def poster(path: str | Path, image: np.ndarray) -> Path:
-    """Write a picture (H, W, 3) uint8 as PNG, aside first and then renamed."""
+    """Write an image (H, W, 3) uint8 as PNG, first to a temporary file that is then renamed."""
     with atomic_write(path) as tmp:
         Image.fromarray(image).save(tmp, "PNG")
     return Path(path)

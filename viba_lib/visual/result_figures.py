@@ -194,9 +194,9 @@ def information_gap(table: pd.DataFrame, lam: float = 0.9) -> Figure:
 
 @style.figure_style()
 def draws(frame: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str) -> Figure:
-    """Dots of single draws of `y` over `x`, and the line of their mean."""
+    """Dots of `y` over `x`, one for each noise sample, and the line of their mean."""
     figure, axis = style.new_plot(6.5, 3.2)
-    axis.plot(frame[x], frame[y], "o", color=INK, ms=4, alpha=0.6, label="one draw of noise")
+    axis.plot(frame[x], frame[y], "o", color=INK, ms=4, alpha=0.6, label="one noise sample")
     mean = frame.groupby(x)[y].mean()
     axis.plot(mean.index, mean, color=FIRST, label="mean")
     axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(-0.03, 1.03))

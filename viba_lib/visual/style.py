@@ -17,7 +17,7 @@ REAL, FAKE = "#0173b2", "#de8f05"  # seaborn's colour-blind palette
 # one meaning throughout the book.
 OTHERS = ("#029e73", "#cc78bc", "#ca9161", "#56b4e9")
 FIRST, SECOND = OTHERS[:2]
-# One grey is readable on white and on black pages alike, since backgrounds are transparent.
+# One grey that is readable on white and on black pages, because backgrounds are transparent.
 INK = "#7f7f7f"
 PARAMETERS = {
     "figure.facecolor": "none",

@@ -51,9 +51,13 @@ class DetectorSettings(Settings):
 
 
 class EvaluationSettings(Settings):
-    """Frames per test clip that are explained, and made worse (of so many clips at most); frames
-    for statistics; draws of a bootstrap; draws of the noise that the network with a bottleneck
-    decides under."""
+    """Settings of the evaluation.
+
+    `frames_per_clip` frames of a test clip are explained. `robustness_frames` of at most
+    `robustness_clips` clips are corrupted. The statistics of a layer need `statistics_frames`
+    frames, a bootstrap `draws` samples, and a decision with the bottleneck `noise_draws` samples
+    of its noise.
+    """
 
     frames_per_clip: Count = 4
     robustness_frames: Count = 2
@@ -91,7 +95,7 @@ class SpeedSettings(Settings):
 
 
 class ComparisonSettings(Settings):
-    """The chapter that compares methods: how many frames, and how hard they are looked at.
+    """The chapter that compares methods: numbers of frames, budgets and measures.
 
     Every method explains `frames` held-out fakes with a budget of `passes` forward-equivalents
     each, and `budget_frames` of them with each of `budgets` as well. `tuning` frames
@@ -99,8 +103,8 @@ class ComparisonSettings(Settings):
     measures of faithfulness (`steps` points of a curve, `sets` of tiles), `sanity` to randomised
     networks, and `attacked` to attacks of `attack_samples` times `attack_steps` passes.
     `joint_clips` of `joint_frames` consecutive frames are explained one by one and jointly; `clips`
-    of `clip_frames` are disturbed for some of their time. What is drawn again and again (over time,
-    for random networks, under noise) has `short_passes`.
+    of `clip_frames` are disturbed for some of their time. Maps that are computed many times
+    (over time, for random networks, under noise) have `short_passes`.
     """
 
     frames: Count = 24
