@@ -39,4 +39,4 @@ def test_a_backward_pass_needs_the_activations_of_the_layers():
     with TensorMemory() as both:
         network(frame.requires_grad_()).sum().backward()
     assert forward.peak <= 3 * MB
-    assert both.peak >= 12 * MB, "the output of each of the 12 layers is kept"
+    assert both.peak >= 7 * MB, "a convolution keeps its input, and a sigmoid its output"
