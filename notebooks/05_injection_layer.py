@@ -234,7 +234,10 @@ for pair in pairs:
     ]
     active = units[0].active & units[1].active
     x, y = (one[active] for one in scores)
-    print(f"{pair}: |z| up to {x.max():.2f}, largest difference {(x - y).abs().max():.1e}")
+    if len(x):
+        print(f"{pair}: |z| up to {x.max():.2f}, largest difference {(x - y).abs().max():.1e}")
+    else:
+        print(f"{pair}: no unit is active in both layers")
 
 # %% [markdown]
 # The first table counts the exceptions in the network of this run. `std` is the largest relative difference between

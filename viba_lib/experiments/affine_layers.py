@@ -163,15 +163,21 @@ def with_others(pairs: Sequence[Pair], layers: Sequence[str]) -> list[Pair]:
     return [*pairs, *((n, other) for x, n in pairs for other in layers if other not in (x, n))]
 
 
+UNDEFINED = "no rank correlation of both maps is defined, because a map has equal values everywhere"
+
+
 def _similarity(same: pd.DataFrame, first: str, second: str) -> str:
     maps = same[(same["first"] == first) & (same["second"] == second)]
-    others = same[same["first"] == second].groupby("second").correlation.median()
+    if maps.correlation.isna().all():
+        return f"Over {plural(len(maps), 'frame')}, {UNDEFINED}."
+    known = same[(same["first"] == second) & same.correlation.notna()]
+    others = known.groupby("second").correlation.median()
     text = (
         f"Over {plural(len(maps), 'frame')}, the rank correlation of both maps is "
         f"{maps.correlation.median():.6f} (median; at least {maps.correlation.min():.6f}), and the "
         f"largest difference of a pixel is {maps.difference.max():.2%} of the maximum."
     )
-    if others.notna().any():
+    if len(others):
         text += (
             f" With maps of other layers, that of {second} has rank correlations of "
             f"{others.min():.2f} to {others.max():.2f} (medians)."

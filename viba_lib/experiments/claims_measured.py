@@ -16,7 +16,7 @@ from viba_lib.evaluation.sentences import Finding, finding, paired, plural
 from viba_lib.evaluation.significance import with_intervals
 from viba_lib.experiments import claims_by_design as design
 from viba_lib.experiments import common, toy_claims
-from viba_lib.experiments.affine_layers import forward_order, same_maps
+from viba_lib.experiments.affine_layers import UNDEFINED, forward_order, same_maps
 from viba_lib.experiments.bottleneck_type import PER_SAMPLE, READOUT, stored_types
 from viba_lib.experiments.consistency import consistency_by_video
 from viba_lib.experiments.face_parts import PARTS, relevance_by_part
@@ -209,10 +209,13 @@ def _diffuse(detector: str, first: str, second: str, t: ClaimTables) -> Measured
 
 
 def _affine(t: ClaimTables) -> Measured:
+    known = t.same.correlation.dropna()
     note = (
-        f"rank correlation of both maps {t.same.correlation.median():.6f} (median of "
-        f"{plural(len(t.same), 'frame')}), largest difference of a pixel "
+        f"rank correlation of both maps {known.median():.6f} (median of "
+        f"{plural(len(known), 'frame')}), largest difference of a pixel "
         f"{t.same.difference.max():.2%} of the maximum"
+        if len(known)
+        else UNDEFINED
     )
     return Measured(_diffuse(FACE, "conv3", "bn3", t).found, note if len(t.same) else "")
 

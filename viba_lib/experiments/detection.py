@@ -68,10 +68,9 @@ def people_text(table: pd.DataFrame) -> str:
         text = f"{name}: AUC {_span(part.auc)}, recall {_span(part.recall)} over {len(part)} people"
         if part.false_alarms.notna().any():
             worst = part.loc[part.false_alarms.idxmax()]
-            text += (
-                f"; most false alarms {worst.false_alarms:.2f} ({worst.false_alarms_low:.2f} to "
-                f"{worst.false_alarms_high:.2f}), {worst.identity}"
-            )
+            ends = worst.false_alarms_low, worst.false_alarms_high
+            interval = "no interval" if np.isnan(ends).any() else f"{ends[0]:.2f} to {ends[1]:.2f}"
+            text += f"; most false alarms {worst.false_alarms:.2f} ({interval}), {worst.identity}"
         sentences.append(text)
     return "; ".join(sentences) + "."
 

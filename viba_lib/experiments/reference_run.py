@@ -101,7 +101,9 @@ def reference_of(study: Study, numbers: pd.DataFrame | None = None) -> pd.DataFr
     ):
         found = interval_table(rows, ["detector"], statistics, Bootstrap.of(study))
         parts.append(_in_rows(table, found))
-    return pd.concat(parts, ignore_index=True)
+    # A table without rows, or without any interval, would change the types of a concatenation.
+    rows = [row for part in parts for row in part.to_dict("records")]
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
 
 
 def _in_rows(table: str, found: pd.DataFrame) -> pd.DataFrame:
