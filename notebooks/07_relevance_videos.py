@@ -118,19 +118,10 @@ frames = {name: explained_frames(study, name) for name in DETECTORS}
 result_figures.bits_plot(frames)
 
 # %% tags=["remove-input"]
-HTML(
-    "<p>"
-    + " ".join(
-        f"{name}: the median frame called real has {f[f.p_fake < 0.5].total_bits.median():,.0f} bits, the median "
-        f"frame called fake {f[f.p_fake >= 0.5].total_bits.median():,.0f}; among the latter, the rank correlation of bits "
-        f"with the probability of fake is "
-        f"{f[f.p_fake >= 0.5].p_fake.corr(f[f.p_fake >= 0.5].total_bits, method='spearman'):.2f}."
-        for name, f in frames.items()
-    )
-    + "</p>"
-)
+from viba_lib.experiments.common import Bootstrap
+from viba_lib.experiments.relevance_videos import bits_text
 
-# %% [markdown]
+HTML(f"<p>{bits_text(frames, Bootstrap.of(study))}</p>")
 
 # %% [markdown]
 # ## Exercises

@@ -155,8 +155,10 @@ def claim_verdict(found: Finding, direction: Direction, margin: float = float("n
 
 
 def number(value: float) -> str:
-    """A value with three significant digits."""
-    return f"{value:.3g}" if np.isfinite(value) else "unknown"
+    """A value with three significant digits, or as a whole number from a thousand on."""
+    if not np.isfinite(value):
+        return "unknown"
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -1,6 +1,7 @@
 """Relevance videos: maps on the video frames that they explain (chapter 7)."""
 
 import html
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -10,13 +11,39 @@ import pandas as pd
 
 from viba_lib.data.catalog import segment
 from viba_lib.data.video import VideoReader, write_video
-from viba_lib.experiments.common import ExplainedVideo, explained_videos
+from viba_lib.evaluation.sentences import difference_text, finding, paired
+from viba_lib.experiments.common import Bootstrap, ExplainedVideo, explained_videos
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import overlay_video, paste_back, scale_maximum, video_html
 
 MAX_SIDE = 640  # pixels of an embedded video, for pages that load on a phone
 RATE = 2.0  # frames per second
+
+
+def bits_text(frames: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> str:
+    """Whether frames called fake have more bits than frames called real, of the same source clip.
+
+    Parameters
+    ----------
+    frames : `explained_frames` of each detector
+    """
+    samples, seed, units = bootstrap
+    sentences = []
+    for name, rows in frames.items():
+        called = rows.assign(called=np.where(rows.p_fake > 0.5, "fake", "real"))
+        pairs = paired(called, "total_bits", "called", "fake", "real", units)
+        found = finding(pairs, units, samples, seed)
+        names = ("frames called fake", "frames called real")
+        sentences.append(difference_text(f"{name}, total bits", *names, found))
+        fakes = called[called.called == "fake"]
+        if min(fakes.p_fake.nunique(), fakes.total_bits.nunique()) > 1:
+            both = fakes.p_fake.corr(fakes.total_bits, method="spearman")
+            sentences.append(
+                f"Over the {len(fakes)} frames called fake, the rank correlation of bits with the "
+                f"probability of fake is {both:.2f}."
+            )
+    return " ".join(sentences)
 
 
 def _shrunk(frame: np.ndarray) -> np.ndarray:
