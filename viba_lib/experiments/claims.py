@@ -94,7 +94,7 @@ def claims_text(table: pd.DataFrame) -> str:
     """Headline of a `claims_table`: how many claims have which verdict, and from what evidence."""
     counts = table.verdict.value_counts()
     parts = [
-        f"{counts.get(said, 0)} are {words}"
+        f"{(n := counts.get(said, 0))} {'is' if n == 1 else 'are'} {words}"
         for said, words in (
             (SUPPORTS, "supported"), (CONTRADICTS, "contradicted"), (UNDECIDED, "undecided"),
             (ILLUSTRATION, "illustrated by too few people or videos for a verdict"),

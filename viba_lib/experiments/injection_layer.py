@@ -169,7 +169,7 @@ def choice_text(
             continue
         found = ours_and_others(rows, "ratio", layer, bootstrap)
         what = f"{name}, relevance on the artefact"
-        claim = f"{layer} is the best of the layers of {name}"
+        claim = f"{layer} is a better layer of {name} than the others on average"
         sentences.append(difference_text(what, layer, "the mean of the other layers", found))
         sentences.append(claim_text(claim, claim_verdict(found, "higher")))
     return " ".join(sentences)
