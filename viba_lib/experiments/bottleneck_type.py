@@ -18,9 +18,7 @@ from viba_lib.evaluation.sentences import (
     NOT_COMPUTED,
     Finding,
     difference_text,
-    finding,
     level_text,
-    paired,
     verdict,
 )
 from viba_lib.evaluation.significance import means_of, with_intervals
@@ -150,18 +148,14 @@ def types_text(measures: pd.DataFrame, bootstrap: common.Bootstrap) -> str:
     ----------
     measures : see `ComparedTypes`
     """
-    samples, seed, units = bootstrap
     focus, ratio = (
-        finding(paired(measures, name, "type", READOUT, PER_SAMPLE, units), units, samples, seed)
+        common.compared(measures, name, "type", READOUT, PER_SAMPLE, bootstrap)
         for name in ("entropy", "ratio")
     )
     readout, own = (
-        finding(
-            measures[measures.type == name].rename(columns={"ratio": "value"}),
-            units, samples, seed, at=1.0,
-        )
-        for name in (READOUT, PER_SAMPLE)
-    )  # fmt: skip
+        common.level(part, part.ratio, bootstrap, at=1.0)
+        for part in (measures[measures.type == name] for name in (READOUT, PER_SAMPLE))
+    )
     sentences = [
         difference_text("Entropy of the maps in bits", READOUT, PER_SAMPLE, focus),
         level_text("Relevance on the artefact, readout", readout),

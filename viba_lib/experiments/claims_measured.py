@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from viba_lib.evaluation import expected_calibration_error
+from viba_lib.evaluation import expected_calibration_error, overlap_coefficient
 from viba_lib.evaluation.agreement import REGIONS, shuffled_agreement
 from viba_lib.evaluation.clusters import with_units
 from viba_lib.evaluation.sentences import Finding, finding, paired, plural
@@ -82,8 +82,7 @@ class ClaimTables:
 
     def found(self, rows: pd.DataFrame, value: Any, at: float = 0.0) -> Finding:
         """Finding of a value of each row."""
-        samples, seed, units = self.bootstrap
-        return finding(rows[["video_id"]].assign(value=value), units, samples, seed, at)
+        return common.level(rows, value, self.bootstrap, at)
 
     def difference(
         self, rows: pd.DataFrame, measure: str, column: str, first: object, second: object
@@ -148,10 +147,7 @@ def _annotations(t: ClaimTables) -> Measured:
     parts = []
     for _, rows in t.regions.groupby("detector"):
         chance = shuffled_agreement(rows, t.bootstrap.seed).overlap.mean()
-        overlaps = [
-            len(set(a) & set(h)) / min(len(a), len(h))
-            for a, h in zip(rows.annotated, rows.highlighted, strict=True)
-        ]
+        overlaps = list(map(overlap_coefficient, rows.annotated, rows.highlighted))
         parts.append(rows[["video_id"]].assign(value=np.array(overlaps) - chance))
     rows = pd.concat(parts) if parts else t.regions.assign(value=np.nan)
     return Measured(t.found(rows, rows.value))

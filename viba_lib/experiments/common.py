@@ -49,6 +49,12 @@ def compared(
     return finding(differences, bootstrap.units, bootstrap.samples, bootstrap.seed)
 
 
+def level(rows: pd.DataFrame, values: ArrayLike, bootstrap: Bootstrap, at: float = 0.0) -> Finding:
+    """Mean over source clips of a value of each row (with video_id), against a constant."""
+    table = rows[["video_id"]].assign(value=values)
+    return finding(table, bootstrap.units, bootstrap.samples, bootstrap.seed, at)
+
+
 def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One table of the tables of several detectors, with a column `detector`."""
     return pd.concat(tables, names=["detector", None]).reset_index("detector")

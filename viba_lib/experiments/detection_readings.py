@@ -8,7 +8,6 @@ from viba_lib.evaluation.sentences import (
     claim_text,
     claim_verdict,
     difference_text,
-    finding,
     level_text,
     number,
     verdict,
@@ -103,8 +102,7 @@ def _against_guessing(fakes: pd.DataFrame, bootstrap: common.Bootstrap) -> list[
     """Share found of each method beside guessing, and the methods with too few videos for that."""
     few, sentences = [], []
     for method, part in fakes.groupby("method"):
-        values = part[["video_id"]].assign(value=(part.p_fake > 0.5).astype(float))
-        found = finding(values, bootstrap.units, bootstrap.samples, bootstrap.seed, at=0.5)
+        found = common.level(part, (part.p_fake > 0.5).astype(float), bootstrap, at=0.5)
         if verdict(found) == ILLUSTRATION:
             few.append(str(method))
         else:

@@ -7,8 +7,8 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from viba_lib.evaluation.robustness import UNCHANGED
-from viba_lib.evaluation.sentences import Finding, difference_text, finding, paired
-from viba_lib.experiments.common import Bootstrap, stacked
+from viba_lib.evaluation.sentences import Finding, difference_text
+from viba_lib.experiments.common import Bootstrap, compared, stacked
 
 RISE = 1.05  # the validation loss is said to rise if it ends above this multiple of its minimum
 
@@ -120,11 +120,8 @@ def compared_losses(losses: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Fin
     for the number of corruptions.
     """
     first, second = losses.detector.unique()
-    samples, seed, units = bootstrap
     found = {
-        str(name): finding(
-            paired(part, "loss", "detector", first, second, units), units, samples, seed
-        )
+        str(name): compared(part, "loss", "detector", first, second, bootstrap)
         for name, part in losses.groupby("corruption", sort=False)
     }
     corrected = multipletests([one.p for one in found.values()], method="holm")[1]

@@ -197,10 +197,11 @@ def agreement_text(regions: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) ->
         if len(videos) < 2:
             sentences.append(f"{name}: with fewer than two videos there is nothing to shuffle.")
             continue
-        own = [_overlap(*pair) for pair in zip(videos.annotated, videos.highlighted, strict=True)]
+        own = list(map(agreement.overlap_coefficient, videos.annotated, videos.highlighted))
         # The expected overlap if a video gets the regions of any video, this one included.
         other = [
-            float(np.mean([_overlap(a, h) for h in videos.highlighted])) for a in videos.annotated
+            float(np.mean([agreement.overlap_coefficient(a, h) for h in videos.highlighted]))
+            for a in videos.annotated
         ]
         rows = pd.concat([
             pd.DataFrame({"video_id": videos.video_id, "map": label, "overlap": values})
@@ -210,10 +211,6 @@ def agreement_text(regions: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) ->
         what = f"Overlap of {name}"
         sentences.append(difference_text(what, "the map of the video", "a map of any video", found))
     return " ".join(sentences)
-
-
-def _overlap(first: str, second: str) -> float:
-    return agreement.overlap_coefficient(first, second)
 
 
 def recall_text(regions: Mapping[str, pd.DataFrame], top: int, bootstrap: Bootstrap) -> str:

@@ -14,9 +14,7 @@ from viba_lib.evaluation.sentences import (
     claim_text,
     claim_verdict,
     difference_text,
-    finding,
     level_text,
-    paired,
     plural,
     verdict,
 )
@@ -141,16 +139,14 @@ def ours_and_others(
     """
     rows = measures.assign(ours=measures.layer == layer)
     means = rows.groupby(["video_id", "ours"], as_index=False)[measure].mean()
-    samples, seed, units = bootstrap
-    return finding(paired(means, measure, "ours", True, False, units), units, samples, seed)
+    return common.compared(means, measure, "ours", True, False, bootstrap)
 
 
 def layer_difference(
     measures: pd.DataFrame, measure: str, pair: tuple[str, str], bootstrap: common.Bootstrap
 ) -> Finding:
     """A measure at the first minus at the second layer of a pair, on the same source clips."""
-    samples, seed, units = bootstrap
-    return finding(paired(measures, measure, "layer", *pair, units), units, samples, seed)
+    return common.compared(measures, measure, "layer", *pair, bootstrap)
 
 
 def choice_text(
@@ -182,10 +178,10 @@ def deletion_text(measures: pd.DataFrame, bootstrap: common.Bootstrap) -> str:
     ----------
     measures : see `layer_measures`
     """
-    sentences, samples, seed = [], bootstrap.samples, bootstrap.seed
+    sentences = []
     for name, rows in measures.groupby("detector", sort=False):
         found = {
-            layer: finding(part.assign(value=part.over_random), bootstrap.units, samples, seed)
+            layer: common.level(part, part.over_random, bootstrap)
             for layer, part in rows.groupby("layer", sort=False)
         }
         said = [verdict(one) for one in found.values()]

@@ -5,8 +5,8 @@ import pandas as pd
 import xarray as xr
 
 from viba_lib.evaluation.faithfulness import map_measures
-from viba_lib.evaluation.sentences import finding, level_text
-from viba_lib.experiments.common import Bootstrap
+from viba_lib.evaluation.sentences import level_text
+from viba_lib.experiments.common import Bootstrap, level
 from viba_lib.pipeline.study import Study
 
 LOCALISATION = ["inside", "area", "ratio", "hit"]
@@ -84,9 +84,7 @@ def localisation_text(table: pd.DataFrame, bootstrap: Bootstrap) -> str:
     ----------
     table : of `localisation`, with a ratio in at least one row
     """
-    samples, seed, units = bootstrap
-    ratios = table[["video_id"]].assign(value=table.ratio)
-    found = finding(ratios, units, samples, seed, at=1.0)
+    found = level(table, table.ratio, bootstrap, at=1.0)
     text = level_text(f"Relevance mass ratio over {table.ratio.count()} frames", found)
     means = table.groupby("method").ratio.mean().dropna().sort_values()
     near = (means >= 1) & (means <= 1 + NEAR)

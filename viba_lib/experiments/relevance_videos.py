@@ -11,8 +11,8 @@ import pandas as pd
 
 from viba_lib.data.catalog import segment
 from viba_lib.data.video import VideoReader, write_video
-from viba_lib.evaluation.sentences import difference_text, finding, paired
-from viba_lib.experiments.common import Bootstrap, ExplainedVideo, explained_videos
+from viba_lib.evaluation.sentences import difference_text
+from viba_lib.experiments.common import Bootstrap, ExplainedVideo, compared, explained_videos
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import overlay_video, paste_back, scale_maximum, video_html
@@ -28,12 +28,10 @@ def bits_text(frames: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> str:
     ----------
     frames : `explained_frames` of each detector
     """
-    samples, seed, units = bootstrap
     sentences = []
     for name, rows in frames.items():
         called = rows.assign(called=np.where(rows.p_fake > 0.5, "fake", "real"))
-        pairs = paired(called, "total_bits", "called", "fake", "real", units)
-        found = finding(pairs, units, samples, seed)
+        found = compared(called, "total_bits", "called", "fake", "real", bootstrap)
         names = ("frames called fake", "frames called real")
         sentences.append(difference_text(f"{name}, total bits", *names, found))
         fakes = called[called.called == "fake"]
