@@ -13,6 +13,7 @@ from viba_lib.evaluation.sentences import (
     NOT_COMPUTED,
     SUPPORTS,
     UNDECIDED,
+    UNEQUAL,
 )
 from viba_lib.experiments import claims, toy_claims
 from viba_lib.experiments.claims_measured import TESTS, ClaimTables
@@ -129,8 +130,8 @@ def test_each_claim_is_complete_and_has_a_test_or_a_reason():
         assert (claim["kind"] == "none") == (name not in TESTS) == ("why" in claim), name
         assert (claim["kind"] in ("run", "toy")) == ("expected" in claim), name
         expected = claim.get("expected", "higher")
-        assert expected in ("higher", "lower", "equal", claims.UNEQUAL)
-        assert (expected in ("equal", claims.UNEQUAL)) == ("margin" in claim), name
+        assert expected in ("higher", "lower", "equal", UNEQUAL)
+        assert (expected in ("equal", UNEQUAL)) == ("margin" in claim), name
         assert (ROOT / "notebooks" / f"{claim['chapter']}.py").is_file(), name
     assert set(TESTS) <= set(claims.CLAIMS)
 

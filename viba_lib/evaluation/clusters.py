@@ -45,7 +45,8 @@ def with_units(rows: pd.DataFrame, units: pd.DataFrame | None) -> pd.DataFrame:
     videos = rows[VIDEO].astype(str)
     if units is None:
         return rows.assign(**{CLIP: videos, PERSON: videos})
-    known = {video: tuple(row) for video, *row in units[[CLIP, PERSON]].itertuples()}
+    listed = units.loc[units.index.isin(videos), [CLIP, PERSON]]
+    known = {video: tuple(row) for video, *row in listed.itertuples()}
     found = [known.get(video, (video, video)) for video in videos]
     return rows.assign(**{CLIP: [clip for clip, _ in found], PERSON: [who for _, who in found]})
 

@@ -10,10 +10,13 @@ from viba_lib.evaluation.clusters import counts
 from viba_lib.evaluation.sentences import (
     FEWEST_PEOPLE,
     FEWEST_VIDEOS,
+    ILLUSTRATED,
     ILLUSTRATION,
     NOT_COMPUTED,
     number,
     plural,
+    sample_size,
+    too_few,
 )
 from viba_lib.evaluation.significance import INCONCLUSIVE, LOWER, SIGNIFICANCE, paired_tests
 
@@ -69,7 +72,7 @@ def rank_of(
 def _verdict(rank: Mapping[str, Any], name: str) -> str:
     if not rank["best"]:
         return NOT_COMPUTED
-    if rank["videos"] < FEWEST_VIDEOS or rank["people"] < FEWEST_PEOPLE:
+    if too_few(rank["videos"], rank["people"]):
         return ILLUSTRATION
     if rank["min_p"] >= SIGNIFICANCE:
         return INCONCLUSIVE
@@ -78,12 +81,6 @@ def _verdict(rank: Mapping[str, Any], name: str) -> str:
     if rank["best"] != [name]:
         return OPEN
     return BY_MEAN if rank["even"] else FIRST
-
-
-def _numbers(rank: Mapping[str, Any]) -> str:
-    """The numbers behind a rank: "9 videos from 9 source clips of 3 people"."""
-    clips, people = plural(rank["clips"], "source clip"), plural(rank["people"], "person", "people")
-    return f"{plural(rank['videos'], 'video')} from {clips} of {people}"
 
 
 def rank_text(what: str, rank: Mapping[str, Any], name: str = VIBA) -> str:
@@ -99,9 +96,9 @@ def rank_text(what: str, rank: Mapping[str, Any], name: str = VIBA) -> str:
     others = len(rank["behind"]) + len(rank["ahead"]) + len(rank["even"])
     even = f"{len(rank['even'])} of {others} methods"
     place = f"rank {rank['rank']} of {others + 1} by the mean (best: {best})"
-    start = f"{what}, {_numbers(rank)}: "
+    start = f"{what}, {sample_size(rank['videos'], rank['clips'], rank['people'])}: "
     if said == ILLUSTRATION:
-        return f"{start}{name} has {place}. This is an illustration: too few for a verdict."
+        return f"{start}{name} has {place}.{ILLUSTRATED}"
     if said == INCONCLUSIVE:
         return (
             f"{start}{name} has {place}. The test is inconclusive: the smallest corrected p-value "
@@ -159,6 +156,5 @@ def sample_text(what: str, rows: pd.DataFrame, units: pd.DataFrame | None = None
     rows : rows with video_id behind it
     """
     found = counts(rows, units)
-    few = found["videos"] < FEWEST_VIDEOS or found["people"] < FEWEST_PEOPLE
-    end = ". This is an illustration: too few for a verdict." if few else "."
-    return f"{what}: {_numbers(found)}{end}"
+    end = ILLUSTRATED if too_few(found["videos"], found["people"]) else ""
+    return f"{what}: {sample_size(**found)}.{end}"

@@ -21,7 +21,10 @@ FEWEST_VIDEOS, FEWEST_PEOPLE = 5, 2  # below, a result is an illustration
 # The smallest number of people that an exact two-sided test at 5 % can decide with.
 PEOPLE_FOR_TEST = 6
 VALUE = "value"
-Direction = Literal["higher", "lower", "equal"]
+UNEQUAL: Final = "unequal"
+Direction = Literal["higher", "lower", "equal", "unequal"]
+_OPPOSITE = {SUPPORTS: CONTRADICTS, CONTRADICTS: SUPPORTS}
+ILLUSTRATED = " This is an illustration: too few for a verdict."
 
 
 class Finding(NamedTuple):
@@ -117,6 +120,11 @@ def paired(
     return pd.DataFrame({VIDEO: videos[VIDEO], VALUE: videos[CLIP].map(difference)})
 
 
+def too_few(videos: int, people: int) -> bool:
+    """Whether a result with so many videos and people is an illustration only."""
+    return videos < FEWEST_VIDEOS or people < FEWEST_PEOPLE
+
+
 def verdict(found: Finding) -> str:
     """HIGHER or LOWER than `found.at`, NO_DIFFERENCE, ILLUSTRATION or NOT_COMPUTED.
 
@@ -124,7 +132,7 @@ def verdict(found: Finding) -> str:
     """
     if not found.videos or not np.isfinite(found.estimate):
         return NOT_COMPUTED
-    if found.videos < FEWEST_VIDEOS or found.people < FEWEST_PEOPLE:
+    if too_few(found.videos, found.people):
         return ILLUSTRATION
     if found.p < SIGNIFICANCE and found.low > found.at:
         return HIGHER
@@ -138,10 +146,14 @@ def claim_verdict(found: Finding, direction: Direction, margin: float = float("n
 
     Parameters
     ----------
-    direction : "higher" or "lower" than `found.at`, or "equal": within a margin of it
+    direction : "higher" or "lower" than `found.at`, "equal": within a margin of it, or "unequal",
+        the opposite
     margin : for "equal"; that no difference was found does not support it, an interval within the
         margin does
     """
+    if direction == UNEQUAL:
+        equal = claim_verdict(found, "equal", margin)
+        return _OPPOSITE.get(equal, equal)
     said = verdict(found)
     if said in (ILLUSTRATION, NOT_COMPUTED):
         return said
@@ -166,10 +178,15 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
+def sample_size(videos: int, clips: int, people: int) -> str:
+    """The numbers behind a result: "12 videos from 6 source clips of 3 people"."""
+    groups = f"{plural(clips, 'source clip')} of {plural(people, 'person', 'people')}"
+    return f"{plural(videos, 'video')} from {groups}"
+
+
 def behind(found: Finding) -> str:
-    """The numbers behind a finding: "12 videos from 6 source clips of 3 people"."""
-    clips, people = plural(found.clips, "source clip"), plural(found.people, "person", "people")
-    return f"{plural(found.videos, 'video')} from {clips} of {people}"
+    """The numbers behind a finding, see `sample_size`."""
+    return sample_size(found.videos, found.clips, found.people)
 
 
 def _shown(found: Finding) -> str:
@@ -196,7 +213,7 @@ def level_text(what: str, found: Finding, reference: str = "chance") -> str:
     if said == NOT_COMPUTED:
         return f"{what}: not computed, because no video has a value."
     if said == ILLUSTRATION:
-        return f"{what}: {_shown(found)}. This is an illustration: too few for a verdict."
+        return f"{what}: {_shown(found)}.{ILLUSTRATED}"
     end = {HIGHER: "above", LOWER: "below"}.get(said, "not distinguished from")
     return f"{what}: {_shown(found)}, {end} {reference} ({number(found.at)}; {_tested(found)})."
 
@@ -214,7 +231,7 @@ def difference_text(what: str, first: str, second: str, found: Finding) -> str:
     if said == NOT_COMPUTED:
         return f"{pair}: not computed, because no source clip has both."
     if said == ILLUSTRATION:
-        return f"{pair}: {_shown(found)}. This is an illustration: too few for a verdict."
+        return f"{pair}: {_shown(found)}.{ILLUSTRATED}"
     if said == NO_DIFFERENCE:
         return f"{pair}: {_shown(found)}. No difference was found ({_tested(found)})."
     return f"{pair}: {_shown(found)}. It is {said} for {first} ({_tested(found)})."

@@ -22,8 +22,6 @@ from viba_lib.bottleneck.classifier import device_of
 from viba_lib.bottleneck.split import find_layer, frozen, hooked
 from viba_lib.evaluation.agreement import rank_correlation
 from viba_lib.evaluation.sentences import (
-    CONTRADICTS,
-    SUPPORTS,
     Finding,
     claim_text,
     claim_verdict,
@@ -212,8 +210,7 @@ def diffuse_text(pair: Pair, found: Finding) -> str:
     ----------
     found : entropy of the maps (bits), first minus second
     """
-    said = claim_verdict(found, "equal", MARGIN)
-    said = {SUPPORTS: CONTRADICTS, CONTRADICTS: SUPPORTS}.get(said, said)
+    said = claim_verdict(found, "unequal", MARGIN)
     claim = CLAIM.format(first=pair[0], second=pair[1])
     return f"{difference_text('Entropy of the maps', *pair, found)} {claim_text(claim, said)}"
 

@@ -26,20 +26,14 @@ from viba_lib.visual.html_table import Link
 
 CLAIMS: Mapping[str, Mapping[str, Any]] = read_yaml("claims")
 NOT_TESTED = "not tested here"
-UNEQUAL = "unequal"
 EVIDENCE = {"run": "this run's videos", "toy": "a toy network", "design": "definition", "none": ""}
-_OPPOSITE = {SUPPORTS: CONTRADICTS, CONTRADICTS: SUPPORTS}
 _OF_FACT = {True: SUPPORTS, False: CONTRADICTS, None: UNDECIDED}
 
 
 def _verdict(claim: Mapping[str, Any], tested: Measured | Fact) -> str:
     if isinstance(tested, Fact):
         return _OF_FACT[tested.holds]
-    expected, margin = claim["expected"], claim.get("margin", float("nan"))
-    if expected == UNEQUAL:
-        said = claim_verdict(tested.found, "equal", margin)
-        return _OPPOSITE.get(said, said)
-    return claim_verdict(tested.found, expected, margin)
+    return claim_verdict(tested.found, claim["expected"], claim.get("margin", float("nan")))
 
 
 def _shown(found: Finding, toy: bool) -> str:
