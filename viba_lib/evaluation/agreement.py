@@ -51,7 +51,14 @@ def planted_regions(region: str) -> set[str]:
     return _PLANTED[region]
 
 
-def _fill(points: np.ndarray, size: int) -> np.ndarray:
+def enlarged(points: np.ndarray, scale: float) -> np.ndarray:
+    """Points (N, 2) moved away from their mean."""
+    middle = points.mean(0)
+    return np.asarray(middle + (points - middle) * scale)
+
+
+def hull_mask(points: np.ndarray, size: int) -> np.ndarray:
+    """Convex hull of points in units of the crop as a mask (size, size) bool."""
     mask = np.zeros((size, size), np.uint8)
     hull = cv2.convexHull(np.round(points * size).astype(np.int32))
     cv2.fillConvexPoly(mask, hull, 1)
@@ -76,16 +83,16 @@ def region_masks(landmarks: np.ndarray, size: int) -> dict[str, np.ndarray]:
     p = np.asarray(landmarks, float)
     brows = p[17:27]
     lift = (p[8] - brows.mean(0)) * 0.33
-    face = _fill(np.concatenate([p[:17], brows - lift]), size)
+    face = hull_mask(np.concatenate([p[:17], brows - lift]), size)
     width = max(1, round(float(np.ptp(p[:17, 0])) * size * 0.06))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     wide = cv2.dilate(face.astype(np.uint8), kernel).astype(bool)
     core = cv2.erode(face.astype(np.uint8), kernel).astype(bool)
     rows = np.arange(size)[:, None] / size * np.ones((1, size))
-    lips = _fill(p[48:68].mean(0) + (p[48:68] - p[48:68].mean(0)) * 1.25, size)
+    lips = hull_mask(enlarged(p[48:68], 1.25), size)
     found: dict[str, np.ndarray] = {"L": lips}
     below = p[5:12] + (p[8] - p[33]) * 0.6
-    found["C"] = _fill(np.concatenate([p[4:13], below]), size) & ~lips & (rows > p[57, 1])
+    found["C"] = hull_mask(np.concatenate([p[4:13], below]), size) & ~lips & (rows > p[57, 1])
     found["E"] = wide & ~core & ~found["C"] & ~lips
     found["B"] = core & (rows < p[[40, 41, 46, 47], 1].mean() + 0.02) & ~lips
     found["N"] = core & ~found["B"] & ~found["C"] & ~lips

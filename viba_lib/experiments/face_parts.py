@@ -5,17 +5,10 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from viba_lib.evaluation.agreement import region_masks
 from viba_lib.experiments.common import ExplainedVideo
 from viba_lib.experiments.region_claims import part_masks
 
 PARTS = ("forehead", "eyes", "nose", "ears", "cheeks", "mouth", "chin", "edges", "outside")
-
-
-def _masks(landmarks: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    regions = region_masks(landmarks, size)
-    more = {"mouth": regions["L"], "edges": regions["E"], "outside": regions["O"]}
-    return part_masks(landmarks, size) | more
 
 
 def relevance_by_part(videos: Iterable[ExplainedVideo]) -> pd.DataFrame:
@@ -29,7 +22,7 @@ def relevance_by_part(videos: Iterable[ExplainedVideo]) -> pd.DataFrame:
     rows = []
     for video in videos:
         relevance = video.relevance.mean(0)
-        masks, mean = _masks(video.landmarks.mean(0), len(relevance)), relevance.mean()
+        masks, mean = part_masks(video.landmarks.mean(0), len(relevance)), relevance.mean()
         known = {k: m for k, m in masks.items() if m.any() and mean > 0}
         density = {k: float(relevance[m].mean() / mean) for k, m in known.items()}
         facts = {"video_id": video.video_id, "label": "fake" if video.fake else "real"}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from viba_lib.evaluation.agreement import region_masks
+from viba_lib.evaluation.agreement import enlarged, hull_mask, region_masks
 from viba_lib.evaluation.sentences import Direction, claim_text, claim_verdict
 from viba_lib.experiments.common import Bootstrap, ExplainedVideo, compared
 
@@ -59,11 +59,11 @@ def part_masks(landmarks: np.ndarray, size: int) -> dict[str, np.ndarray]:
     Returns
     -------
     Masks (size, size) bool of eyes, forehead (above the brows), nose, ears (a disc beside each end
-    of the jaw), cheeks and chin.
+    of the jaw), cheeks, chin, mouth, edges of the face and outside of it.
     """
     p, regions = np.asarray(landmarks, float), region_masks(landmarks, size)
-    eyes = _around(p[LEFT_EYE], size, 1.5) | _around(p[RIGHT_EYE], size, 1.5)
-    nose = _around(p[NOSE], size, 1.2)
+    left, right = (hull_mask(enlarged(p[eye], 1.5), size) for eye in (LEFT_EYE, RIGHT_EYE))
+    eyes, nose = left | right, hull_mask(enlarged(p[NOSE], 1.2), size)
     above = np.arange(size)[:, None] / size < p[17:27, 1].min()
     ears, width = np.zeros((size, size), np.uint8), np.ptp(p[:17, 0])
     for point in EARS:
@@ -77,15 +77,10 @@ def part_masks(landmarks: np.ndarray, size: int) -> dict[str, np.ndarray]:
         "ears": ears.astype(bool),
         "cheeks": regions["N"] & ~nose & ~eyes,
         "chin": regions["C"],
+        "mouth": regions["L"],
+        "edges": regions["E"],
+        "outside": regions["O"],
     }
-
-
-def _around(points: np.ndarray, size: int, scale: float) -> np.ndarray:
-    """Convex hull (size, size) of points in units of the crop, enlarged about their mean."""
-    middle, mask = points.mean(0), np.zeros((size, size), np.uint8)
-    hull = cv2.convexHull(np.round((middle + (points - middle) * scale) * size).astype(np.int32))
-    cv2.fillConvexPoly(mask, hull, 1)
-    return mask.astype(bool)
 
 
 def part_shares(videos: Iterable[ExplainedVideo]) -> pd.DataFrame:
