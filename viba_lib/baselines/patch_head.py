@@ -16,6 +16,7 @@ from viba_lib.bottleneck.classifier import as_inputs, device_of
 from viba_lib.bottleneck.split import find_layer, hooked
 from viba_lib.core.errors import VibaError
 
+FRAMES = 64  # training frames that the product fits a head to
 MISSING = (
     "the patch head has no labelled frames to be fitted to; give `head=PatchHead.fit(model, layer, "
     "inputs, labels)`, or leave it out of the methods"

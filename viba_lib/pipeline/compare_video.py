@@ -14,7 +14,7 @@ from torch import nn
 
 from viba_lib.baselines.common import probability
 from viba_lib.baselines.explainers import CONTROLS, NAMES, VIBA, Network, check_names, explain_with
-from viba_lib.baselines.patch_head import PatchHead
+from viba_lib.baselines.patch_head import FRAMES, PatchHead
 from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
@@ -42,7 +42,6 @@ NOTE = (
     "Maps show what this detector used according to each method; none proves that a video is fake."
 )
 LEGEND = "each map on a scale of its own: dark is none, bright the strongest"
-TRAINING = 64  # frames that a patch head is fitted to
 GROUND, INK = "#181818", "#ebebeb"
 
 
@@ -132,7 +131,7 @@ def _network(
 
     def head(at: str) -> PatchHead:
         run = open_run(study, detector, layer, weights)
-        rows = run.sample(TRAINING)
+        rows = run.sample(FRAMES)
         return PatchHead.fit(model, at, run.inputs(rows), torch.tensor(rows.label.to_numpy()))
 
     return Network(model, (layer,), statistics, settings, forward, head)

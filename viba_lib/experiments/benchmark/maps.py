@@ -23,7 +23,7 @@ from viba_lib.baselines.explainers import (
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import map_measures
-from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
+from viba_lib.experiments.benchmark.runs import LEAST, BenchmarkRun, Positions, run_stage
 from viba_lib.pipeline.explain import MAPS, open_maps, save_maps
 from viba_lib.pipeline.profiles import ComparisonSettings, first_problem
 from viba_lib.pipeline.select import select
@@ -60,7 +60,7 @@ def compute_maps(
     inputs, model = run.inputs_at(rows), run.network.model_of(method)
     classes = run.classes(inputs)
     # One-off work of a first call, such as tracing the tail, is not part of the cost of a frame.
-    run.maps(method, inputs[:1], 8, value, classes[:1])
+    run.maps(method, inputs[:1], LEAST, value, classes[:1])
     passes = run.numbers["passes"]
     start = time.perf_counter()
     with counted(model) as found:

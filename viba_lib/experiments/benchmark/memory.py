@@ -7,10 +7,8 @@ import pandas as pd
 from viba_lib.baselines.tensor_memory import TensorMemory
 from viba_lib.core.cache import Stage, Work
 from viba_lib.experiments.benchmark.maps import Benchmark
-from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, Values, run_stage
+from viba_lib.experiments.benchmark.runs import LEAST, BenchmarkRun, Positions, Values, run_stage
 from viba_lib.pipeline.stages import positions_of
-
-LEAST = 8  # smallest budget of a method
 
 
 def compute_memory(

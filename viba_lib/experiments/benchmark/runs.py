@@ -12,7 +12,7 @@ from torch import nn
 
 from viba_lib.baselines.common import Target, classes_of
 from viba_lib.baselines.explainers import Network, explain_with
-from viba_lib.baselines.patch_head import PatchHead
+from viba_lib.baselines.patch_head import FRAMES, PatchHead
 from viba_lib.core.cache import HasDigest, Stage, Work
 from viba_lib.models.detectors import Detector
 from viba_lib.pipeline.prepared_set import TABLES, PreparedSet
@@ -23,7 +23,7 @@ from viba_lib.pipeline.study import Study
 Positions = Sequence[tuple[str, int]]  # video_id and position of frames
 Values = Mapping[str, Any]  # of the methods' settings, by method
 KEPT = 6  # sets of frames: those for tests, tuning and patch heads, of two detectors
-TRAINING = 64  # frames that a patch head is fitted to
+LEAST = 8  # smallest budget of a method, in forward-equivalents
 
 
 @lru_cache(maxsize=KEPT)
@@ -70,7 +70,7 @@ class BenchmarkRun(Run):
 
     def head(self, layer: str) -> PatchHead:
         """The patch head of a layer, fitted to training frames."""
-        rows = self.sample(TRAINING)
+        rows = self.sample(FRAMES)
         inputs = self.inputs_at([(video, position) for video, position in positions_of(rows)])
         return _head(self.model, layer, inputs, tuple(rows.label))
 
