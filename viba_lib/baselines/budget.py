@@ -11,6 +11,7 @@ from torch import nn
 from viba_lib.bottleneck.settings import BottleneckSettings
 
 BACKWARD = 2  # forward passes that a backward pass counts as
+LEAST = 8  # smallest budget of a frame, in forward-equivalents
 
 
 @dataclass

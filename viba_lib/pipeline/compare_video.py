@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from torch import nn
 
+from viba_lib.baselines.budget import LEAST
 from viba_lib.baselines.common import probability
 from viba_lib.baselines.explainers import CONTROLS, NAMES, VIBA, Network, check_names, explain_with
 from viba_lib.baselines.patch_head import FRAMES, PatchHead
@@ -173,8 +174,8 @@ def compare_video(
         without frames or faces. Names are checked before anything that takes long.
     """
     names, layer = check_names(list(methods)), layer or study.layer(detector)
-    if passes < 8:
-        raise VibaError(f"passes is {passes}; expected 8 or more for each frame")
+    if passes < LEAST:
+        raise VibaError(f"passes is {passes}; expected {LEAST} or more for each frame")
     registered = study.registered(detector)
     model = check_given(out, registered, layer, weights)
     with VideoReader(video) as reader:

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import ValidationError
 
-from viba_lib.baselines.budget import counted
+from viba_lib.baselines.budget import LEAST, counted
 from viba_lib.baselines.explainers import (
     NAMES,
     VIBA,
@@ -23,7 +23,7 @@ from viba_lib.baselines.explainers import (
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import map_measures
-from viba_lib.experiments.benchmark.runs import LEAST, BenchmarkRun, Positions, run_stage
+from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, run_stage
 from viba_lib.pipeline.explain import MAPS, open_maps, save_maps
 from viba_lib.pipeline.profiles import ComparisonSettings, first_problem
 from viba_lib.pipeline.select import select

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from viba_lib.baselines.budget import LEAST
 from viba_lib.baselines.tensor_memory import TensorMemory
 from viba_lib.core.cache import Stage, Work
 from viba_lib.experiments.benchmark.maps import Benchmark
-from viba_lib.experiments.benchmark.runs import LEAST, BenchmarkRun, Positions, Values, run_stage
+from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, Values, run_stage
 from viba_lib.pipeline.stages import positions_of
 
 

@@ -23,7 +23,6 @@ from viba_lib.pipeline.study import Study
 Positions = Sequence[tuple[str, int]]  # video_id and position of frames
 Values = Mapping[str, Any]  # of the methods' settings, by method
 KEPT = 6  # sets of frames: those for tests, tuning and patch heads, of two detectors
-LEAST = 8  # smallest budget of a method, in forward-equivalents
 
 
 @lru_cache(maxsize=KEPT)
