@@ -17,7 +17,7 @@ from viba_lib.book.make import pages_of
 from viba_lib.pipeline.study import Study
 
 # Chapters with results that need masks or known regions.
-NEED_TRUTH = {"04", "05", "06", "10", "11", "12", "14", "15", "16", "17"}
+NEED_TRUTH = {"04", "05", "06", "07", "10", "11", "12", "14", "15", "16", "17"}
 
 
 @pytest.fixture
