@@ -107,6 +107,21 @@ from viba_lib.experiments.detection_readings import noise_text
 HTML(f"<p>{noise_text(table, study.profile.evaluation.noise_draws)}</p>")
 
 # %% [markdown]
+# ## Class of the noise alone
+#
+# What does the network decide if the layer contains noise only, so that $\lambda = 0$ everywhere? The bottleneck gets this class
+# without any information. For the other class it has to let information through, and information costs $\beta$. Expect
+# therefore that more decisions for the other class are lost.
+
+# %%
+from viba_lib.experiments.noise_class import noise_class_text, noise_probabilities
+
+alone = {d: noise_probabilities(study, d) for d in DETECTORS}
+
+# %% tags=["remove-input"]
+HTML("".join(f"<p>{noise_class_text(d, p, explained[d])}</p>" for d, p in alone.items()))
+
+# %% [markdown]
 # ## Target class of the bottleneck
 #
 # A bottleneck is optimised for a class, and its accuracy depends on this class. The table compares three targets:
