@@ -213,10 +213,16 @@ study.save_table("table_1", beside, beside.assign(paper=beside.paper.astype("str
 HTML(f"<p>{table_1_text(beside)}</p>")
 
 # %% [markdown]
-# The next table shows the methods and splits of this run.
+# The next table shows the methods and splits of this run. Fakes outnumber real videos, because several fakes are made from
+# each real clip. Training draws both classes equally often.
 
 # %%
 catalog.groupby(["label", "method", "split"]).size().unstack("split", fill_value=0)
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.paper_and_run import splits_text
+
+HTML(f"<p>{splits_text(catalog)}</p>")
 
 # %% [markdown]
 # ### The region of a real forgery

@@ -85,31 +85,17 @@ effects = every.dropna(subset=["change"])
 result_figures.sensitivity(effects)
 
 # %%
-furthest = (
-    effects.assign(size=effects.relative.abs())
-    .sort_values("size")
-    .groupby(["choice", "detector"], sort=False)
-    .tail(1)
-)
+from viba_lib.experiments.open_choices import furthest, sensitivity_text
+
 columns = ["choice", "detector", "here", "value_here", "other", "value_other"]
-study.save_table("sensitivity", every, furthest.sort_index()[columns].round(3))
+study.save_table("sensitivity", every, furthest(every)[columns].round(3))
 
 # %% [markdown]
 # For each choice and detector, the table shows the alternative with the largest change. The download contains all
 # alternatives.
 
 # %% tags=["remove-input"]
-most = furthest.sort_values("size").groupby("choice").tail(1).sort_values("size", ascending=False)
-HTML(
-    "<p>The results depend most on "
-    + ", ".join(
-        f"<i>{r.choice}</i> ({r.relative:+.0%} with {r.other} instead of {r.here})"
-        for r in most.head(3).itertuples()
-    )
-    + ". They depend least on "
-    + ", ".join(f"<i>{r.choice}</i> ({r.relative:+.1%} at most)" for r in most.tail(3).itertuples())
-    + f".</p><p>{unmeasured(every)}</p>"
-)
+HTML(f"<p>{sensitivity_text(every)}</p><p>{unmeasured(every)}</p>")
 
 # %% [markdown]
 # These numbers are differences of means over the same videos, without intervals. They show how much another decision changes

@@ -242,3 +242,39 @@ def test_choices_without_a_value_are_named():
     effects += [("steps", name, blank) for name in ("net", "flow")]
     message = open_choices.unmeasured(open_choices.sensitivity(effects))
     assert message.startswith("Not computed") and message.endswith(": steps.")
+
+
+def test_the_text_of_the_choices_names_the_largest_and_smallest_effects():
+    effects = [
+        ("beta", "net", {"10": 2.0, "1": 3.0, "100": 1.9}),
+        ("beta", "flow", {"10": 2.0, "1": 2.1}),
+        ("steps", "net", {"10": 1.0, "5": 1.01}),
+        ("smoothing", "net", {"1": 1.0, "0": 0.5, "2": np.nan}),
+        ("macro F1", "net", {"mean": 0.0, "both": 0.1}),
+    ]
+    table = open_choices.sensitivity(effects)
+    furthest = open_choices.furthest(table)
+    assert furthest.other.tolist() == ["1", "1", "5", "0", "both"]
+    text = open_choices.sensitivity_text(table, shown=1)
+    assert "most on smoothing (-50% with 0 instead of 1)" in text or "most on beta (+50%" in text
+    assert "least on macro F1 (0.0% at most)" in text
+    assert "With 2 of 4 choices" in text
+    nothing = open_choices.sensitivity([("beta", "net", {"10": np.nan, "1": np.nan})])
+    assert "Too few" in open_choices.sensitivity_text(nothing)
+
+
+def test_the_text_of_the_splits_counts_videos_people_and_methods():
+    rows = [("real", "", "ann", "train"), ("fake", "mouth", "ann", "train")]
+    rows += [("fake", "lag", "bob", "train"), ("fake", "lag", "bob", "train")]
+    rows += [
+        ("real", "", "cas", "test"),
+        ("fake", "lag", "cas", "test"),
+        ("real", "", "dan", "val"),
+    ]
+    catalog = pd.DataFrame(rows, columns=["label", "method", "identity", "split"])
+    text = paper.splits_text(catalog)
+    assert "train: 4 videos of 2 people, 1 real and 3 fake (1 to 2 of a method)." in text
+    assert (
+        "test: 2 videos of 1 person, 1 real and 1 fake (1 to 1 of a method), without mouth." in text
+    )
+    assert "val: 1 video of 1 person, 1 real and 0 fake, without lag, mouth." in text

@@ -22,6 +22,7 @@ from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
 FEW = 6  # fakes that are explained again
+LARGE = 0.1  # a relative change above it is counted
 
 
 # Texts of each question by its name: question, paper (what it says), here (what is done), measured
@@ -223,3 +224,37 @@ def unmeasured(effects: pd.DataFrame) -> str:
     names = ", ".join(known.index[known == 0])
     lack = "for lack of masks, of known regions or of frames of a video"
     return names and f"Not computed, {lack}: {names}."
+
+
+def furthest(table: pd.DataFrame) -> pd.DataFrame:
+    """For each choice and detector of `sensitivity`, the alternative with the largest change."""
+    known = table.dropna(subset=["change"])
+    size = known.relative.abs().fillna(0.0)
+    ordered = known.assign(size=size).sort_values("size", kind="stable")
+    return ordered.groupby(["choice", "detector"], sort=False).tail(1).sort_index()
+
+
+def sensitivity_text(table: pd.DataFrame, shown: int = 3) -> str:
+    """The choices on which results depend most and least, from `sensitivity`.
+
+    Parameters
+    ----------
+    shown : choices of each kind; fewer if there are not twice as many
+    """
+    order = furthest(table).sort_values("size", kind="stable").groupby("choice").tail(1)
+    shown = min(shown, len(order) // 2)
+    if not shown:
+        return "Too few choices have a measured alternative to compare them."
+    most = ", ".join(
+        f"{row.choice} ({row.relative:+.0%} with {row.other} instead of {row.here})"
+        for row in order.tail(shown).iloc[::-1].itertuples()
+    )
+    least = ", ".join(
+        f"{row.choice} ({row.size:.1%} at most)" for row in order.head(shown).itertuples()
+    )
+    largest = (order["size"] > LARGE).sum()
+    return (
+        f"The results depend most on {most}. They depend least on {least}. With {largest} of "
+        f"{len(order)} choices, an alternative changes a result by more than {LARGE:.0%} of its "
+        "value."
+    )

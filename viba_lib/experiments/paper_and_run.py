@@ -7,7 +7,7 @@ import pandas as pd
 
 from viba_lib.data.sampling import PAPER_COUNTS
 from viba_lib.evaluation import clusters
-from viba_lib.evaluation.sentences import UNDECIDED
+from viba_lib.evaluation.sentences import UNDECIDED, plural
 from viba_lib.experiments import paper_numbers
 from viba_lib.experiments.common import Bootstrap, explained_frames, explained_videos, stacked
 from viba_lib.experiments.consistency import consistency, table_3
@@ -49,6 +49,28 @@ def table_1_text(beside: pd.DataFrame) -> str:
         f"videos. This catalog has {total.videos} videos, {shared.videos.sum()} of them from "
         f"{len(shared)} of these sources."
     )
+
+
+def splits_text(catalog: pd.DataFrame) -> str:
+    """How many videos, people and methods the splits of a catalog have.
+
+    Parameters
+    ----------
+    catalog : with label ("real" or "fake"), method, identity and split
+    """
+    methods, sentences = set(catalog[catalog.label == "fake"].method), []
+    for split, part in catalog.groupby("split", sort=False):
+        fakes = part[part.label == "fake"]
+        counts = fakes.method.value_counts()
+        each = f" ({counts.min()} to {counts.max()} of a method)" if len(counts) else ""
+        lacking = sorted(methods - set(counts.index))
+        sentences.append(
+            f"{split}: {plural(len(part), 'video')} of "
+            f"{plural(part.identity.nunique(), 'person', 'people')}, "
+            f"{len(part) - len(fakes)} real and {len(fakes)} fake{each}"
+            + (f", without {', '.join(lacking)}." if lacking else ".")
+        )
+    return " ".join(sentences)
 
 
 # For each table of the paper: the chapter and cell that compute it, how the run's numbers are
