@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from tests.landmarks import face
 from viba_lib.evaluation.agreement import region_masks
@@ -214,7 +215,7 @@ def test_packaged_numbers_are_those_of_the_paper():
 
 def test_each_open_choice_has_its_texts_and_a_measurement():
     table = open_choices.choices_table()
-    assert list(table) == ["choice", "question", "paper", "here", "measured"] and len(table) == 22
+    assert list(table) == ["choice", "question", "paper", "here", "measured"] and len(table) == 23
     assert (table.map(len) > 0).all(axis=None)
     measured = [*open_choices.EFFECTS, open_choices.KEY_FRAMES]
     assert set(table.choice[: len(measured)]) == set(measured)
@@ -278,3 +279,11 @@ def test_the_text_of_the_splits_counts_videos_people_and_methods():
         "test: 2 videos of 1 person, 1 real and 1 fake (1 to 1 of a method), without mouth." in text
     )
     assert "val: 1 video of 1 person, 1 real and 0 fake, without lag, mouth." in text
+
+
+def test_kept_decisions_are_a_share_of_frames():
+    maps = xr.Dataset({
+        "p_fake": ("item", [0.9, 0.9, 0.2, 0.6]),
+        "p_fake_bottleneck": ("item", [0.8, 0.3, 0.1, 0.7]),
+    })  # fmt: skip
+    assert open_choices._kept(None, maps) == 0.75

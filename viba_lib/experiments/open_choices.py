@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from viba_lib.data.catalog import segment
 from viba_lib.data.keyframes import frame_differences, key_frames
@@ -22,6 +23,7 @@ from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
 
 FEW = 6  # fakes that are explained again
+BETAS = (10.0, 1.0, 3.0, 100.0)
 LARGE = 0.1  # a relative change above it is counted
 
 
@@ -135,16 +137,24 @@ def _macro_f1(results: Results) -> Effects:
     return {"mean of F1": f1, "harmonic mean": harmonic}
 
 
-def _bottleneck(name: str, values: tuple[float, ...], results: Results) -> Effects:
-    """Localisation on a few fakes, explained again with other settings of the bottleneck."""
+def _ratio(results: Results, maps: xr.Dataset) -> float:
+    return float(localisation(results.study, results.detector, maps).ratio.mean())
+
+
+def _kept(_results: Results, maps: xr.Dataset) -> float:
+    return float(((maps.p_fake_bottleneck > 0.5) == (maps.p_fake > 0.5)).mean())
+
+
+def _bottleneck(
+    name: str,
+    values: tuple[float, ...],
+    results: Results,
+    measure: Callable[[Results, xr.Dataset], float] = _ratio,
+) -> Effects:
+    """A measure of a few fakes, explained again with other settings of the bottleneck."""
     study, detector = results.study, results.detector
     rows = common.choose_rows(study, detector, FEW).query("label == 1")
-
-    def ratio(**setting: Any) -> float:
-        maps = study.explain(detector, rows, **setting)
-        return float(localisation(study, detector, maps).ratio.mean())
-
-    return {f"{value:g}": ratio(**{name: value}) for value in values}
+    return {f"{v:g}": measure(results, study.explain(detector, rows, **{name: v})) for v in values}
 
 
 def _key_frame_thresholds(study: Study) -> Effects:
@@ -172,7 +182,8 @@ EFFECTS: Mapping[str, Callable[[Results], Effects]] = {
     "map to regions": partial(_region_f1, "rule", tops=[3]),
     "number of regions": partial(_region_f1, "top", tops=(3, 1, 2, 4), rules=["density"]),
     "macro F1": _macro_f1,
-    "beta": partial(_bottleneck, "beta", (10.0, 1.0, 100.0)),
+    "beta": partial(_bottleneck, "beta", BETAS),
+    "beta and decisions": partial(_bottleneck, "beta", BETAS, measure=_kept),
     "steps": partial(_bottleneck, "steps", (10, 5, 40)),
     "smoothing": partial(_bottleneck, "sigma", (1.0, 0.0, 2.0)),
 }
