@@ -14,6 +14,7 @@ from viba_lib.data.source_videos import QUICK_FILES
 from viba_lib.data.video import Video, read_video, write_video
 from viba_lib.evaluation.domain import OUTSIDE
 from viba_lib.models.detectors import Detector, degraded_faces, face_images, face_inputs
+from viba_lib.pipeline.explain_video import changed_text
 
 COMMANDS = {"explain": ["--steps", 1], "compare": ["--methods", "Edges"]}
 
@@ -84,3 +85,47 @@ def test_a_video_outside_the_training_domain_is_named(
     strip = np.array(Image.open(out / "poster.png"))[-20:].astype(int)
     amber = (strip[..., 0] - strip[..., 2] > 150) & (strip[..., 1] > 150)
     assert bool(amber.any()) == (not domain["inside"])
+
+
+def bright() -> nn.Module:
+    """Fake if the image is bright: noise with the statistics of faces is real."""
+    layer, last = nn.Conv2d(3, 1, 1), nn.Linear(1, 2)
+    with torch.no_grad():
+        layer.weight.fill_(1 / 3)
+        layer.bias.zero_()
+        last.weight.copy_(torch.tensor([[-40.0], [40.0]]))
+        last.bias.copy_(torch.tensor([4.0, -4.0]))
+    return nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
+
+
+def bright_faces() -> Detector:
+    return Detector("bright", bright, ("0",), 32, face_inputs, face_images, degraded_faces)
+
+
+@pytest.mark.network
+def test_decisions_that_the_bottleneck_changes_are_counted_and_said(
+    monkeypatch, capsys, fetched, face, tmp_path
+):
+    frames = [np.full_like(f, 255) // 4 + f // 4 * 3 for f in face.frames]
+    clip = write_video(tmp_path / "clip.mp4", frames, face.rate, 18)
+    options = ["--data-root", fetched[0], "--results-root", fetched[1], "--profile", "tiny"]
+    options += ["--detector", f"{__name__}:bright_faces", "--max-frames", 2, "--steps", 10]
+    found = {}
+    for beta in (0, 1e6):
+        out = tmp_path / f"{beta:g}"
+        assert viba(monkeypatch, "explain", clip, *options, "--out", out, "--beta", beta) == 0
+        summary = json.loads((out / "summary.json").read_text())
+        found[beta] = summary["decisions_changed"]
+        assert ("warning: the bottleneck changes" in capsys.readouterr().out) == (found[beta] > 0)
+    assert found == {0: 0, 1e6: 2}
+
+
+def summary(changed: int, beta: float) -> dict:
+    return {"p_fake": [0.1] * 4, "decisions_changed": changed, "bottleneck": {"beta": beta}}
+
+
+def test_the_warning_counts_frames_and_suggests_a_lower_beta():
+    assert changed_text(summary(0, 10.0)) == ""
+    assert "2 of 4 frames" in changed_text(summary(2, 10.0))
+    assert changed_text(summary(2, 10.0)).endswith("--beta 3.3")
+    assert "--beta" not in changed_text(summary(1, 0.0))

@@ -66,7 +66,7 @@ def explain(
     max_frames : Maximal number of explained frames.
     """
     from viba_lib.bottleneck.settings import PRESETS
-    from viba_lib.pipeline.explain_video import explain_video, prediction_text
+    from viba_lib.pipeline.explain_video import changed_text, explain_video, prediction_text
 
     if preset is not None and preset not in PRESETS:
         raise VibaError(f"preset {preset!r} is not known; choose one of {', '.join(PRESETS)}")
@@ -75,6 +75,8 @@ def explain(
     settings = PRESETS.get(preset or "", {}) | {k: v for k, v in given.items() if v is not None}
     summary = explain_video(video, out, study, detector, weights, layer, max_frames, settings)
     print(prediction_text(summary))
+    if warning := changed_text(summary):
+        print(f"warning: {warning}")
     print(f"written to {out}: overlay.mp4, relevance.zarr, summary.json, poster.png")
 
 

@@ -154,7 +154,12 @@ def _bottleneck(
     """A measure of a few fakes, explained again with other settings of the bottleneck."""
     study, detector = results.study, results.detector
     rows = common.choose_rows(study, detector, FEW).query("label == 1")
-    return {f"{v:g}": measure(results, study.explain(detector, rows, **{name: v})) for v in values}
+
+    def measured(value: float) -> float:
+        setting: dict[str, Any] = {name: value}
+        return measure(results, study.explain(detector, rows, **setting))
+
+    return {f"{value:g}": measured(value) for value in values}
 
 
 def _key_frame_thresholds(study: Study) -> Effects:

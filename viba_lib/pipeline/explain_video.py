@@ -196,6 +196,21 @@ def prediction_text(summary: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, notes))
 
 
+def changed_text(summary: Mapping[str, Any]) -> str:
+    """Warning about frames whose decision the bottleneck changes; "" if there are none.
+
+    The map of such a frame lacks a part of the evidence that the decision needs.
+    """
+    changed, beta = summary["decisions_changed"], summary["bottleneck"]["beta"]
+    if not changed:
+        return ""
+    text = (
+        f"the bottleneck changes the decision of {changed} of {len(summary['p_fake'])} frames: "
+        "their maps lack evidence that the decision needs"
+    )
+    return text + (f"; try a lower cost of information, --beta {beta / 3:.2g}" if beta else "")
+
+
 def _numbers(part: Arrays) -> pd.DataFrame:
     """What is one number a frame, as `summary.json` names it."""
     return pd.DataFrame(
@@ -212,6 +227,7 @@ def _summary(
     video: VideoReader, frames: Sequence[int], job: ExplainJob, profile: str, numbers: pd.DataFrame
 ) -> dict[str, Any]:
     """The content of `summary.json`."""
+    decided = numbers.p_fake > 0.5
     return {
         "video": video.path.name,
         "frames": video.length,
@@ -224,6 +240,7 @@ def _summary(
         "profile": profile,
         "p_fake_mean": numbers.p_fake.mean(),
         **numbers.round({"bits_per_frame": 2}).round(4).to_dict("list"),
+        "decisions_changed": int(((numbers.p_fake_with_bottleneck > 0.5) != decided).sum()),
         "note": "A map shows what this detector used; it does not prove that a video is fake.",
     }
 
