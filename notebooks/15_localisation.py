@@ -123,7 +123,8 @@ HTML(
 # The three controls do not depend on the network. The {term}`bottleneck <Per-sample bottleneck>`, the patch head, RISE and the masks of Sobol are
 # implementations of this project, and the other methods come from maintained libraries (captum, pytorch-grad-cam,
 # scikit-image, SciPy). Layer integrated gradients is the closest relative of the bottleneck without its optimisation: it
-# explains the same layer, and it has neither noise nor a weight beta. The patch head is the only method that is trained
+# explains the same layer, and it has neither noise nor a weight beta. The beta of the bottleneck is a setting of the profile,
+# chosen on validation frames by the decisions that it keeps, and not by localisation. The patch head is the only method that is trained
 # with labels. It is a second classifier on the features of the layer, so it does not explain the decision of the detector.
 #
 # ### Equal budgets

@@ -368,8 +368,9 @@ def test_a_benchmark_shows_its_worst_frame(study):
 def test_every_method_gives_maps_of_any_network(study):
     statistics = study.statistics("flow-vgg11", "features.9")
     head = PatchHead(torch.ones(len(statistics.mean)), 0.0)
+    settings = study.stages.bottleneck(study.registered("flow-vgg11"))
     network = Network(study.detector("flow-vgg11"), ("features.9",), {"features.9": statistics},
-                      study.stages.bottleneck(), heads=lambda _: head)  # fmt: skip
+                      settings, heads=lambda _: head)  # fmt: skip
     frames = study.inputs("flow-vgg11", benchmark_rows(study, "flow-vgg11", "test", 1))
     for name in NAMES:
         maps = explain_with(name, network, frames, 1, 8)

@@ -52,17 +52,19 @@ def test_kept_decisions_are_counted_per_class():
 
 def test_the_text_names_the_class_that_is_free_and_counts_what_is_kept():
     frames = frames_of((0.9, 0.8), (0.9, 0.2), (0.1, 0.3))
-    text = n.noise_class_text("net", np.array([0.1, 0.2]), frames)
+    text = n.noise_class_text("net", np.array([0.1, 0.2]), frames, 3.0)
+    assert "At beta 3, the bottleneck keeps" in text
     assert "0.15 (0.10 to 0.20 over 2 samples)" in text
     assert "the class real needs no information" in text
     assert "1 of 1 decisions for real and 1 of 2 decisions for fake" in text
     assert "worth its information" not in text
-    other = n.noise_class_text("net", np.array([0.8]), frames)
+    other = n.noise_class_text("net", np.array([0.8]), frames, 3.0)
     assert "the class fake needs no information" in other
 
 
 def test_the_text_says_that_no_decision_of_the_other_class_is_kept():
     lost = frames_of((0.9, 0.2), (0.7, 0.4), (0.1, 0.3))
-    assert "no decision for fake is worth" in n.noise_class_text("net", np.array([0.2]), lost)
+    text = n.noise_class_text("net", np.array([0.2]), lost, 3.0)
+    assert "No decision for fake is worth" in text
     none = frames_of((0.1, 0.2))
-    assert "worth" not in n.noise_class_text("net", np.array([0.2]), none)
+    assert "worth" not in n.noise_class_text("net", np.array([0.2]), none, 3.0)

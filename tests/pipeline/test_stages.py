@@ -60,6 +60,7 @@ SETTINGS: dict[str, tuple[Any, set[str]]] = {
     "xception.training.precision": ("bfloat16", FACES),
     "flow.size": (65, MOTION),
     "flow.methods": (["lag"], MOTION),
+    "flow.beta": (3.0, EXPLAINED & MOTION),
     "flow.training.steps": (3, MOTION),
     "flow.training.freeze_batchnorm": (True, MOTION),
     "bottleneck.beta": (3.0, EXPLAINED),

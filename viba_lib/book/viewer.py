@@ -346,7 +346,7 @@ def draw_viewer(
     prepared: Path,
     rows: Sequence[tuple[str, int]],
     detectors: Sequence[str],
-    bottleneck: Mapping[str, Any],
+    bottlenecks: Mapping[str, Mapping[str, Any]],
     about: Mapping[str, Any],
     **given: Any,
 ) -> None:
@@ -356,6 +356,7 @@ def draw_viewer(
     ----------
     rows : frames to show, clip after clip
     detectors : names of those that are shown
+    bottlenecks : settings of the bottleneck of each detector
     about : what the page says of the run and the methods
     given : inputs of each detector, as `<name> <role>`, see `viewer_stage`
     """
@@ -365,7 +366,7 @@ def draw_viewer(
     views = {}
     for name in detectors:
         roles = {key.split()[1]: value for key, value in given.items() if key.split()[0] == name}
-        views[name] = _view(clips, table, roles, bottleneck, work.device)
+        views[name] = _view(clips, table, roles, bottlenecks[name], work.device)
     images: Images = {}
     scale = mpl.colormaps["inferno"](np.linspace(0, 1, 9))
     parts = enumerate(part for _, part in table.groupby("video_id", sort=False))
@@ -397,7 +398,7 @@ def viewer_stage(study: Study) -> Stage:
     settings = {
         "rows": positions_of(viewer_rows(study)),
         "detectors": list(DETECTORS),
-        "bottleneck": stages.bottleneck(),
+        "bottlenecks": {d: stages.bottleneck(stages.detector(d)) for d in DETECTORS},
         "about": about | texts,
     }
     return Stage("viewer", draw_viewer, settings, inputs)

@@ -41,13 +41,16 @@ def kept_decisions(frames: pd.DataFrame, fake: bool) -> tuple[int, int]:
     return int(((chosen.p_fake_bottleneck > 0.5) == fake).sum()), len(chosen)
 
 
-def noise_class_text(detector: str, probabilities: np.ndarray, frames: pd.DataFrame) -> str:
+def noise_class_text(
+    detector: str, probabilities: np.ndarray, frames: pd.DataFrame, beta: float
+) -> str:
     """Which class costs no information, and how many decisions for each class are kept.
 
     Parameters
     ----------
     probabilities : of fake, under samples of the noise alone
     frames : `explained_frames` of the detector
+    beta : of their bottleneck
     """
     fake = bool(probabilities.mean() > 0.5)
     names, kept = {False: "real", True: "fake"}, {}
@@ -58,12 +61,13 @@ def noise_class_text(detector: str, probabilities: np.ndarray, frames: pd.DataFr
         f"{detector}: noise alone gives a probability of fake of {probabilities.mean():.2f} "
         f"({probabilities.min():.2f} to {probabilities.max():.2f} over {len(probabilities)} "
         f"samples). So the class {names[fake]} needs no information, and {names[not fake]} needs "
-        f"enough to overrule the noise. The bottleneck keeps {kept[fake]} and {kept[not fake]}."
+        f"enough to overrule the noise. At beta {beta:g}, the bottleneck keeps {kept[fake]} and "
+        f"{kept[not fake]}."
     )
     count, of = kept_decisions(frames, not fake)
     if of and not count:
         text += (
-            f" At this beta, no decision for {names[not fake]} is worth its information, so the "
+            f" No decision for {names[not fake]} is worth its information at this beta, so the "
             "accuracy with the bottleneck says little about the maps."
         )
     return text

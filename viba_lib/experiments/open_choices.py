@@ -153,13 +153,14 @@ def _bottleneck(
 ) -> Effects:
     """A measure of a few fakes, explained again with other settings of the bottleneck."""
     study, detector = results.study, results.detector
+    own = study.stages.bottleneck(study.registered(detector))[name]
     rows = common.choose_rows(study, detector, FEW).query("label == 1")
 
     def measured(value: float) -> float:
         setting: dict[str, Any] = {name: value}
         return measure(results, study.explain(detector, rows, **setting))
 
-    return {f"{value:g}": measured(value) for value in values}
+    return {f"{value:g}": measured(value) for value in dict.fromkeys([own, *values])}
 
 
 def _key_frame_thresholds(study: Study) -> Effects:

@@ -124,7 +124,7 @@ def _network(
     statistics = {}
     if viba:
         statistics[layer] = open_run(study, detector, layer, weights).layer_statistics
-    settings = study.stages.bottleneck()
+    settings = study.stages.bottleneck(study.registered(detector))
     settings.pop("seed")
     model = model.to(study.device) if weights else study.detector(detector)
     precision = study.settings(detector).training.precision

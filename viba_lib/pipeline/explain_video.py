@@ -138,7 +138,7 @@ def explain_video(
                 progress(f"detector: {detector} of the profile {study.profile.name}")
             domain = open_domain(study, detector, layer, weights)
             job = open_run(study, detector, layer, weights).job(
-                bottleneck=study.stages.bottleneck(**(settings or {})),
+                bottleneck=study.stages.bottleneck(study.registered(detector), **(settings or {})),
                 noise_draws=study.profile.evaluation.noise_draws,
             )
 

@@ -170,9 +170,11 @@ class Stages:
         }
         return self.applied("domain", compute.calibrate_domain, detector, sample)
 
-    def bottleneck(self, **changes: Any) -> dict[str, Any]:
-        """The profile's settings of the per-sample bottleneck, changed."""
-        return asdict(self.profile.bottleneck) | {"seed": self.seed} | changes
+    def bottleneck(self, detector: Detector, **changes: Any) -> dict[str, Any]:
+        """The profile's settings of the per-sample bottleneck of a detector, changed."""
+        beta = self.settings(detector).beta
+        own = {} if beta is None else {"beta": beta}
+        return asdict(self.profile.bottleneck) | own | {"seed": self.seed} | changes
 
     def explained(
         self,
@@ -185,7 +187,7 @@ class Stages:
         """Relevance maps of rows of frames."""
         settings = {
             "rows": positions_of(rows),
-            "bottleneck": self.bottleneck(**(changes or {})),
+            "bottleneck": self.bottleneck(detector, **(changes or {})),
             "target": target,
             "noise_draws": self.profile.evaluation.noise_draws,
         }

@@ -261,7 +261,8 @@ class Study:
     ) -> PerSampleBottleneck:
         """The per-sample bottleneck with the profile's settings, changed by `settings`."""
         layer = layer or self.layer(detector)
-        statistics, options = self.statistics(detector, layer), self.stages.bottleneck(**settings)
+        statistics = self.statistics(detector, layer)
+        options = self.stages.bottleneck(self.registered(detector), **settings)
         if (detector, layer) not in self._bottlenecks:  # the last one is kept: a cut takes a second
             found = PerSampleBottleneck(self.detector(detector), layer, statistics)
             self._bottlenecks = {(detector, layer): found}

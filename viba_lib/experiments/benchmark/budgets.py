@@ -17,8 +17,10 @@ def budget_table(benchmark: Benchmark) -> pd.DataFrame:
     method, forward and backward (passes), equivalents (forward-equivalents), budget (whether the
     method has one to set).
     """
-    study, settings = benchmark.study, benchmark.study.stages.bottleneck()
-    passes, side = study.profile.comparison.passes, study.registered(benchmark.detector).size
+    study = benchmark.study
+    registered = study.registered(benchmark.detector)
+    settings = study.stages.bottleneck(registered)
+    passes, side = study.profile.comparison.passes, registered.size
     adaptable, rows = budgeted(), []
     for name in benchmark.names:
         used = spent(name, passes, side, settings, benchmark.values[name])

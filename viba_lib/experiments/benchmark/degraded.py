@@ -40,8 +40,9 @@ def degraded_scores(benchmark: Benchmark) -> pd.DataFrame:
     """
     study, detector, rows = benchmark.study, benchmark.detector, benchmark.rows
     masks = study.masks(detector, rows)
-    inputs = study.prepared.inputs(study.registered(detector), rows, published)
-    given = within(study.stages.bottleneck(), study.profile.comparison.passes)
+    registered = study.registered(detector)
+    inputs = study.prepared.inputs(registered, rows, published)
+    given = within(study.stages.bottleneck(registered), study.profile.comparison.passes)
     found = study.bottleneck(detector, benchmark.layer, **given).attribute(inputs)
     shown = {
         CLEAN: (open_maps(study.get(benchmark.maps_stage(VIBA))).maps.values, rows.p_fake),

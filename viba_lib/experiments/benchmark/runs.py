@@ -115,7 +115,7 @@ def run_stage(
         "precision": own.training.precision,
         "preparation": study.profile.preparation.model_dump(),
         "layer": registered.layers[0],
-        "bottleneck": stages.bottleneck() if layer is not None else {},
+        "bottleneck": stages.bottleneck(registered) if layer is not None else {},
         "numbers": study.profile.comparison.model_dump(include=set(numbers)),
         "seed": study.seed,
     }

@@ -37,9 +37,14 @@ class DatasetSettings(Settings):
 
 
 class DetectorSettings(Settings):
-    """A detector: input size in pixels, start weights, the methods in its scope."""
+    """A detector: input size in pixels, start weights, the methods in its scope.
+
+    `beta` is the weight of the information in its bottleneck; None = that of the bottleneck's
+    settings.
+    """
 
     size: Integer = Field(ge=64, le=1024)
+    beta: float | None = Field(None, ge=0)
     weights: str | None = None
     methods: list[str] = Field([])
     training: TrainingSettings
