@@ -12,10 +12,10 @@
 # ---
 
 # %% [markdown]
-# # Data set construction
+# # Data and preprocessing
 #
 # A map can be evaluated only if the correct answer is known. This chapter creates such data: faces with artefacts whose
-# location is known for each pixel. It then follows one video through all steps from the folder to the input of a
+# location is known for each pixel. It then follows one video through the preprocessing, from the file to the input of a
 # detector.
 #
 # ```{admonition} What you will learn
@@ -95,7 +95,12 @@ HTML(f"<p>{pipeline_figure.pipeline_sentence(stages)}</p>")
 # {doc}`/notebooks/03_detectors` the training and the predictions, and {doc}`/notebooks/04_viba_step_by_step` the
 # statistics and the maps.
 #
-# ## Sources
+# ## Data
+#
+# A data set is a catalog of videos with labels. This section describes the source videos, the artefacts that are planted
+# in them, and the way from the folders of any data set to a catalog whose splits share no person.
+#
+# ### Sources
 #
 # Each source is pinned by version and hash. Public figures are not manipulated, and no identity is put on another face.
 # If a package does not state the origin of a video, the table says so. [The page of the data set](../book/dataset.md)
@@ -128,7 +133,7 @@ names = [f"{r.identity} ({r.split})" for r in real.itertuples()]
 map_figures.frames_grid(study.images("xception", real), names, columns=4)
 
 # %% [markdown]
-# ## Planted artefacts
+# ### Planted artefacts
 #
 # A fake is *self-blended* {cite}`shiohara2022sbi`: a region of a face is changed in colour, sharpness, size and
 # position, and then blended back onto the same face under a soft mask. Expect some artefacts to be obvious. Others,
@@ -163,7 +168,7 @@ flows, masks = study.images("flow-vgg11", one_each), study.masks("flow-vgg11", o
 map_figures.frames_grid(flows, one_each.method.tolist(), 3, masks)
 
 # %% [markdown]
-# ## From folders to a catalog
+# ### From folders to a catalog
 #
 # Every run begins with a catalog. It has one row per video with its data set, its label, its method, the person in the
 # video (`identity`), the person whose face was inserted (`donor`), the video that a fake was made from (`original`) and
@@ -225,7 +230,7 @@ from viba_lib.experiments.paper_and_run import splits_text
 HTML(f"<p>{splits_text(catalog)}</p>")
 
 # %% [markdown]
-# ### The region of a real forgery
+# #### The region of a real forgery
 #
 # A real deepfake has no mask, but some data sets contain the original of each fake, frame by frame. The forged region
 # is the region in which the two differ by more than compression does: the difference is blurred, and a pixel counts if
@@ -248,7 +253,7 @@ HTML(f"<p>{regions_message(regions)}</p>")
 # A region whose content hardly differs, such as a frozen region of a face at rest, cannot be detected from the
 # difference. Strong compression blurs the edge of a region and hides a small region.
 #
-# ### Split by identity
+# #### Split by identity
 #
 # A person must not appear on both sides of the split, because a detector could then recognise the person. With few
 # people the fractions cannot be exactly the paper's 70/15/15. No identity is in two splits.
@@ -265,7 +270,7 @@ HTML(
 )
 
 # %% [markdown]
-# ### Leakage of a random split
+# #### Leakage of a random split
 #
 # The paper splits its videos at random. The next table applies such a split to the same catalog. `person` is the
 # fraction of held-out videos whose person is also in training. `donor` is the fraction whose person lends or takes a
@@ -293,7 +298,12 @@ HTML(
 # upper bound of the performance on unseen identities. `viba data build` keeps linked videos in one split, and splits at
 # random only with the option `--at-random`.
 #
-# ## Key frames
+# ## Preprocessing
+#
+# The preprocessing turns each video of the catalog into the input of a detector. It selects frames, finds and crops the
+# face, computes the optical flow, stores the result, and logs every video and every frame that is excluded.
+#
+# ### Key frames
 #
 # A talking face changes little from one frame to the next. The paper keeps only *key frames*
 # {cite}`ibaceta2023keyframes`, the frames that differ strongly from the previous frame. Both frames are converted to
@@ -342,7 +352,7 @@ HTML(
 # A part of the video without motion gives no key frame. This is intended, because the detectors learn nothing from the
 # same image twice.
 #
-# ## Face detection and cropping
+# ### Face detection and cropping
 #
 # dlib {cite}`king2009dlib` detects the face in a key frame and 68 landmarks on it. The crop is a square of 1.3 times
 # the size of the box, so that it includes hair, chin and the edge of a blend.
@@ -390,7 +400,7 @@ data_figures.followed_faces([worse[n] for n in seen], list(seen.values()))
 # The blurred face still moves as a whole and is tracked. The tracker has no face to follow under the bar. After the
 # bar, the detector finds the face again.
 #
-# ## Optical flow
+# ### Optical flow
 #
 # The optical flow map is computed from the same square of the key frame *and of its successor*, at the profile's
 # `flow_size`. It contains the motion of each pixel, its distance and its direction, by Farnebäck's method
@@ -435,7 +445,7 @@ from viba_lib.data.flow import FARNEBACK
 pd.Series(FARNEBACK, name="value").to_frame().T
 
 # %% [markdown]
-# ## File format of prepared clips
+# ### File format of prepared clips
 #
 # Each prepared clip is one file, a zipped Zarr store with named dimensions, so that any tool that supports Zarr can
 # read it. Catalog and tables are Parquet files. The next cell opens the clip above with xarray.
@@ -444,7 +454,7 @@ pd.Series(FARNEBACK, name="value").to_frame().T
 clip.dataset()
 
 # %% [markdown]
-# ## Log of excluded videos and frames
+# ### Log of excluded videos and frames
 #
 # A video that cannot be decoded, or a frame without a face, does not stop a run. It becomes a row of the table of
 # problems. The log is checked each time it is written: every video of the catalog is either prepared or a problem, and

@@ -325,7 +325,7 @@ HTML(f"<p>{localisation_text(places, Bootstrap.of(study))}</p>") if not unknown 
 # A ratio below 1 says that the map has less relevance on the artefact than an input-agnostic map would have. This can
 # have two causes. The detector may use another feature, such as the seam around the region. The map is then correct,
 # and the mask is not the region that the detector uses. The other possible cause is an incorrect map. The mask alone
-# cannot distinguish the two causes; {doc}`/notebooks/16_faithfulness` tests whether the decision depends on the marked
+# cannot distinguish the two causes; {doc}`/notebooks/12_faithfulness` tests whether the decision depends on the marked
 # pixels.
 
 # %% [markdown]
@@ -398,7 +398,7 @@ HTML(
 # If the prediction was lost, a map shows only a part of the information that was necessary. If the fraction inside the
 # mask is nearly the same in all rows, the location of the relevance is reliable, but its strength is not. Check the
 # probability before you interpret a map. {doc}`/notebooks/08_detection_performance` counts how often decisions change,
-# and {doc}`/notebooks/12_speed` measures how the map changes with the number of steps.
+# and {doc}`/notebooks/speed` measures how the map changes with the number of steps.
 #
 # ## Exercises
 #

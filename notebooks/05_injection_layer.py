@@ -121,7 +121,7 @@ if detector:
 #
 # The measures are computed on one frame of each of several further videos, real and fake. It is the frame with the most
 # confident decision, because the maps of a clear decision show the layers best. In contrast,
-# {doc}`/notebooks/15_localisation` samples its frames with the seed, because a comparison of methods must not depend on
+# {doc}`/notebooks/11_localisation` samples its frames with the seed, because a comparison of methods must not depend on
 # the probability.
 #
 # - `bits` is the total of the map, $\sum_i B_i$, which is the sum of the information estimates of the units.
@@ -177,7 +177,7 @@ HTML(f"<p>{deletion_text(measures, Bootstrap.of(study))}</p>")
 # %% [markdown]
 # If deletion is not distinguished from a random order, there are two possible reasons. The map may not rank pixels by
 # their effect on the detector. Or the detector reacts to any removed pixel, because an input with black pixels differs
-# from all training images. This measure cannot distinguish the two reasons. {doc}`/notebooks/16_faithfulness` uses
+# from all training images. This measure cannot distinguish the two reasons. {doc}`/notebooks/12_faithfulness` uses
 # further measures.
 
 # %% [markdown]

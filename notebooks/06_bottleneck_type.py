@@ -317,7 +317,7 @@ assert abs(spread(some_map) - entropy(some_map)) < 1e-3
 # ## What next
 #
 # - Videos of maps: {doc}`/notebooks/07_relevance_videos`.
-# - Other ways to reduce the time: {doc}`/notebooks/12_speed`.
+# - Other ways to reduce the time: {doc}`/notebooks/speed`.
 # - The readout for your own network: {doc}`/book/own_model`.
 #
 # ## References

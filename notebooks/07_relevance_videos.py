@@ -39,7 +39,7 @@
 # The maps ({term}`Attribution`) of consecutive key frames form a video. It shows a heat map over the face, a colour bar
 # in bits per pixel of the face crop, and a strip below with the prediction over time. The video shows two key frames
 # per second. Each example is the held-out video of its class with the most confident decision of the detector, so these
-# are good cases. [Chapter 8](08_detection_performance) evaluates all videos, and the {doc}`viewer </book/viewer>` also
+# are good cases. {doc}`/notebooks/08_detection_performance` evaluates all videos, and the {doc}`viewer </book/viewer>` also
 # contains a bad case. The fake and the real video of a detector share one colour scale.
 
 # %% tags=["parameters"]
@@ -218,8 +218,8 @@ assert math.isnan(share_needed) or 0 <= share_needed < 1
 # - c) these maps highlight the locations that are shown
 #
 # ```{dropdown} Answer to question 2
-# **a.** The videos were chosen because they are good cases. Chapter 8 evaluates all videos, and the viewer shows a
-# wrong decision.
+# **a.** The videos were chosen because they are good cases. {doc}`/notebooks/08_detection_performance`
+# evaluates all videos, and the viewer shows a wrong decision.
 # ```
 #
 # **3. Why is the heat map of the motion detector shown on the first of two frames?**

@@ -365,8 +365,8 @@ for value, score in (
 # ## What next
 #
 # - Consistency of the maps from frame to frame: {doc}`/notebooks/09_consistency`.
-# - Comparison of these numbers with those of the paper: {doc}`/notebooks/11_paper_and_run`.
-# - Dependence of the detector on the highlighted regions: {doc}`/notebooks/16_faithfulness` removes them and measures the
+# - Comparison of these numbers with those of the paper: {doc}`/notebooks/15_paper_and_run`.
+# - Dependence of the detector on the highlighted regions: {doc}`/notebooks/12_faithfulness` removes them and measures the
 #   effect.
 #
 # ## References

@@ -316,7 +316,7 @@ assert abs(by_hand - 0.1) < 1e-9
 # ## What next
 #
 # - Agreement of maps with annotated regions: {doc}`/notebooks/10_human_agreement`.
-# - Effect of coupled frames on consistency: {doc}`/notebooks/12_speed` and {doc}`/notebooks/16_faithfulness`.
+# - Effect of coupled frames on consistency: {doc}`/notebooks/speed` and {doc}`/notebooks/12_faithfulness`.
 # - Effect of the threshold, beside that of other choices: {doc}`/notebooks/14_open_choices`.
 #
 # ## References

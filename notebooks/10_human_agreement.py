@@ -15,7 +15,8 @@
 # # Agreement with annotated regions
 #
 # Do maps highlight the regions that people mark as fake? The paper asked eight people. This chapter measures the agreement
-# and compares each number with the value that is expected by chance.
+# and compares each number with the value that is expected by chance. Its last section contains a form that repeats the
+# annotation experiment of the paper.
 #
 # ```{admonition} What you will learn
 # :class: tip
@@ -24,15 +25,17 @@
 # - to measure the agreement that remains if each map is compared with another video
 # - to test the paper's findings on single face regions
 # - to compare VIBA with Grad-CAM and with input-agnostic controls
+# - to let people annotate clips without revealing how the clips were made
+# - to create the table of annotations that this chapter compares with maps
 # ```
 #
 # ```{admonition} What you need first
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
+# | {term}`Deepfake` | what the annotators of the paper saw | {doc}`/book/ethics` |
 # | {term}`Planted artefact` | it replaces the answers of people | {doc}`/notebooks/02_dataset_construction` |
 # | Precision, recall, F1 | three columns of Table 4 | {doc}`/notebooks/08_detection_performance` |
-# | Annotation by people | the form that writes the table of answers | {doc}`/notebooks/13_annotation` |
 # ```
 #
 # <!-- time -->
@@ -40,7 +43,7 @@
 # In the paper, eight people marked the regions of 27 fake videos that they found most indicative. The default data have no
 # such annotations. **Planted regions** replace them, so agreement with planted regions is not agreement with people. If a
 # table of human annotations (columns annotator, video, regions, such as `ann1,clip7,LB`) is given, it is used instead. The
-# form in [chapter 13](13_annotation) writes such a table.
+# {ref}`annotation form <annotation>` at the end of this chapter writes such a table.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -51,6 +54,10 @@ seed = 0
 top = 3  # regions that count as highlighted; from 1 to 6
 rule = "density"  # how a map ranks regions; one of density, mass, peak, votes
 annotations = ""  # CSV of human annotations, "" for the planted regions; any path
+annotator = "ann1"  # your name or number in the form; any text
+answers = ""  # CSV for the answers of the form, "" for annotations.csv in results_root; any path
+clips = 27  # number of clips to annotate, as in the paper; at least 1
+with_real = False  # show real clips as well, which the paper does not; one of True, False
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -66,15 +73,16 @@ HTML(study.banner())
 # ## Six face regions
 #
 # The paper names six regions and does not define their borders. This book defines the borders with the 68 landmarks of dlib.
-# Every pixel of a crop belongs to one of the regions.
+# Every pixel of a crop belongs to one of the regions. The image shows them on a real face of the test split.
 
-# %% mystnb={"image": {"alt": "A face crop tinted in six colours: lips and mouth, edges of the face, brows, eyes and forehead, nose, cheeks and ears, outside of the face, chin and neck."}, "figure": {"caption": "The six regions, from 68 landmarks.", "name": "fig-regions"}}
+# %% mystnb={"image": {"alt": "A real face tinted in six colours with a key: lips and mouth, edges, brows, eyes and forehead, nose, cheeks and ears, outside of the face, chin and neck."}, "figure": {"caption": "The six regions, from 68 landmarks. Annotators mark the same regions.", "name": "fig-regions"}}
 from viba_lib.evaluation.agreement import REGIONS, region_masks
 from viba_lib.visual import map_figures, result_figures
 
-first = study.clip(study.frames("test").video_id.iloc[0])
-masks = region_masks(first.landmarks[0], first.faces.shape[1])
-map_figures.region_overlay(first.faces[0], masks, REGIONS)
+real = study.frames("test").query("label == 0").video_id.iloc[0]
+clip = study.clip(real)
+masks = region_masks(clip.landmarks[0], clip.faces.shape[1])
+map_figures.region_overlay(clip.faces[0], masks, REGIONS)
 
 # %% [markdown]
 # ## Table 4: agreement of regions
@@ -249,7 +257,7 @@ study.save_table("regions_by_video", videos, videos.head(12), unknown)
 # argues that Grad-CAM {cite}`selvaraju2019gradcam` is coarse; here both methods use the same layer. Two controls depend
 # neither on the network nor on the frame: noise (`Random`), and a centre prior (`Centred blob`), because a face is in the
 # centre of the crop. If the measures of a map are not better than those of the centre prior, they do not show more than the
-# location of the face. The frames and methods are those of {doc}`/notebooks/15_localisation`: one fake frame of each video,
+# location of the face. The frames and methods are those of {doc}`/notebooks/11_localisation`: one fake frame of each video,
 # and frames that the detector classifies correctly are chosen first.
 
 # %%
@@ -279,7 +287,108 @@ paragraphs = "".join(f"<p>{controls_text({d: s}, bootstrap)}</p>" for d, s in sc
 HTML(paragraphs) if not unmasked else None
 
 # %% [markdown]
+# (annotation)=
+# ## Annotation of clips by people
+#
+# The paper asked eight people about 27 fake videos. To annotate clips yourself, open this chapter in JupyterLab, set the
+# parameter `annotator` to your name, and run all cells:
+#
+# ```bash
+# .venv/bin/pip install jupyterlab
+# .venv/bin/jupyter lab notebooks/10_human_agreement.ipynb
+# ```
+#
+# The form does not reveal how a clip was made: neither the name of the file nor the order of the clips depends on it. Each
+# person sees the clips in a different order. Several people may share one file of answers. Every answer is saved immediately,
+# so anyone who returns under the same name continues with the next clip.
+#
+# ### Annotation form
+#
+# Play the clip as often as you like, press the buttons of the regions of {numref}`fig-regions` that look fake, and save. If
+# you save without a marked region, the answer means that nothing looks fake to you. *Back* shows the previous clip with your
+# answer, so that you can change it.
+
+# %% tags=["remove-output"]
+from viba_lib.experiments.annotation import (
+    AnnotationForm,
+    AnnotationSession,
+    clip_html,
+    clips_to_annotate,
+)
+
+rows = pd.concat([study.evaluation_rows(name) for name in DETECTORS])
+path = answers or study.root.parent / "annotations.csv"
+session = AnnotationSession(path, annotator, clips_to_annotate(rows, clips, with_real))
+catalog = study.catalog().set_index("video_id", drop=False)
+root, folder = study.catalog_root(), study.root / "annotation"
+AnnotationForm(session, lambda video: clip_html(catalog.loc[video], root, folder))
+
+# %% [markdown]
+# In the notebook the form looks like this:
+#
+# ```{figure} ../book/_static/annotation.jpg
+# :name: fig-annotation-form
+# :alt: A clip of a talking face with player controls. Below it are six buttons named after face regions, two of them pressed, a button Back, a button Save and go on, and the line Clip 3 of 24.
+#
+# The form in JupyterLab, with two marked regions.
+# ```
+#
+# ### Answers so far
+#
+# If nobody used the form before this page was built, there are no answers.
+
+# %%
+progress = session.progress()
+study.save_table("annotation_progress", progress, progress)
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.annotation import progress_text
+
+HTML(f"<p>{progress_text(progress, len(session.videos))}</p>")
+
+# %% [markdown]
+# ### Comparison of the answers with maps
+#
+# ```bash
+# viba chapter 10 -p annotations=results/annotations.csv --out 10.ipynb
+# ```
+#
+# For each clip, this chapter then takes the regions that the annotators marked most often. It also computes how well the
+# annotators agree with each other. The table has three columns, `annotator`, `video` and `regions`. A table from another
+# source works as well if it has these columns.
+#
 # ## Exercises
+#
+# ```{exercise} Agreement by chance
+# :label: ex-chance-overlap
+# Two annotators recognise nothing and mark three of six regions each, at random. What
+# {term}`overlap coefficient <Overlap coefficient>` do they reach on average? Guess first. Then compute the coefficient for
+# all pairs of answers with `itertools.combinations` and `viba_lib.evaluation.overlap_coefficient`, and call the mean
+# `by_chance`.
+# ```
+#
+# ```{solution-start} ex-chance-overlap
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+from itertools import combinations
+
+from viba_lib.evaluation import overlap_coefficient
+
+marked = list(combinations(REGIONS, 3))
+by_chance = sum(overlap_coefficient(a, b) for a in marked for b in marked) / len(marked) ** 2
+by_chance
+
+# %% tags=["check", "remove-cell"]
+assert abs(by_chance - 0.5) < 1e-9
+
+# %% [markdown]
+# Each of the three regions of one annotator is among the three regions of the other annotator with a probability of one half.
+# If a map and a person mark three regions each, an overlap of 0.5 is therefore the chance level.
+#
+# ```{solution-end}
+# ```
 #
 # ```{exercise} Expected overlap of random answers
 # :label: ex-blind-overlap
@@ -318,6 +427,37 @@ for a, b in ((1, 3), (2, 2), (3, 3)):
 # The expected overlap is $\max(a, b) / 6$, so an annotator who marks more regions gets a higher value. With three of six
 # regions, an overlap of 0.5 in Table 4 is expected by chance. In a real table, the chance level can be even higher, because
 # some regions are marked in most videos. The shuffled sets show this effect.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} The answer with the highest overlap
+# :label: ex-superset
+# The overlap coefficient divides by the size of the *smaller* set. Find an answer that agrees perfectly with every answer
+# that is not empty, and call it `winner`. Compute its Jaccard index (the number of common regions divided by the number of
+# regions in at least one set) with a single region as `jaccard`.
+# ```
+#
+# ```{solution-start} ex-superset
+# :class: dropdown
+# ```
+
+# %% tags=["solution"]
+winner = set(REGIONS)
+jaccard = len(winner & {"L"}) / len(winner | {"L"})
+{"overlap": overlap_coefficient(winner, {"L"}), "Jaccard": round(jaccard, 2)}
+
+# %% tags=["check", "remove-cell"]
+assert all(
+    overlap_coefficient(winner, answer) == 1
+    for n in (1, 2, 3)
+    for answer in combinations(REGIONS, n)
+)
+assert abs(jaccard - 1 / 6) < 1e-9
+
+# %% [markdown]
+# An annotator who marks every region has the highest overlap with every answer that is not empty. Therefore, maps and people
+# are compared with the same number of regions, and this chapter reports other measures as well.
 #
 # ```{solution-end}
 # ```
@@ -365,6 +505,12 @@ assert all(0 <= v <= 1 for v in (*precisions, *recalls))
 #   agreement with shuffled videos measures this effect.
 # - **"Grad-CAM is coarse, so VIBA must be better."** At the same layer, both maps have the same resolution. The sentences
 #   after the figure report what was measured.
+# - **"People are the ground truth."** Annotations say what looks fake to people. For planted artefacts the altered region is
+#   known, so missed and wrongly marked regions can be counted.
+# - **"Real clips only confuse annotators."** Without real clips, a careful annotator cannot be distinguished from an
+#   annotator who marks something in every clip.
+# - **"More marked regions mean a more careful annotator."** An annotator who marks more regions tends to have a higher
+#   overlap with any answer, as the third exercise shows.
 #
 # ## Quiz
 #
@@ -401,23 +547,59 @@ assert all(0 <= v <= 1 for v in (*precisions, *recalls))
 # can distinguish them.
 # ```
 #
+# **4. Why does each annotator see the clips in a different order?**
+#
+# - a) so that annotators cannot copy answers from each other
+# - b) so that tiredness does not affect the same clips each time
+# - c) so that each person annotates a different set of clips
+#
+# ```{dropdown} Answer to question 4
+# **b.** Annotators become tired, so their answers to late clips are less careful. With different orders this effect averages
+# out. With one order, it would look like a property of the late clips.
+# ```
+#
+# **5. A person saves a clip without marking a region. What is stored?**
+#
+# - a) an answer that contains no regions
+# - b) no row, because nothing was marked
+# - c) a missing value for this clip
+#
+# ```{dropdown} Answer to question 5
+# **a.** "Nothing looks fake to me" is an answer. A missing row means that the person has not annotated the clip.
+# ```
+#
+# **6. Eight people agree with each other at 0.5 in this overlap, with three regions each. What do you conclude?**
+#
+# - a) the people agree moderately, above the chance level
+# - b) the people disagree more often than they agree
+# - c) the agreement does not exceed the chance level
+#
+# ```{dropdown} Answer to question 6
+# **c.** Random answers reach this value on average. A measure that corrects for chance, such as Krippendorff's alpha,
+# would be near 0.
+# ```
+#
 # ## Summary
 #
 # - Planted regions are known exactly, but people may look at other regions.
 # - The number of highlighted regions and the rule affect every number. Run the chapter with `-p top 1` or `-p rule mass`.
-# - An agreement must be compared with the agreement by chance and with that of a centre prior.
+# - An agreement must be compared with the agreement by chance, which is 0.5 for two answers with three of six regions, and
+#   with that of a centre prior.
+# - The form writes the table for the comparison with people, and does not reveal how a clip was made.
+# - The agreement between people needs at least two annotators. Eight annotators, as in the paper, are few.
 #
 # ## What next
 #
-# - Annotation of clips by people: {doc}`/notebooks/13_annotation`.
-# - Localisation of the artefact by more methods: {doc}`/notebooks/15_localisation`.
+# - Localisation of the artefact by more methods: {doc}`/notebooks/11_localisation`.
 # - Effect of the rule, beside that of other choices: {doc}`/notebooks/14_open_choices`.
+# - Annotation with a class: {doc}`/book/teaching` contains a plan for an afternoon.
+# - Rules for asking people to annotate and for showing maps: {doc}`/book/ethics`.
 #
 # ## References
 #
-# - {cite:t}`solopova2024`: Table 4, Figure 2 and the experiment with annotators in Section 4.
+# - {cite:t}`solopova2024`: Table 4, Figure 2 and the experiment with eight annotators and 27 fakes in Section 4.
 # - {cite:t}`selvaraju2019gradcam`: Grad-CAM.
-# - {cite:t}`krippendorff2019content`: agreement between annotators beyond chance.
+# - {cite:t}`krippendorff2019content`: agreement beyond chance for several annotators with missing answers.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

@@ -31,7 +31,7 @@
 # |---|---|---|
 # | {term}`Temporal Consistency Score` and {term}`Region Persistence Index` | most choices change them | {doc}`/notebooks/09_consistency` |
 # | {term}`Overlap coefficient` | a measure of agreement that depends on choices | {doc}`/notebooks/10_human_agreement` |
-# | Status of each number | which numbers can be compared with the paper | {doc}`/notebooks/11_paper_and_run` |
+# | Status of each number | which numbers can be compared with the paper | {doc}`/notebooks/15_paper_and_run` |
 # ```
 #
 # <!-- time -->
@@ -216,8 +216,8 @@ assert ((recomputed - effects.relative)[known].abs() < 1e-6).all()
 #
 # ## What next
 #
-# - Localisation of the artefact by VIBA and by other methods: {doc}`/notebooks/15_localisation`.
-# - Numbers of the paper and of this run: {doc}`/notebooks/11_paper_and_run`.
+# - Localisation of the artefact by VIBA and by other methods: {doc}`/notebooks/11_localisation`.
+# - Numbers of the paper and of this run: {doc}`/notebooks/15_paper_and_run`.
 # - Running a chapter with other parameters: {doc}`/book/running`.
 #
 # ## References

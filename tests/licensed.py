@@ -13,7 +13,7 @@ from viba_lib.data.video import VideoReader, write_video
 from viba_lib.pipeline.profiles import load_profile
 
 SOURCES = ("WolfgangLanger_Pexels.mp4", "jwpIntro.mp4", "carphone_pristine.mp4", "single_face.mp4")
-LENGTH = 64  # frames: chapter 2 degrades the first 60 of a video
+LENGTH = 64  # frames: `02_dataset_construction` degrades the first 60 of a video
 PAIRS = (("000", "001"), ("001", "000"), ("002", "003"), ("003", "002"))
 
 

@@ -7,7 +7,7 @@
   var STEP = 900; // milliseconds of a frame while playing
   var MISSING =
     "The viewer's pictures are not here. They are made when the whole book is built: run " +
-    "“make book” and open this page again. Until then, chapter 7 shows maps as films.";
+    "“make book” and open this page again. Until then, the chapter on relevance videos shows maps as videos.";
   var FILE = /^[\w.-]+\.webp$/;
   var COLOUR = /^#[0-9a-f]{6}$/i;
   var CHART = { width: 320, height: 140, left: 40, right: 10, top: 24, bottom: 26 };
@@ -593,7 +593,7 @@
   /* ---- start ---- */
 
   function fail(root, words) {
-    var link = element("a", { href: root.dataset.instead || "#" }, ["Chapter 7: relevance as films"]);
+    var link = element("a", { href: root.dataset.instead || "#" }, ["Relevance videos"]);
     root.replaceChildren(element("p", { class: "vv-missing", role: "alert" }, [words]), element("p", {}, [link]));
   }
 

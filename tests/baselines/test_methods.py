@@ -224,8 +224,8 @@ def test_every_method_has_its_publication_and_its_place_in_the_api():
         assert f".{method.function.__name__}\n" in page, method.name
 
 
-def test_chapter_15_introduces_every_method_with_its_publication():
-    chapter = (Path(__file__).parents[2] / "notebooks" / "15_localisation.py").read_text()
+def test_the_chapter_on_localisation_introduces_every_method_with_its_publication():
+    chapter = (Path(__file__).parents[2] / "notebooks" / "11_localisation.py").read_text()
     rows = {line.split("|")[1].strip(): line for line in chapter.splitlines() if "# | " in line}
     for method in METHODS.values():
         text, source = rows[method.name].split("|")[2:4]

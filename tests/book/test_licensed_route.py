@@ -12,12 +12,12 @@ from tests import command
 from tests.licensed import build_tree, write_profile
 from viba_lib.book import execute, paths
 from viba_lib.book.assemble import assemble
-from viba_lib.book.chapters import chapters
+from viba_lib.book.chapters import chapters, key_of
 from viba_lib.book.make import pages_of
 from viba_lib.pipeline.study import Study
 
 # Chapters with results that need masks or known regions.
-NEED_TRUTH = {"04", "05", "06", "07", "10", "11", "12", "14", "15", "16", "17"}
+NEED_TRUTH = {"04", "05", "06", "07", "10", "11", "12", "13", "14", "15", "speed"}
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_chapters_and_pages_without_masks(fetched, checkout, monkeypatch):
     study = Study(profile, *roots)
     study.run_all()
     executed = execute.execute_all(str(profile), 0, "cpu")
-    texts = {path.stem[:2]: shown(nbformat.read(path, 4)) for path in executed}
+    texts = {key_of(path.stem): shown(nbformat.read(path, 4)) for path in executed}
     assert {n for n, text in texts.items() if "not computed" in text.lower()} == NEED_TRUTH
     assert [n for n, text in texts.items() if re.search(r"\bnan\b", text)] == []
     folder = assemble(executed, generated=pages_of(study))

@@ -106,7 +106,7 @@ def test_the_command_refuses_and_writes_nothing(words, said, tmp_path):
 def test_the_page_lists_every_parameter_of_every_chapter():
     page = parameters.parameters_page()
     for source in CHAPTERS:
-        assert f"(parameters-{source.stem[:2]})=" in page
+        assert f"(parameters-{chapters.key_of(source.stem)})=" in page
         for parameter in parameters.described(source):
             assert (
                 f"| `{parameter.name}` | {parameter.type_name} | `{parameter.default!r}` |" in page

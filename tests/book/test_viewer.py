@@ -535,12 +535,12 @@ def test_missing_data_are_said(browser, tmp_path):
     page.goto(html.as_uri())
     page.wait_for_selector(".vv-missing")
     assert "made when the whole book is built" in page.locator(".vv-missing").inner_text()
-    link = page.get_by_role("link", name="Chapter 7").get_attribute("href")
+    link = page.get_by_role("link", name="Relevance videos").get_attribute("href")
     assert link == "../notebooks/07_relevance_videos.html"
     page.close()
 
 
-def test_without_scripts_the_page_leads_to_chapter_seven(browser, tmp_path):
+def test_without_scripts_the_page_leads_to_the_relevance_videos(browser, tmp_path):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(page_in(tmp_path / "book", made_manifest()).as_uri())

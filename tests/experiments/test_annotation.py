@@ -145,4 +145,4 @@ def test_progress_is_said_with_what_it_allows():
     one = progress_text(table.head(1), 3)
     assert "1 (a 3 of 3 clips with 3.0 regions on average)" in one and "needs two or more" in one
     two = progress_text(table, 3)
-    assert "an overlap of 0.50 at most" in two and "Chapter 10 computes" in two
+    assert "an overlap of 0.50 at most" in two and "agreement beyond chance" in two

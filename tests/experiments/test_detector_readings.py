@@ -1,4 +1,4 @@
-"""Readings of chapters 2 and 3 against tables with known answers."""
+"""Readings of data and detectors against tables with known answers."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The example of chapter 4 is the median frame, and the result is told for each method."""
+"""The example of the method is the median frame, and the result is told for each method."""
 
 import pandas as pd
 import pytest

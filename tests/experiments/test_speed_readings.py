@@ -1,4 +1,4 @@
-"""Readings of chapter 12: the shape of a cost is said as it was measured."""
+"""Readings of `speed`: the shape of a cost is said as it was measured."""
 
 import pandas as pd
 import pytest

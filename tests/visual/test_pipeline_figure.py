@@ -20,7 +20,7 @@ ROWS = pd.DataFrame({"video_id": ["a"], "position": [0]})
 
 
 def shared() -> list[Stage]:
-    """The stages of a run, as chapter 2 shows them."""
+    """The stages of a run, as `02_dataset_construction` shows them."""
     stages = Stages(load_profile("tiny"), 0, Path("data"))
     found = [stages.detector(name) for name in DETECTORS]
     return [*stages.shared(), *(stages.explained(d, d.layers[0], ROWS) for d in found)]

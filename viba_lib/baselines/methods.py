@@ -26,7 +26,7 @@ class Method:
     source : key of its publication in `book/references.bib`, "" for controls
     function : takes those of model, frames, target, layer, passes, seed, head and its option that
         it uses, by these names; it returns maps (T, H, W), not negative, on one scale for all
-        frames, because chapter 15 compares frames as well
+        frames, because `11_localisation` compares frames as well
     cost : passes of a frame for a budget in forward-equivalents, the side of the input in pixels,
         and a value of the option
     option : the setting that is tuned, "" for none

@@ -14,7 +14,7 @@ import yaml
 from nbformat import v4
 
 from viba_lib.book import paths
-from viba_lib.book.chapters import find_chapter
+from viba_lib.book.chapters import find_chapter, key_of
 from viba_lib.book.execute import STAGES, kernel_environment
 from viba_lib.book.parameters import parameters_page
 from viba_lib.book.paths import BookError, fill_template, package_folder, write_changed
@@ -82,7 +82,7 @@ def decorated(notebook: Any, stem: str, seconds: Mapping[str, float], videos: Se
         elif "provenance_html" in cell.source:
             position = number
     links = v4.new_markdown_cell(fill_template("links.md", stem=stem, videos=videos))
-    links["id"] = f"{stem[:2]}-links"
+    links["id"] = f"{key_of(stem)}-links"
     notebook.cells.insert(position, links)
     return notebook
 

@@ -12,12 +12,15 @@ from viba_lib.book.paths import BookError, fill_template, print_progress, write_
 from viba_lib.data.source_videos import STANDARD_FILES
 from viba_lib.models.keras_xception import KERAS_XCEPTION
 
+# Notebooks about running the book, which follow the chapters and have no number.
+UNNUMBERED = ("speed",)
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def chapters() -> list[Path]:
-    """Sources of the chapters, in order."""
+    """Sources of the chapters, in order; those without a number are last."""
     found = sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.py"))
+    found += [path for name in UNNUMBERED for path in paths.NOTEBOOKS.glob(f"{name}.py")]
     if not found:
         raise BookError(
             f"no chapters in {paths.NOTEBOOKS}; the book builds from a checkout of the project"
@@ -35,12 +38,17 @@ def find_chapter(number: str) -> Path:
     return found[0]
 
 
+def key_of(stem: str) -> str:
+    """What a chapter is called in commands and labels: `05`, or the name of one without number."""
+    return stem.partition("_")[0]
+
+
 def as_notebook(source: Path) -> Any:
     """Notebook without outputs that a source stands for; cell ids follow from the position."""
     notebook = jupytext.read(source)
     notebook.metadata["kernelspec"] = KERNEL
     for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"{source.stem[:2]}-{number:03d}"
+        cell["id"] = f"{key_of(source.stem)}-{number:03d}"
     return notebook
 
 

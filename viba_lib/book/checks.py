@@ -16,7 +16,7 @@ from viba_lib.book.chapters import chapters
 from viba_lib.book.paths import BookError, print_progress
 from viba_lib.pipeline.profiles import load_profile
 
-CHAPTER = re.compile(r"notebooks/\d\d_\w+\.html")
+CHAPTER = re.compile(r"notebooks/\w+\.html")
 HEAVIEST = 5_000_000  # bytes of a page, without its videos
 
 

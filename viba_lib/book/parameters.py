@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt, Le
 from papermill.translators import PythonTranslator
 from pydantic import AfterValidator, ConfigDict, TypeAdapter
 
-from viba_lib.book.chapters import as_notebook, chapters
+from viba_lib.book.chapters import as_notebook, chapters, key_of
 from viba_lib.book.paths import BookError, fill_template
 from viba_lib.core.files import user_path
 from viba_lib.pipeline.profiles import load_profile, profile_names
@@ -244,7 +244,8 @@ def parameters_page() -> str:
     for source in chapters():
         own = [p for p in described(source) if p.name not in COMMON]
         example = _example(own[0]) if own else ""
-        pages.append({"stem": source.stem, "title": _title(source), "own": own, "example": example})
+        page = {"stem": source.stem, "key": key_of(source.stem), "title": _title(source)}
+        pages.append(page | {"own": own, "example": example})
     common = [p for p in described(chapters()[0]) if p.name in COMMON]
     return fill_template("parameters.md", common=common, chapters=pages)
 

@@ -19,6 +19,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from pybtex.database import parse_file
 
 from viba_lib.book import paths
+from viba_lib.book.links import plain_links
 from viba_lib.book.paths import fill_template, package_folder
 from viba_lib.book.students import tagged, without_solutions
 
@@ -50,7 +51,7 @@ def _slides(notebook: Any) -> list[Slide]:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             text, inside = without_solutions(cell.source, inside)
-            for block in re.split(r"(?m)^(?=##? )", text):
+            for block in re.split(r"(?m)^(?=#{1,3} )", text):
                 _add_text(slides, block)
         elif not inside and slides and not tagged(cell, "solution"):
             _add_outputs(slides, cell)
@@ -58,7 +59,7 @@ def _slides(notebook: Any) -> list[Slide]:
 
 
 def _add_text(slides: list[Slide], block: str) -> None:
-    heading = re.match(r"##? (.+)\n?", block)
+    heading = re.match(r"#{1,3} (.+)\n?", block)
     if heading:
         slides.append(Slide(_plain(heading[1])))
         block = block[heading.end() :]
@@ -88,7 +89,7 @@ def _first(text: str) -> str:
     kept, words = [], 0
     for part in re.split(r"\n\s*\n", text.strip()):
         part = part.strip()
-        if not part or part.startswith(("<!--", "(", "|", "```", "### ", ":::")):
+        if not part or part.startswith(("<!--", "(", "|", "```", "#### ", ":::")):
             continue
         special = part.startswith(("$$", "- ", "* ", "1. "))
         if special or words == 0:
@@ -150,6 +151,7 @@ def _cited(keys: str) -> str:
 
 def _plain(text: str) -> str:
     """Markdown without MyST's roles."""
+    text = plain_links(text)
     text = re.sub(r"\{cite:t\}`([^`]+)`", lambda m: _cited(m[1]), text)
     text = re.sub(r"\{cite(?::\w+)?\}`([^`]+)`", lambda m: f"[{_cited(m[1])}]", text)
     text = re.sub(r"\{math\}`([^`]+)`", r"$\1$", text)

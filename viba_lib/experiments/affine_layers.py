@@ -1,4 +1,4 @@
-"""Layers that the bottleneck cannot distinguish: a layer and its batch norm (chapter 5).
+"""Layers that the bottleneck cannot distinguish: a layer and its batch norm (`05_injection_layer`).
 
 In evaluation mode a batch norm is an affine map of each channel, y = a x + b. The mean and the
 standard deviation of y are a mean(x) + b and |a| std(x), so a unit has the same z-score in both

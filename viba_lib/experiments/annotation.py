@@ -1,4 +1,4 @@
-"""A form to annotate, clip by clip, the regions that look fake (chapter 13)."""
+"""A form to annotate, clip by clip, the regions that look fake (`10_human_agreement`)."""
 
 import hashlib
 import html
@@ -141,7 +141,7 @@ def progress_text(progress: pd.DataFrame, clips: int) -> str:
     )
     if len(progress) < 2:
         return f"{text} The agreement between annotators needs two or more."
-    return f"{text} Chapter 10 computes their agreement beyond chance."
+    return f"{text} Their agreement beyond chance is computed if `annotations` names their file."
 
 
 def clip_html(row: pd.Series, root: Path, folder: Path) -> str:

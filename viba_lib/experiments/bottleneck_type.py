@@ -1,4 +1,4 @@
-"""Comparison of the bottleneck types, per-sample and readout, on the same frames (chapter 6)."""
+"""Comparison of the bottleneck types, per-sample and readout, on the same frames."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The paper's qualitative claims, each with a result and a verdict (chapter 11)."""
+"""The paper's qualitative claims, each with a result and a verdict (`15_paper_and_run`)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ from viba_lib.evaluation.significance import SIGNIFICANCE
 from viba_lib.experiments.claims_by_design import Fact
 from viba_lib.experiments.claims_measured import TESTS, ClaimTables, Measured
 from viba_lib.experiments.paper_numbers import read_yaml
-from viba_lib.visual.html_table import Link
+from viba_lib.visual.html_table import chapter_link
 
 CLAIMS: Mapping[str, Mapping[str, Any]] = read_yaml("claims")
 NOT_TESTED = "not tested here"
@@ -77,7 +77,7 @@ def claims_table(tables: ClaimTables) -> pd.DataFrame:
 
 def claims_for_page(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of `claims_table` as a page shows them, with links to chapters."""
-    links = [Link(f"ch. {int(stem[:2])}", f"{stem}.html") for stem in table.chapter]
+    links = [chapter_link(stem) for stem in table.chapter]
     shown = table.rename(columns={"section": "Section", "tested": "how it is tested"})
     shown = shown.assign(more=links)
     columns = ["Section", "claim", "how it is tested", "evidence", "result", "verdict", "more"]

@@ -1,4 +1,4 @@
-"""How maps change with the number of steps, the trade-off weight and the start (chapter 12).
+"""How maps change with the number of steps, the trade-off weight and the start (`speed`).
 
 Maps are compared with planted masks and with maps of the default settings, on held-out frames.
 """

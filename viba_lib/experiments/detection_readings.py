@@ -1,4 +1,4 @@
-"""What the tables of detection performance show, in words (chapter 8)."""
+"""What the tables of detection performance show, in words (`08_detection_performance`)."""
 
 import numpy as np
 import pandas as pd

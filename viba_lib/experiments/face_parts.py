@@ -1,4 +1,4 @@
-"""Relevance in all parts of a face, relative to the frame (chapter 11)."""
+"""Relevance in all parts of a face, relative to the frame (`15_paper_and_run`)."""
 
 from collections.abc import Iterable
 

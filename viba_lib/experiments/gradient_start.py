@@ -1,4 +1,4 @@
-"""A start of the optimisation from gradients alone, which chapter 12 compares with other starts."""
+"""A start of the optimisation from gradients alone (`speed` compares it with others)."""
 
 import torch
 from torch.nn import functional

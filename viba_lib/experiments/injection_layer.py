@@ -1,4 +1,4 @@
-"""Injection layers compared on the same frames (chapter 05)."""
+"""Injection layers compared on the same frames (`05_injection_layer`)."""
 
 from collections.abc import Iterable, Mapping
 

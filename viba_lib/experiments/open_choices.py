@@ -1,4 +1,4 @@
-"""Choices that the paper leaves open, and how much results depend on them (chapter 14)."""
+"""Choices that the paper leaves open, and how much results depend on them (`14_open_choices`)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from viba_lib.experiments.human_agreement import regions_by_video, table_4
 from viba_lib.models.describe import beside_paper
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
-from viba_lib.visual.html_table import Link
+from viba_lib.visual.html_table import Link, chapter_link
 
 
 def table_1(catalog: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +93,7 @@ MARGIN = 0.05  # half width of an interval, of measures from 0 to 1: a wider one
 def link_to(table: str) -> Link:
     """Link to the cell that computes a table of the paper."""
     chapter, cell = _TABLES.loc[table, ["chapter", "cell"]]
-    return Link(f"ch. {int(chapter[:2])}", f"{chapter}.html#{cell}")
+    return chapter_link(chapter, cell)
 
 
 def _status(licensed: bool, measure: str, paper: float, low: float, high: float) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Findings of the paper's Section 4 on face regions, each measured on this run's maps (chapter 10).
+"""Findings of the paper's Section 4 on face regions, each measured on this run's maps.
 
 The paper found them by looking at maps and gives no numbers.
 """

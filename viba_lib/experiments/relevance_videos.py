@@ -1,4 +1,4 @@
-"""Relevance videos: maps on the video frames that they explain (chapter 7)."""
+"""Relevance videos: maps on the video frames that they explain (`07_relevance_videos`)."""
 
 import html
 from collections.abc import Mapping

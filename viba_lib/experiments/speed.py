@@ -1,4 +1,4 @@
-"""Speed and memory of the bottleneck, compared with the reference implementation (chapter 12)."""
+"""Speed and memory of the bottleneck, compared with the reference implementation (`speed`)."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What the measurements of chapter 12 show, in words."""
+"""What the measurements of speed and convergence show, in words (`speed`)."""
 
 import numpy as np
 import pandas as pd

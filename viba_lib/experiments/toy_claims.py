@@ -1,4 +1,4 @@
-"""Saturation and over-attribution on toy networks whose relevant units are known (chapter 11)."""
+"""Saturation and over-attribution on toy networks whose relevant units are known."""
 
 from collections.abc import Callable
 

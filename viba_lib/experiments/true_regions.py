@@ -1,4 +1,4 @@
-"""The region found from original and fake, compared with the planted one (chapter 02)."""
+"""The region found from original and fake, compared with the planted one."""
 
 import tempfile
 from pathlib import Path

@@ -19,6 +19,13 @@ class Link:
         return self.text
 
 
+def chapter_link(stem: str, cell: str = "") -> Link:
+    """Link from a chapter to another one, or to a cell of it, with its number if it has one."""
+    number = stem.partition("_")[0]
+    text = f"ch. {int(number)}" if number.isdigit() else stem
+    return Link(text, f"{stem}.html" + (f"#{cell}" if cell else ""))
+
+
 @dataclass(frozen=True)
 class SavedTable:
     """A stored table; a notebook shows `shown` with a link to the CSV of everything.

@@ -17,7 +17,7 @@
 # The paper argues that the bottleneck suits deepfake detectors better than Grad-CAM and other methods, and illustrates
 # this with examples. In this chapter the artefacts are planted and their masks are known to the pixel. Therefore it can be
 # measured which method localises an artefact, in space and in time, including the frames on which the bottleneck fails.
-# Two chapters continue the comparison: {doc}`/notebooks/16_faithfulness` and {doc}`/notebooks/17_cost`.
+# Two chapters continue the comparison: {doc}`/notebooks/12_faithfulness` and {doc}`/notebooks/13_cost`.
 #
 # ```{admonition} What you will learn
 # :class: tip
@@ -419,7 +419,7 @@ assert all(abs(prior[VIBA] - means) < 1e-9) if len(both) else prior.empty
 # - **"The method with the best mean is the best method."** With few videos and many methods the best mean is often due to
 #   chance. The corrected test says which differences are significant.
 # - **"A map on the artefact is faithful."** The mask is the ground truth of the artefact, not of the detector: a map can lie
-#   on the artefact by chance. {doc}`/notebooks/16_faithfulness` measures what the detector uses.
+#   on the artefact by chance. {doc}`/notebooks/12_faithfulness` measures what the detector uses.
 # - **"A method above chance localises the artefact."** Faces lie in the middle of the crop, so a centred blob is above chance
 #   as well. Compare a method with the controls.
 #
@@ -464,8 +464,8 @@ assert all(abs(prior[VIBA] - means) < 1e-9) if len(both) else prior.empty
 #
 # ## What next
 #
-# - Whether the detector uses what the maps mark: {doc}`/notebooks/16_faithfulness`.
-# - What the maps cost, and all results by criterion: {doc}`/notebooks/17_cost`.
+# - Whether the detector uses what the maps mark: {doc}`/notebooks/12_faithfulness`.
+# - What the maps cost, and all results by criterion: {doc}`/notebooks/13_cost`.
 # - On your own video, side by side: `viba compare`, see {ref}`compare-video`.
 # - Your own detector in this comparison: {doc}`/book/own_model`.
 #

@@ -16,7 +16,7 @@
 #
 # Which {term}`attribution method <Attribution>` should be used, if a frame may take a second, or a tenth of it? This chapter compares what the methods cost with
 # how well they localise the artefact, and lists the results of the whole comparison by criterion. The frames and the maps
-# are those of {doc}`/notebooks/15_localisation` and {doc}`/notebooks/16_faithfulness`.
+# are those of {doc}`/notebooks/11_localisation` and {doc}`/notebooks/12_faithfulness`.
 #
 # ```{admonition} What you will learn
 # :class: tip
@@ -29,9 +29,9 @@
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | Localisation of the artefact | one axis of the comparison of cost | {doc}`/notebooks/15_localisation` |
-# | Faithfulness | further criteria of the last table | {doc}`/notebooks/16_faithfulness` |
-# | Speed of the bottleneck | what a pass costs | {doc}`/notebooks/12_speed` |
+# | Localisation of the artefact | one axis of the comparison of cost | {doc}`/notebooks/11_localisation` |
+# | Faithfulness | further criteria of the last table | {doc}`/notebooks/12_faithfulness` |
+# | Speed of the bottleneck | what a pass costs | {doc}`/notebooks/speed` |
 # ```
 #
 # <!-- time -->
@@ -75,7 +75,7 @@ bootstrap = Bootstrap.of(study)
 # ## Time, passes and memory
 #
 # Seconds are measured for one frame on this machine, when the maps are computed, and passes through the network are counted
-# at the same time. `equivalents` counts a backward pass as two forward passes; {doc}`/notebooks/15_localisation` has the
+# at the same time. `equivalents` counts a backward pass as two forward passes; {doc}`/notebooks/11_localisation` has the
 # budget. The patch head also needs features of training frames, once for each detector. `memory` is the peak of the tensors
 # that exist at the same time while one frame is explained, in MiB, without the weights and the frame. Methods that go
 # backward keep the activations of all layers, and methods that sample keep a batch of frames. No method is both cheaper and better

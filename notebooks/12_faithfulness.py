@@ -16,7 +16,7 @@
 #
 # A map that lies on a planted artefact is convincing. Is it also faithful, which means that it marks what the detector uses?
 # The measures of this chapter need no mask: they change the frame or the network, and observe the decision or the map. The
-# frames and the maps are those of {doc}`/notebooks/15_localisation`.
+# frames and the maps are those of {doc}`/notebooks/11_localisation`.
 #
 # ```{admonition} What you will learn
 # :class: tip
@@ -30,7 +30,7 @@
 # :class: note
 # | Concept | Why | Where |
 # |---|---|---|
-# | Localisation of the artefact | the same methods, frames and maps | {doc}`/notebooks/15_localisation` |
+# | Localisation of the artefact | the same methods, frames and maps | {doc}`/notebooks/11_localisation` |
 # | Intervals over videos | every measure has one | {doc}`/notebooks/08_detection_performance` |
 # | Measures of consistency | temporal coupling changes them | {doc}`/notebooks/09_consistency` |
 # ```
@@ -316,7 +316,7 @@ assert {"Centred blob", "Edges"} <= set(unchanged)
 #
 # ## What next
 #
-# - The cost of each method, and all results by criterion: {doc}`/notebooks/17_cost`.
+# - The cost of each method, and all results by criterion: {doc}`/notebooks/13_cost`.
 # - Limits of these results: {doc}`/book/ethics`.
 #
 # ## References

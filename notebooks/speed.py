@@ -158,7 +158,7 @@ HTML(f"<p>{speed_readings.growth_text(clip)}</p>")
 # the cold start and three weights $\beta$ of the information. The right panel compares five starts at $\beta = 10$:
 #
 # - *cold* starts near $\lambda = 1$.
-# - *readout* starts from the prediction of the readout bottleneck of [chapter 6](06_bottleneck_type).
+# - *readout* starts from the prediction of the readout bottleneck of {doc}`/notebooks/06_bottleneck_type`.
 # - *warm* starts from the result of the previous frame.
 # - *gradients* sets the information of each unit by its mean gradient along a path from noise to the activation, as in
 #   integrated gradients.
@@ -225,7 +225,7 @@ HTML(f"<p>{few_steps_message(few)}</p>")
 # same map in every frame would. Therefore the table contains two such controls, maps that are smoothed afterwards and
 # one map for all frames. It also contains two further measures: relevance on the artefact (`ratio`), and the
 # probability of the prediction as the most relevant pixels are inserted first (`insertion`). The clips are those of
-# {doc}`/notebooks/16_faithfulness`.
+# {doc}`/notebooks/12_faithfulness`.
 
 # %%
 from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
@@ -371,7 +371,7 @@ assert len(limits) == len(costs) and all(limit >= 1 for limit in limits)
 # ## What next
 #
 # - Measurements on your own machine: {ref}`bench`.
-# - Comparison of longer optimisations with other methods: {doc}`/notebooks/15_localisation`.
+# - Comparison of longer optimisations with other methods: {doc}`/notebooks/11_localisation`.
 # - Many videos on many machines: {doc}`/book/cluster`.
 #
 # ## References

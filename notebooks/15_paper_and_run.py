@@ -136,7 +136,7 @@ result_figures.paper_plot(third[third.measure == "iou"])
 # %% [markdown]
 # ## Table 4: agreement
 #
-# In this run, planted regions replace human annotations, unless [chapter 10](10_human_agreement) is given a table of
+# In this run, planted regions replace human annotations, unless {doc}`/notebooks/10_human_agreement` is given a table of
 # annotations.
 
 # %%
@@ -183,7 +183,7 @@ HTML(f"<p>{claims_text(claims)}</p>")
 # Three of these claims need an explanation, because they hold or fail by construction:
 #
 # - The paper distinguishes `bn3` from `conv3`, although both layers pose the same problem to the bottleneck
-#   ([chapter 5](05_injection_layer)).
+#   ({doc}`/notebooks/05_injection_layer`).
 # - The paper interprets the {term}`Temporal Consistency Score` as stability, although its equation is an area. With the large
 #   areas of VGG11, even unrelated masks have nearly the {term}`IoU <Intersection over union>` that the paper prints.
 # - The paper reports the overlap coefficient beside recall, although both are equal for a video if a map marks at least as
@@ -352,14 +352,14 @@ assert width(needed) <= 0.05 < width(needed - 1)
 #
 # - Every number has a source, a status with its reason, and an interval if it is measured on a test set.
 # - The networks are compared with the paper row by row, and each row that differs contains the reason.
-# - [Chapter 14](14_open_choices) lists what the paper leaves open, and how much the results depend on it.
+# - {doc}`/notebooks/14_open_choices` lists what the paper leaves open, and how much the results depend on it.
 # - A reproduction of the paper needs a catalog of the licensed data sets and the command `PROFILE=paper make book`.
 #
 # ## What next
 #
 # - Decisions behind the numbers: {doc}`/notebooks/14_open_choices`.
 # - Preparation of the licensed data: {ref}`licensed-data`.
-# - Localisation of the artefact, which does not depend on the paper's numbers: {doc}`/notebooks/15_localisation`.
+# - Localisation of the artefact, which does not depend on the paper's numbers: {doc}`/notebooks/11_localisation`.
 #
 # ## References
 #
