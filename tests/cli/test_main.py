@@ -116,7 +116,10 @@ def test_a_preset_is_changed_by_what_else_is_asked_for(explain, noise_video, mon
 
     def watched(*arguments: object, **_: object) -> dict:
         given.update(arguments[7])
-        return {"p_fake_mean": 0.5, "p_fake": [], "domain": {"measures": {}}}
+        return {
+            "p_fake_mean": 0.5, "p_fake": [], "domain": {"measures": {}},
+            "decisions_changed": 0, "bottleneck": {"beta": 10.0},
+        }  # fmt: skip
 
     monkeypatch.setattr("viba_lib.pipeline.explain_video.explain_video", watched)
     assert explain(noise_video, "--preset", "accurate", "--steps", 7)[0] == 0

@@ -1,4 +1,4 @@
-"""The class that a network decides for if its injection layer holds noise alone (chapter 8)."""
+"""The class that a network decides for if its injection layer holds noise alone."""
 
 import numpy as np
 import pandas as pd
