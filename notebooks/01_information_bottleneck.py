@@ -596,8 +596,8 @@ assert against.shape == bits.shape and bool((against >= 0).all())
 # - {cite:t}`tishby2000`: the information bottleneck as a principle: keep the information that predicts, and discard the
 #   rest.
 # - {cite:t}`shannon1948`: bits, channels and the capacity of a channel with normal noise.
-# - {cite:t}`solopova2024`: the method for videos; Eq. (1) and (2) of its Section 3.3 are {eq}`eq-idea-channel` and
-#   {eq}`eq-idea-objective`.
+# - {cite:t}`solopova2024`: the method for videos; Eq. (1) and (2) of the paper, in its Section 3.3, are
+#   {eq}`eq-idea-channel` and {eq}`eq-idea-objective`.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

@@ -20,7 +20,7 @@
 # ```{admonition} What you will learn
 # :class: tip
 # - to carry out the five steps: prediction, statistics, noise, optimisation, map
-# - to find each symbol of the paper's Eq. (1) and (2) in the code and in a figure
+# - to find each symbol of Eq. (1) and (2) of the paper in the code and in a figure
 # - to explain how the optimisation keeps the prediction and reduces the information, and how the information is
 #   estimated in bits
 # - to evaluate a map with a known artefact, and to check whether the prediction was preserved
@@ -149,7 +149,7 @@ HTML(
 #
 # ## Step 3: noise injection
 #
-# The paper's Eq. (1) mixes the layer's activation $R$ with noise $\varepsilon$ of those statistics,
+# Eq. (1) of the paper mixes the layer's activation $R$ with noise $\varepsilon$ of those statistics,
 #
 # $$ Z = \lambda R + (1-\lambda)\,\varepsilon, \qquad \varepsilon \sim \mathcal N(\mu_R, \sigma_R^2). $$ (eq-step-channel)
 #
@@ -404,7 +404,7 @@ HTML(
 #
 # ```{exercise} The channel by hand
 # :label: ex-mix-by-hand
-# Write `mixed(r, lam, noise, mean, std)`, Eq. {eq}`eq-step-channel` for an activation `r` with the layer's `mean` and
+# Write `mixed(r, lam, noise, mean, std)`, the channel {eq}`eq-step-channel` for an activation `r` with the layer's `mean` and
 # `std` and standard normal `noise`. Then write `by_hand(lam)`: the logits (2 numbers) of the detector when one `lam`
 # holds for the whole layer of this face. The cell below defines the noise `white`, and `by_bottleneck(lam)`, the logits
 # of the library's bottleneck with this noise. Use `split.tail(z[None].to(device), context)[0]` for the layers after the
@@ -630,7 +630,7 @@ for given in (attribution, motion):
 #
 # ## References
 #
-# - {cite:t}`solopova2024`: Section 3.3, Eq. (1) and (2), and the injection layers of both detectors.
+# - {cite:t}`solopova2024`: Section 3.3 with Eq. (1) and (2) of the paper, and the injection layers of both detectors.
 # - {cite:t}`schulz2020`: the per-sample bottleneck, with the settings that are the defaults here.
 # - {cite:t}`shiohara2022sbi`: {term}`self-blended images <Self-blended image>`, from which the planted artefacts are
 #   made.

@@ -61,8 +61,8 @@ HTML(study.banner())
 #
 # The map of each frame becomes a binary mask $M_i$. With the default rule, a pixel is highlighted if its relevance exceeds
 # `threshold` times the frame's maximum. **IoU**, {term}`Intersection over union`, compares the masks of consecutive frames.
-# The other two measures, {term}`Temporal Consistency Score` and {term}`Region Persistence Index`, are the paper's Eq. (3) and
-# (4), as printed:
+# The other two measures, {term}`Temporal Consistency Score` and {term}`Region Persistence Index`, are Eq. (3) and (4) of
+# the paper, as printed:
 #
 # $$ \mathrm{TCS} = \frac1N \sum_{i=1}^N \frac{\sum_{x,y} M_i(x,y)}{W \times H} $$ (eq-consistency-tcs)
 #
@@ -321,7 +321,7 @@ assert abs(by_hand - 0.1) < 1e-9
 #
 # ## References
 #
-# - {cite:t}`solopova2024`: TCS and RPI in Eq. (3) and (4), and the results in Table 3, with masks of 924 pixels.
+# - {cite:t}`solopova2024`: TCS and RPI, Eq. (3) and (4) of the paper, and the results in Table 3, with masks of 924 pixels.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

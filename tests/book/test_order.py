@@ -70,3 +70,16 @@ def test_chapters_that_are_named_exist():
         assert named <= set(STEMS), name
         commands = set(re.findall(r"viba chapter ([\w]+)", text))
         assert commands <= {chapters.key_of(stem) for stem in STEMS}, name
+
+
+def test_equations_of_the_paper_are_called_so():
+    """Equations of the book have the number of their chapter, such as (5.1)."""
+    printed, named = r"\bEq\.\s\(\d\)", r"(?: and \(\d\))? of (?:# )?the paper"
+    measured = (
+        "viba_lib/evaluation/*.py",
+        "viba_lib/experiments/**/*.py",
+        "viba_lib/experiments/tables/*.yaml",
+    )
+    for name, text in texts("book/**/*.md", "notebooks/*.py", *measured):
+        prose = re.sub(r"\n#? *", " ", text)
+        assert len(re.findall(printed, prose)) == len(re.findall(printed + named, prose)), name

@@ -109,7 +109,7 @@ def mean_iou(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
 
 
 def temporal_consistency(masks: np.ndarray) -> float:
-    """TCS as printed, Eq. (3): the mean share of the frame that is highlighted.
+    """TCS as printed, Eq. (3) of the paper: the mean share of the frame that is highlighted.
 
     The text calls it the share of frames in which regions stay highlighted, but the formula is the
     mean highlighted area. `pixel_persistence` computes what the text describes.
@@ -129,7 +129,7 @@ def pixel_persistence(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
 
 
 def region_persistence(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
-    """RPI, Eq. (4): mean step of the mask's centroid over the frame's diagonal; 0 is constant.
+    """RPI, Eq. (4) of the paper: mean step of the centroid over the diagonal; 0 is constant.
 
     Parameters
     ----------

@@ -177,7 +177,7 @@ def tcs_is_stability() -> Fact:
     a, b = (consistency.temporal_consistency(m) for m in (still, jumping))
     return Fact(
         f"a region that stays and one that jumps from side to side both have a TCS of {a:.2f}: "
-        "Eq. (3) is the mean highlighted area",
+        "Eq. (3) of the paper is the mean highlighted area",
         not np.isclose(a, b),
     )
 

@@ -79,7 +79,7 @@ def _mask_sizes(results: Results) -> Effects:
 
 
 def _temporal_consistency(results: Results) -> Effects:
-    measures = {"Eq. (3)": "tcs", "persistence": "persistence"}
+    measures = {"Eq. (3) of the paper": "tcs", "persistence": "persistence"}
     return {name: _consistency(results, measure=m) for name, m in measures.items()}
 
 
