@@ -133,7 +133,14 @@ def test_maps_that_carry_bits_have_a_bar_that_says_so():
 
 
 def test_the_scale_ends_at_the_strongest_pixels():
-    assert overlay.scale_maximum(np.arange(1000) / 999) == pytest.approx(0.995)
+    peaked = np.full(1000, 0.01)
+    peaked[-10:] = np.linspace(1, 2, 10)
+    assert overlay.scale_maximum(peaked) == pytest.approx(np.quantile(peaked, 0.995))
+    assert overlay.scale_maximum(peaked, 1.0) == 2
+    even = np.full((4, 50), 0.3)
+    assert overlay.scale_maximum(even) == pytest.approx(overlay.EVEN * 0.3)
+    in_frame = np.pad(even, 40)
+    assert overlay.scale_maximum(in_frame) == pytest.approx(overlay.EVEN * 0.3)
     assert overlay.scale_maximum(np.zeros((2, 2))) > 0
 
 

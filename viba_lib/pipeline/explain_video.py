@@ -296,7 +296,7 @@ def _write(
         write_video(aside / "overlay.mp4", pictures, output_rate(video, numbers), crf=23)
         values = next(islice(pasted(), best, None))
         # One frame has a scale of its own: on that of the video it may be all dark.
-        own = max(float(values.max()), 1e-9)
+        own = scale_maximum(values, 1.0)
         shown = colours(next(video.frames([numbers[best]])), values, own)
         still = with_scale(shown, own)
         poster(aside / "poster.png", with_note(still, p_fake[best], note))

@@ -18,9 +18,19 @@ SIZE = 0.42  # of letters
 WHITE, AMBER = (235, 235, 235), (255, 196, 64)
 
 
-def scale_maximum(relevance: np.ndarray) -> float:
-    """Relevance at full colour: the 99.5th percentile of maps, and more than 0."""
-    return max(float(np.quantile(relevance, 0.995)), 1e-9)
+EVEN = 4.0  # full colour is at least so many times the mean, so that an even map stays dark
+
+
+def scale_maximum(relevance: np.ndarray, quantile: float = 0.995) -> float:
+    """Relevance at full colour: a quantile of maps, at least `EVEN` times their mean, above 0.
+
+    A map that is even, because the decision needs hardly any information, would otherwise be
+    painted in full colour everywhere. Zeros do not count for the mean: they surround the map of a
+    crop in its frame.
+    """
+    positive = relevance[relevance > 0]
+    even = EVEN * float(positive.mean(dtype=float)) if positive.size else 0.0
+    return max(float(np.quantile(relevance, quantile)), even, 1e-9)
 
 
 def colours(
