@@ -144,6 +144,43 @@ HTML(f"<p>{progress_text(progress, len(session.videos))}</p>")
 # source works as well if it has these columns.
 
 # %% [markdown]
+# ## Agreement beyond chance written out
+#
+# Chapter 10 measures the agreement of annotators with Krippendorff's alpha. For two annotators who both answer every
+# question it needs a few lines. The observed disagreement is the share of questions with different answers. The expected
+# disagreement is that of two answers which are taken at random from all answers. Alpha is 1 minus their ratio. There is
+# a question for each clip and each region: is the region marked? The two annotators are simulated. The second one copies
+# every other answer of the first and guesses the rest, so expect an alpha near one half for many clips.
+
+# %%
+import numpy as np
+
+questions = len(session.videos) * len(REGIONS)
+first, guesses = np.random.default_rng(seed).integers(2, size=(2, questions))
+second = np.where(np.arange(questions) % 2, guesses, first)
+
+# %% tags=["decisive"]
+observed = (first != second).mean()
+
+answers = np.concatenate([first, second])
+count, total = np.bincount(answers), len(answers)
+same = (count * (count - 1)).sum() / (total * (total - 1))
+chance = 1 - same  # two answers at random, without replacement
+
+alpha = 1 - observed / chance if chance else np.nan
+
+# %%
+from viba_lib.evaluation.agreement import krippendorff_alpha
+
+both = pd.DataFrame({"first": first, "second": second})
+by_library = krippendorff_alpha(both)
+np.testing.assert_allclose(alpha, by_library)
+print(f"{questions} questions: alpha {alpha:.2f}, {1 - observed:.0%} equal")
+
+# %% [markdown]
+# The lines and the library agree. The share of equal answers is higher than alpha, because some guesses agree by chance.
+
+# %% [markdown]
 # ## Exercises
 #
 # ```{exercise} Agreement by chance
