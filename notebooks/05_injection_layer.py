@@ -240,6 +240,59 @@ for pair in pairs:
         print(f"{pair}: no unit is active in both layers")
 
 # %% [markdown]
+# The next lines write {eq}`eq-layers-affine` out for the first batch norm of the network. A hook stores its input $x$
+# for one frame. The batch norm becomes a scale and an offset of each channel, and the z-scores of $x$ and $y$ follow
+# from their own means and standard deviations, here over the locations of this frame. Channels that hardly vary are
+# left out.
+
+# %%
+import torch
+
+kind = torch.nn.BatchNorm2d
+norm = next(m for m in network.modules() if isinstance(m, kind))
+seen = []
+handle = norm.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+with torch.no_grad():
+    network(first_input)
+    expected = norm(seen[0])[0].flatten(1).double().cpu()
+handle.remove()
+
+# %% tags=["decisive"]
+before = seen[0][0].flatten(1).double().cpu()  # channels by locations
+gamma, shift, stored, variance = (
+    values.detach().double().cpu()[:, None]
+    for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+)
+scale = gamma / (variance + norm.eps).sqrt()
+after = scale * before + (shift - scale * stored)
+varies = (before.std(1) > 0.01) & (after.std(1) > 0.01)
+moments = [(v.mean(1)[:, None], v.std(1)[:, None]) for v in (before, after)]
+scores_before, scores_after = (
+    ((values - mean) / std)[varies]
+    for values, (mean, std) in zip((before, after), moments, strict=True)
+)
+
+# %%
+import numpy as np
+
+from viba_lib.bottleneck.information import gaussian_kl
+
+np.testing.assert_allclose(after, expected, rtol=1e-4, atol=1e-4)
+signed = scale.sign()[varies] * scores_before
+np.testing.assert_allclose(scores_after, signed, atol=1e-6)
+half = torch.full_like(before, 0.5)
+nats_before, nats_after = (
+    gaussian_kl(values, half, *moment)[varies]
+    for values, moment in zip((before, after), moments, strict=True)
+)
+np.testing.assert_allclose(nats_before, nats_after, rtol=1e-3, atol=1e-3)
+print(f"{int(varies.sum())} of {len(varies)} channels vary and are compared")
+
+# %% [markdown]
+# The scale and the offset give the output of PyTorch's batch norm, and the z-scores of both layers agree up to the sign.
+# So the library's estimate of the information, computed separately for both layers at $\lambda = 0.5$, agrees as well.
+
+# %% [markdown]
 # The first table counts the exceptions in the network of this run. `std` is the largest relative difference between
 # $\sigma_y$ and $|a| \sigma_x$, and `logits` is the largest difference of the network's output if one signal replaces
 # both layers. The second table compares the maps of both layers on the frames that are measured above. It has medians

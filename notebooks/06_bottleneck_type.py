@@ -81,6 +81,62 @@ readout = study.readout("xception")
 study.profile.readout.model_dump()
 
 # %% [markdown]
+# ## Loss of both masks on one frame
+#
+# Both types minimise the same two terms, and they differ in the origin of $\lambda$. The function below computes both
+# terms of {eq}`eq-readout-objective` for one frame and any mask. It mixes the activation with one sample of the noise,
+# {eq}`eq-step-channel`, passes the result to the layers downstream, and takes the divergence {eq}`eq-step-bits` in
+# nats. The cell before it prepares the frame: the activation upstream, the predicted class and both masks.
+
+# %%
+import numpy as np
+import pandas as pd
+import torch
+
+face = study.inputs("xception", study.evaluation_rows("xception").head(1))
+readout.precision = "float32"  # for the comparison with the lines below
+by_readout = readout.attribute(face)
+optimised = study.bottleneck("xception").attribute(face, with_lam=True)
+masks = {"readout": readout.predict_lam(face), "per-sample": optimised.lam}
+signal, context = readout.split.head(face.to(device))
+units, target = study.statistics("xception"), by_readout.logits_clean.argmax(1)
+std = units.std.clamp_min(readout.min_std)
+generator = torch.Generator(device).manual_seed(readout.seed)
+white = torch.randn(std.shape, generator=generator, device=device).cpu()
+
+
+# %% tags=["decisive"]
+def terms(lam):
+    """Cross-entropy, and information as a mean over units, in nats."""
+    r, noise = signal.detach().cpu(), units.mean + std * white
+    z = (lam * r + (1 - lam) * noise) * units.active
+    with torch.no_grad():
+        logits = readout.split.tail(z.to(device), context).float().cpu()
+    loss = torch.nn.functional.cross_entropy(logits, target)
+    score, rest = (r - units.mean) / std, (1 - lam).clamp_min(1e-6)
+    nats = ((lam * score) ** 2 + rest**2 - 1) / 2 - rest.log()
+    return float(loss), float((nats * units.active).mean())
+
+
+found = {kind: terms(lam) for kind, lam in masks.items()}
+
+# %%
+from viba_lib.bottleneck.information import LN2
+
+loss = float(torch.nn.functional.cross_entropy(by_readout.logits, target))
+nats = float(by_readout.capacity.mean()) * LN2
+close = {"rtol": 1e-3, "atol": 1e-4}
+np.testing.assert_allclose(found["readout"], (loss, nats), **close)
+rows = pd.DataFrame(found, index=["cross-entropy", "information"]).T
+rows["objective"] = rows["cross-entropy"] + readout.beta * rows.information
+rows.round(3)
+
+# %% [markdown]
+# For the mask of the readout, the lines and the library's `ReadoutBottleneck` agree. The table has both masks of this
+# frame under the same noise. The per-sample mask was optimised for this frame, and the readout has never used it in
+# its training, so expect a lower objective for the per-sample mask if its optimisation has converged.
+
+# %% [markdown]
 # ## Maps of both types on the same frames
 #
 # The frames are fakes and real frames that are not part of the training, two of each video, because consistency needs

@@ -124,6 +124,47 @@ from viba_lib.experiments.relevance_videos import bits_text
 HTML(f"<p>{bits_text(frames, Bootstrap.of(study))}</p>")
 
 # %% [markdown]
+# ## From capacity to colours
+#
+# A video needs two computations after the optimisation. First, the bits of all channels are added at each location of
+# the layer, enlarged to the pixels, and scaled so that each frame keeps its total, {eq}`eq-step-map`. Second, one
+# number of bits per pixel gets full colour in both videos. It is the 99.5th percentile of the fake. The lines optimise the
+# bottleneck for one fake frame of this run, and use the stored map of one real frame.
+
+# %%
+import numpy as np
+import torch
+
+one_fake = study.evaluation_rows("xception").query("label == 1").head(1)
+faces = study.inputs("xception", one_fake)
+capacity = study.bottleneck("xception").attribute(faces).capacity
+stored = study.explanations("xception")
+of_real = stored.relevance.values[stored.label.values == 0][:1]
+
+# %% tags=["decisive"]
+bits = capacity.sum(1, keepdim=True)  # all channels of a location
+linear = {"mode": "bilinear", "align_corners": False}
+wide = torch.nn.functional.interpolate(bits, faces.shape[2:], **linear)
+total, enlarged = (x.sum((2, 3), keepdim=True) for x in (bits, wide))
+per_pixel = (wide * total / enlarged.clamp_min(1e-12))[:, 0].numpy()
+full = max(np.quantile(per_pixel, 0.995), 1e-9)  # of the fake, for both
+levels = [np.clip(maps / full, 0, 1) for maps in (per_pixel, of_real)]
+
+# %%
+from viba_lib.bottleneck.information import bits_per_pixel
+
+by_library = bits_per_pixel(capacity, faces.shape[2:]).numpy()
+np.testing.assert_allclose(per_pixel, by_library, rtol=1e-4, atol=1e-9)
+np.testing.assert_allclose(full, overlay.scale_maximum(by_library), rtol=1e-4)
+for kind, level in zip(("fake", "real"), levels, strict=True):
+    if level.size:
+        print(f"{kind}: mean level {level.mean():.2f} of full colour")
+
+# %% [markdown]
+# The lines and the library agree: the maps are those of `bits_per_pixel`, and full colour is that of `scale_maximum`.
+# The library takes the percentile of the maps in the video, and these lines take that of one frame.
+
+# %% [markdown]
 # ## Exercises
 #
 # ```{exercise} Separate colour scales

@@ -127,6 +127,45 @@ HTML(
 # %% mystnb={"image": {"alt": "Points with intervals of F1, precision, recall, overlap and Top 1 for both detectors."}, "figure": {"caption": "Agreement between highlighted and annotated regions, with 95 % intervals over people and source clips.", "name": "fig-table-4"}}
 result_figures.intervals(table, measures, "detector")
 
+# %% [markdown]
+# The next lines write both steps out. First, the mean map of one video is averaged over the pixels of each region, and the
+# `top` regions with the highest means are highlighted. Second, the overlap of each video divides the number of common
+# regions by the size of the smaller set. A video without known regions has no overlap.
+
+# %%
+some_video = next(iter(explained.values()))[0]
+relevance = some_video.relevance.mean(0)
+parts = region_masks(some_video.landmarks.mean(0), len(relevance))
+known = next(iter(regions.values()))
+
+# %% tags=["decisive"]
+import numpy as np
+
+density = dict.fromkeys(parts, -1.0)  # of a region without a pixel
+for letter, part in parts.items():
+    if part.any():
+        density[letter] = relevance[part].mean()
+strongest = sorted(density, key=density.get, reverse=True)[:top]
+
+overlaps = []
+pairs = zip(known.annotated, known.highlighted, strict=True)
+for one, other in (map(set, pair) for pair in pairs):
+    overlaps.append(len(one & other) / min(len(one), len(other)))
+
+# %%
+from viba_lib.evaluation.agreement import agreement_of, regions_of
+
+assert strongest == regions_of(relevance, parts, top, "density")
+print(f"regions of {some_video.video_id} by density: {', '.join(strongest)}")
+if overlaps:
+    by_library = agreement_of(known)["overlap"]
+    np.testing.assert_allclose(np.mean(overlaps), by_library)
+    print(f"mean overlap of {len(overlaps)} videos: {np.mean(overlaps):.3f}")
+
+# %% [markdown]
+# The lines and the library agree on the regions of the video, and on the mean overlap if regions are known. The overlap
+# is that of Table 4 for the same detector.
+
 # %% tags=["remove-input"]
 from viba_lib.experiments.human_agreement import recall_text
 
@@ -195,6 +234,39 @@ planted = pd.DataFrame(
 )
 between = planted if human is None else annotator_agreement(human)
 study.save_table("annotator_agreement", between, between.round(3), unknown)
+
+# %% [markdown]
+# ### Krippendorff's alpha in a few lines
+#
+# For two annotators who both answer every question, alpha needs a few lines. The observed disagreement is the share of
+# questions with different answers. The expected disagreement is that of two answers that are taken at random from all answers.
+# Alpha is 1 minus their ratio. There is a question for each clip and each region: is the region marked? The two annotators
+# are simulated. The second one copies every other answer of the first and guesses the rest, so expect an alpha near one half.
+
+# %%
+questions = 60 * len(REGIONS)
+first, guesses = np.random.default_rng(seed).integers(2, size=(2, questions))
+second = np.where(np.arange(questions) % 2, guesses, first)
+
+# %% tags=["decisive"]
+observed = (first != second).mean()
+
+marks = np.concatenate([first, second])
+count, total = np.bincount(marks), len(marks)
+same = (count * (count - 1)).sum() / (total * (total - 1))
+chance = 1 - same  # two answers at random, without replacement
+
+alpha = 1 - observed / chance
+
+# %%
+from viba_lib.evaluation.agreement import krippendorff_alpha
+
+by_library = krippendorff_alpha(pd.DataFrame({"first": first, "second": second}))
+np.testing.assert_allclose(alpha, by_library)
+print(f"{questions} questions: alpha {alpha:.2f}, {1 - observed:.0%} equal")
+
+# %% [markdown]
+# The lines and the library agree. The share of equal answers is higher than alpha, because some guesses agree by chance.
 
 # %% [markdown]
 # ## Figure 2: frequency of regions

@@ -112,6 +112,46 @@ result_figures.intervals(
 )
 
 # %% [markdown]
+# The next lines write deletion out for the bottleneck's map of one frame. The pixels are sorted by relevance. In each step,
+# the same number of pixels is set to zero, the most relevant ones first, and the detector gives the probability of the class
+# that it predicted for the original frame. The area under this curve is the mean of its trapezoids.
+
+# %%
+import numpy as np
+import torch
+
+from viba_lib.baselines.explainers import VIBA
+from viba_lib.experiments.common import probabilities_of
+
+probabilities = probabilities_of(study, "xception")
+image = study.inputs("xception", benchmarks["xception"].rows.head(1))[0]
+relevance = benchmarks["xception"].maps()[VIBA].maps.values[0]
+steps = study.profile.comparison.steps
+
+# %% tags=["decisive"]
+order = np.argsort(-relevance.ravel(), kind="stable")  # strongest first
+removed = []
+for step in range(steps + 1):
+    kept = np.ones(order.size, bool)
+    kept[order[: -(-order.size * step // steps)]] = False
+    removed.append(image * torch.from_numpy(kept.reshape(relevance.shape)))
+found = probabilities(torch.stack(removed))
+curve = found[:, found[0].argmax()]  # class predicted for the frame
+area = ((curve[1:] + curve[:-1]) / 2).mean()
+
+# %%
+from viba_lib.evaluation.faithfulness import deletion_areas
+
+by_library = deletion_areas(probabilities, image[None], relevance[None], steps)
+np.testing.assert_allclose([area], by_library, rtol=1e-3, atol=1e-4)
+print("probability after each step:", ", ".join(f"{p:.2f}" for p in curve))
+print(f"area under the curve {area:.3f}")
+
+# %% [markdown]
+# The lines and the library agree on the area. A map is faithful by this measure if the curve falls early, which gives a
+# small area.
+
+# %% [markdown]
 # These measures remove parts of the image, and so do Occlusion, LIME, Kernel SHAP, Sobol and RISE. This gives these
 # methods an advantage over the {term}`bottleneck <Per-sample bottleneck>`. Compare small differences with the scores of the controls.
 #

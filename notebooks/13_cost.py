@@ -104,6 +104,58 @@ study.save_table(
     cost["xception"][columns].round(2),
 )
 
+# %% [markdown]
+# Passes are counted with hooks, which PyTorch calls whenever a module runs. The next lines count a small gradient method:
+# the mean gradient of the predicted class at two points of a path from zero to a frame. Each input that leaves the network is a
+# forward pass, and each gradient that returns to the output is a backward pass. A backward pass counts twice.
+
+# %%
+import torch
+
+network = study.detector("xception")
+row = benchmarks["xception"].rows.head(1)
+face = study.inputs("xception", row).to(device)
+path = torch.tensor([0.5, 1.0], device=device)[:, None, None, None]
+
+
+def mean_gradient():
+    """Mean gradient of the predicted class along a path from zero."""
+    x = (path * face).requires_grad_()
+    score = network(x).max(1).values.sum()
+    return torch.autograd.grad(score, x)[0].mean(0)
+
+
+# %% tags=["decisive"]
+forward, backward = [], []
+
+
+def on_output(module, inputs, output):
+    """Count the inputs of a pass, and their gradients if they return."""
+    forward.append(len(output))
+    if output.requires_grad:
+        output.register_hook(lambda gradient: backward.append(len(gradient)))
+
+
+hook = network.register_forward_hook(on_output)
+mean_gradient()
+hook.remove()
+equivalents = sum(forward) + 2 * sum(backward)
+
+# %%
+from viba_lib.baselines.budget import counted
+
+with counted(network) as passes:
+    mean_gradient()
+assert equivalents == passes.equivalents
+print(
+    f"{len(path)} points: {sum(forward)} forward, {sum(backward)} backward, "
+    f"{equivalents} forward-equivalents"
+)
+
+# %% [markdown]
+# The hooks and the library's function `counted` agree. The library counts every method of the table in this way, with the
+# exception of the bottleneck: its passes go through two parts of the network and follow from its settings.
+
 # %% mystnb={"image": {"alt": "Two scatter plots, one for each detector: seconds per frame on a logarithmic axis across, relevance inside the mask over chance up; the methods that none beats in both are joined by a line, controls are crosses."}, "figure": {"caption": "Cost and localisation; the methods on the line are not beaten in both; dotted is chance.", "name": "fig-pareto"}}
 result_figures.worth_and_cost(
     cost, "seconds", "ratio", "seconds per frame", "on the artefact, over chance", 1.0

@@ -99,6 +99,42 @@ counts = status_counts(numbers, layers)
 study.save_table("status", counts.drop(columns="made"), counts)
 
 # %% [markdown]
+# The rule needs a few lines. They apply it to the numbers of Table 2 as if the videos were those of the paper, so that they
+# show the rule and not a result. Each condition is tested in order, and the first one that is true decides.
+
+# %%
+import numpy as np
+
+from viba_lib.experiments import paper_and_run as library
+
+sample = numbers[numbers.table == "Table 2"]
+undecided, met = library.UNDECIDED, library.REPRODUCED
+names = (library.NOT_RUN, undecided, library.DIFFERS, undecided)
+columns = sample[["paper", "low", "high"]].to_numpy(float).T
+
+# %% tags=["decisive"]
+printed, low, high = columns
+per_cent = sample.measure.str.endswith("(%)").to_numpy()
+margin = np.where(per_cent, 5, 0.05)
+conditions = [
+    ~np.isfinite(low),  # too few videos for an interval
+    low == high,  # all bootstrap samples agree
+    (printed < low) | (printed > high),
+    (high - low) / 2 > margin,  # wide: it excludes hardly any value
+]
+decided = np.select(conditions, names, default=met)
+
+# %%
+rows = sample[["measure", "paper", "low", "high"]].itertuples(index=False)
+by_library = [library.status_of(True, *row)[0] for row in rows]
+assert decided.tolist() == by_library
+print(f"the status of {len(decided)} numbers agrees with the library")
+
+# %% [markdown]
+# The lines and the library's function `status_of` agree on each number. For the tables below, the library tests one
+# more condition before these: with other videos than those of the paper, every number is *not run here*.
+
+# %% [markdown]
 # ## Table 1: videos
 
 # %%

@@ -155,13 +155,13 @@ def test_status_of_numbers():
 
 @pytest.mark.parametrize(("half", "status"), [(4.9, paper.REPRODUCED), (5.1, paper.UNDECIDED)])
 def test_a_wide_interval_reproduces_nothing(half, status):
-    assert paper._status(True, "recall (%)", 80, 81 - half, 81 + half)[0] == status
-    found, why = paper._status(True, "iou", 0.80, 0.81 - half / 100, 0.81 + half / 100)
+    assert paper.status_of(True, "recall (%)", 80, 81 - half, 81 + half)[0] == status
+    found, why = paper.status_of(True, "iou", 0.80, 0.81 - half / 100, 0.81 + half / 100)
     assert found == status and ("± 0.05" in why) == (status == paper.UNDECIDED)
-    assert paper._status(True, "iou", 0.2, 0.3, 0.9)[0] == paper.DIFFERS, "outside, however wide"
+    assert paper.status_of(True, "iou", 0.2, 0.3, 0.9)[0] == paper.DIFFERS, "outside, however wide"
     for value in (100, 98):
-        assert paper._status(True, "precision (%)", value, 100, 100)[0] == paper.UNDECIDED
-    assert paper._status(True, "videos", 54, 54, 54)[0] == paper.REPRODUCED, "a count is exact"
+        assert paper.status_of(True, "precision (%)", value, 100, 100)[0] == paper.UNDECIDED
+    assert paper.status_of(True, "videos", 54, 54, 54)[0] == paper.REPRODUCED, "a count is exact"
 
 
 def test_the_headline_separates_results_from_descriptions():

@@ -96,8 +96,18 @@ def link_to(table: str) -> Link:
     return chapter_link(chapter, cell)
 
 
-def _status(licensed: bool, measure: str, paper: float, low: float, high: float) -> tuple[str, str]:
-    """Status of a number, and the reason for it."""
+def status_of(
+    licensed: bool, measure: str, paper: float, low: float, high: float
+) -> tuple[str, str]:
+    """Status of a number, and the reason for it.
+
+    Parameters
+    ----------
+    licensed : whether the run has the paper's data sets
+    measure : its name; "(%)" at the end marks per cent
+    paper : the printed value
+    low, high : the run's 95 % interval; NaN if unknown
+    """
     if not licensed:
         return NOT_RUN, "other videos"
     if not np.isfinite(low):
@@ -186,7 +196,8 @@ def paper_beside_run(
     columns = ["table", "row", "measure", "paper", "run", "low", "high", *COUNTS]
     numbers = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(COUNTS, "Int64"))
     status = [
-        _status(licensed, row.measure, row.paper, row.low, row.high) for row in numbers.itertuples()
+        status_of(licensed, row.measure, row.paper, row.low, row.high)
+        for row in numbers.itertuples()
     ]
     numbers[["status", "why"]] = status
     return numbers.assign(how=_TABLES.how[numbers.table].to_numpy())
