@@ -376,7 +376,7 @@ HTML(paragraphs) if not unmasked else None
 #
 # ### Annotation form
 #
-# Play the clip as often as you like, press the buttons of the regions of {numref}`fig-regions` that look fake, and save. If
+# Play the clip as often as you like, press the buttons of the regions that look fake, and save. If
 # you save without a marked region, the answer means that nothing looks fake to you. *Back* shows the previous clip with your
 # answer, so that you can change it.
 

@@ -94,3 +94,12 @@ def test_heavy_pages_and_dead_launch_buttons_are_found(html):
     found = checks.page_problems(html)
     assert any("weighs 6" in line for line in found)
     assert any("01_no.ipynb, which does not exist" in line for line in found)
+
+
+def test_a_page_that_only_leads_to_another_one_is_not_checked(html):
+    refresh = '<meta http-equiv="refresh" content="0; url=01_one.html" />'
+    page = html / "notebooks" / "09_old.html"
+    page.write_text(f"<html><head><noscript>{refresh}</noscript></head></html>")
+    assert page not in checks.articles(html)
+    page.write_text(GOOD + " " * checks.SHORT + refresh)
+    assert page in checks.articles(html)

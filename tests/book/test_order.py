@@ -72,6 +72,13 @@ def test_chapters_that_are_named_exist():
         assert commands <= {chapters.key_of(stem) for stem in STEMS}, name
 
 
+def test_earlier_addresses_lead_to_chapters():
+    config = yaml.safe_load((paths.ROOT / "_config.yml").read_text(encoding="utf-8"))
+    for old, new in config["sphinx"]["config"]["redirects"].items():
+        assert old.removeprefix("notebooks/") not in STEMS
+        assert new.partition(".html")[0] in STEMS
+
+
 def test_equations_of_the_paper_are_called_so():
     """Equations of the book have the number of their chapter, such as (5.1)."""
     printed, named = r"\bEq\.\s\(\d\)", r"(?: and \(\d\))? of (?:# )?the paper"

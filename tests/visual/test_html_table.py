@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from viba_lib.pipeline.study import Study
-from viba_lib.visual.html_table import Link
+from viba_lib.visual.html_table import Link, chapter_link
 
 
 @pytest.fixture
@@ -52,3 +52,9 @@ def test_groups_keep_their_index(study):
     frame = pd.DataFrame({"kind": list("aab"), "n": [1, 2, 3]})
     page = study.save_table("groups", frame, frame.groupby("kind").sum())._repr_html_()
     assert [h.text for h in BeautifulSoup(page, "html.parser").select("tbody th")] == ["a", "b"]
+
+
+def test_links_to_chapters_have_their_number_or_their_name():
+    assert chapter_link("05_injection_layer") == Link("ch. 5", "05_injection_layer.html")
+    assert chapter_link("10_human_agreement", "table_4").href == "10_human_agreement.html#table_4"
+    assert chapter_link("speed") == Link("speed", "speed.html")

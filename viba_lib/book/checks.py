@@ -18,6 +18,7 @@ from viba_lib.pipeline.profiles import load_profile
 
 CHAPTER = re.compile(r"notebooks/\w+\.html")
 HEAVIEST = 5_000_000  # bytes of a page, without its videos
+SHORT = 500  # bytes within which a page says that it only leads to another one
 
 
 # What no page may have, by CSS selector.
@@ -115,10 +116,11 @@ def check_launch(page: BeautifulSoup) -> Iterator[str]:
 
 
 def articles(html: Path) -> list[Path]:
-    """Built pages that are pages of the book."""
+    """Built pages that are pages of the book, without those that only lead to another page."""
     skipped = ("genindex.html", "search.html", "py-modindex.html")
     pages = [p for p in sorted(html.rglob("*.html")) if p.name not in skipped]
-    return [p for p in pages if "_static" not in p.relative_to(html).parts]
+    pages = [p for p in pages if "_static" not in p.relative_to(html).parts]
+    return [p for p in pages if b'http-equiv="refresh"' not in p.read_bytes()[:SHORT]]
 
 
 def check(html: Path, profile: str = "quick") -> None:
