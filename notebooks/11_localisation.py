@@ -498,9 +498,9 @@ assert all(abs(prior[VIBA] - means) < 1e-9) if len(both) else prior.empty
 #
 # **1. Why does every method that has a budget get the same one?**
 #
-# - a) because the libraries expect the same number of passes from every method
+# - a) so that each library receives the number of passes it expects
 # - b) so that no method is better only because it has a larger budget
-# - c) so that each method needs the same number of seconds
+# - c) so that each method needs the same number of seconds per frame
 #
 # ```{dropdown} Answer to question 1
 # **b.** Most of these methods improve with more passes. Without a common budget, the comparison would measure run time.
@@ -508,9 +508,9 @@ assert all(abs(prior[VIBA] - means) < 1e-9) if len(both) else prior.empty
 #
 # **2. A centred blob has a ratio of 2 on whole faces and a ratio below 1 on chins. What follows?**
 #
-# - a) a mean over all planted methods hides for which of them a map is better than the centred blob
-# - b) the centred blob explains whole faces and does not explain chins
-# - c) the masks of the chins are wrong
+# - a) a mean over planted methods hides which of them are easy
+# - b) the centred blob explains whole faces, but not any chins
+# - c) the masks of the chins are wrong, and those of faces right
 #
 # ```{dropdown} Answer to question 2
 # **a.** The centred blob depends neither on the frame nor on the network. Its ratio says how easy a planted method is for any map
@@ -519,9 +519,9 @@ assert all(abs(prior[VIBA] - means) < 1e-9) if len(both) else prior.empty
 #
 # **3. The smallest corrected p-value that is possible with this number of source clips is above 0.05. What follows?**
 #
-# - a) the methods localise the artefact equally well
-# - b) the method with the best mean is the best method
-# - c) the test cannot show that one method is better, for any means
+# - a) all methods localise the artefact equally well here
+# - b) the method with the best mean is the best one here
+# - c) the test cannot show a difference, whatever the means
 #
 # ```{dropdown} Answer to question 3
 # **c.** Even the largest difference could not become significant. The verdict "inconclusive" is then due to the number of clips.

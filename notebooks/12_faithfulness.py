@@ -331,7 +331,7 @@ assert {"Centred blob", "Edges"} <= set(unchanged)
 #
 # - a) deletion needs a mask of the artefact, which real videos do not have
 # - b) the deletion score of a map does not depend on the detector
-# - c) occlusion computes its maps by removing pixels, which is what deletion measures
+# - c) occlusion removes pixels, which is also what deletion does
 #
 # ```{dropdown} Answer to question 2
 # **c.** A method that is built on the same operation as a measure has an advantage in this measure.
@@ -340,8 +340,8 @@ assert {"Centred blob", "Edges"} <= set(unchanged)
 # **3. An attack with 4 queries changes no decision, whichever region is attacked. What follows?**
 #
 # - a) the regions that the maps mark do not matter for the decision
-# - b) 4 queries are too few to estimate the direction of an attack, so nothing follows
-# - c) all methods mark the same regions
+# - b) nothing, because 4 queries estimate no direction of an attack
+# - c) all compared methods mark the same regions of these frames
 #
 # ```{dropdown} Answer to question 3
 # **b.** With few queries the estimated sign of the gradient is unreliable, and the attacks fail for all methods.

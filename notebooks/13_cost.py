@@ -284,9 +284,9 @@ assert pd.isna(wanted) or abs(related.at["ratio", "rank"] - wanted) < 1e-9
 #
 # **1. A method lies below and to the right of the line in the figure of cost. What follows?**
 #
-# - a) it is faster than the methods on the line
-# - b) at least one method is both faster and better on these frames
-# - c) it localises the artefact worse than chance
+# - a) at least one method on the line is slower and worse
+# - b) at least one method on the line is faster and better
+# - c) the method localises the artefact worse than chance
 #
 # ```{dropdown} Answer to question 1
 # **b.** The line joins the methods for which no other method is both cheaper and better. Every other method is dominated by
@@ -295,9 +295,9 @@ assert pd.isna(wanted) or abs(related.at["ratio", "rank"] - wanted) < 1e-9
 #
 # **2. Why does a backward pass count more than a forward pass?**
 #
-# - a) it computes gradients of the weights and of the activations, or at least the latter with the stored activations
-# - b) it is repeated once for each class of the network
-# - c) it needs a second copy of all weights
+# - a) it computes gradients of activations and of weights
+# - b) it is repeated once for every class of the network
+# - c) it needs a second copy of the weights of the network
 #
 # ```{dropdown} Answer to question 2
 # **a.** A layer multiplies once in the forward pass. Backward it multiplies for the gradient of its input and, if the weights
@@ -306,9 +306,9 @@ assert pd.isna(wanted) or abs(related.at["ratio", "rank"] - wanted) < 1e-9
 #
 # **3. A method is first in four measures of localisation on nine frames of one person. What supports the claim that it is the best method?**
 #
-# - a) the four measures together with a small p-value
-# - b) the size of the differences in the means
-# - c) a test over clips of several people, and measures that do not repeat each other
+# - a) all four measures, together with one small p-value
+# - b) large differences in the means of all four measures
+# - c) distinct measures, tested over clips of several people
 #
 # ```{dropdown} Answer to question 3
 # **c.** The unit of the test is a clip, and clips of one person say nothing about other people.

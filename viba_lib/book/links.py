@@ -13,10 +13,16 @@ def plain_links(text: str) -> str:
 
     A link without a text is replaced by the title of the page and the number of its chapter.
     """
-    return _LINK.sub(lambda found: _name(found[1], found[2]), text)
+    return _LINK.sub(lambda found: link_text(found[1], found[2]), text)
 
 
-def _name(text: str | None, page: str) -> str:
+def link_text(text: str | None, page: str) -> str:
+    """What a link to a page shows.
+
+    Parameters
+    ----------
+    text : of the link, in which %s is the number of the chapter; None = the title of the page
+    """
     stem = page.rpartition("/")[2]
     number = key_of(stem).lstrip("0")
     if text is not None:

@@ -7,7 +7,6 @@ import base64
 import html
 import re
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,9 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from pybtex.database import parse_file
 
-from viba_lib.book import paths
-from viba_lib.book.links import plain_links
 from viba_lib.book.paths import fill_template, package_folder
+from viba_lib.book.roles import without_roles
 from viba_lib.book.students import tagged, without_solutions
 
 
@@ -61,7 +58,7 @@ def _slides(notebook: Any) -> list[Slide]:
 def _add_text(slides: list[Slide], block: str) -> None:
     heading = re.match(r"#{1,3} (.+)\n?", block)
     if heading:
-        slides.append(Slide(_plain(heading[1])))
+        slides.append(Slide(without_roles(heading[1])))
         block = block[heading.end() :]
     if not slides or not block.strip() or slides[-1].title in ("References", "What next"):
         return
@@ -69,7 +66,7 @@ def _add_text(slides: list[Slide], block: str) -> None:
         _add_questions(slides, block)
         return
     for name, body in re.findall(r"```\{exercise\} (.+)\n(?::.*\n)*([\s\S]*?)```", block):
-        slides.append(Slide(f"Exercise: {_plain(name)}", [_rendered(body)]))
+        slides.append(Slide(f"Exercise: {without_roles(name)}", [_rendered(body)]))
     learn = re.search(r"```\{admonition\} What you will learn\n(?::.*\n)*([\s\S]*?)```", block)
     rest = re.sub(r"(?m)^```\{[\s\S]*?^```$", _math_only, block)
     first = _first(rest)
@@ -104,7 +101,7 @@ def _add_questions(slides: list[Slide], block: str) -> None:
     )
     for question, options, answer in found:
         hidden = f'<div class="fragment">{_rendered(answer)}</div>'
-        slides.append(Slide(f"Quiz {_plain(question)}", [_rendered(options), hidden]))
+        slides.append(Slide(f"Quiz {without_roles(question)}", [_rendered(options), hidden]))
 
 
 def _add_outputs(slides: list[Slide], cell: Any) -> None:
@@ -132,36 +129,6 @@ def _figure(data: str, mime: str, meta: Any) -> str:
     return f'<figure><img src="{source}" alt="{alt}"><figcaption>{caption}</figcaption></figure>'
 
 
-@cache
-def _names() -> dict[str, str]:
-    """How each entry of the bibliography is named in a text."""
-    found = parse_file(str(paths.ROOT / "book" / "references.bib"))
-    names = {}
-    for key, entry in found.entries.items():
-        people = [" ".join(p.last_names).strip("{}") for p in entry.persons.get("author", [])]
-        who = people[0] if people else key
-        who += " et al." if len(people) > 2 else f" and {people[1]}" if len(people) == 2 else ""
-        names[key] = f"{who} ({entry.fields.get('year', 'n.d.')})"
-    return names
-
-
-def _cited(keys: str) -> str:
-    return "; ".join(_names().get(key.strip(), key.strip()) for key in keys.split(","))
-
-
-def _plain(text: str) -> str:
-    """Markdown without MyST's roles."""
-    text = plain_links(text)
-    text = re.sub(r"\{cite:t\}`([^`]+)`", lambda m: _cited(m[1]), text)
-    text = re.sub(r"\{cite(?::\w+)?\}`([^`]+)`", lambda m: f"[{_cited(m[1])}]", text)
-    text = re.sub(r"\{math\}`([^`]+)`", r"$\1$", text)
-    text = re.sub(r"\{eq\}`[^`]+`", "the equation", text)
-    text = re.sub(r"\{numref\}`[^`]+`", "the figure", text)
-    text = re.sub(r"\{[\w:-]+\}`([^`<]+?)\s*<[^`]*>`", r"\1", text)
-    text = re.sub(r"\{[\w:-]+\}`([^`]+)`", r"\1", text)
-    return re.sub(r"\s\(eq-[\w-]+\)", "", text)
-
-
 def _rendered(text: str) -> str:
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.use(dollarmath_plugin, double_inline=True).use(amsmath_plugin)
@@ -170,4 +137,4 @@ def _rendered(text: str) -> str:
         reader.add_render_rule(
             rule, lambda s, t, i, o, e: rf"<div>\[{html.escape(t[i].content)}\]</div>"
         )
-    return str(reader.render(_plain(text)))
+    return str(reader.render(without_roles(text)))

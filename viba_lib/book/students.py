@@ -7,6 +7,7 @@ from typing import Any
 
 from viba_lib.book.chapters import as_notebook
 from viba_lib.book.paths import BookError
+from viba_lib.book.plain import plain_markdown, published_address
 
 _MARK = re.compile(r"(```\{solution-(?:start|end)\}[^`]*```\n?)")
 _ANSWER = re.compile(r"```\{dropdown\} Answer.*?\n```\n?", re.DOTALL)
@@ -41,13 +42,13 @@ def stub(code: str) -> str:
 
 
 def student_notebook(source: Path) -> Any:
-    """The chapter with stubs for solutions, without what reads them and without quiz answers."""
+    """The chapter with stubs for solutions and without answers, in plain Markdown."""
     notebook = as_notebook(source)
-    cells, inside = [], False
+    cells, inside, address = [], False, published_address()
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             text, inside = without_solutions(cell.source, inside)
-            cell.source = _ANSWER.sub("", text)
+            cell.source = plain_markdown(_ANSWER.sub("", text), address)
         elif tagged(cell, "solution"):
             cell.source = stub(cell.source)
         elif tagged(cell, "check"):
