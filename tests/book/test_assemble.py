@@ -50,14 +50,17 @@ def test_another_table_of_contents_forgets_built_pages(tmp_path):
     assert not html.exists()
 
 
-def test_a_workflow_sets_the_address_of_launch_buttons(tmp_path, monkeypatch):
+def test_pages_and_settings_have_the_address_of_the_repository(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "running.md").write_text("git clone ADDRESS-OF-THE-REPOSITORY viba")
     (tmp_path / "_toc.yml").write_text("root: book/index")
-    (tmp_path / "_config.yml").write_text("repository: {url: https://example.org/a/b}")
-    monkeypatch.setenv("GITHUB_REPOSITORY", "someone/viba")
-    monkeypatch.setenv("GITHUB_REF_NAME", "next")
-    config = yaml.safe_load((assemble.assemble([], tmp_path) / "_config.yml").read_text())
-    assert config["repository"] == {"url": "https://github.com/someone/viba", "branch": "next"}
+    (tmp_path / "_config.yml").write_text("repository: {path_to_book: ''}")
+    monkeypatch.setenv("VIBA_REPOSITORY", "git@example.org:someone/viba.git")
+    folder = assemble.assemble([], tmp_path)
+    config = yaml.safe_load((folder / "_config.yml").read_text())
+    assert config["repository"]["url"] == "https://example.org/someone/viba"
+    page = (folder / "book" / "running.md").read_text()
+    assert page == "git clone https://example.org/someone/viba viba"
 
 
 def test_times_are_read_and_said(tmp_path):

@@ -1,6 +1,5 @@
 """The assembled book: sources, executed chapters and generated files."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from viba_lib.book.chapters import find_chapter, key_of
 from viba_lib.book.execute import STAGES, kernel_environment
 from viba_lib.book.parameters import parameters_page
 from viba_lib.book.paths import BookError, fill_template, package_folder, write_changed
+from viba_lib.book.repository import UNKNOWN, repository, with_repository
 from viba_lib.book.slides import revealjs, slides_page
 from viba_lib.book.students import student_notebook, without_solutions
 from viba_lib.core.cache import digest, read_meta
@@ -30,13 +30,6 @@ PROFILES = ("quick", "standard", "paper")
 TIME, MATERIALS = "<!-- time -->", "<!-- teaching materials -->"
 PDF, VIDEO = "<!-- pdf -->", "<!-- video -->"
 FRONT = "xception-fake"  # the video on the front page
-
-
-def repository() -> dict[str, str]:
-    """Address and branch for launch buttons: those that a workflow runs for, if any."""
-    name = os.environ.get("GITHUB_REPOSITORY")
-    url = f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{name}"
-    return {"url": url, "branch": os.environ.get("GITHUB_REF_NAME", "main")} if name else {}
 
 
 def mathjax() -> dict[str, Path]:
@@ -102,7 +95,9 @@ def chapter_files(executed: Path, results: Path, videos: Sequence[str]) -> dict[
     }
 
 
-def _filled(path: Path, executed: Sequence[Path], pdf: bool, videos: Sequence[str]) -> str | Path:
+def _filled(
+    path: Path, executed: Sequence[Path], pdf: bool, videos: Sequence[str], address: str
+) -> str | Path:
     """A page of prose with what the build knows put in its markers."""
     if path.suffix != ".md":
         return path
@@ -110,7 +105,8 @@ def _filled(path: Path, executed: Sequence[Path], pdf: bool, videos: Sequence[st
     link = 'As one file: <a href="../viba.pdf">the book as PDF</a>.' if pdf else ""
     video = fill_template("video.html", video=FRONT) if FRONT in videos else ""
     materials = fill_template("materials.md", stems=[path.stem for path in executed])
-    for marker, content in ((PDF, link), (VIDEO, video), (MATERIALS, materials)):
+    markers = ((PDF, link), (VIDEO, video), (MATERIALS, materials), (UNKNOWN, address))
+    for marker, content in markers:
         text = text.replace(marker, content)
     return text
 
@@ -133,13 +129,15 @@ def assemble(
     root, generated = root or paths.ROOT, generated or {}
     folder = root / "_build" / "book"
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    config["repository"] |= repository()
+    found = repository(root)
+    config = with_repository(config, found)
     wanted: dict[str, Path | str] = {"_config.yml": yaml.safe_dump(config)}
     wanted["_toc.yml"] = root / "_toc.yml"
     videos = [Path(name).stem for name in generated if name.endswith(".mp4")]
     for path in (root / "book").rglob("*"):
         if path.is_file():
-            wanted[path.relative_to(root).as_posix()] = _filled(path, executed, pdf, videos)
+            page = _filled(path, executed, pdf, videos, found.get("url", UNKNOWN))
+            wanted[path.relative_to(root).as_posix()] = page
     for path in executed:
         wanted |= chapter_files(path, root / "results", videos)
     for package, files in (("mathjax", mathjax()), ("revealjs", revealjs())):
