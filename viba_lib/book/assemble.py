@@ -28,7 +28,8 @@ STATIC = "book/_static"
 WORDS_PER_MINUTE = 200
 PROFILES = ("quick", "standard", "paper")
 TIME, MATERIALS = "<!-- time -->", "<!-- teaching materials -->"
-PDF, VIDEO = "<!-- pdf -->", "<!-- video -->"
+PDF, VIDEO, PICTURE = "<!-- pdf -->", "<!-- video -->", "<!-- picture -->"
+CAPTION = f"{STATIC}/front.txt"  # of the picture on the front page
 FRONT = "xception-fake"  # the video on the front page
 
 
@@ -95,18 +96,30 @@ def chapter_files(executed: Path, results: Path, videos: Sequence[str]) -> dict[
     }
 
 
-def _filled(
-    path: Path, executed: Sequence[Path], pdf: bool, videos: Sequence[str], address: str
-) -> str | Path:
-    """A page of prose with what the build knows put in its markers."""
+def _markers(
+    executed: Sequence[Path], generated: Mapping[str, Path | str], pdf: bool, address: str
+) -> dict[str, str]:
+    """What the build puts in the markers of pages of prose."""
+    caption = generated.get(CAPTION, "")
+    return {
+        PDF: 'As one file: <a href="../viba.pdf">the book as PDF</a>.' if pdf else "",
+        VIDEO: fill_template("video.html", video=FRONT) if FRONT in _videos(generated) else "",
+        PICTURE: fill_template("front.md", caption=caption) if caption else "",
+        MATERIALS: fill_template("materials.md", stems=[path.stem for path in executed]),
+        UNKNOWN: address,
+    }
+
+
+def _videos(generated: Mapping[str, Path | str]) -> list[str]:
+    return [Path(name).stem for name in generated if name.endswith(".mp4")]
+
+
+def _filled(path: Path, markers: Mapping[str, str]) -> str | Path:
+    """A page of prose with its markers replaced; another file as it is."""
     if path.suffix != ".md":
         return path
     text = path.read_text(encoding="utf-8")
-    link = 'As one file: <a href="../viba.pdf">the book as PDF</a>.' if pdf else ""
-    video = fill_template("video.html", video=FRONT) if FRONT in videos else ""
-    materials = fill_template("materials.md", stems=[path.stem for path in executed])
-    markers = ((PDF, link), (VIDEO, video), (MATERIALS, materials), (UNKNOWN, address))
-    for marker, content in markers:
+    for marker, content in markers.items():
         text = text.replace(marker, content)
     return text
 
@@ -133,13 +146,12 @@ def assemble(
     config = with_repository(config, found)
     wanted: dict[str, Path | str] = {"_config.yml": yaml.safe_dump(config)}
     wanted["_toc.yml"] = root / "_toc.yml"
-    videos = [Path(name).stem for name in generated if name.endswith(".mp4")]
+    markers = _markers(executed, generated, pdf, found.get("url", UNKNOWN))
     for path in (root / "book").rglob("*"):
         if path.is_file():
-            page = _filled(path, executed, pdf, videos, found.get("url", UNKNOWN))
-            wanted[path.relative_to(root).as_posix()] = page
+            wanted[path.relative_to(root).as_posix()] = _filled(path, markers)
     for path in executed:
-        wanted |= chapter_files(path, root / "results", videos)
+        wanted |= chapter_files(path, root / "results", _videos(generated))
     for package, files in (("mathjax", mathjax()), ("revealjs", revealjs())):
         wanted |= {f"{STATIC}/{package}/{name}": path for name, path in files.items()}
     if executed:

@@ -35,8 +35,8 @@ def localisation(study: Study, detector: str, maps: xr.Dataset | None = None) ->
     return table[masks.max((1, 2)) > 0].reset_index(drop=True)
 
 
-def example_frame(predictions: pd.DataFrame, table: pd.DataFrame, rank: int = 0) -> pd.DataFrame:
-    """A typical explained fake frame: the one with the median relevance mass ratio.
+def ordered_frames(predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Explained fake frames in the order of the relevance mass ratio.
 
     Only frames that the detector classifies as fake are candidates, if there are any, because a
     map explains the decision. Without masks the order is that of p_fake.
@@ -45,12 +45,11 @@ def example_frame(predictions: pd.DataFrame, table: pd.DataFrame, rank: int = 0)
     ----------
     predictions : of `Study.predictions`
     table : of `localisation`, for the same detector
-    rank : 0 is the median frame; 1, 2, ... are the frames next to it in the order
 
     Returns
     -------
-    One row of the predictions, with `place` (1 = lowest) among `of` candidates, and `by`, the name
-    of the measure that they are ordered by.
+    Rows of the predictions, with `place` (1 = lowest) among `of` candidates, and `by`, the name of
+    the measure that they are ordered by.
     """
     by = "ratio"
     frames = predictions.merge(table[["video_id", "frame", "ratio"]].dropna())
@@ -61,8 +60,23 @@ def example_frame(predictions: pd.DataFrame, table: pd.DataFrame, rank: int = 0)
     called = frames[frames.p_fake > 0.5]
     frames = called if len(called) else frames
     frames = frames.sort_values([by, "video_id", "frame"], ignore_index=True)
+    return frames.assign(place=np.arange(len(frames)) + 1, of=len(frames), by=by)
+
+
+def example_frame(predictions: pd.DataFrame, table: pd.DataFrame, rank: int = 0) -> pd.DataFrame:
+    """A typical explained fake frame: the one with the median relevance mass ratio.
+
+    Parameters
+    ----------
+    predictions, table : see `ordered_frames`
+    rank : 0 is the median frame; 1, 2, ... are the frames next to it in the order
+
+    Returns
+    -------
+    One row of `ordered_frames`.
+    """
+    frames = ordered_frames(predictions, table)
     count = len(frames)
-    frames = frames.assign(place=np.arange(count) + 1, of=count, by=by)
     distance = np.abs(np.arange(count) - (count - 1) // 2)
     return frames.iloc[[np.argsort(distance, kind="stable")[rank % count]]].reset_index(drop=True)
 
