@@ -440,6 +440,53 @@ price.live() if live else price
 # There is no correct value of $\beta$, because it sets how much information a map shows. Compare maps at one $\beta$
 # only, and inspect at least two values of $\beta$.
 #
+# ## Gradient descent on six units
+#
+# Six units with activations $r$ are the input of a linear classifier with weights $w$, and $\sigma(w \cdot z)$ is the
+# probability of the class. This is small enough to write the gradient of {eq}`eq-idea-objective` by hand. The noise has
+# an adjustable standard deviation here, and its four draws are fixed.
+
+# %% tags=["browser-toy"]
+r, weight = np.array([2, 1, -1, 0.5, 3, -2]), np.array([2, 1, 0, 0, 0, 0.5])
+draws = np.array([[0.13, -0.13, 0.64, 0.1, -0.54, 0.36], [1.3, 0.95, -0.7, -1.27, -0.62, 0.04],
+                  [-2.33, -0.22, -1.25, -0.73, -0.54, -0.32],
+                  [0.41, 1.04, -0.13, 1.37, -0.67, 0.35]])  # fmt: skip
+
+
+def objective(alpha, beta, noise):
+    """Loss, its gradient, and the signal fraction and bits of each unit."""
+    lam = 1 / (1 + np.exp(-alpha))
+    logits = (lam * r + (1 - lam) * noise * draws) @ weight
+    nats = 0.5 * ((lam * r / noise) ** 2 + (1 - lam) ** 2 - 1) - np.log(1 - lam)
+    loss = np.log1p(np.exp(-logits)).mean() + beta * nats.mean()
+    wrong = 1 / (1 + np.exp(logits))  # probability of the other class, for each draw
+    fit = -(wrong[:, None] * weight * (r - noise * draws)).mean(0)
+    price = (lam * (r / noise) ** 2 - (1 - lam) + 1 / (1 - lam)) / len(r)
+    return loss, (fit + beta * price) * lam * (1 - lam), lam, nats / np.log(2)
+
+
+def descend(beta, noise=1.0, steps=100):
+    """The objective after gradient descent from lambda = 0.95."""
+    alpha = np.full(len(r), 3.0)
+    for _ in range(steps):
+        alpha = alpha - 0.5 * objective(alpha, beta, noise)[1]
+    return objective(alpha, beta, noise)
+
+
+_, _, fractions, unit_bits = descend(beta=0.3)
+pd.DataFrame({"r": r, "weight": weight, "lambda": fractions, "bits": unit_bits}).round(2)
+
+# %% [markdown]
+# On the page of this chapter, the sliders below compute `descend` in your browser, in the same way as the cell above; a
+# test of the book compares both. Raise $\beta$ and watch the unit with the rarest activation, $r = 3$: its weight is 0,
+# so its information has a price and no use.
+#
+# ```{raw} html
+# <link rel="stylesheet" href="../_static/toy.css">
+# <div id="viba-toy"><noscript><p>The sliders need JavaScript, which is switched off here; the table above shows one setting.</p></noscript></div>
+# <script defer src="../_static/toy.js"></script>
+# ```
+#
 # ## Exercises
 #
 # ```{exercise} One bit

@@ -64,7 +64,7 @@ def _math(title: str, body: str) -> str:
 
 
 def _nothing(title: str, body: str) -> str:
-    """Figures from files of the book are omitted: the notebook has no such files beside it."""
+    """Figures from files and HTML of pages are omitted: a notebook has no such files."""
     return ""
 
 
@@ -72,6 +72,7 @@ _DIRECTIVES: dict[str, Callable[[str, str], str]] = {
     "exercise": _exercise,
     "math": _math,
     "figure": _nothing,
+    "raw": _nothing,
     "image": _nothing,
 }
 
