@@ -37,7 +37,7 @@
 # <!-- time -->
 #
 # The maps ({term}`Attribution`) of consecutive key frames form a video. It shows a heat map over the face, a colour bar
-# in bits per pixel of the face crop, and a strip below with the prediction over time. The video shows two key frames
+# in bits per pixel of the face crop, and a strip above with the prediction over time. The video shows two key frames
 # per second. Each example is the held-out video of its class with the most confident decision of the detector, so these
 # are good cases. {doc}`/notebooks/08_detection_performance` evaluates all videos, and the {doc}`viewer </book/viewer>` also
 # contains a bad case. The fake and the real video of a detector share one colour scale.
