@@ -66,9 +66,7 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-clip = (
-    0  # which example: 0 the median frame, 1 and up its neighbours; at least 0
-)
+clip = 0  # which example: 0 the median frame, 1 and up its neighbours; at least 0
 
 # %% tags=["remove-input"]
 from IPython.display import HTML

@@ -46,9 +46,7 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-frames = (
-    8  # held-out real and fake frames each that both types explain; at least 1
-)
+frames = 8  # held-out real and fake frames each that both types explain; at least 1
 
 # %% tags=["remove-input"]
 from IPython.display import HTML

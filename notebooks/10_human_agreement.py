@@ -53,9 +53,7 @@ device = "cpu"
 seed = 0
 top = 3  # regions that count as highlighted; from 1 to 6
 rule = "density"  # how a map ranks regions; one of density, mass, peak, votes
-annotations = (
-    ""  # CSV of human annotations, "" for the planted regions; any path
-)
+annotations = ""  # CSV of human annotations, "" for the planted regions; any path
 annotator = "ann1"  # your name or number in the form; any text
 answers = ""  # CSV for the answers of the form, "" for annotations.csv in results_root; any path
 clips = 27  # number of clips to annotate, as in the paper; at least 1

@@ -42,9 +42,7 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-frames = (
-    0  # test fakes that every method explains, 0 for the profile's; at least 0
-)
+frames = 0  # test fakes that every method explains, 0 for the profile's; at least 0
 passes = 0  # budget of a frame in forward-equivalents, 0 for the profile's; at least 0
 settings = "default"  # each method with its default, or with the setting that is best on the validation split; one of default, tuned
 detector = ""  # a further detector to compare, as module:function; any text

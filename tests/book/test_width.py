@@ -24,7 +24,7 @@ def too_wide(path) -> list[str]:
 
 @pytest.mark.parametrize("path", chapters(), ids=lambda path: path.stem)
 def test_no_shown_line_is_wider_than_the_page(path):
-    assert too_wide(path) == [], "run `ruff format notebooks`, and wrap long strings by hand"
+    assert too_wide(path) == [], "wrap these lines"
 
 
 def test_the_check_finds_wide_lines(tmp_path):
