@@ -86,12 +86,13 @@ import torch
 
 
 def shannon(share):
-    """Bits that one unit with a normal activation transmits, for a signal fraction in [0, 1)."""
+    """Bits of one unit with a normal activation; signal fraction in [0, 1)."""
     return 0.5 * np.log2(1 + share**2 / (1 - share) ** 2)
 
 
 pd.Series(
-    {share: shannon(share) for share in (0.0, 0.25, 0.5, 0.75, 0.9, 0.99)}, name="bits"
+    {share: shannon(share) for share in (0.0, 0.25, 0.5, 0.75, 0.9, 0.99)},
+    name="bits",
 ).round(2)
 
 # %% [markdown]
@@ -126,11 +127,15 @@ from viba_lib.visual.slider import SliderFigure
 def divergence(share, activation):
     """Bits by the closed form of the library."""
     r, lam = torch.tensor([float(activation)]), torch.tensor([float(share)])
-    return gaussian_kl(r, lam, torch.tensor(0.0), torch.tensor(1.0)).item() / LN2
+    return (
+        gaussian_kl(r, lam, torch.tensor(0.0), torch.tensor(1.0)).item() / LN2
+    )
 
 
 def draw_channel(signal_fraction, activation):
-    return data_figures.gaussian_pair(signal_fraction * activation, 1 - signal_fraction)
+    return data_figures.gaussian_pair(
+        signal_fraction * activation, 1 - signal_fraction
+    )
 
 
 # %% tags=["remove-input"]
@@ -145,7 +150,10 @@ def say_channel(signal_fraction, activation):
 channel = SliderFigure(
     "fig-play-channel",
     draw_channel,
-    {"signal_fraction": [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9], "activation": [0.0, 1.0, 2.0, 3.0]},
+    {
+        "signal_fraction": [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9],
+        "activation": [0.0, 1.0, 2.0, 3.0],
+    },
     say_channel,
     "Density of the output of one unit, and of pure noise. The shaded area is their divergence in bits.",
 )
@@ -162,12 +170,16 @@ grid = torch.linspace(-8, 8, 20_001, dtype=torch.float64)
 p, q = (torch.distributions.Normal(m, s) for m, s in ((mean, std), (0.0, 1.0)))
 ratio = (p.log_prob(grid) - q.log_prob(grid)) / LN2
 integral = torch.trapezoid(p.log_prob(grid).exp() * ratio, grid).item()
-drawn = mean + std * torch.randn(100_000, generator=torch.Generator().manual_seed(seed))
+drawn = mean + std * torch.randn(
+    100_000, generator=torch.Generator().manual_seed(seed)
+)
 ratios = (p.log_prob(drawn) - q.log_prob(drawn)) / LN2
 rows = {"closed form": divergence(share, activation), "integral": integral,
         "mean of samples": ratios.mean().item()}  # fmt: skip
 error = ratios.std().item() / len(ratios) ** 0.5
-pd.DataFrame({"bits": rows, "standard error": {"mean of samples": error}}).round(4)
+pd.DataFrame(
+    {"bits": rows, "standard error": {"mean of samples": error}}
+).round(4)
 
 # %% [markdown]
 # ## The estimate as an upper bound
@@ -187,22 +199,41 @@ pd.DataFrame({"bits": rows, "standard error": {"mean of samples": error}}).round
 
 # %% mystnb={"image": {"alt": "Three curves of bits over the signal fraction. The mean estimate lies above the mutual information everywhere, and both meet near one. The estimate at an activation of zero starts between them and lies below the mutual information for large signal fractions."}, "figure": {"caption": "Mutual information of one normal unit, the mean of the estimate over inputs, and the estimate for a single input with an activation of 0, in bits, over the signal fraction.", "name": "fig-one-unit"}}
 shares = np.linspace(0, 0.95, 20)
-activations = torch.randn(20_000, generator=torch.Generator().manual_seed(seed))
+activations = torch.randn(
+    20_000, generator=torch.Generator().manual_seed(seed)
+)
 
 
 def mean_estimate(share):
     """Mean of the divergence over normal activations, in bits."""
     lam = torch.full_like(activations, float(share))
-    return gaussian_kl(activations, lam, torch.tensor(0.0), torch.tensor(1.0)).mean().item() / LN2
+    return (
+        gaussian_kl(activations, lam, torch.tensor(0.0), torch.tensor(1.0))
+        .mean()
+        .item()
+        / LN2
+    )
 
 
-curves = pd.DataFrame({"share": shares, "mutual information": shannon(shares),
-                       "mean estimate": [mean_estimate(s) for s in shares],
-                       "estimate at r = 0": [divergence(s, 0.0) for s in shares]})  # fmt: skip
-result_figures.lines(curves, "share", list(curves)[1:], "signal fraction, lambda", "bits")
+curves = pd.DataFrame(
+    {
+        "share": shares,
+        "mutual information": shannon(shares),
+        "mean estimate": [mean_estimate(s) for s in shares],
+        "estimate at r = 0": [divergence(s, 0.0) for s in shares],
+    }
+)
+result_figures.lines(
+    curves, "share", list(curves)[1:], "signal fraction, lambda", "bits"
+)
 
 # %% tags=["remove-input"]
-from viba_lib.experiments.information_gap import gap_table, gap_text, ratio_text, single_text
+from viba_lib.experiments.information_gap import (
+    gap_table,
+    gap_text,
+    ratio_text,
+    single_text,
+)
 
 HTML(f"<p>{single_text((0.5, 0.9))}</p>")
 
@@ -237,14 +268,25 @@ units, lam = 16, 0.9
 rng = np.random.default_rng(seed)
 known = {}
 for correlation in (0.0, 0.6, 0.9, 0.99):
-    covariance = (1 - correlation) * np.eye(units) + correlation * np.ones((units, units))
-    r = torch.from_numpy(rng.multivariate_normal(np.zeros(units), covariance, 5000))
-    single = gaussian_kl(r, torch.full_like(r, lam), torch.tensor(0.0), torch.tensor(1.0))
-    single = single.sum(1).numpy() / LN2  # the sum over units, one value for each input
+    covariance = (1 - correlation) * np.eye(units) + correlation * np.ones(
+        (units, units)
+    )
+    r = torch.from_numpy(
+        rng.multivariate_normal(np.zeros(units), covariance, 5000)
+    )
+    single = gaussian_kl(
+        r, torch.full_like(r, lam), torch.tensor(0.0), torch.tensor(1.0)
+    )
+    single = (
+        single.sum(1).numpy() / LN2
+    )  # the sum over units, one value for each input
     signal = np.eye(units) + (lam / (1 - lam)) ** 2 * covariance
     true = 0.5 * np.linalg.slogdet(signal)[1] / LN2
-    known[correlation] = {"mutual information": true, "mean estimate": single.mean(),
-                          "inputs below": (single < true).mean()}  # fmt: skip
+    known[correlation] = {
+        "mutual information": true,
+        "mean estimate": single.mean(),
+        "inputs below": (single < true).mean(),
+    }
 pd.DataFrame(known).T.rename_axis("correlation").round(2)
 
 # %% [markdown]
@@ -284,10 +326,14 @@ from viba_lib.data.toy import bar_images, train_toy
 pictures, labels, truth = bar_images(600, size=32, seed=seed)
 toy = train_toy(pictures[:500], labels[:500], seed=seed)
 with torch.no_grad():
-    right = (toy(pictures[500:]).argmax(1) == labels[500:]).float().mean().item()
+    right = (
+        (toy(pictures[500:]).argmax(1) == labels[500:]).float().mean().item()
+    )
 
 # %% tags=["remove-input"]
-HTML(f"<p>The network classifies {right:.0%} of {len(labels[500:])} unseen images correctly.</p>")
+HTML(
+    f"<p>The network classifies {right:.0%} of {len(labels[500:])} unseen images correctly.</p>"
+)
 
 # %% [markdown]
 # ## An implementation in forty lines
@@ -308,7 +354,7 @@ unit_mean, unit_std = activations.mean(0), activations.std(0).clamp_min(0.01)
 
 # %%
 def passed(r, lam, noise):
-    """Output of the bottleneck; r and noise are z-scores of the layer's activations."""
+    """Output of the bottleneck; r and noise are z-scores of activations."""
     return lam * r + (1 - lam) * noise
 
 
@@ -330,7 +376,7 @@ def information(r, lam):
 
 # %%
 def explain(pictures, target, beta, steps=20, samples=10):
-    """Bits (T, h, w) at each location of the layer that the prediction `target` needs."""
+    """Bits (T, h, w) at each location that the prediction `target` needs."""
     with torch.no_grad():
         r = (front(pictures) - unit_mean) / unit_std
     alpha = torch.full_like(r, 5.0, requires_grad=True)
@@ -342,7 +388,10 @@ def explain(pictures, target, beta, steps=20, samples=10):
         for _ in range(samples):
             noise = torch.randn(r.shape, generator=generator)
             answer = back(passed(r, lam, noise) * unit_std + unit_mean)
-            loss = loss + torch.nn.functional.cross_entropy(answer, target) / samples
+            loss = (
+                loss
+                + torch.nn.functional.cross_entropy(answer, target) / samples
+            )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -377,7 +426,9 @@ def library_map(beta, sigma=1.0):
 attribution = library_map(beta=10.0)
 
 # %% mystnb={"image": {"alt": "Four noisy images with a bright bar above, and below the same images with a heat map that is bright on the bar and dark elsewhere; the bar is outlined."}, "figure": {"caption": "Images with a bar (above) and the maps of the bottleneck in bits per pixel (below). The bar, outlined in cyan, is the only relevant region by construction.", "name": "fig-toy-maps"}}
-images = np.stack([data_figures.grey_image(p[0].numpy()) for p in pictures[shown]])
+images = np.stack(
+    [data_figures.grey_image(p[0].numpy()) for p in pictures[shown]]
+)
 maps = attribution.bits_per_pixel.numpy()
 map_figures.relevance_grid(
     images, maps, truth[shown].numpy(), [f"{m.sum():.0f} bits" for m in maps]
@@ -386,7 +437,9 @@ map_figures.relevance_grid(
 # %% tags=["remove-input"]
 from viba_lib.evaluation.faithfulness import mass_ratio
 
-concentration = [mass_ratio(m, t) for m, t in zip(maps, truth[shown].numpy(), strict=True)]
+concentration = [
+    mass_ratio(m, t) for m, t in zip(maps, truth[shown].numpy(), strict=True)
+]
 unsmoothed = library_map(beta=10.0, sigma=0.0).capacity.sum(1)
 same = np.corrcoef(bits.flatten(), unsmoothed.flatten())[0, 1]
 HTML(
@@ -413,7 +466,9 @@ def draw_beta(beta):
     result = found.get(beta) or library_map(beta)
     maps = result.bits_per_pixel.numpy()
     names = [f"{m.sum():.0f} bits" for m in maps]
-    return map_figures.relevance_grid(images, maps, truth[shown].numpy(), names, top)
+    return map_figures.relevance_grid(
+        images, maps, truth[shown].numpy(), names, top
+    )
 
 
 def say_beta(beta):
@@ -535,15 +590,25 @@ def excess(share):
 
 
 pd.DataFrame(
-    {"formula": [excess(s) for s in (0.25, 0.5, 0.75)],
-     "curves": [counted_normal - shannon(s) for s, counted_normal in
-                ((s, divergence(s, 0.0) + s**2 / (2 * LN2)) for s in (0.25, 0.5, 0.75))]},
+    {
+        "formula": [excess(s) for s in (0.25, 0.5, 0.75)],
+        "curves": [
+            counted_normal - shannon(s)
+            for s, counted_normal in (
+                (s, divergence(s, 0.0) + s**2 / (2 * LN2))
+                for s in (0.25, 0.5, 0.75)
+            )
+        ],
+    },
     index=[0.25, 0.5, 0.75],
-).round(4)  # fmt: skip
+).round(4)
 
 # %% tags=["check", "remove-cell"]
 for s in (0.1, 0.5, 0.9):
-    assert abs(excess(s) - (divergence(s, 0.0) + s**2 / (2 * LN2) - shannon(s))) < 1e-4
+    assert (
+        abs(excess(s) - (divergence(s, 0.0) + s**2 / (2 * LN2) - shannon(s)))
+        < 1e-4
+    )
 
 # %% [markdown]
 # The gap is largest for intermediate $\lambda$, where it is a considerable part of the estimate. It vanishes at both
@@ -564,8 +629,12 @@ for s in (0.1, 0.5, 0.9):
 # ```
 
 # %% tags=["solution"]
-against = explain(pictures[shown], torch.zeros(len(shown), dtype=torch.long), beta=10.0)
-pd.DataFrame({"bits for a bar": bits.sum((1, 2)), "bits for none": against.sum((1, 2))}).round(0)
+against = explain(
+    pictures[shown], torch.zeros(len(shown), dtype=torch.long), beta=10.0
+)
+pd.DataFrame(
+    {"bits for a bar": bits.sum((1, 2)), "bits for none": against.sum((1, 2))}
+).round(0)
 
 # %% tags=["check", "remove-cell"]
 assert against.shape == bits.shape and bool((against >= 0).all())

@@ -79,7 +79,9 @@ from viba_lib.visual import pipeline_figure
 
 rows = {name: study.evaluation_rows(name) for name in DETECTORS}
 maps = [
-    study.stages.explained(study.registered(name), study.layer(name), rows[name])
+    study.stages.explained(
+        study.registered(name), study.layer(name), rows[name]
+    )
     for name in DETECTORS
 ]
 stages = [*study.stages.shared(), *maps]
@@ -114,7 +116,15 @@ from viba_lib.data.source_videos import default_files
 
 files = default_files(study.profile.dataset.sources)
 pd.set_option("display.max_colwidth", 120)
-columns = ["name", "package", "version", "identity", "split", "origin", "licence"]
+columns = [
+    "name",
+    "package",
+    "version",
+    "identity",
+    "split",
+    "origin",
+    "licence",
+]
 pd.DataFrame([{c: getattr(f, c) for c in columns} for f in files])
 
 # %% [markdown]
@@ -141,8 +151,17 @@ map_figures.frames_grid(study.images("xception", real), names, columns=4)
 
 # %% mystnb={"image": {"alt": "Face crops, one per planted method, each with the planted region outlined in cyan: whole face, mouth, eyes and brows, nose and cheeks, chin and neck, and a ring along the edge of the face."}, "figure": {"caption": "One frame per spatial method, from the test split if it contains the method. The mask of the artefact is outlined in cyan.", "name": "fig-planted"}}
 fakes = study.frames(detector="xception").query("label == 1")
-one_each = fakes.sort_values("split").groupby("method").head(1).sort_values("method").head(6)
-images, masks = study.images("xception", one_each), study.masks("xception", one_each)
+one_each = (
+    fakes.sort_values("split")
+    .groupby("method")
+    .head(1)
+    .sort_values("method")
+    .head(6)
+)
+images, masks = (
+    study.images("xception", one_each),
+    study.masks("xception", one_each),
+)
 map_figures.frames_grid(images, one_each.method.tolist(), 3, masks)
 
 # %% [markdown]
@@ -159,12 +178,22 @@ moving = study.frames(detector="flow-vgg11").query("label == 1")
 regions = study.masks("flow-vgg11", moving)
 size = study.settings("flow-vgg11").size
 lengths = [
-    np.linalg.norm(flow_fields(study.clip(r.video_id), [r.position], size)[0], axis=2)
+    np.linalg.norm(
+        flow_fields(study.clip(r.video_id), [r.position], size)[0], axis=2
+    )
     for r in moving.itertuples()
 ]
 moving = moving.assign(inside=(np.stack(lengths) * regions).mean((1, 2)))
-one_each = moving.sort_values("inside").groupby("method").tail(1).sort_values("method")
-flows, masks = study.images("flow-vgg11", one_each), study.masks("flow-vgg11", one_each)
+one_each = (
+    moving.sort_values("inside")
+    .groupby("method")
+    .tail(1)
+    .sort_values("method")
+)
+flows, masks = (
+    study.images("flow-vgg11", one_each),
+    study.masks("flow-vgg11", one_each),
+)
 map_figures.frames_grid(flows, one_each.method.tolist(), 3, masks)
 
 # %% [markdown]
@@ -177,7 +206,16 @@ map_figures.frames_grid(flows, one_each.method.tolist(), 3, masks)
 
 # %%
 catalog = study.catalog()
-columns = ["dataset", "video_id", "label", "method", "identity", "donor", "original", "split"]
+columns = [
+    "dataset",
+    "video_id",
+    "label",
+    "method",
+    "identity",
+    "donor",
+    "original",
+    "split",
+]
 catalog.groupby("label").head(2)[columns]
 
 # %% [markdown]
@@ -212,7 +250,11 @@ catalog.groupby("label").head(2)[columns]
 from viba_lib.experiments.paper_and_run import table_1, table_1_text
 
 beside = table_1(catalog)
-study.save_table("table_1", beside, beside.assign(paper=beside.paper.astype("string").fillna("")))
+study.save_table(
+    "table_1",
+    beside,
+    beside.assign(paper=beside.paper.astype("string").fillna("")),
+)
 
 # %% tags=["remove-input"]
 HTML(f"<p>{table_1_text(beside)}</p>")
@@ -222,7 +264,9 @@ HTML(f"<p>{table_1_text(beside)}</p>")
 # each real clip. Training draws both classes equally often.
 
 # %%
-catalog.groupby(["label", "method", "split"]).size().unstack("split", fill_value=0)
+catalog.groupby(["label", "method", "split"]).size().unstack(
+    "split", fill_value=0
+)
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.paper_and_run import splits_text
@@ -243,8 +287,12 @@ HTML(f"<p>{splits_text(catalog)}</p>")
 from viba_lib.experiments.true_regions import compare_regions, regions_message
 
 regions = compare_regions(study)
-wide = regions.pivot_table(index="method", columns="encoding", values="iou").reset_index()
-study.save_table("true_regions", regions, wide.round(2)) if len(regions) else None
+wide = regions.pivot_table(
+    index="method", columns="encoding", values="iou"
+).reset_index()
+study.save_table("true_regions", regions, wide.round(2)) if len(
+    regions
+) else None
 
 # %% tags=["remove-input"]
 HTML(f"<p>{regions_message(regions)}</p>")
@@ -316,13 +364,19 @@ from viba_lib.core.download import source_path
 from viba_lib.data.keyframes import blurred, frame_differences, key_frames
 from viba_lib.data.video import VideoReader
 
-first = source_path(files[0], study.data_root) if study.profile.dataset.kind == "planted" else None
+first = (
+    source_path(files[0], study.data_root)
+    if study.profile.dataset.kind == "planted"
+    else None
+)
 video = VideoReader(first or study.catalog_root() / catalog.path.iloc[0])
 differences = frame_differences(video.frames(format="gray"))
 peak = int(differences.argmax())
 before, after = video.frames([peak - 1, peak])
 change = data_figures.grey_image(abs(blurred(after) - blurred(before)))
-map_figures.frames_grid([before, after, change], ["before", "after", "difference"], columns=3)
+map_figures.frames_grid(
+    [before, after, change], ["before", "after", "difference"], columns=3
+)
 
 # %% [markdown]
 # The mean of the third image is one point of a curve. Slow changes, such as a head that turns for seconds, raise the
@@ -338,7 +392,9 @@ from viba_lib.data.prepare import choose_frames
 
 five = study.profile.preparation.model_copy(update={"frames_per_video": 5})
 strip, _ = choose_frames(differences, five, video.path.name, seed)
-map_figures.frames_grid(list(video.frames(strip)), [f"frame {i}" for i in strip], columns=5)
+map_figures.frames_grid(
+    list(video.frames(strip)), [f"frame {i}" for i in strip], columns=5
+)
 
 # %% tags=["remove-input"]
 share = len(found) / len(differences)
@@ -386,7 +442,9 @@ import cv2
 
 worse = list(video.frames(range(60)))
 left, top, right, bottom = FaceTrack().find(worse[0]).box
-worse[15:30] = [cv2.GaussianBlur(f, (0, 0), (right - left) / 12) for f in worse[15:30]]
+worse[15:30] = [
+    cv2.GaussianBlur(f, (0, 0), (right - left) / 12) for f in worse[15:30]
+]
 for frame in worse[30:50]:
     frame[top : (top + bottom) // 2, left:right] = 0
 track, seen, last = FaceTrack(), {}, 0
@@ -491,11 +549,16 @@ HTML(
 # %% tags=["solution"]
 thresholds = [0.1, 0.2, 0.3, 0.45, 0.6, 0.9]
 counts = [len(key_frames(differences, t)) for t in thresholds]
-pd.DataFrame({"threshold": thresholds, "key frames": counts}).set_index("threshold").T
+pd.DataFrame({"threshold": thresholds, "key frames": counts}).set_index(
+    "threshold"
+).T
 
 # %% tags=["check", "remove-cell"]
 assert len(counts) > 2 and all(isinstance(n, int) for n in counts)
-assert len(key_frames(differences, 0.1)) >= len(key_frames(differences, 0.6)) and max(counts) > 0
+assert (
+    len(key_frames(differences, 0.1)) >= len(key_frames(differences, 0.6))
+    and max(counts) > 0
+)
 
 # %% [markdown]
 # The heights of the peaks are not distributed evenly, because most peaks are small movements and a few are large. At
@@ -516,7 +579,9 @@ assert len(key_frames(differences, 0.1)) >= len(key_frames(differences, 0.6)) an
 
 # %% tags=["solution"]
 draws = pd.concat([leaks(split_catalog(catalog, seed=s)) for s in range(50)])
-draws.query("split == 'test'")[["person", "original"]].agg(["min", "median", "max"]).round(3)
+draws.query("split == 'test'")[["person", "original"]].agg(
+    ["min", "median", "max"]
+).round(3)
 
 # %% tags=["check", "remove-cell"]
 assert draws.query("split == 'test'").person.between(0, 1).all()
@@ -546,15 +611,25 @@ from viba_lib.data.flow import farneback
 calm = study.frames().query("label == 0").iloc[0]
 key, after = study.clip(calm.video_id).pairs[calm.position]
 side = after.shape[0]
-moves = {"as it is": [[1, 0, 0], [0, 1, 0]], "shifted": [[1, 0, 4], [0, 1, 0]],
-         "larger": [[1.03, 0, -0.015 * side], [0, 1.03, -0.015 * side]]}  # fmt: skip
+moves = {
+    "as it is": [[1, 0, 0], [0, 1, 0]],
+    "shifted": [[1, 0, 4], [0, 1, 0]],
+    "larger": [[1.03, 0, -0.015 * side], [0, 1.03, -0.015 * side]],
+}
 means = {}
 for name, matrix in moves.items():
-    moved = cv2.warpAffine(after, np.float32(matrix), (side, side), borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(
+        after,
+        np.float32(matrix),
+        (side, side),
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     raw = farneback(key, moved)
     local = raw - np.median(raw, axis=(0, 1))
     lengths = [np.linalg.norm(field, axis=2).mean() for field in (raw, local)]
-    means[name] = dict(zip(["mean length, px", "minus the median, px"], lengths, strict=True))
+    means[name] = dict(
+        zip(["mean length, px", "minus the median, px"], lengths, strict=True)
+    )
 pd.DataFrame(means).T.round(2)
 
 # %% tags=["check", "remove-cell"]

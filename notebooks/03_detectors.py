@@ -79,7 +79,10 @@ from viba_lib.experiments.detector_readings import (
 )
 from viba_lib.models.detectors import DETECTORS
 
-sizes = {f"Inputs of {n}": (study.settings(n).size, d.size) for n, d in DETECTORS.items()}
+sizes = {
+    f"Inputs of {n}": (study.settings(n).size, d.size)
+    for n, d in DETECTORS.items()
+}
 HTML(f"<p>{sizes_text(sizes)}</p>")
 
 # %% [markdown]
@@ -100,13 +103,19 @@ from viba_lib.models.describe import beside_paper
 
 five = beside_paper(xception, TABLE_5)
 six = beside_paper(xception, TABLE_6, inside="block2.rep")
-both = pd.concat({"Table 5": five, "Table 6": six}, names=["table", None]).reset_index("table")
+both = pd.concat(
+    {"Table 5": five, "Table 6": six}, names=["table", None]
+).reset_index("table")
 study.save_table(
-    "layers_xception", both, both[~both.agrees] if not both.agrees.all() else both.tail(3)
+    "layers_xception",
+    both,
+    both[~both.agrees] if not both.agrees.all() else both.tail(3),
 )
 
 # %% tags=["remove-input"]
-HTML(f"<p>Of {len(both)} rows {both.agrees.sum()} agree; those that do not are shown.</p>")
+HTML(
+    f"<p>Of {len(both)} rows {both.agrees.sum()} agree; those that do not are shown.</p>"
+)
 
 # %% [markdown]
 # The rows that differ describe the same function. The first ReLU of a block must not overwrite its input, because the
@@ -124,10 +133,14 @@ layer_table(flow, study.settings("flow-vgg11").size, inside="features")
 
 # %%
 seven = beside_paper(flow, TABLE_7)
-study.save_table("layers_flow", seven, seven.iloc[[8, 9, 10, 11, 12, 13, 15, 16, 17, -1]])
+study.save_table(
+    "layers_flow", seven, seven.iloc[[8, 9, 10, 11, 12, 13, 15, 16, 17, -1]]
+)
 
 # %% tags=["remove-input"]
-HTML(f"<p>Of the {len(seven)} rows of Table 7, {seven.agrees.sum()} agree.</p>")
+HTML(
+    f"<p>Of the {len(seven)} rows of Table 7, {seven.agrees.sum()} agree.</p>"
+)
 
 # %% [markdown]
 # ## Training
@@ -140,10 +153,20 @@ HTML(f"<p>Of the {len(seven)} rows of Table 7, {seven.agrees.sum()} agree.</p>")
 # block 4.
 
 # %%
-settings = {"xception": study.profile.xception, "flow-vgg11": study.profile.flow}
-paper = {"learning_rate": 0.001, "batch_size": 16, "patience": 7, "steps": "24 of 50 epochs"}
+settings = {
+    "xception": study.profile.xception,
+    "flow-vgg11": study.profile.flow,
+}
+paper = {
+    "learning_rate": 0.001,
+    "batch_size": 16,
+    "patience": 7,
+    "steps": "24 of 50 epochs",
+}
 here = {name: s.training.model_dump() for name, s in settings.items()}
-training = pd.DataFrame({"paper (Appendix A)": paper} | here).reindex(list(here["xception"]))
+training = pd.DataFrame({"paper (Appendix A)": paper} | here).reindex(
+    list(here["xception"])
+)
 training = training.fillna("").astype(str)
 study.save_table("training", training.reset_index(), training)
 
@@ -164,7 +187,10 @@ curves = {name: study.training(name) for name in settings}
 result_figures.learning_curves(curves)
 
 # %% tags=["remove-input"]
-readings = [training_text(n, curves[n], s.training.restore) for n, s in settings.items()]
+readings = [
+    training_text(n, curves[n], s.training.restore)
+    for n, s in settings.items()
+]
 HTML("".join(f"<p>{reading}</p>" for reading in readings))
 
 # %% tags=["remove-input"]
@@ -203,7 +229,16 @@ from viba_lib.experiments.detection import held_out_table
 bootstrap = Bootstrap.of(study)
 in_scope = {name: held_out_predictions(study, name) for name in settings}
 held_out = held_out_table(in_scope, bootstrap)
-columns = ["name", "frames", "videos", "accuracy", "precision", "recall", "auc", "ece"]
+columns = [
+    "name",
+    "frames",
+    "videos",
+    "accuracy",
+    "precision",
+    "recall",
+    "auc",
+    "ece",
+]
 study.save_table("held_out", held_out, held_out[columns].round(3))
 
 # %% mystnb={"image": {"alt": "Points and horizontal intervals of accuracy and AUC for both detectors."}, "figure": {"caption": "Accuracy and AUC on held-out identities, with 95 % intervals over people and their source clips.", "name": "fig-held-out"}}
@@ -234,9 +269,17 @@ result_figures.scores_by_method(tested)
 
 # %%
 called = pd.DataFrame(
-    {n: p.assign(fake=p.p_fake >= 0.5).groupby("method").fake.mean() for n, p in tested.items()}
+    {
+        n: p.assign(fake=p.p_fake >= 0.5).groupby("method").fake.mean()
+        for n, p in tested.items()
+    }
 ).rename(index={"": "real (false alarms)"})
-called["frames"] = tested["xception"].groupby("method").size().rename({"": "real (false alarms)"})
+called["frames"] = (
+    tested["xception"]
+    .groupby("method")
+    .size()
+    .rename({"": "real (false alarms)"})
+)
 called = called.rename_axis("method").reset_index()
 study.save_table("by_method", called, called.round(2))
 
@@ -257,10 +300,23 @@ HTML(f"<p>{methods_text(in_scope)}</p>")
 # false alarms to differ between people.
 
 # %%
-from viba_lib.experiments.detection import people_table, people_text, robustness_table
+from viba_lib.experiments.detection import (
+    people_table,
+    people_text,
+    robustness_table,
+)
 
 people = people_table(in_scope, bootstrap)
-columns = ["detector", "origin", "identity", "frames", "clips", "auc", "false_alarms", "recall"]
+columns = [
+    "detector",
+    "origin",
+    "identity",
+    "frames",
+    "clips",
+    "auc",
+    "false_alarms",
+    "recall",
+]
 study.save_table("people", people, people[columns].round(2))
 
 # %% tags=["remove-input"]
@@ -277,7 +333,9 @@ HTML(f"<p>{people_text(people)}</p>")
 # the AUC of the unchanged frames. An AUC of 0.5 corresponds to guessing.
 
 # %% mystnb={"image": {"alt": "Five panels with the AUC of both detectors over levels of JPEG quality, H.264 quality, blur, brightness and resolution, each with a shaded interval and a dotted line for the unchanged frames."}, "figure": {"caption": "AUC on degraded test frames, with 95 % intervals over people and their source clips.", "name": "fig-robustness"}}
-worse = robustness_table({name: study.robustness(name) for name in settings}, bootstrap)
+worse = robustness_table(
+    {name: study.robustness(name) for name in settings}, bootstrap
+)
 result_figures.robustness(worse)
 
 # %% tags=["remove-input"]
@@ -293,9 +351,15 @@ HTML(
 )
 
 # %%
-shown = changed.sort_values("auc").groupby(["detector", "corruption"], sort=False).head(1)
+shown = (
+    changed.sort_values("auc")
+    .groupby(["detector", "corruption"], sort=False)
+    .head(1)
+)
 study.save_table(
-    "robustness", worse, shown[["detector", "corruption", "level", "accuracy", "auc"]].round(3)
+    "robustness",
+    worse,
+    shown[["detector", "corruption", "level", "accuracy", "auc"]].round(3),
 )
 
 # %% [markdown]
@@ -306,7 +370,9 @@ study.save_table(
 
 # %% tags=["remove-input"]
 losses = corruption_losses({name: study.robustness(name) for name in settings})
-compared = "".join(f"<li>{text}</li>" for text in compared_texts(losses, bootstrap))
+compared = "".join(
+    f"<li>{text}</li>" for text in compared_texts(losses, bootstrap)
+)
 HTML(f"<p>{robustness_text(losses)}</p><ul>{compared}</ul>")
 
 # %% [markdown]
@@ -335,7 +401,7 @@ def plain(k, c_in, c_out):
 
 
 def separable(k, c_in, c_out):
-    """Weights of a separable convolution: one filter a channel, then a mixture."""
+    """Weights of a separable convolution: a filter a channel, then a mix."""
     return k * k * c_in + c_in * c_out
 
 
@@ -344,7 +410,11 @@ round(saved, 2)
 
 # %% tags=["check", "remove-cell"]
 assert plain(3, 2, 5) == 90 and separable(3, 2, 5) == 28
-first_one = next(m for m in xception.block4.modules() if type(m).__name__ == "SeparableConv2d")
+first_one = next(
+    m
+    for m in xception.block4.modules()
+    if type(m).__name__ == "SeparableConv2d"
+)
 assert separable(3, 728, 728) == sum(w.numel() for w in first_one.parameters())
 assert abs(saved - plain(3, 728, 728) / separable(3, 728, 728)) < 1e-9
 
@@ -371,14 +441,20 @@ import numpy as np
 
 
 def ece(confidence, right, bins=15):
-    """Mean gap of accuracy and confidence over equal bins, weighted by their size."""
+    """Mean gap of accuracy and confidence over bins, weighted by size."""
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = [abs(right[place == b].mean() - confidence[place == b].mean()) * (place == b).mean()
-            for b in np.unique(place)]  # fmt: skip
+    gaps = []
+    for b in np.unique(place):
+        here = place == b
+        gap = abs(right[here].mean() - confidence[here].mean())
+        gaps.append(gap * here.mean())
     return float(sum(gaps))
 
 
-p, label = in_scope["xception"].p_fake.to_numpy(float), in_scope["xception"].label.to_numpy()
+p, label = (
+    in_scope["xception"].p_fake.to_numpy(float),
+    in_scope["xception"].label.to_numpy(),
+)
 round(ece(np.maximum(p, 1 - p), (p > 0.5) == label), 3)
 
 # %% tags=["check", "remove-cell"]

@@ -132,11 +132,17 @@ inputs = study.inputs("xception", row)
 split = SplitModel(study.detector("xception"), layer)
 activation, context = split.head(inputs.to(device))
 activation = activation[0].cpu()
-shown = {"mean": statistics.mean, "standard deviation": statistics.std, "this frame": activation}
+shown = {
+    "mean": statistics.mean,
+    "standard deviation": statistics.std,
+    "this frame": activation,
+}
 map_figures.maps_row({k: v.float().mean(0).numpy() for k, v in shown.items()})
 
 # %% tags=["remove-input"]
-usual = ((activation - statistics.mean) / statistics.std)[statistics.active].abs()
+usual = ((activation - statistics.mean) / statistics.std)[
+    statistics.active
+].abs()
 HTML(
     f"<p>The layer has {activation.shape[0]} channels of {activation.shape[1]} by {activation.shape[2]} locations, "
     f"{activation.numel():,} units in all; {statistics.active.float().mean():.0%} of them vary. In this frame "
@@ -174,7 +180,13 @@ for lam in np.linspace(0, 1, 11):
         logits = split.tail(z.to(device), context, len(noise)).float().cpu()
     response[lam] = logits.softmax(1)[:, 1].numpy()
 response = pd.DataFrame(response).melt(var_name="lambda", value_name="p_fake")
-result_figures.draws(response, "lambda", "p_fake", "signal fraction, lambda", "probability of fake")
+result_figures.draws(
+    response,
+    "lambda",
+    "p_fake",
+    "signal fraction, lambda",
+    "probability of fake",
+)
 
 # %% tags=["remove-input"]
 over = response.groupby("lambda").p_fake.agg(["mean", "std"])
@@ -243,7 +255,10 @@ map_figures.history_plot(attribution.history)
 
 # %% tags=["remove-input"]
 settings = bottleneck.settings
-lost, said = (attribution.history[k][:, 0].tolist() for k in ("information_loss", "model_loss"))
+lost, said = (
+    attribution.history[k][:, 0].tolist()
+    for k in ("information_loss", "model_loss")
+)
 HTML(
     f"<p>With &beta; = {settings.beta:g}, {settings.steps} steps and {settings.noise_samples} samples of the noise in each, the "
     f"information went from {lost[0]:.2f} to {lost[-1]:.2f} nats per unit, and the cross-entropy from {said[0]:.2f} to "
@@ -271,7 +286,9 @@ HTML(
 
 # %% mystnb={"image": {"alt": "Two heat maps of the layer's locations side by side: the signal fraction lambda, averaged over channels, and the capacity in bits, summed over channels."}, "figure": {"caption": "Result of the optimisation by location: the signal fraction, mean over channels, and the capacity in bits, sum over channels.", "name": "fig-share-and-bits"}}
 share, bits = attribution.lam[0].mean(0), attribution.capacity[0].sum(0)
-map_figures.maps_row({"signal fraction, lambda": share.numpy(), "capacity (bits)": bits.numpy()})
+map_figures.maps_row(
+    {"signal fraction, lambda": share.numpy(), "capacity (bits)": bits.numpy()}
+)
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.information_gap import total_text
@@ -298,7 +315,9 @@ place = no_masks(ratio, "the share of bits inside it") or (
     f"{inside:.0%} of the bits lie inside the planted mask, {ratio:.1f} times the mask's fraction of the "
     "frame (chance is 1)."
 )
-HTML(f"<p>{place} With the bottleneck in place the probability of fake is {after:.2f}.</p>")
+HTML(
+    f"<p>{place} With the bottleneck in place the probability of fake is {after:.2f}.</p>"
+)
 
 # %% [markdown]
 # Check three properties of the map: whether the highest relevance is inside the outline, how much relevance lies
@@ -319,7 +338,9 @@ study.save_table("localisation", places, means.round(2), unknown)
 # %% tags=["remove-input"]
 from viba_lib.experiments.common import Bootstrap
 
-HTML(f"<p>{localisation_text(places, Bootstrap.of(study))}</p>") if not unknown else None
+HTML(
+    f"<p>{localisation_text(places, Bootstrap.of(study))}</p>"
+) if not unknown else None
 
 # %% [markdown]
 # A ratio below 1 says that the map has less relevance on the artefact than an input-agnostic map would have. This can
@@ -340,12 +361,16 @@ HTML(f"<p>{localisation_text(places, Bootstrap.of(study))}</p>") if not unknown 
 # %%
 moved = localisation(study, "flow-vgg11")
 row = example_frame(study.predictions("flow-vgg11"), moved, clip)
-motion = study.bottleneck("flow-vgg11").attribute(study.inputs("flow-vgg11", row))
+motion = study.bottleneck("flow-vgg11").attribute(
+    study.inputs("flow-vgg11", row)
+)
 
 # %% mystnb={"image": {"alt": "A colour-coded flow map with the disturbed region outlined, and below it the relevance map."}, "figure": {"caption": "A flow map and its relevance map for the motion detector; the disturbed region is outlined.", "name": "fig-flow-map"}}
 picture, mask = study.images("flow-vgg11", row), study.masks("flow-vgg11", row)
 maps = motion.bits_per_pixel.numpy()
-map_figures.relevance_grid(picture, maps, mask, [f"{row.method.iloc[0]}, {maps.sum():.0f} bits"])
+map_figures.relevance_grid(
+    picture, maps, mask, [f"{row.method.iloc[0]}, {maps.sum():.0f} bits"]
+)
 
 # %% tags=["remove-input"]
 known = not no_masks(moved.ratio, "the localisation")
@@ -367,7 +392,10 @@ HTML(f"<p>{example_text(row.iloc[0])} {of_motion}</p>")
 
 # %%
 tried = {"as above": motion}
-for name, setting in {"40 steps": {"steps": 40}, "beta 1": {"beta": 1.0}}.items():
+for name, setting in {
+    "40 steps": {"steps": 40},
+    "beta 1": {"beta": 1.0},
+}.items():
     other = study.bottleneck("flow-vgg11", **setting)
     tried[name] = other.attribute(study.inputs("flow-vgg11", row))
 
@@ -376,19 +404,28 @@ import pandas as pd
 
 survived = pd.DataFrame(
     {
-        "probability of fake": {k: a.logits.softmax(1)[0, 1].item() for k, a in tried.items()},
+        "probability of fake": {
+            k: a.logits.softmax(1)[0, 1].item() for k, a in tried.items()
+        },
         "bits": {k: a.capacity.sum().item() for k, a in tried.items()},
         "fraction inside the mask": {
-            k: mass_inside(a.bits_per_pixel[0].numpy(), mask[0]) for k, a in tried.items()
+            k: mass_inside(a.bits_per_pixel[0].numpy(), mask[0])
+            for k, a in tried.items()
         },
     }
 )
 survived.dropna(axis=1).round(2)
 
 # %% tags=["remove-input"]
-before, after = (x.softmax(1)[0, 1].item() for x in (motion.logits_clean, motion.logits))
+before, after = (
+    x.softmax(1)[0, 1].item() for x in (motion.logits_clean, motion.logits)
+)
 kept = (before > 0.5) == (after > 0.5)
-inside = f", and {mask.mean():.0%} of the image lies inside the mask" if mask.any() else ""
+inside = (
+    f", and {mask.mean():.0%} of the image lies inside the mask"
+    if mask.any()
+    else ""
+)
 HTML(
     f"<p>Without the bottleneck the probability of fake is {before:.2f}{inside}. The prediction of the map "
     f"above was <i>{'preserved' if kept else 'lost'}</i> at the last step.</p>"
@@ -417,13 +454,18 @@ HTML(
 # %%
 import torch
 
-white = torch.randn(activation.shape, generator=torch.Generator().manual_seed(seed))
-mean, std = statistics.mean, statistics.std.clamp_min(bottleneck.settings.min_std)
+white = torch.randn(
+    activation.shape, generator=torch.Generator().manual_seed(seed)
+)
+mean, std = (
+    statistics.mean,
+    statistics.std.clamp_min(bottleneck.settings.min_std),
+)
 exact = study.bottleneck("xception", layer, precision="float32")
 
 
 def by_bottleneck(lam, frames=inputs):
-    """Logits of the detector with the library's bottleneck, one lambda for all its units."""
+    """Logits with the library's bottleneck, one lambda for all its units."""
     lams = torch.full((len(frames), *activation.shape), float(lam))
     return exact.predict_under_noise(frames, lams, samples=1, seed=seed)[0]
 
@@ -448,18 +490,28 @@ def by_hand(lam):
 
 
 at_zero = by_bottleneck(0.0, torch.cat([inputs, inputs.flip(-1)]))
-rows = {lam: [*by_hand(lam).tolist(), *by_bottleneck(lam)[0].tolist()] for lam in (1.0, 0.5, 0.0)}
+rows = {
+    lam: [*by_hand(lam).tolist(), *by_bottleneck(lam)[0].tolist()]
+    for lam in (1.0, 0.5, 0.0)
+}
 pd.DataFrame(
-    rows, ["real, by hand", "fake, by hand", "real, bottleneck", "fake, bottleneck"]
+    rows,
+    ["real, by hand", "fake, by hand", "real, bottleneck", "fake, bottleneck"],
 ).T.round(3)
 
 # %% tags=["check", "remove-cell"]
 assert torch.equal(mixed(activation, 1.0, white, mean, std), activation)
-assert torch.allclose(mixed(activation, 0.0, white, mean, std), mean + std * white)
+assert torch.allclose(
+    mixed(activation, 0.0, white, mean, std), mean + std * white
+)
 # An accelerator samples other noise, which has no effect at lambda 1.
 for lam in (1.0, 0.5, 0.0) if device == "cpu" else (1.0,):
-    assert torch.allclose(by_hand(lam), by_bottleneck(lam)[0], rtol=1e-2, atol=1e-2), lam
-assert at_zero.shape == (2, 2) and torch.allclose(at_zero[0], at_zero[1], rtol=1e-2, atol=1e-2)
+    assert torch.allclose(
+        by_hand(lam), by_bottleneck(lam)[0], rtol=1e-2, atol=1e-2
+    ), lam
+assert at_zero.shape == (2, 2) and torch.allclose(
+    at_zero[0], at_zero[1], rtol=1e-2, atol=1e-2
+)
 
 # %% [markdown]
 # Your channel and that of the library are the same. At 1 nothing changes. At 0 the face and its mirror image get the
@@ -492,20 +544,34 @@ def price(r, lam, mean, std):
     return ((lam * r) ** 2 + rest**2 - 1 - (rest**2).log()) / (2 * math.log(2))
 
 
-in_all = (price(activation, attribution.lam[0], mean, std) * statistics.active).sum().item()
+in_all = (
+    (price(activation, attribution.lam[0], mean, std) * statistics.active)
+    .sum()
+    .item()
+)
 half, one = torch.tensor(0.5), torch.tensor(1.0)
-pd.Series({"at the mean": price(0 * one, half, 0, 1).item(),
-           "three away": price(3 * one, half, 0, 1).item(),
-           "layer, by hand": in_all,
-           "layer, by the library": attribution.capacity.sum().item()}).round(2)  # fmt: skip
+pd.Series(
+    {
+        "at the mean": price(0 * one, half, 0, 1).item(),
+        "three away": price(3 * one, half, 0, 1).item(),
+        "layer, by hand": in_all,
+        "layer, by the library": attribution.capacity.sum().item(),
+    }
+).round(2)
 
 # %% tags=["check", "remove-cell"]
 from viba_lib.bottleneck import gaussian_kl
 
 found = attribution.lam[0].clamp(max=0.999)
 wanted = gaussian_kl(activation, found, mean, std) / math.log(2)
-assert torch.allclose(price(activation, found, mean, std), wanted, rtol=1e-3, atol=1e-3)
-wanted = gaussian_kl(activation, attribution.lam[0], mean, std)[statistics.active].sum().item()
+assert torch.allclose(
+    price(activation, found, mean, std), wanted, rtol=1e-3, atol=1e-3
+)
+wanted = (
+    gaussian_kl(activation, attribution.lam[0], mean, std)[statistics.active]
+    .sum()
+    .item()
+)
 assert abs(in_all - wanted / math.log(2)) <= 0.01 * abs(in_all) + 1e-3
 
 # %% [markdown]
@@ -535,13 +601,15 @@ def totals(found):
 
 
 def busiest(found):
-    """Smallest fraction of channels that contains half of the bits of the first frame."""
+    """Smallest fraction of channels with half of the first frame's bits."""
     each = found.capacity[0].sum((1, 2)).double().sort(descending=True).values
     return ((each.cumsum(0) < each.sum() / 2).sum().item() + 1) / len(each)
 
 
 sums = {"face": totals(attribution), "motion": totals(motion)}
-table = pd.DataFrame({k: [x[0].item() for x in v] for k, v in sums.items()}, ["map", "layer"]).T
+table = pd.DataFrame(
+    {k: [x[0].item() for x in v] for k, v in sums.items()}, ["map", "layer"]
+).T
 table.assign(busiest=[busiest(attribution), busiest(motion)]).round(3)
 
 # %% tags=["check", "remove-cell"]
@@ -551,7 +619,9 @@ for given in (attribution, motion):
     assert torch.allclose(of_map, of_layer, rtol=1e-3, atol=1e-3)
     each = given.capacity[0].sum((1, 2)).double().sort(descending=True).values
     count = round(busiest(given) * len(each))
-    assert 1 <= count <= len(each) and each[:count].sum() >= 0.4999 * each.sum()
+    assert (
+        1 <= count <= len(each) and each[:count].sum() >= 0.4999 * each.sum()
+    )
     assert each[: count - 1].sum() <= 0.5001 * each.sum()
 
 # %% [markdown]

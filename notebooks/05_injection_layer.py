@@ -107,7 +107,9 @@ map_figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 # %%
 if detector:
     one = chosen[detector]
-    display(map_figures.layers_grid(one.images, one.maps, one.masks, one.labels))
+    display(
+        map_figures.layers_grid(one.images, one.maps, one.masks, one.labels)
+    )
 
 # %% [markdown]
 # ## Quantitative comparison of the layers
@@ -135,16 +137,30 @@ if detector:
 
 # %%
 from viba_lib.experiments.common import Bootstrap, no_masks
-from viba_lib.experiments.injection_layer import layer_differences, layer_measures, layer_table
+from viba_lib.experiments.injection_layer import (
+    layer_differences,
+    layer_measures,
+    layer_table,
+)
 
 measures = layer_measures(study, layer, beta, measured, detectors)
 table = layer_table(measures, Bootstrap.of(study))
-columns = ["name", "frames", "bits", "entropy", "ratio", "deletion", "over_random"]
+columns = [
+    "name",
+    "frames",
+    "bits",
+    "entropy",
+    "ratio",
+    "deletion",
+    "over_random",
+]
 study.save_table("injection_layer", table, table[columns].round(2))
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each injection layer of both detectors: relevance on the artefact with a line at chance, entropy, and deletion compared with random order with a line at zero."}, "figure": {"caption": "Relevance on the artefact, entropy of the map, and the gain of deletion over a random order, with 95 % intervals over people and their source clips; dotted is chance.", "name": "fig-layers-measured"}}
 result_figures.intervals(
-    table, ["ratio", "entropy", "over_random"], chance={"ratio": 1, "over_random": 0}
+    table,
+    ["ratio", "entropy", "over_random"],
+    chance={"ratio": 1, "over_random": 0},
 )
 
 # %% [markdown]
@@ -156,12 +172,16 @@ defaults = {name: study.layer(name) for name in detectors}
 differences = layer_differences(measures, defaults, Bootstrap.of(study))
 study.save_table("injection_layer_differences", differences)
 zero = {"ratio": 0, "over_random": 0}
-result_figures.intervals(differences, list(zero), chance=zero) if len(differences) else None
+result_figures.intervals(differences, list(zero), chance=zero) if len(
+    differences
+) else None
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.injection_layer import choice_text
 
-text = no_masks(measures.ratio, "the ratio") or choice_text(measures, defaults, Bootstrap.of(study))
+text = no_masks(measures.ratio, "the ratio") or choice_text(
+    measures, defaults, Bootstrap.of(study)
+)
 HTML(f"<p>{text}</p>")
 
 # %% [markdown]
@@ -211,11 +231,20 @@ HTML(f"<p>{deletion_text(measures, Bootstrap.of(study))}</p>")
 # that takes its output.
 
 # %%
-from viba_lib.experiments.affine_layers import affine_table, forward_order, same_maps
+from viba_lib.experiments.affine_layers import (
+    affine_table,
+    forward_order,
+    same_maps,
+)
 from viba_lib.experiments.injection_layer import layer_difference
 
-explained = injection_maps(study, layer, beta, measured, ["xception"])["xception"]
-network, first_input = study.detector("xception"), study.inputs("xception", explained.table.head(1))
+explained = injection_maps(study, layer, beta, measured, ["xception"])[
+    "xception"
+]
+network, first_input = (
+    study.detector("xception"),
+    study.inputs("xception", explained.table.head(1)),
+)
 order, pairs = forward_order(network, list(explained.maps), first_input)
 pairs
 
@@ -229,13 +258,19 @@ from viba_lib.bottleneck.split import SplitModel
 for pair in pairs:
     units = [study.statistics("xception", name) for name in pair]
     scores = [
-        ((SplitModel(network, name).head(first_input)[0].cpu() - u.mean) / u.std)[0].abs()
+        (
+            (SplitModel(network, name).head(first_input)[0].cpu() - u.mean)
+            / u.std
+        )[0].abs()
         for name, u in zip(pair, units, strict=True)
     ]
     active = units[0].active & units[1].active
     x, y = (one[active] for one in scores)
     if len(x):
-        print(f"{pair}: |z| up to {x.max():.2f}, largest difference {(x - y).abs().max():.1e}")
+        print(
+            f"{pair}: |z| up to {x.max():.2f}, "
+            f"largest difference {(x - y).abs().max():.1e}"
+        )
     else:
         print(f"{pair}: no unit is active in both layers")
 
@@ -300,9 +335,15 @@ print(f"{int(varies.sum())} of {len(varies)} channels vary and are compared")
 # maximum. The other layers are included for comparison.
 
 # %%
-statistics = {name: study.statistics("xception", name) for pair in pairs for name in pair}
+statistics = {
+    name: study.statistics("xception", name) for pair in pairs for name in pair
+}
 affine = affine_table(network, pairs, statistics, first_input)
-none = "" if len(affine) else "The layers of this run contain no batch norm and its input."
+none = (
+    ""
+    if len(affine)
+    else "The layers of this run contain no batch norm and its input."
+)
 study.save_table("affine_layers", affine, affine, none)
 
 # %%
@@ -310,15 +351,24 @@ from viba_lib.experiments.affine_layers import with_others
 
 compared = with_others(pairs, list(explained.maps))
 same = same_maps(explained.maps, compared, explained.table)
-shown = same.groupby(["first", "second"], sort=False)[["correlation", "difference"]].median()
+shown = same.groupby(["first", "second"], sort=False)[
+    ["correlation", "difference"]
+].median()
 study.save_table("affine_maps", same, shown.reset_index().round(6), none)
 
 # %% tags=["remove-input"]
-from viba_lib.experiments.affine_layers import affine_text, diffuse_text, order_text
+from viba_lib.experiments.affine_layers import (
+    affine_text,
+    diffuse_text,
+    order_text,
+)
 from viba_lib.models.xception import XCEPTION_LAYERS
 
 rows = measures[measures.detector == "xception"]
-found = [diffuse_text(p, layer_difference(rows, "entropy", p, Bootstrap.of(study))) for p in pairs]
+found = [
+    diffuse_text(p, layer_difference(rows, "entropy", p, Bootstrap.of(study)))
+    for p in pairs
+]
 texts = [affine_text(affine, same), *found, order_text(order, XCEPTION_LAYERS)]
 HTML("".join(f"<p>{text}</p>" for text in texts if text))
 
@@ -348,15 +398,24 @@ HTML("".join(f"<p>{text}</p>" for text in texts if text))
 # %% tags=["solution"]
 chosen_layer = study.layer("xception")
 few = min(measured, 2)
-betas = {b: layer_measures(study, chosen_layer, b, few).query("detector == 'xception'")
-         for b in (1.0, 100.0)}  # fmt: skip
-pd.DataFrame({b: m[["bits", "entropy", "ratio"]].mean() for b, m in betas.items()}).T.round(2)
+betas = {
+    b: layer_measures(study, chosen_layer, b, few).query(
+        "detector == 'xception'"
+    )
+    for b in (1.0, 100.0)
+}
+pd.DataFrame(
+    {b: m[["bits", "entropy", "ratio"]].mean() for b, m in betas.items()}
+).T.round(2)
 
 # %% tags=["check", "remove-cell"]
 assert set(betas) == {1.0, 100.0}
 for found in betas.values():
     assert len(found) and set(found.detector) == {"xception"}
-    assert set(found.layer) == {study.layer("xception")} and (found.bits > -1e-3).all()
+    assert (
+        set(found.layer) == {study.layer("xception")}
+        and (found.bits > -1e-3).all()
+    )
 assert list(betas[1.0].video_id) == list(betas[100.0].video_id)
 
 # %% [markdown]
@@ -383,7 +442,9 @@ by_class.round(2)
 
 # %% tags=["check", "remove-cell"]
 assert list(by_class.columns) == ["deletion", "random"]
-assert ((by_class.dropna() >= 0) & (by_class.dropna() <= 1)).all(axis=None) and len(by_class)
+assert ((by_class.dropna() >= 0) & (by_class.dropna() <= 1)).all(
+    axis=None
+) and len(by_class)
 
 # %% [markdown]
 # The detector assigns a class to an empty input as well. If this class is "real", a real frame stays real for every
@@ -414,11 +475,17 @@ def receptive_field(layers):
     return seen
 
 
-{stride: [receptive_field([(3, stride)] * n) for n in (1, 2, 3)] for stride in (1, 2)}
+{
+    stride: [receptive_field([(3, stride)] * n) for n in (1, 2, 3)]
+    for stride in (1, 2)
+}
 
 # %% tags=["check", "remove-cell"]
 assert receptive_field([]) == 1 and receptive_field([(3, 1)] * 3) == 7
-assert receptive_field([(3, 2)] * 3) == 15 and receptive_field([(1, 2), (3, 1)]) == 5
+assert (
+    receptive_field([(3, 2)] * 3) == 15
+    and receptive_field([(1, 2), (3, 1)]) == 5
+)
 
 # %% [markdown]
 # Without strides the receptive field grows by a constant, and with strides it approximately doubles. The maps of late

@@ -152,14 +152,20 @@ both = bottleneck_types(study, "xception", frames)
 # %% mystnb={"image": {"alt": "Face crops of fakes and real frames above and per-sample relevance maps below, with planted regions outlined."}, "figure": {"caption": "Per-sample bottleneck: optimised for each frame.", "name": "fig-per-sample"}}
 from viba_lib.visual import map_figures, result_figures
 
-some = [*range(3), *range(frames, frames + 3)] if len(both.images) >= frames + 3 else [0]
+some = (
+    [*range(3), *range(frames, frames + 3)]
+    if len(both.images) >= frames + 3
+    else [0]
+)
 shown = [both.labels[i] for i in some]
 map_figures.relevance_grid(
     both.images[some], both.maps["per-sample"][some], both.masks[some], shown
 )
 
 # %% mystnb={"image": {"alt": "The same face crops above and the relevance maps of the readout bottleneck below, with planted regions outlined."}, "figure": {"caption": "Readout bottleneck: predicted in one pass.", "name": "fig-readout"}}
-map_figures.relevance_grid(both.images[some], both.maps["readout"][some], both.masks[some], shown)
+map_figures.relevance_grid(
+    both.images[some], both.maps["readout"][some], both.masks[some], shown
+)
 
 # %% [markdown]
 # ## Quantitative comparison of both types
@@ -263,7 +269,9 @@ def breakeven(t, a, b):
 
 costs = both.table.set_index("type")
 frames_needed = breakeven(
-    costs.training["readout"], costs.seconds["readout"], costs.seconds["per-sample"]
+    costs.training["readout"],
+    costs.seconds["readout"],
+    costs.seconds["per-sample"],
 )
 print(f"{frames_needed} frames, {frames_needed / 25:.1f} s of video")
 
@@ -300,7 +308,10 @@ def spread(relevance):
     return float(-(p * np.log2(p)).sum())
 
 
-{kind: round(float(np.mean([spread(m) for m in maps])), 2) for kind, maps in both.maps.items()}
+{
+    kind: round(float(np.mean([spread(m) for m in maps])), 2)
+    for kind, maps in both.maps.items()
+}
 
 # %% tags=["check", "remove-cell"]
 flat, point = np.ones((16, 16)), np.zeros((16, 16))

@@ -37,7 +37,7 @@
 # <!-- time -->
 #
 # The maps ({term}`Attribution`) of consecutive key frames form a video. It shows a heat map over the face, a colour bar
-# in bits per pixel of the face crop, and a strip below with the prediction over time. The video shows two key frames
+# in bits per pixel of the face crop, and a strip above with the prediction over time. The video shows two key frames
 # per second. Each example is the held-out video of its class with the most confident decision of the detector, so these
 # are good cases. {doc}`/notebooks/08_detection_performance` evaluates all videos, and the {doc}`viewer </book/viewer>` also
 # contains a bad case. The fake and the real video of a detector share one colour scale.
@@ -180,10 +180,16 @@ for kind, level in zip(("fake", "real"), levels, strict=True):
 
 # %% tags=["solution"]
 frame, maps = frames["xception"], study.explanations("xception")
-by_label = {label: maps.relevance.values[(frame.label == label).to_numpy()] for label in (0, 1)}
+by_label = {
+    label: maps.relevance.values[(frame.label == label).to_numpy()]
+    for label in (0, 1)
+}
 tops = {label: overlay.scale_maximum(m) for label, m in by_label.items()}
 stretch = tops[1] / max(tops[0], 1e-12)
-print(f"real {tops[0]:.2f}, fake {tops[1]:.2f} bits per pixel: a factor of {stretch:.2f}")
+print(
+    f"real {tops[0]:.2f}, fake {tops[1]:.2f} bits per pixel: "
+    f"a factor of {stretch:.2f}"
+)
 
 # %% tags=["check", "remove-cell"]
 assert set(tops) == {0, 1} and all(top >= 0 for top in tops.values())
@@ -212,7 +218,10 @@ side = study.settings("xception").size
 raw_bits = side * side * 3 * 8
 called_fake = frames["xception"].query("p_fake >= 0.5")
 share_needed = called_fake.total_bits.median() / raw_bits
-print(f"{raw_bits:,} bits raw; the total of the median map is {share_needed:.2%} of this number")
+print(
+    f"{raw_bits:,} bits raw; the total of the median map is "
+    f"{share_needed:.2%} of this number"
+)
 
 # %% tags=["check", "remove-cell"]
 import math

@@ -64,9 +64,21 @@ from viba_lib.experiments.common import Bootstrap, explained_frames
 from viba_lib.experiments.detection import table_2
 from viba_lib.models.detectors import DETECTORS
 
-explained, bootstrap = {d: explained_frames(study, d) for d in DETECTORS}, Bootstrap.of(study)
+explained, bootstrap = (
+    {d: explained_frames(study, d) for d in DETECTORS},
+    Bootstrap.of(study),
+)
 table = table_2(explained, bootstrap)
-columns = ["name", "unit", "count", "accuracy", "precision", "recall", "auc", "ece"]
+columns = [
+    "name",
+    "unit",
+    "count",
+    "accuracy",
+    "precision",
+    "recall",
+    "auc",
+    "ece",
+]
 study.save_table("table_2", table, table[columns].round(3))
 
 # %% [markdown]
@@ -117,13 +129,18 @@ HTML(f"<p>{noise_text(table, study.profile.evaluation.noise_draws)}</p>")
 # ten decisions on validation frames. The paper gives no value.
 
 # %%
-from viba_lib.experiments.noise_class import noise_class_text, noise_probabilities
+from viba_lib.experiments.noise_class import (
+    noise_class_text,
+    noise_probabilities,
+)
 
 alone = {d: noise_probabilities(study, d) for d in DETECTORS}
 
 # %% tags=["remove-input"]
 betas = {d: study.bottleneck(d).settings.beta for d in DETECTORS}
-readings = [noise_class_text(d, p, explained[d], betas[d]) for d, p in alone.items()]
+readings = [
+    noise_class_text(d, p, explained[d], betas[d]) for d, p in alone.items()
+]
 HTML("".join(f"<p>{reading}</p>" for reading in readings))
 
 # %% [markdown]
@@ -141,11 +158,24 @@ HTML("".join(f"<p>{reading}</p>" for reading in readings))
 # the decision.
 
 # %%
-from viba_lib.experiments.target_class import explained_for_targets, target_table, targets_text
+from viba_lib.experiments.target_class import (
+    explained_for_targets,
+    target_table,
+    targets_text,
+)
 
 targets = {d: explained_for_targets(study, d) for d in DETECTORS}
 by_target = target_table(targets, bootstrap)
-columns = ["name", "frames", "accuracy", "precision", "recall", "ece", "confidence", "gain"]
+columns = [
+    "name",
+    "frames",
+    "accuracy",
+    "precision",
+    "recall",
+    "ece",
+    "confidence",
+    "gain",
+]
 study.save_table("target_classes", by_target, by_target[columns].round(3))
 
 # %% [markdown]
@@ -156,7 +186,11 @@ study.save_table("target_classes", by_target, by_target[columns].round(3))
 result_figures.intervals(by_target, ["accuracy", "ece", "confidence", "gain"])
 
 # %% tags=["remove-input"]
-HTML("".join(f"<p>{targets_text({d: targets[d]}, bootstrap)}</p>" for d in DETECTORS))
+HTML(
+    "".join(
+        f"<p>{targets_text({d: targets[d]}, bootstrap)}</p>" for d in DETECTORS
+    )
+)
 
 # %% [markdown]
 # ## Detection by method
@@ -170,17 +204,26 @@ import pandas as pd
 
 from viba_lib.experiments.detection import detection_by_method
 
-methods = {name: detection_by_method(frame) for name, frame in explained.items()}
+methods = {
+    name: detection_by_method(frame) for name, frame in explained.items()
+}
 result_figures.by_method(methods)
 
 # %%
-by_method = pd.concat(methods, names=["detector", None]).reset_index("detector")
+by_method = pd.concat(methods, names=["detector", None]).reset_index(
+    "detector"
+)
 study.save_table("decisions_by_method", by_method, by_method.round(3))
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.detection_readings import methods_text
 
-HTML("".join(f"<p>{methods_text({d: explained[d]}, bootstrap)}</p>" for d in DETECTORS))
+HTML(
+    "".join(
+        f"<p>{methods_text({d: explained[d]}, bootstrap)}</p>"
+        for d in DETECTORS
+    )
+)
 
 # %% [markdown]
 # ## Significance of the difference
@@ -214,7 +257,10 @@ HTML(f"<p>{mcnemar_text(tests)}</p>")
 groups = {}
 for name, frame in explained.items():
     groups[f"{name} -"] = (frame.p_fake.to_numpy(), frame.label.to_numpy())
-    groups[f"{name} +"] = (frame.p_fake_bottleneck.to_numpy(), frame.label.to_numpy())
+    groups[f"{name} +"] = (
+        frame.p_fake_bottleneck.to_numpy(),
+        frame.label.to_numpy(),
+    )
 result_figures.reliability(groups)
 
 # %% tags=["remove-input"]
@@ -327,7 +373,8 @@ label = frame.label.to_numpy()
 accuracy, precision, recall = label.mean(), label.mean(), 1.0
 balanced = (recall + 0.0) / 2
 print(
-    f"accuracy {accuracy:.2f}, precision {precision:.2f}, recall {recall:.2f}, balanced {balanced:.2f}"
+    f"accuracy {accuracy:.2f}, precision {precision:.2f}, "
+    f"recall {recall:.2f}, balanced {balanced:.2f}"
 )
 
 # %% tags=["check", "remove-cell"]

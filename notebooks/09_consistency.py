@@ -92,7 +92,17 @@ from viba_lib.experiments.consistency import consistency, table_3
 
 videos, bootstrap = consistency(study, [threshold], rule), Bootstrap.of(study)
 table = table_3(videos, bootstrap)
-columns = ["name", "videos", "frames", "cuts", "empty", "iou", "tcs", "rpi", "persistence"]
+columns = [
+    "name",
+    "videos",
+    "frames",
+    "cuts",
+    "empty",
+    "iou",
+    "tcs",
+    "rpi",
+    "persistence",
+]
 study.save_table("table_3", table, table[columns].round(3))
 
 # %% mystnb={"image": {"alt": "Points with intervals of IoU, TCS, RPI and persistence for both detectors on fake and real videos."}, "figure": {"caption": "IoU, TCS, RPI and persistence with 95 % intervals over people and source clips.", "name": "fig-table-3"}}
@@ -184,7 +194,10 @@ from viba_lib.experiments.consistency import CONSISTENCY, real_minus_fake
 
 difference = real_minus_fake(videos, bootstrap)
 result_figures.intervals(
-    difference, list(CONSISTENCY), "detector", chance=dict.fromkeys(CONSISTENCY, 0.0)
+    difference,
+    list(CONSISTENCY),
+    "detector",
+    chance=dict.fromkeys(CONSISTENCY, 0.0),
 )
 
 # %% tags=["remove-input"]
@@ -193,7 +206,11 @@ from viba_lib.experiments.consistency import label_text
 HTML(f"<p>{label_text(videos, bootstrap)}</p>")
 
 # %%
-study.save_table("real_minus_fake", difference, difference[["detector", *CONSISTENCY]].round(4))
+study.save_table(
+    "real_minus_fake",
+    difference,
+    difference[["detector", *CONSISTENCY]].round(4),
+)
 
 # %% [markdown]
 # ## Differences between the detectors
@@ -253,13 +270,21 @@ study.save_table("threshold_sweep", sweep, sweep.round(3))
 import numpy as np
 import pandas as pd
 
-from viba_lib.evaluation import mean_iou, region_persistence, temporal_consistency
+from viba_lib.evaluation import (
+    mean_iou,
+    region_persistence,
+    temporal_consistency,
+)
 
 still, jumping = np.zeros((2, 6, 20, 20), bool)
 still[:, :10, :4] = True
 jumping[::2, :10, :4] = True
 jumping[1::2, 10:, 16:] = True
-scores = {"TCS": temporal_consistency, "RPI": region_persistence, "IoU": mean_iou}
+scores = {
+    "TCS": temporal_consistency,
+    "RPI": region_persistence,
+    "IoU": mean_iou,
+}
 pd.DataFrame(
     {name: [f(m) for m in (still, jumping)] for name, f in scores.items()},
     index=["still", "jumping"],
@@ -297,7 +322,10 @@ moving[1, 9:13, 8:12] = True
 by_hand, region_persistence(moving)
 
 # %% tags=["check", "remove-cell"]
-assert moving.shape == (2, 30, 40) and abs(region_persistence(moving) - by_hand) < 1e-9
+assert (
+    moving.shape == (2, 30, 40)
+    and abs(region_persistence(moving) - by_hand) < 1e-9
+)
 assert abs(by_hand - 0.1) < 1e-9
 
 # %% [markdown]

@@ -106,17 +106,27 @@ from viba_lib.models.detectors import DETECTORS
 
 human = read_annotations(annotations) if annotations else None
 explained = {name: list(explained_videos(study, name)) for name in DETECTORS}
-regions = {name: regions_by_video(v, top, human, rule) for name, v in explained.items()}
+regions = {
+    name: regions_by_video(v, top, human, rule)
+    for name, v in explained.items()
+}
 table = table_4(regions, Bootstrap.of(study)).assign(rule=rule, top=top)
 measures = ["f1", "precision", "recall", "overlap", "top1"]
 columns = ["detector", "rule", "top", "videos", *measures]
-unknown = no_regions(table.overlap)  # "" if the regions of some fakes are known
+unknown = no_regions(
+    table.overlap
+)  # "" if the regions of some fakes are known
 study.save_table("table_4", table, table[columns].round(3), unknown)
 
 # %% tags=["remove-input"]
 from viba_lib.experiments.paper_numbers import TABLE_4
 
-means = 2 * TABLE_4.precision * TABLE_4.recall / (TABLE_4.precision + TABLE_4.recall)
+means = (
+    2
+    * TABLE_4.precision
+    * TABLE_4.recall
+    / (TABLE_4.precision + TABLE_4.recall)
+)
 HTML(
     f"<p>By chance, {top} of 6 regions contain a given region in {min(top, 6) / 6:.0%} of videos. Top 1 must be "
     "compared with this value. The paper calls its F1 macro, but the printed F1 is the harmonic mean of the printed "
@@ -230,7 +240,11 @@ HTML(f"<p>{rules_text(rules)}</p>") if not unknown else None
 from viba_lib.evaluation.agreement import annotator_agreement
 
 planted = pd.DataFrame(
-    {"region": ["all"], "annotators": [1], "alpha": ["planted regions have one source"]}
+    {
+        "region": ["all"],
+        "annotators": [1],
+        "alpha": ["planted regions have one source"],
+    }
 )
 between = planted if human is None else annotator_agreement(human)
 study.save_table("annotator_agreement", between, between.round(3), unknown)
@@ -261,7 +275,9 @@ alpha = 1 - observed / chance
 # %%
 from viba_lib.evaluation.agreement import krippendorff_alpha
 
-by_library = krippendorff_alpha(pd.DataFrame({"first": first, "second": second}))
+by_library = krippendorff_alpha(
+    pd.DataFrame({"first": first, "second": second})
+)
 np.testing.assert_allclose(alpha, by_library)
 print(f"{questions} questions: alpha {alpha:.2f}, {1 - observed:.0%} equal")
 
@@ -281,7 +297,11 @@ shares = region_shares(regions, "planted" if human is None else "annotated")
 result_figures.region_frequencies(shares, list(REGIONS))
 
 # %%
-wide = shares.pivot(index="region", columns="who", values="share").loc[list(REGIONS)].reset_index()
+wide = (
+    shares.pivot(index="region", columns="who", values="share")
+    .loc[list(REGIONS)]
+    .reset_index()
+)
 study.save_table("figure_2", wide, wide.round(3), unknown)
 
 # %% tags=["remove-input"]
@@ -298,10 +318,26 @@ HTML(f"<p>{shares_text(shares)}</p>") if not unknown else None
 # relevance. A source clip counts if both a real and a fake video of it are explained.
 
 # %%
-from viba_lib.experiments.region_claims import findings_table, findings_text, part_shares
+from viba_lib.experiments.region_claims import (
+    findings_table,
+    findings_text,
+    part_shares,
+)
 
-findings = findings_table({name: part_shares(v) for name, v in explained.items()}, bootstrap)
-columns = ["detector", "measure", "fake", "real", "difference", "low", "high", "people", "verdict"]
+findings = findings_table(
+    {name: part_shares(v) for name, v in explained.items()}, bootstrap
+)
+columns = [
+    "detector",
+    "measure",
+    "fake",
+    "real",
+    "difference",
+    "low",
+    "high",
+    "people",
+    "verdict",
+]
 study.save_table("region_findings", findings, findings[columns].round(3))
 
 # %% tags=["remove-input"]
@@ -335,12 +371,21 @@ study.save_table("regions_by_video", videos, videos.head(12), unknown)
 # %%
 from viba_lib.baselines.explainers import VIBA
 from viba_lib.experiments.benchmark.maps import Benchmark
-from viba_lib.experiments.benchmark.scores import localisation_scores, score_table
+from viba_lib.experiments.benchmark.scores import (
+    localisation_scores,
+    score_table,
+)
 from viba_lib.experiments.common import no_masks
 
-methods, parts, scores_of = (VIBA, "Grad-CAM", "Centred blob", "Random"), [], {}
+methods, parts, scores_of = (
+    (VIBA, "Grad-CAM", "Centred blob", "Random"),
+    [],
+    {},
+)
 for name in DETECTORS:
-    scores_of[name] = localisation_scores(Benchmark(study, name, names=methods))
+    scores_of[name] = localisation_scores(
+        Benchmark(study, name, names=methods)
+    )
     table = score_table(scores_of[name], ["ratio", "hit", "area"], bootstrap)
     parts.append(table.assign(detector=name))
 compared = pd.concat(parts, ignore_index=True)
@@ -355,7 +400,9 @@ result_figures.intervals(compared, ["ratio", "hit"], chance={"ratio": 1.0})
 # %% tags=["remove-input"]
 from viba_lib.experiments.human_agreement import controls_text
 
-paragraphs = "".join(f"<p>{controls_text({d: s}, bootstrap)}</p>" for d, s in scores_of.items())
+paragraphs = "".join(
+    f"<p>{controls_text({d: s}, bootstrap)}</p>" for d, s in scores_of.items()
+)
 HTML(paragraphs) if not unmasked else None
 
 # %% [markdown]
@@ -390,10 +437,14 @@ from viba_lib.experiments.annotation import (
 
 rows = pd.concat([study.evaluation_rows(name) for name in DETECTORS])
 path = answers or study.root.parent / "annotations.csv"
-session = AnnotationSession(path, annotator, clips_to_annotate(rows, clips, with_real))
+session = AnnotationSession(
+    path, annotator, clips_to_annotate(rows, clips, with_real)
+)
 catalog = study.catalog().set_index("video_id", drop=False)
 root, folder = study.catalog_root(), study.root / "annotation"
-AnnotationForm(session, lambda video: clip_html(catalog.loc[video], root, folder))
+AnnotationForm(
+    session, lambda video: clip_html(catalog.loc[video], root, folder)
+)
 
 # %% [markdown]
 # In the notebook the form looks like this:
@@ -449,7 +500,10 @@ from itertools import combinations
 from viba_lib.evaluation import overlap_coefficient
 
 marked = list(combinations(REGIONS, 3))
-by_chance = sum(overlap_coefficient(a, b) for a in marked for b in marked) / len(marked) ** 2
+by_chance = (
+    sum(overlap_coefficient(a, b) for a in marked for b in marked)
+    / len(marked) ** 2
+)
 by_chance
 
 # %% tags=["check", "remove-cell"]
@@ -481,7 +535,9 @@ def expected_overlap(a, b, regions=6):
     return common / min(a, b)
 
 
-pd.DataFrame({b: {a: expected_overlap(a, b) for a in (1, 2, 3)} for b in (1, 2, 3)}).round(2)
+pd.DataFrame(
+    {b: {a: expected_overlap(a, b) for a in (1, 2, 3)} for b in (1, 2, 3)}
+).round(2)
 
 # %% tags=["check", "remove-cell"]
 from itertools import combinations, product
@@ -491,7 +547,10 @@ from viba_lib.evaluation import overlap_coefficient
 for a, b in ((1, 3), (2, 2), (3, 3)):
     pairs = list(product(combinations(REGIONS, a), combinations(REGIONS, b)))
     assert (
-        abs(sum(overlap_coefficient(*p) for p in pairs) / len(pairs) - expected_overlap(a, b))
+        abs(
+            sum(overlap_coefficient(*p) for p in pairs) / len(pairs)
+            - expected_overlap(a, b)
+        )
         < 1e-9
     )
 
@@ -553,7 +612,9 @@ def f1(p, r):
 
 
 precisions, recalls = (1.0, 0.0), (0.0, 1.0)
-mean_of_f1 = sum(f1(p, r) for p, r in zip(precisions, recalls, strict=True)) / 2
+mean_of_f1 = (
+    sum(f1(p, r) for p, r in zip(precisions, recalls, strict=True)) / 2
+)
 f1_of_means = f1(sum(precisions) / 2, sum(recalls) / 2)
 mean_of_f1, f1_of_means
 

@@ -170,10 +170,20 @@ map_figures.method_grid(*benchmarks["flow-vgg11"].example(0))
 # Expect the controls to be better than chance, because faces lie in the middle of the crop.
 
 # %%
-from viba_lib.experiments.benchmark.scores import LOCALISATION, localisation_scores, score_table
+from viba_lib.experiments.benchmark.scores import (
+    LOCALISATION,
+    localisation_scores,
+    score_table,
+)
 
-localised = {name: localisation_scores(benchmark) for name, benchmark in benchmarks.items()}
-tables = {name: score_table(s, LOCALISATION, bootstrap) for name, s in localised.items()}
+localised = {
+    name: localisation_scores(benchmark)
+    for name, benchmark in benchmarks.items()
+}
+tables = {
+    name: score_table(s, LOCALISATION, bootstrap)
+    for name, s in localised.items()
+}
 both = pd.concat(localised.values())
 unmasked = no_masks(both.ratio, "the localisation")  # "" if there are masks
 study.save_table(
@@ -184,10 +194,14 @@ study.save_table(
 )
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on Xception, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on Xception, best first, with 95 % intervals over people and clips; dotted is chance.", "name": "fig-benchmark-xception"}}
-result_figures.intervals(tables["xception"], ["ratio", "rank", "hit"], chance={"ratio": 1})
+result_figures.intervals(
+    tables["xception"], ["ratio", "rank", "hit"], chance={"ratio": 1}
+)
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each method on the motion detector, best on top: relevance inside the planted mask over chance with a dotted line at 1, rank accuracy, and hits."}, "figure": {"caption": "Localisation on the motion detector, best first, with 95 % intervals over people and clips; dotted is chance.", "name": "fig-benchmark-flow"}}
-result_figures.intervals(tables["flow-vgg11"], ["ratio", "rank", "hit"], chance={"ratio": 1})
+result_figures.intervals(
+    tables["flow-vgg11"], ["ratio", "rank", "hit"], chance={"ratio": 1}
+)
 
 # %% [markdown]
 # Intervals that overlap do not mean that the methods are equal, because all methods explain the same videos. Each
@@ -202,7 +216,10 @@ from viba_lib.evaluation.significance import paired_tests
 
 given = {"seed": seed, "units": bootstrap.units}
 tests = pd.concat(
-    [paired_tests(s, "ratio", **given).assign(detector=name) for name, s in localised.items()]
+    [
+        paired_tests(s, "ratio", **given).assign(detector=name)
+        for name, s in localised.items()
+    ]
 )
 study.save_table("comparison_tests", tests, tests.round(3), unmasked)
 
@@ -292,11 +309,19 @@ else:
 # the sampling methods to gain most, because few samples are noisy.
 
 # %%
-from viba_lib.experiments.benchmark.budgets import budget_means, budget_scores, curves_text
+from viba_lib.experiments.benchmark.budgets import (
+    budget_means,
+    budget_scores,
+    curves_text,
+)
 
-curves = pd.concat(budget_scores(benchmarks[name], localised[name]) for name in detectors)
+curves = pd.concat(
+    budget_scores(benchmarks[name], localised[name]) for name in detectors
+)
 over_budget = budget_means(curves)
-study.save_table("comparison_budgets", over_budget, over_budget.round(2), unmasked)
+study.save_table(
+    "comparison_budgets", over_budget, over_budget.round(2), unmasked
+)
 
 # %% mystnb={"image": {"alt": "Small panels, one for each method with a budget: forward-equivalents spent on a frame on a logarithmic axis across, relevance inside the mask over chance up, a line for each detector, with a dotted line at 1."}, "figure": {"caption": "Localisation over the budget in forward-equivalents; dotted is chance.", "name": "fig-benchmark-budget"}}
 result_figures.over_budget(over_budget, 1.0)
@@ -328,10 +353,24 @@ study.save_table("comparison_sizes", both, size.round(2), unmasked)
 # lead over the centre prior.
 
 # %%
-from viba_lib.experiments.benchmark.degraded import degraded_scores, degraded_table, degraded_text
+from viba_lib.experiments.benchmark.degraded import (
+    degraded_scores,
+    degraded_table,
+    degraded_text,
+)
 
-degraded = degraded_table(pd.concat(map(degraded_scores, benchmarks.values())), bootstrap)
-columns = ["detector", "planted", "condition", "videos", "ratio", "centre", "correct"]
+degraded = degraded_table(
+    pd.concat(map(degraded_scores, benchmarks.values())), bootstrap
+)
+columns = [
+    "detector",
+    "planted",
+    "condition",
+    "videos",
+    "ratio",
+    "centre",
+    "correct",
+]
 study.save_table("comparison_degraded", degraded, degraded[columns].round(2))
 
 # %% tags=["remove-input"]
@@ -349,15 +388,25 @@ HTML(f"<p>{degraded_text(degraded)}</p>")
 from viba_lib.experiments.benchmark.scores import tuned_gain
 
 tuned = {name: Benchmark(study, name, "tuned") for name in detectors}
-tuned_scores = {name: localisation_scores(benchmark) for name, benchmark in tuned.items()}
-gains = pd.concat([tuned_gain(localised[n], tuned_scores[n], tuned[n].tuning) for n in detectors])
+tuned_scores = {
+    name: localisation_scores(benchmark) for name, benchmark in tuned.items()
+}
+gains = pd.concat(
+    [
+        tuned_gain(localised[n], tuned_scores[n], tuned[n].tuning)
+        for n in detectors
+    ]
+)
 tried = pd.concat(b.tuning for b in tuned.values())
 study.save_table("comparison_tuning", tried, gains.round(2), unmasked)
 
 # %% tags=["remove-input"]
 better = gains[gains.changed & (gains.tuned > gains.default)]
 messages = [
-    rank_text(f"With tuned settings, ratio on {name}", rank_of(scores, "ratio", **given))
+    rank_text(
+        f"With tuned settings, ratio on {name}",
+        rank_of(scores, "ratio", **given),
+    )
     for name, scores in tuned_scores.items()
 ]
 HTML(
@@ -378,15 +427,25 @@ HTML(
 # probability is the reference: the sum of a map is useful only if its `auc` is higher.
 
 # %%
-from viba_lib.experiments.benchmark.temporal_localisation import temporal_scores
+from viba_lib.experiments.benchmark.temporal_localisation import (
+    temporal_scores,
+)
 
 motion = [name for name in detectors if study.registered(name).temporal]
-in_time = {name: temporal_scores(study, name, benchmarks[name].values) for name in motion}
-when = {name: score_table(s, ["auc"], bootstrap, count="clips") for name, s in in_time.items()}
+in_time = {
+    name: temporal_scores(study, name, benchmarks[name].values)
+    for name in motion
+}
+when = {
+    name: score_table(s, ["auc"], bootstrap, count="clips")
+    for name, s in in_time.items()
+}
 study.save_table(
     "comparison_temporal",
     pd.concat([table.assign(detector=name) for name, table in when.items()]),
-    when[motion[0]][["method", "clips", "auc", "auc_low", "auc_high"]].round(2),
+    when[motion[0]][["method", "clips", "auc", "auc_low", "auc_high"]].round(
+        2
+    ),
 )
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals for each method and the detector's probability: area under the ROC curve for disturbed pairs of frames against the others of a clip, with a dotted line at one half."}, "figure": {"caption": "Area under the ROC curve for disturbed pairs of frames by the sum of a map, with 95 % intervals over clips; dotted is chance.", "name": "fig-benchmark-temporal"}}
@@ -399,10 +458,14 @@ result_figures.intervals(when[motion[0]], ["auc"], chance={"auc": 0.5})
 # fail, the detector may use other evidence. If other methods localise the artefact, the bottleneck misses it.
 
 # %% mystnb={"image": {"alt": "The fake face on which the bottleneck's relevance lies worst, with the map of every method beside it."}, "figure": {"caption": "The bottleneck's worst frame on Xception, by every method.", "name": "fig-worst-face"}}
-map_figures.method_grid(*benchmarks["xception"].worst()) if len(localised["xception"]) else None
+map_figures.method_grid(*benchmarks["xception"].worst()) if len(
+    localised["xception"]
+) else None
 
 # %% mystnb={"image": {"alt": "The flow map on which the bottleneck's relevance lies worst, with the map of every method beside it."}, "figure": {"caption": "The bottleneck's worst frame on the motion detector, by every method.", "name": "fig-worst-flow"}}
-map_figures.method_grid(*benchmarks["flow-vgg11"].worst()) if len(localised["flow-vgg11"]) else None
+map_figures.method_grid(*benchmarks["flow-vgg11"].worst()) if len(
+    localised["flow-vgg11"]
+) else None
 
 # %% tags=["remove-input"]
 HTML(f"<p>{no_masks(both.ratio, 'the worst frame')}</p>") if unmasked else None
@@ -416,7 +479,11 @@ HTML(f"<p>{no_masks(both.ratio, 'the worst frame')}</p>") if unmasked else None
 # %%
 if detector:
     display(map_figures.method_grid(*benchmarks[detector].example(0)))
-    display(result_figures.intervals(tables[detector], ["ratio", "rank"], chance={"ratio": 1}))
+    display(
+        result_figures.intervals(
+            tables[detector], ["ratio", "rank"], chance={"ratio": 1}
+        )
+    )
 
 # %% [markdown]
 # ## Exercises

@@ -86,15 +86,30 @@ bootstrap = Bootstrap.of(study)
 from viba_lib.evaluation.ranks import sample_text
 
 numbers, units = study.profile.comparison, bootstrap.units
-explained = {name: b.rows.head(numbers.faithful) for name, b in benchmarks.items()}
-lines = [sample_text(f"Faithfulness on {name}", r, units) for name, r in explained.items()]
+explained = {
+    name: b.rows.head(numbers.faithful) for name, b in benchmarks.items()
+}
+lines = [
+    sample_text(f"Faithfulness on {name}", r, units)
+    for name, r in explained.items()
+]
 HTML("".join(f"<p>{line}</p>" for line in lines))
 
 # %%
-from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores, score_table
+from viba_lib.experiments.benchmark.scores import (
+    FAITHFULNESS,
+    faithfulness_scores,
+    score_table,
+)
 
-faithful = {name: faithfulness_scores(benchmark) for name, benchmark in benchmarks.items()}
-needs = {name: score_table(s, FAITHFULNESS, bootstrap) for name, s in faithful.items()}
+faithful = {
+    name: faithfulness_scores(benchmark)
+    for name, benchmark in benchmarks.items()
+}
+needs = {
+    name: score_table(s, FAITHFULNESS, bootstrap)
+    for name, s in faithful.items()
+}
 study.save_table(
     "comparison_faithfulness",
     pd.concat([table.assign(detector=name) for name, table in needs.items()]),
@@ -103,12 +118,16 @@ study.save_table(
 
 # %% mystnb={"image": {"alt": "Points for each method on Xception in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on Xception; deletion is better where it is lower.", "name": "fig-faithful-xception"}}
 result_figures.intervals(
-    needs["xception"], list(FAITHFULNESS), chance={"degradation": 0, "sensitivity": 0}
+    needs["xception"],
+    list(FAITHFULNESS),
+    chance={"degradation": 0, "sensitivity": 0},
 )
 
 # %% mystnb={"image": {"alt": "Points for each method on the motion detector in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on the motion detector; deletion is better where it is lower.", "name": "fig-faithful-flow"}}
 result_figures.intervals(
-    needs["flow-vgg11"], list(FAITHFULNESS), chance={"degradation": 0, "sensitivity": 0}
+    needs["flow-vgg11"],
+    list(FAITHFULNESS),
+    chance={"degradation": 0, "sensitivity": 0},
 )
 
 # %% [markdown]
@@ -187,9 +206,15 @@ study.save_table("comparison_attack", attacked, attacked.round(3))
 # the order of the pixels is the same. The explained class stays the class that the trained network predicts.
 
 # %%
-from viba_lib.experiments.benchmark.robustness import sanity, sanity_table, sanity_text
+from viba_lib.experiments.benchmark.robustness import (
+    sanity,
+    sanity_table,
+    sanity_text,
+)
 
-checks = pd.concat([sanity(benchmark) for benchmark in benchmarks.values()], ignore_index=True)
+checks = pd.concat(
+    [sanity(benchmark) for benchmark in benchmarks.values()], ignore_index=True
+)
 marks = sanity_table(checks)
 study.save_table("comparison_sanity", marks, marks.round(2))
 
@@ -216,29 +241,62 @@ result_figures.heat(similarity.reindex(NAMES)[stages], "rank correlation", 0.0)
 # `deletion`) than smoothing afterwards.
 
 # %%
-from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
+from viba_lib.experiments.benchmark.temporal_coupling import (
+    joint_scores,
+    joint_table,
+)
 
-jointly = {name: joint_table(joint_scores(study, name), bootstrap) for name in detectors}
-shown = ["name", "videos", "iou", "step", "ratio", "insertion", "deletion", "bits"]
+jointly = {
+    name: joint_table(joint_scores(study, name), bootstrap)
+    for name in detectors
+}
+shown = [
+    "name",
+    "videos",
+    "iou",
+    "step",
+    "ratio",
+    "insertion",
+    "deletion",
+    "bits",
+]
 study.save_table(
     "comparison_joint",
-    pd.concat([table.assign(detector=name) for name, table in jointly.items()]),
+    pd.concat(
+        [table.assign(detector=name) for name, table in jointly.items()]
+    ),
     jointly["xception"][shown].round(3),
 )
 
 # %% mystnb={"image": {"alt": "Points with intervals for five ways to explain a clip of Xception: overlap of consecutive regions, relevance on the artefact, and insertion."}, "figure": {"caption": "Clips explained frame by frame, jointly, and smoothed afterwards (Xception).", "name": "fig-joint-xception"}}
-result_figures.intervals(jointly["xception"], ["iou", "ratio", "insertion"], chance={"ratio": 1})
+result_figures.intervals(
+    jointly["xception"], ["iou", "ratio", "insertion"], chance={"ratio": 1}
+)
 
 
 # %% tags=["remove-input"]
 def described(row):
-    place = f"relevance on the artefact {row.ratio:.2f} times chance, " if row.ratio >= 0 else ""
+    place = (
+        f"relevance on the artefact {row.ratio:.2f} times chance, "
+        if row.ratio >= 0
+        else ""
+    )
     return f"{row.name}: overlap {row.iou:.2f}, {place}insertion {row.insertion:.2f}"
 
 
-ways = {name: [described(r) for r in table.itertuples()] for name, table in jointly.items()}
-unmasked = no_masks(pd.concat(jointly.values()).ratio, "the relevance on the artefact")
-HTML("".join(f"<p>{name}. {'; '.join(lines)}.</p>" for name, lines in ways.items()) + unmasked)
+ways = {
+    name: [described(r) for r in table.itertuples()]
+    for name, table in jointly.items()
+}
+unmasked = no_masks(
+    pd.concat(jointly.values()).ratio, "the relevance on the artefact"
+)
+HTML(
+    "".join(
+        f"<p>{name}. {'; '.join(lines)}.</p>" for name, lines in ways.items()
+    )
+    + unmasked
+)
 
 # %% [markdown]
 # ## Exercises
@@ -255,12 +313,16 @@ HTML("".join(f"<p>{name}. {'; '.join(lines)}.</p>" for name, lines in ways.items
 # ```
 
 # %% tags=["solution"]
-means = faithful["xception"].groupby("method")[["deletion", "insertion"]].mean()
+means = (
+    faithful["xception"].groupby("method")[["deletion", "insertion"]].mean()
+)
 agreement = float((-means.deletion).corr(means.insertion, method="spearman"))
 round(agreement, 2)
 
 # %% tags=["check", "remove-cell"]
-scores = faithful["xception"].groupby("method")[["deletion", "insertion"]].mean()
+scores = (
+    faithful["xception"].groupby("method")[["deletion", "insertion"]].mean()
+)
 ranks = scores.rank()
 constant = ranks.nunique().min() < 2
 assert constant or abs(agreement + ranks.deletion.corr(ranks.insertion)) < 1e-9

@@ -85,19 +85,44 @@ bootstrap = Bootstrap.of(study)
 # %%
 from viba_lib.experiments.benchmark.memory import memory_of
 from viba_lib.experiments.benchmark.ranking import costs, pareto
-from viba_lib.experiments.benchmark.scores import LOCALISATION, localisation_scores, score_table
+from viba_lib.experiments.benchmark.scores import (
+    LOCALISATION,
+    localisation_scores,
+    score_table,
+)
 
-localised = {name: localisation_scores(benchmark) for name, benchmark in benchmarks.items()}
-tables = {name: score_table(s, ["ratio"], bootstrap) for name, s in localised.items()}
-unmasked = no_masks(pd.concat(localised.values()).ratio, "the ratio")  # "" if there are masks
+localised = {
+    name: localisation_scores(benchmark)
+    for name, benchmark in benchmarks.items()
+}
+tables = {
+    name: score_table(s, ["ratio"], bootstrap) for name, s in localised.items()
+}
+unmasked = no_masks(
+    pd.concat(localised.values()).ratio, "the ratio"
+)  # "" if there are masks
 
 # %%
 cost = {}
 for name, benchmark in benchmarks.items():
-    spent = costs(benchmark.maps()).merge(memory_of(benchmark), "left", "method")
+    spent = costs(benchmark.maps()).merge(
+        memory_of(benchmark), "left", "method"
+    )
     cost[name] = pareto(tables[name].merge(spent, "right", "method"))
-cost = {name: table.sort_values("ratio", ascending=False) for name, table in cost.items()}
-columns = ["method", "seconds", "forward", "backward", "equivalents", "memory", "ratio", "front"]
+cost = {
+    name: table.sort_values("ratio", ascending=False)
+    for name, table in cost.items()
+}
+columns = [
+    "method",
+    "seconds",
+    "forward",
+    "backward",
+    "equivalents",
+    "memory",
+    "ratio",
+    "front",
+]
 study.save_table(
     "comparison_cost",
     pd.concat([table.assign(detector=name) for name, table in cost.items()]),
@@ -158,7 +183,12 @@ print(
 
 # %% mystnb={"image": {"alt": "Two scatter plots, one for each detector: seconds per frame on a logarithmic axis across, relevance inside the mask over chance up; the methods that none beats in both are joined by a line, controls are crosses."}, "figure": {"caption": "Cost and localisation; the methods on the line are not beaten in both; dotted is chance.", "name": "fig-pareto"}}
 result_figures.worth_and_cost(
-    cost, "seconds", "ratio", "seconds per frame", "on the artefact, over chance", 1.0
+    cost,
+    "seconds",
+    "ratio",
+    "seconds per frame",
+    "on the artefact, over chance",
+    1.0,
 )
 
 # %% tags=["remove-input"]
@@ -176,13 +206,24 @@ HTML(f"<p>{unmasked}</p>") if unmasked else None
 
 # %%
 from viba_lib.evaluation.ranks import rank_of, rank_text, verdicts_text
-from viba_lib.experiments.benchmark.scores import FAITHFULNESS, faithfulness_scores
+from viba_lib.experiments.benchmark.scores import (
+    FAITHFULNESS,
+    faithfulness_scores,
+)
 
-faithful = {name: faithfulness_scores(benchmark) for name, benchmark in benchmarks.items()}
+faithful = {
+    name: faithfulness_scores(benchmark)
+    for name, benchmark in benchmarks.items()
+}
 given, verdicts = {"seed": seed, "units": bootstrap.units}, []
-for scores_of, measures in ((localised, LOCALISATION), (faithful, FAITHFULNESS)):
+for scores_of, measures in (
+    (localised, LOCALISATION),
+    (faithful, FAITHFULNESS),
+):
     for name, scores in scores_of.items():
-        verdicts += [{"detector": name} | rank_of(scores, m, **given) for m in measures]
+        verdicts += [
+            {"detector": name} | rank_of(scores, m, **given) for m in measures
+        ]
 
 # %% tags=["remove-input"]
 HTML(f"<p>{verdicts_text(verdicts)}</p>")
@@ -191,11 +232,24 @@ HTML(f"<p>{verdicts_text(verdicts)}</p>")
 overall = pd.DataFrame(verdicts)
 for column in ("best", "behind", "ahead", "even"):
     overall[column] = overall[column].str.join(", ")
-columns = ["detector", "measure", "best", "rank", "verdict", "behind", "clips", "people", "min_p"]
+columns = [
+    "detector",
+    "measure",
+    "best",
+    "rank",
+    "verdict",
+    "behind",
+    "clips",
+    "people",
+    "min_p",
+]
 study.save_table("comparison_verdicts", overall, overall[columns].round(3))
 
 # %% tags=["remove-input"]
-lines = [rank_text(f"{rank['measure']} on {rank['detector']}", rank) for rank in verdicts]
+lines = [
+    rank_text(f"{rank['measure']} on {rank['detector']}", rank)
+    for rank in verdicts
+]
 HTML("".join(f"<p>{line}</p>" for line in lines))
 
 # %% [markdown]
@@ -221,7 +275,9 @@ HTML("".join(f"<p>{line}</p>" for line in lines))
 
 # %% tags=["solution"]
 def best_within(table, seconds):
-    possible = table[(table.seconds <= seconds) & ~table.control].dropna(subset="ratio")
+    possible = table[(table.seconds <= seconds) & ~table.control].dropna(
+        subset="ratio"
+    )
     return possible.method[possible.ratio.idxmax()] if len(possible) else None
 
 
@@ -229,7 +285,11 @@ best_within(cost["xception"], 0.5)
 
 # %% tags=["check", "remove-cell"]
 made = pd.DataFrame(
-    {"method": ["a", "b", "c"], "seconds": [0.1, 1.0, 0.1], "ratio": [2.0, 3.0, 9.0]}
+    {
+        "method": ["a", "b", "c"],
+        "seconds": [0.1, 1.0, 0.1],
+        "ratio": [2.0, 3.0, 9.0],
+    }
 )
 made = made.assign(control=[False, False, True])
 assert [best_within(made, s) for s in (0.01, 0.5, 2.0)] == [None, "a", "b"]
@@ -254,7 +314,11 @@ assert [best_within(made, s) for s in (0.01, 0.5, 2.0)] == [None, "a", "b"]
 
 # %% tags=["solution"]
 scores = localised["xception"]
-methods = scores[~scores.method.isin(CONTROLS)].groupby("method")[list(LOCALISATION)].mean()
+methods = (
+    scores[~scores.method.isin(CONTROLS)]
+    .groupby("method")[list(LOCALISATION)]
+    .mean()
+)
 related = methods.corr("spearman")
 related.round(2)
 

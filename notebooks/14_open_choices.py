@@ -64,7 +64,12 @@ HTML(study.banner())
 # `measured` names the measure by which the alternatives are compared below, or the reason why no alternative was computed.
 
 # %%
-from viba_lib.experiments.open_choices import all_effects, choices_table, sensitivity, unmeasured
+from viba_lib.experiments.open_choices import (
+    all_effects,
+    choices_table,
+    sensitivity,
+    unmeasured,
+)
 
 questions = choices_table()
 study.save_table("open_choices", questions, questions)
@@ -192,7 +197,9 @@ assert remaining == 1
 # %% tags=["solution"]
 recomputed = (effects.value_other - effects.value_here) / effects.value_here
 small = effects.assign(recomputed=recomputed).sort_values("value_here")
-small[["choice", "detector", "value_here", "value_other", "recomputed"]].head(4).round(3)
+small[["choice", "detector", "value_here", "value_other", "recomputed"]].head(
+    4
+).round(3)
 
 # %% tags=["check", "remove-cell"]
 known = effects.relative.notna()

@@ -150,7 +150,9 @@ study.save_table("paper_table_1", first, for_page(first).drop(columns="table"))
 
 # %%
 second = numbers[numbers.table == "Table 2"]
-study.save_table("paper_table_2", second, for_page(second).drop(columns="table"))
+study.save_table(
+    "paper_table_2", second, for_page(second).drop(columns="table")
+)
 
 # %% mystnb={"image": {"alt": "Accuracy of both detectors without and with the bottleneck, the paper's values beside this run's with intervals and the reference run's if there is one."}, "figure": {"caption": "Accuracy without and with the bottleneck: the paper, this run and the reference run of its profile, if one is stored.", "name": "fig-paper-run"}}
 from viba_lib.visual import result_figures
@@ -177,7 +179,9 @@ result_figures.paper_plot(third[third.measure == "iou"])
 
 # %%
 fourth = numbers[numbers.table == "Table 4"]
-study.save_table("paper_table_4", fourth, for_page(fourth).drop(columns="table"))
+study.save_table(
+    "paper_table_4", fourth, for_page(fourth).drop(columns="table")
+)
 
 # %% mystnb={"image": {"alt": "Overlap between highlighted and annotated regions for both detectors, the paper's values beside this run's with intervals and the reference run's if there is one."}, "figure": {"caption": "Overlap (Szymkiewicz-Simpson) between highlighted and annotated regions: the paper, this run and the reference run of its profile, if one is stored.", "name": "fig-paper-run-overlap"}}
 result_figures.paper_plot(fourth[fourth.measure == "overlap (%)"])
@@ -207,7 +211,11 @@ from viba_lib.experiments.claims_measured import claim_tables
 claim_inputs = claim_tables(study)
 
 # %%
-from viba_lib.experiments.claims import claims_for_page, claims_table, claims_text
+from viba_lib.experiments.claims import (
+    claims_for_page,
+    claims_table,
+    claims_text,
+)
 
 claims = claims_table(claim_inputs)
 study.save_table("claims", claims, claims_for_page(claims))
@@ -231,7 +239,9 @@ HTML(f"<p>{claims_text(claims)}</p>")
 # The table shows each row as the paper prints it, beside the value of the network in this book. Rows that differ come first.
 
 # %%
-order = layers.sort_values("status", key=lambda status: status != DIFFERS, kind="stable")
+order = layers.sort_values(
+    "status", key=lambda status: status != DIFFERS, kind="stable"
+)
 study.save_table("paper_tables_5_to_7", layers, for_page(order))
 
 # %% [markdown]
@@ -246,7 +256,11 @@ study.save_table("paper_tables_5_to_7", layers, for_page(order))
 
 # %%
 from viba_lib.experiments.paper_and_run import RESULTS
-from viba_lib.experiments.reference_run import Reference, about_run, reference_of
+from viba_lib.experiments.reference_run import (
+    Reference,
+    about_run,
+    reference_of,
+)
 from viba_lib.experiments.reproduction import reference_text
 
 run = Reference(about_run(study), reference_of(study, numbers))
@@ -277,7 +291,9 @@ HTML(f"<p>{escape(reference_text(run, reference))}</p>")
 
 # %% tags=["solution"]
 paper_total = int(first.paper.sum())
-shares = (first.set_index("row").paper / paper_total).sort_values(ascending=False)
+shares = (first.set_index("row").paper / paper_total).sort_values(
+    ascending=False
+)
 print(paper_total)
 shares.round(3)
 
@@ -329,7 +345,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 for k, n in ((9, 10), (50, 57), (0, 8)):
     expected = proportion_confint(k, n, method="wilson")
-    assert all(abs(a - b) < 1e-5 for a, b in zip(wilson(k, n), expected, strict=True))
+    assert all(
+        abs(a - b) < 1e-5 for a, b in zip(wilson(k, n), expected, strict=True)
+    )
 assert width(needed) <= 0.05 < width(needed - 1)
 
 # %% [markdown]

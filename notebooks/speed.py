@@ -71,11 +71,17 @@ from viba_lib.experiments import speed
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.visual import result_figures
 
-costs = speed.layer_costs({name: study.settings(name).size for name in DETECTORS})
-result_figures.cost_shares(costs.sort_values(["detector", "downstream"], ascending=False))
+costs = speed.layer_costs(
+    {name: study.settings(name).size for name in DETECTORS}
+)
+result_figures.cost_shares(
+    costs.sort_values(["detector", "downstream"], ascending=False)
+)
 
 # %% tags=["remove-input"]
-chosen = costs[[study.layer(row.detector) == row.layer for row in costs.itertuples()]]
+chosen = costs[
+    [study.layer(row.detector) == row.layer for row in costs.itertuples()]
+]
 from viba_lib.experiments import speed_readings
 
 HTML(f"<p>{speed_readings.costs_text(chosen)}</p>")
@@ -142,8 +148,13 @@ import pandas as pd
 
 from viba_lib.bottleneck import BottleneckSettings
 
-settings = {name: asdict(BottleneckSettings(**changes)) for name, changes in speed.CHANGES.items()}
-pd.DataFrame(settings).T[["steps", "information_steps", "noise_samples", "antithetic", "precision"]]
+settings = {
+    name: asdict(BottleneckSettings(**changes))
+    for name, changes in speed.CHANGES.items()
+}
+pd.DataFrame(settings).T[
+    ["steps", "information_steps", "noise_samples", "antithetic", "precision"]
+]
 
 # %% [markdown]
 # The plain version is measured in the same run. `ratio` is how many times faster a setting is than the plain version.
@@ -156,8 +167,14 @@ pd.DataFrame(settings).T[["steps", "information_steps", "noise_samples", "antith
 numbers = study.profile.speed
 options = numbers.model_dump(include={"settings", "runs", "precision"})
 subjects = speed.subjects(study, frames=frames or numbers.frames)
-timed = pd.DataFrame([row for one in subjects for row in speed.measure_subject(one, **options)])
-study.save_table("speed", timed, timed.drop(columns=["memory", "ratio_low", "ratio_high"]).round(3))
+timed = pd.DataFrame(
+    [row for one in subjects for row in speed.measure_subject(one, **options)]
+)
+study.save_table(
+    "speed",
+    timed,
+    timed.drop(columns=["memory", "ratio_low", "ratio_high"]).round(3),
+)
 
 # %% mystnb={"image": {"alt": "Bars on a logarithmic axis: seconds per frame of the settings plain, default, bfloat16, fast and accurate, for both detectors at the paper's layers."}, "figure": {"caption": "Seconds per frame of each setting at the paper's layers, on a logarithmic axis.", "name": "fig-seconds"}}
 result_figures.seconds_bars(timed)
@@ -181,8 +198,12 @@ HTML(
 
 # %% mystnb={"image": {"alt": "Line of the seconds to explain a clip over its number of frames."}, "figure": {"caption": "Total seconds over the number of frames explained in one call, Xception with the preset fast.", "name": "fig-clip-cost"}}
 subject = next(speed.subjects(study, ["xception"], frames=max(numbers.counts)))
-clip = pd.DataFrame(speed.growth(subject, numbers.counts))[["frames", "seconds"]]
-figure = result_figures.lines(clip, "frames", ["seconds"], "frames", "total seconds")
+clip = pd.DataFrame(speed.growth(subject, numbers.counts))[
+    ["frames", "seconds"]
+]
+figure = result_figures.lines(
+    clip, "frames", ["seconds"], "frames", "total seconds"
+)
 figure.axes[0].set_ylim(bottom=0)
 figure
 
@@ -218,7 +239,13 @@ from viba_lib.experiments.convergence import (
     summary,
 )
 
-table = convergence(study, "xception", numbers.clips, numbers.clip_frames, steps or numbers.steps)
+table = convergence(
+    study,
+    "xception",
+    numbers.clips,
+    numbers.clip_frames,
+    steps or numbers.steps,
+)
 study.save_table("convergence", table)
 means, starts = over_frames(table), over_common_frames(table)
 cold = means[means.start == "cold"]
@@ -228,7 +255,9 @@ panels = {
     "beta": cold.assign(line=cold.beta.map("{:g}".format)),
     "start": starts.assign(line=starts.start),
 }
-result_figures.over_steps(panels, "ratio", "relevance on the artefact / chance", chance=1.0)
+result_figures.over_steps(
+    panels, "ratio", "relevance on the artefact / chance", chance=1.0
+)
 
 # %% mystnb={"image": {"alt": "Two panels of the bits of a map over the steps of the optimisation: left for three values of beta, right at beta 10 from five starts."}, "figure": {"caption": "Bits of a map over steps, of the same optimisations; both axes are logarithmic.", "name": "fig-bits-steps"}}
 result_figures.over_steps(panels, "bits", "bits per frame", log=True)
@@ -248,7 +277,9 @@ HTML(f"<p>{text}</p>")
 # %%
 few = few_steps(starts)
 study.save_table(
-    "few_steps", few, few[["start", "steps", "frames", "agreement", "ratio", "bits"]].round(2)
+    "few_steps",
+    few,
+    few[["start", "steps", "frames", "agreement", "ratio", "bits"]].round(2),
 )
 
 # %% tags=["remove-input"]
@@ -268,7 +299,10 @@ HTML(f"<p>{few_steps_message(few)}</p>")
 # {doc}`/notebooks/12_faithfulness`.
 
 # %%
-from viba_lib.experiments.benchmark.temporal_coupling import joint_scores, joint_table
+from viba_lib.experiments.benchmark.temporal_coupling import (
+    joint_scores,
+    joint_table,
+)
 from viba_lib.experiments.common import Bootstrap
 
 scores, bootstrap = joint_scores(study, "xception"), Bootstrap.of(study)
@@ -277,7 +311,9 @@ columns = ["name", "videos", "iou", "ratio", "insertion", "bits"]
 study.save_table("coupling", coupled, coupled[columns].round(3))
 
 # %% mystnb={"image": {"alt": "Three panels of points with intervals: overlap of consecutive highlighted regions, relevance on the artefact with a line at chance, and insertion, for clips explained frame by frame, with two couplings, and for two controls."}, "figure": {"caption": "Held-out fake clips, frame by frame, coupled, and two controls: IoU of consecutive maps, relevance on the artefact (chance is 1) and insertion, with 95 % intervals over people and source clips.", "name": "fig-coupling"}}
-result_figures.intervals(coupled, ["iou", "ratio", "insertion"], chance={"ratio": 1.0})
+result_figures.intervals(
+    coupled, ["iou", "ratio", "insertion"], chance={"ratio": 1.0}
+)
 
 # %% tags=["remove-input"]
 text = no_masks(coupled.ratio, "the relevance on the artefact")
@@ -305,12 +341,20 @@ import numpy as np
 
 slope, start = np.polyfit(clip.frames, clip.seconds, 1)
 a_minute = (start + slope * 1500) / 60
-print(f"{start:.2f} s + {slope:.3f} s a frame: {a_minute:.1f} min for a minute of video")
+print(
+    f"{start:.2f} s + {slope:.3f} s a frame: "
+    f"{a_minute:.1f} min for a minute of video"
+)
 
 # %% tags=["check", "remove-cell"]
 x, y = clip.frames.to_numpy(float), clip.seconds.to_numpy(float)
-expected = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
-assert abs(slope - expected) < 1e-9 and abs(start - (y.mean() - expected * x.mean())) < 1e-9
+expected = ((x - x.mean()) * (y - y.mean())).sum() / (
+    (x - x.mean()) ** 2
+).sum()
+assert (
+    abs(slope - expected) < 1e-9
+    and abs(start - (y.mean() - expected * x.mean())) < 1e-9
+)
 assert abs(a_minute * 60 - (start + 1500 * slope)) < 1e-6
 
 # %% [markdown]
@@ -346,7 +390,9 @@ costs.assign(limit=limits)[["detector", "layer", "limit"]].round(1)
 
 # %% tags=["check", "remove-cell"]
 assert (
-    speedup(0, 5) == 1 and abs(speedup(0.5, 2) - 4 / 3) < 1e-9 and speedup(0.5, float("inf")) == 2
+    speedup(0, 5) == 1
+    and abs(speedup(0.5, 2) - 4 / 3) < 1e-9
+    and speedup(0.5, float("inf")) == 2
 )
 assert len(limits) == len(costs) and all(limit >= 1 for limit in limits)
 

@@ -247,3 +247,16 @@ def test_relevance_is_ordered_by_lightness_for_everyone():
     for matrix in BLIND.values():
         lightness = np.array([seen(c, matrix)[0] for c in colours])
         assert (np.diff(lightness) > 0).mean() > 0.95 and lightness[-1] - lightness[0] > 80
+
+
+def test_what_has_no_value_has_no_panel():
+    budgets = pd.DataFrame({"detector": "x", "method": ["a", "b"], "equivalents": [8, 8],
+                            "ratio": [1.5, np.nan]})  # fmt: skip
+    regions = pd.DataFrame({"detector": "x", "rule": "sum", "top": [1, 2], "f1": [0.2, 0.4],
+                            "recall": np.nan})  # fmt: skip
+    figures = [
+        result_figures.over_budget(budgets, 1.0),
+        result_figures.over_steps({"a": ratios, "b": ratios.assign(ratio=np.nan)}, "ratio", "x"),
+        result_figures.rules(regions, ["recall", "f1"]),
+    ]
+    assert [len(figure.axes) for figure in figures] == [1, 1, 1]

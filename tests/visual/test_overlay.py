@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from viba_lib.core.errors import VibaError
+from viba_lib.data.flow import flow_to_rgb
 from viba_lib.data.video import read_video
 from viba_lib.visual.overlay import (
     colours,
@@ -41,6 +42,13 @@ def test_paste_back_puts_the_map_on_the_face(square):
     assert pasted[20, 10] == 0
 
 
+def test_under_a_map_motion_to_all_sides_is_equally_grey():
+    around = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    flow = np.stack([np.cos(around), np.sin(around)], -1).reshape(8, 8, 2).astype(np.float32)
+    shown = colours(flow_to_rgb(flow, 1.0), np.zeros((8, 8)), 1.0).astype(int)
+    assert np.ptp(shown) <= 3 and shown.min() > 100, "neither hue nor brightness of a direction"
+
+
 def test_paste_back_inverts_a_crop():
     relevance = cv2.GaussianBlur(np.random.default_rng(0).random((32, 32)), (0, 0), 3)
     pasted = paste_back((120, 160), np.array([80, 60, 64]), relevance)
@@ -59,6 +67,15 @@ def test_the_video_is_h264_with_a_strip(tmp_path):
     with av.open(str(path)) as film:
         stream = film.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+
+
+def test_controls_over_the_lower_edge_hide_no_prediction():
+    maps, p_fake = np.ones((3, 8, 8)), np.array([0.1, 0.9, 0.5])
+    plain = list(painted(grey, maps, 1.0))
+    for note in ("", "outside the training domain"):
+        shown = list(painted(grey, maps, 1.0, p_fake, note))
+        for image, alone in zip(shown, plain, strict=True):
+            assert (image[-len(alone) :] == alone).all(), "the picture ends the image"
 
 
 def test_as_many_maps_as_frames_are_needed(tmp_path):
@@ -130,11 +147,11 @@ def test_the_colour_bar_runs_from_nothing_to_the_maximum(tmp_path):
 
 
 @pytest.mark.parametrize("width", [120, 262, 726])
-def test_a_note_is_readable_and_fits_below_the_picture(width):
+def test_a_note_is_readable_and_fits_above_the_picture(width):
     picture = np.full((40, width, 3), 128, np.uint8)
     shown = with_note(picture, 0.53, "outside the training domain")
-    assert shown.shape == (62, width, 3) and (shown[:40] == picture).all()
-    strip = shown[40:].astype(int).sum(2)
+    assert shown.shape == (62, width, 3) and (shown[22:] == picture).all()
+    strip = shown[:22].astype(int).sum(2)
     written = strip > strip.min() + 200
     assert written.sum() > 100 and not written[:, -4:].any(), "bright letters, none cut off"
 
@@ -143,6 +160,6 @@ def test_the_note_is_on_every_frame_of_an_overlay():
     maps, p_fake = np.ones((3, 8, 8)), np.array([0.1, 0.9, 0.5])
     plain = list(painted(grey, maps, 1.0, p_fake))
     noted = list(painted(grey, maps, 1.0, p_fake, "outside the training domain"))
-    amber = [picture[40:62, :, 0].astype(int) - picture[40:62, :, 2] for picture in noted]
+    amber = [picture[36:58, :, 0].astype(int) - picture[36:58, :, 2] for picture in noted]
     assert all(rows.max() > 100 for rows in amber)
     assert [p.shape[0] for p in noted] == [p.shape[0] + 22 for p in plain]

@@ -90,7 +90,7 @@ def draw_comparison(
     maps : of each method (T, S, S), at least one; each is scaled by its own 99.5th percentile,
         since units differ
     p_fake : (T,) probability of fake
-    note : a warning below, with the probability, see `with_note`
+    note : a warning above, with the probability, see `with_note`
 
     Returns
     -------

@@ -18,6 +18,7 @@ SIZE = 0.42  # of letters
 WHITE, AMBER = (235, 235, 235), (255, 196, 64)
 
 
+MUTED = 0.8  # brightness of a frame under its map: below that of the strongest relevance
 EVEN = 4.0  # full colour is at least so many times the mean, so that an even map stays dark
 
 
@@ -38,14 +39,23 @@ def colours(
 ) -> np.ndarray:
     """One frame (H, W, 3) uint8 with its map (h, w) over it, scaled to the frame.
 
-    Where relevance is low the frame shows through; where it is high the colour covers it.
+    Where relevance is low the frame shows through, in grey, so that every hue is relevance; where
+    it is high the colour covers it.
     """
     size = (image.shape[1], image.shape[0])
     wide = cv2.resize(np.asarray(relevance, np.float32), size, interpolation=cv2.INTER_LINEAR)
     level = np.clip(wide / max(maximum, 1e-12), 0, 1)
     painted = mpl.colormaps["inferno"](level)[..., :3] * 255
     weight = (alpha * (0.25 + 0.75 * level))[..., None]
-    return np.clip(image * (1 - weight) + painted * weight, 0, 255).astype(np.uint8)
+    return np.clip(_grey(image) * (1 - weight) + painted * weight, 0, 255).astype(np.uint8)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """The strongest channel of an image, darkened: (H, W, 1); of coloured flow it is the speed.
+
+    Luminance would show motion to the left, which is blue, darker than motion to the right.
+    """
+    return MUTED * np.asarray(image, np.float32).max(axis=2, keepdims=True)
 
 
 def paste_back(shape: tuple[int, int], square: np.ndarray, relevance: np.ndarray) -> np.ndarray:
@@ -63,7 +73,7 @@ def paste_back(shape: tuple[int, int], square: np.ndarray, relevance: np.ndarray
 
 
 def _curve(shape: tuple[int, ...], p_fake: np.ndarray, at: int, label: bool) -> np.ndarray:
-    """Strip (h, W, 3) for under a frame: probability of fake over time, with frame `at` marked."""
+    """Strip (h, W, 3) for above a frame: probability of fake over time, with frame `at` marked."""
     height, width = max(36, shape[0] // 8), shape[1]
     strip = np.full((height, width, 3), 24, np.uint8)
     xs = np.linspace(6, width - 7, max(2, len(p_fake)))[: len(p_fake)]
@@ -78,7 +88,7 @@ def _curve(shape: tuple[int, ...], p_fake: np.ndarray, at: int, label: bool) -> 
 
 
 def with_note(image: np.ndarray, p_fake: float, note: str) -> np.ndarray:
-    """The image with a line below, the probability of fake and a warning; "" = no line."""
+    """The image with a line above, the probability of fake and a warning; "" = no line."""
     if not note:
         return image
     strip = np.full((22, image.shape[1], 3), 24, np.uint8)
@@ -86,7 +96,7 @@ def with_note(image: np.ndarray, p_fake: float, note: str) -> np.ndarray:
     (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, SIZE, 1)
     size = min(SIZE, SIZE * (strip.shape[1] - 16) / width)  # a narrow image has smaller letters
     _write(strip, text, (8, 15), size, AMBER)
-    return np.concatenate([image, strip])
+    return np.concatenate([strip, image])
 
 
 def with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
@@ -122,7 +132,9 @@ def overlay_video(
     p_fake: np.ndarray | None = None,
     maximum: float | None = None,
 ) -> Path:
-    """Write an H.264 video of maps over frames, a colour bar beside, the prediction under them.
+    """Write an H.264 video of maps over frames, a colour bar beside, the prediction above them.
+
+    It stands above because the controls of a browser's player cover the lower edge of a video.
 
     Parameters
     ----------
@@ -151,7 +163,7 @@ def painted(
         image = with_scale(colours(frame, values, maximum), maximum)
         if p_fake is not None:
             curve = _curve(image.shape, p_fake, at, label=not note)
-            image = np.concatenate([with_note(image, p_fake[at], note), curve])
+            image = np.concatenate([curve, with_note(image, p_fake[at], note)])
         yield image
 
 

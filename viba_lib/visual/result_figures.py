@@ -118,13 +118,15 @@ def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure | None:
     """
     if frame[list(measures)].isna().all(axis=None):
         return None
+    measures = [measure for measure in measures if frame[measure].notna().any()]
     names, columns = list(dict.fromkeys(frame.detector)), len(measures)
     figure, axes = style.new_figure(2.7 * columns, 2.7 * len(names), len(names), columns)
     for row, name in zip(axes, names, strict=True):
         part = frame[frame.detector == name]
         for axis, measure in zip(row, measures, strict=True):
             sns.lineplot(part, x="top", y=measure, hue="rule", style="rule", markers=True,
-                         palette=list(OTHERS), ax=axis, legend=axis is axes[0, -1])  # fmt: skip
+                         palette=list(OTHERS[: part.rule.nunique()]), ax=axis,
+                         legend=axis is axes[0, -1])  # fmt: skip
             axis.set(xlabel=f"regions, {name}", ylabel=measure, ylim=(0, 1.02))
             axis.set_xticks(sorted(part.top.unique()))
     style.legend_beside(axes[0, -1])
@@ -367,7 +369,8 @@ def over_steps(
     -------
     The figure; None if the measure has no value.
     """
-    if not any(frame[measure].notna().any() for frame in panels.values()):
+    panels = {name: frame for name, frame in panels.items() if frame[measure].notna().any()}
+    if not panels:
         return None
     figure, axes = style.new_panels(len(panels), 4.4, 3.6, len(panels))
     steps = sorted({s for frame in panels.values() for s in frame.steps})
@@ -400,7 +403,8 @@ def over_budget(frame: pd.DataFrame, chance: float) -> Figure | None:
     -------
     The figure; None if no ratio has a value.
     """
-    if frame.ratio.isna().all():
+    frame = frame[frame.ratio.notna()]
+    if frame.empty:
         return None
     methods, detectors = frame.method.unique(), frame.detector.unique()
     figure, axes = style.new_panels(len(methods), 2.8, 2.6, min(3, len(methods)))
