@@ -28,8 +28,8 @@ STATIC = "book/_static"
 WORDS_PER_MINUTE = 200
 PROFILES = ("quick", "standard", "paper")
 TIME, MATERIALS = "<!-- time -->", "<!-- teaching materials -->"
-PDF, VIDEO, PICTURE = "<!-- pdf -->", "<!-- video -->", "<!-- picture -->"
-CAPTION = f"{STATIC}/front.txt"  # of the picture on the front page
+PDF, VIDEO, EXAMPLE = "<!-- pdf -->", "<!-- video -->", "<!-- example -->"
+CAPTION = f"{STATIC}/front.txt"  # of the example on the front page
 FRONT = "xception-fake"  # the video on the front page
 
 
@@ -104,7 +104,7 @@ def _markers(
     return {
         PDF: 'As one file: <a href="../viba.pdf">the book as PDF</a>.' if pdf else "",
         VIDEO: fill_template("video.html", video=FRONT) if FRONT in _videos(generated) else "",
-        PICTURE: fill_template("front.md", caption=caption) if caption else "",
+        EXAMPLE: fill_template("front.md", caption=caption) if caption else "",
         MATERIALS: fill_template("materials.md", stems=[path.stem for path in executed]),
         UNKNOWN: address,
     }

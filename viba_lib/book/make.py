@@ -117,7 +117,7 @@ def pages_of(study: Study) -> dict[str, Path | str]:
     """Files of a run for the book beside its chapters, by path: data card, videos and viewer."""
     # Here: it brings the compared methods along, 170 MB that a builder would hold meanwhile.
     from viba_lib.book.viewer import viewer_stage
-    from viba_lib.experiments.front_picture import chosen_frames, front_caption, front_picture
+    from viba_lib.experiments.front_example import chosen_frames, front_caption, front_image
 
     card = study.data_card()
     write_text(study.root / "data_card.md", card)
@@ -128,7 +128,7 @@ def pages_of(study: Study) -> dict[str, Path | str]:
         cv2.imwrite(str(poster), read_video(video, max_frames=1).frames[0][..., ::-1])
         files |= {f"{STATIC}/videos/{path.name}": path for path in (video, poster)}
     if len(rows := chosen_frames(study)):
-        picture = study.root / "front.png"
-        front_picture(study, rows).savefig(picture, dpi=110)
-        files |= {f"{STATIC}/front.png": picture, CAPTION: front_caption(rows)}
+        image = study.root / "front.png"
+        front_image(study, rows).savefig(image, dpi=110)
+        files |= {f"{STATIC}/front.png": image, CAPTION: front_caption(rows)}
     return {"book/data_card.md": card, **files}

@@ -1,4 +1,4 @@
-"""The picture of the front page: fakes beside their maps, chosen by a rule."""
+"""The example of the front page: fakes beside their maps, chosen by a rule."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ def chosen_frames(study: Study) -> pd.DataFrame:
     return frames.iloc[[-1, (len(frames) - 1) // 2]]
 
 
-def front_picture(study: Study, rows: pd.DataFrame) -> Figure:
+def front_image(study: Study, rows: pd.DataFrame) -> Figure:
     """Each frame as recorded, with its map, and with the outline of the planted artefact.
 
     Parameters

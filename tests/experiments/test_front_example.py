@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from viba_lib.experiments import front_picture as f
+from viba_lib.experiments import front_example as f
 
 VIDEOS = list("abcde")
 SIDE = 16
@@ -51,7 +51,7 @@ def test_the_best_and_the_median_of_the_frames_that_are_called_fake(study):
 
 def test_each_frame_has_its_own_map_and_outline(study):
     rows = f.chosen_frames(study)
-    figure = f.front_picture(study, rows)
+    figure = f.front_image(study, rows)
     axes = figure.axes
     assert [a.get_xlabel() for a in axes[:3]] == ["frame", "relevance", "planted artefact: mouth"]
     shown = [np.asarray(a.images[0].get_array()).astype(int) for a in axes]
@@ -60,6 +60,6 @@ def test_each_frame_has_its_own_map_and_outline(study):
     assert (shown[0] == shown[2]).all() and len(axes) == 6
 
 
-def test_without_masks_there_is_no_picture(study):
+def test_without_masks_there_is_no_image(study):
     study.masks = lambda _, chosen: np.zeros((len(chosen), SIDE, SIDE), np.float32)
     assert f.chosen_frames(study).empty
