@@ -502,17 +502,22 @@ price.live() if live else price
 # an adjustable standard deviation here, and its four draws are fixed.
 
 # %% tags=["browser-toy"]
-r, weight = np.array([2, 1, -1, 0.5, 3, -2]), np.array([2, 1, 0, 0, 0, 0.5])
-draws = np.array([[0.13, -0.13, 0.64, 0.1, -0.54, 0.36], [1.3, 0.95, -0.7, -1.27, -0.62, 0.04],
-                  [-2.33, -0.22, -1.25, -0.73, -0.54, -0.32],
-                  [0.41, 1.04, -0.13, 1.37, -0.67, 0.35]])  # fmt: skip
+r = np.array([2, 1, -1, 0.5, 3, -2])
+weight = np.array([2, 1, 0, 0, 0, 0.5])
+draws = np.array([
+    [0.13, -0.13, 0.64, 0.1, -0.54, 0.36],
+    [1.3, 0.95, -0.7, -1.27, -0.62, 0.04],
+    [-2.33, -0.22, -1.25, -0.73, -0.54, -0.32],
+    [0.41, 1.04, -0.13, 1.37, -0.67, 0.35],
+])  # fmt: skip
 
 
 def objective(alpha, beta, noise):
     """Loss, its gradient, and the signal fraction and bits of each unit."""
     lam = 1 / (1 + np.exp(-alpha))
     logits = (lam * r + (1 - lam) * noise * draws) @ weight
-    nats = 0.5 * ((lam * r / noise) ** 2 + (1 - lam) ** 2 - 1) - np.log(1 - lam)
+    spread = (lam * r / noise) ** 2 + (1 - lam) ** 2 - 1
+    nats = 0.5 * spread - np.log(1 - lam)
     loss = np.log1p(np.exp(-logits)).mean() + beta * nats.mean()
     wrong = 1 / (1 + np.exp(logits))  # probability of the other class, for each draw
     fit = -(wrong[:, None] * weight * (r - noise * draws)).mean(0)
@@ -529,7 +534,8 @@ def descend(beta, noise=1.0, steps=100):
 
 
 _, _, fractions, unit_bits = descend(beta=0.3)
-pd.DataFrame({"r": r, "weight": weight, "lambda": fractions, "bits": unit_bits}).round(2)
+table = {"r": r, "weight": weight, "lambda": fractions, "bits": unit_bits}
+pd.DataFrame(table).round(2)
 
 # %% [markdown]
 # On the page of this chapter, the sliders below compute `descend` in your browser, in the same way as the cell above; a

@@ -128,8 +128,9 @@ HTML(f"<p>{bits_text(frames, Bootstrap.of(study))}</p>")
 #
 # A video needs two computations after the optimisation. First, the bits of all channels are added at each location of
 # the layer, enlarged to the pixels, and scaled so that each frame keeps its total, {eq}`eq-step-map`. Second, one
-# number of bits per pixel gets full colour in both videos. It is the 99.5th percentile of the fake. The lines optimise the
-# bottleneck for one fake frame of this run, and use the stored map of one real frame.
+# number of bits per pixel gets full colour in both videos. It is the 99.5th percentile of the fake, and at least four times
+# the mean of its pixels, so that an even map stays dark. The lines optimise the bottleneck for one fake frame of this run,
+# and use the stored map of one real frame.
 
 # %%
 import numpy as np
@@ -147,7 +148,8 @@ linear = {"mode": "bilinear", "align_corners": False}
 wide = torch.nn.functional.interpolate(bits, faces.shape[2:], **linear)
 total, enlarged = (x.sum((2, 3), keepdim=True) for x in (bits, wide))
 per_pixel = (wide * total / enlarged.clamp_min(1e-12))[:, 0].numpy()
-full = max(np.quantile(per_pixel, 0.995), 1e-9)  # of the fake, for both
+even = 4 * per_pixel.sum() / max((per_pixel > 0).sum(), 1)  # 4 x mean
+full = max(np.quantile(per_pixel, 0.995), even, 1e-9)  # for both
 levels = [np.clip(maps / full, 0, 1) for maps in (per_pixel, of_real)]
 
 # %%
@@ -162,7 +164,7 @@ for kind, level in zip(("fake", "real"), levels, strict=True):
 
 # %% [markdown]
 # The lines and the library agree: the maps are those of `bits_per_pixel`, and full colour is that of `scale_maximum`.
-# The library takes the percentile of the maps in the video, and these lines take that of one frame.
+# The library uses all maps of a video, and these lines use that of one frame.
 
 # %% [markdown]
 # ## Exercises
@@ -170,7 +172,7 @@ for kind, level in zip(("fake", "real"), levels, strict=True):
 # ```{exercise} Separate colour scales
 # :label: ex-own-scale
 # Suppose that each video had its own colour scale. By what factor would the map of the real frames be brightened,
-# compared with the scale of the fakes? The upper end of a scale is the 99.5th percentile of the maps. Call the ends
+# compared with the scale of the fakes? `overlay.scale_maximum` gives the upper end of a scale for maps. Call the ends
 # `tops` (a dictionary by label, 0 for real and 1 for fake) and the factor `stretch`.
 # ```
 #

@@ -87,7 +87,7 @@ def draw_comparison(
     Parameters
     ----------
     images : (T, S, S, 3) uint8
-    maps : of each method (T, S, S), at least one; each is scaled by its own 99.5th percentile,
+    maps : of each method (T, S, S), at least one; each has its own scale (`scale_maximum`),
         since units differ
     p_fake : (T,) probability of fake
     note : a warning above, with the probability, see `with_note`
