@@ -519,7 +519,7 @@ def objective(alpha, beta, noise):
     spread = (lam * r / noise) ** 2 + (1 - lam) ** 2 - 1
     nats = 0.5 * spread - np.log(1 - lam)
     loss = np.log1p(np.exp(-logits)).mean() + beta * nats.mean()
-    wrong = 1 / (1 + np.exp(logits))  # probability of the other class, for each draw
+    wrong = 1 / (1 + np.exp(logits))  # probability of the other class
     fit = -(wrong[:, None] * weight * (r - noise * draws)).mean(0)
     price = (lam * (r / noise) ** 2 - (1 - lam) + 1 / (1 - lam)) / len(r)
     return loss, (fit + beta * price) * lam * (1 - lam), lam, nats / np.log(2)
