@@ -137,7 +137,7 @@ def check(html: Path, profile: str = "quick") -> None:
         found += page_reports(html, articles(html), browser)
     if found:
         raise BookError("the built pages have problems:\n" + "\n".join(found[:60]))
-    print_progress(f"checked {len(built)} chapters and the pages around them: all is in order")
+    print_progress(f"checked {len(chapters())} chapters and the pages around them: all is in order")
 
 
 def check_addresses(assembled: Path) -> None:
