@@ -126,7 +126,7 @@ HTML(f"<p>{noise_text(table, study.profile.evaluation.noise_draws)}</p>")
 # therefore that more decisions for the other class are lost.
 #
 # A profile can set $\beta$ for a detector. Its rule: of 1, 3, 10 and 30, the largest value at which the bottleneck keeps nine of
-# ten decisions on validation frames. The paper gives no value.
+# ten decisions on validation frames; {ref}`viba bench beta <bench-beta>` applies it. The paper gives no value.
 
 # %%
 from viba_lib.experiments.noise_class import (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -18,6 +19,7 @@ from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.data.source_videos import QUICK_FILES
 from viba_lib.data.video import read_video, write_video
 from viba_lib.models import xception
+from viba_lib.models.detectors import DETECTORS
 from viba_lib.models.weights import save_weights
 
 
@@ -229,6 +231,21 @@ def test_bench_keeps_what_was_measured_before_an_interrupt(monkeypatch, capsys, 
     assert viba(monkeypatch, *BENCH, "--out", out) == 130
     assert [r["seconds"] for r in json.loads(out.read_text())["rows"]] == [1.5]
     assert "1.500" in capsys.readouterr().out
+
+
+def test_bench_beta_compares_the_profile_with_the_rule(monkeypatch, capsys, tmp_path):
+    def table(_study, _detector, _rows):
+        kept = [0.2, 0.95, 1.0, 1.0]
+        counts = {"kept_fake": 1, "fake": 2, "kept_real": 3, "real": 4}
+        return pd.DataFrame({"beta": [30.0, 10.0, 3.0, 1.0], "kept": kept, **counts, "ratio": 1.5})
+
+    monkeypatch.setattr("viba_lib.experiments.beta_choice.validation_rows", lambda *_: None)
+    monkeypatch.setattr("viba_lib.experiments.beta_choice.beta_table", table)
+    out = tmp_path / "rows.json"
+    assert viba(monkeypatch, "bench", "beta", "--profile", "tiny", "--out", out) == 0
+    said = capsys.readouterr().out
+    assert said.count("The profile has this value.") == 2
+    assert {row["detector"] for row in json.loads(out.read_text())["rows"]} == set(DETECTORS)
 
 
 def test_bench_refuses_unknown_names(monkeypatch, capsys, tmp_path):

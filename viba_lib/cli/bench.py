@@ -1,4 +1,4 @@
-"""The commands `viba bench`, `viba bench scale` and `viba bench book`: what things cost."""
+"""The commands `viba bench` (what explanations cost), `bench scale`, `bench book`, `bench beta`."""
 
 import json
 from pathlib import Path
@@ -157,6 +157,39 @@ def book(profile: str, seed: int, device: str, out: Path | None = None) -> None:
         f"{', '.join(found['machine'])}: {found['seconds'] / 60:.1f} minutes, at most "
         f"{found['memory'] / 2**30:.1f} GiB; again, with nothing changed: {found['again']:.0f} s"
     )
+
+
+@bench.command("beta")
+@described(*STUDY)
+def beta(
+    open_study: OpenStudy, detector: str = "all", frames: Positive = 20, out: Path | None = None
+) -> None:
+    """Choose the trade-off weight beta of a detector on validation frames.
+
+    Parameters
+    ----------
+    detector : xception, flow-vgg11, module:function or all.
+    frames : Validation videos, each with one frame.
+    out : JSON file of the rows.
+    """
+    from viba_lib.experiments import beta_choice
+    from viba_lib.experiments.speed import save_rows
+    from viba_lib.models.detectors import DETECTORS
+
+    study, rows, texts = open_study(), [], []
+    for name in tuple(DETECTORS) if detector == "all" else (detector,):
+        chosen_from = beta_choice.validation_rows(study, name, frames)
+        table = beta_choice.beta_table(study, name, chosen_from)
+        rows += table.assign(detector=name).to_dict("records")
+        own = study.stages.bottleneck(study.registered(name))["beta"]
+        texts.append(beta_choice.beta_text(name, table, own))
+    if out is not None:
+        save_rows(out, study, rows, [])
+    columns = "detector | beta | kept | for fake | for real | relevance, times chance"
+    cells = "{detector} | {beta:g} | {kept:.0%} | {kept_fake} of {fake} | {kept_real} of {real}"
+    print_rows(rows, columns, cells + " | {ratio:.2f}")
+    for text in texts:
+        print(text)
 
 
 def _print_scaling(rows: Rows, fit: dict[str, float], projected: Rows, workers: int) -> None:
