@@ -363,13 +363,13 @@ study.save_table("regions_by_video", videos, videos.head(12), unknown)
 # In the default data, the location of each artefact is known for every pixel. This allows two finer measures: the share of
 # the relevance inside the planted mask, and whether the strongest pixel is inside (the {term}`Pointing game`). The paper
 # argues that Grad-CAM {cite}`selvaraju2019gradcam` is coarse; here both methods use the same layer. Two controls depend
-# neither on the network nor on the frame: noise (`Random`), and a centre prior (`Centred blob`), because a face is in the
+# neither on the network nor on the frame: noise (`Random`), and a centre prior (`Centre prior`), because a face is in the
 # centre of the crop. If the measures of a map are not better than those of the centre prior, they do not show more than the
 # location of the face. The frames and methods are those of {doc}`/notebooks/11_localisation`: one fake frame of each video,
 # and frames that the detector classifies correctly are chosen first.
 
 # %%
-from viba_lib.baselines.explainers import VIBA
+from viba_lib.baselines.names import VIBA
 from viba_lib.experiments.benchmark.maps import Benchmark
 from viba_lib.experiments.benchmark.scores import (
     localisation_scores,
@@ -378,7 +378,7 @@ from viba_lib.experiments.benchmark.scores import (
 from viba_lib.experiments.common import no_masks
 
 methods, parts, scores_of = (
-    (VIBA, "Grad-CAM", "Centred blob", "Random"),
+    (VIBA, "Grad-CAM", "Centre prior", "Random"),
     [],
     {},
 )

@@ -63,7 +63,8 @@ HTML(study.banner())
 # %%
 import pandas as pd
 
-from viba_lib.baselines.explainers import NAMES, VIBA
+from viba_lib.baselines.explainers import NAMES
+from viba_lib.baselines.names import VIBA
 from viba_lib.experiments.benchmark.maps import Benchmark, with_comparison
 from viba_lib.experiments.common import Bootstrap, no_masks
 from viba_lib.visual import map_figures, result_figures
@@ -117,7 +118,7 @@ HTML(
 # | Sobol | A grid of masks darkens parts of the frame, with values from a low-discrepancy sequence. The map is the share of the variance of the probability that involves a cell. | {cite:t}`fel2021sobol` |
 # | RISE | Random smooth masks cover the frame. The map is their mean, weighted by the probability under each mask. | {cite:t}`petsiuk2018rise` |
 # | Random | Uniform noise that depends on nothing. It is the level of chance. | control |
-# | Centred blob | A Gaussian in the middle of the crop. It shows what the position of the face alone achieves. | control |
+# | Centre prior | A Gaussian in the middle of the crop. It shows what the position of the face alone achieves. | control |
 # | Edges | The edges of the image by the Sobel filter. They show what the image alone achieves, without the network. | control |
 #
 # The three controls do not depend on the network. The {term}`bottleneck <Per-sample bottleneck>`, the patch head, RISE and the masks of Sobol are
@@ -534,12 +535,12 @@ assert all(ratio >= 0 for ratio in ratios.values() if not unmasked)
 # ```
 
 # %% tags=["solution"]
-blob = both[both.method.isin(["Centred blob", VIBA])]
+blob = both[both.method.isin(["Centre prior", VIBA])]
 prior = blob.pivot_table(index="planted", columns="method", values="ratio")
 prior.round(2)
 
 # %% tags=["check", "remove-cell"]
-assert {"Centred blob", VIBA} & set(both.method) == set(prior.columns)
+assert {"Centre prior", VIBA} & set(both.method) == set(prior.columns)
 assert list(prior.index) == sorted(set(both.planted))
 means = both[both.method == VIBA].groupby("planted").ratio.mean()
 assert all(abs(prior[VIBA] - means) < 1e-9) if len(both) else prior.empty

@@ -139,7 +139,7 @@ result_figures.intervals(
 import numpy as np
 import torch
 
-from viba_lib.baselines.explainers import VIBA
+from viba_lib.baselines.names import VIBA
 from viba_lib.experiments.common import probabilities_of
 
 probabilities = probabilities_of(study, "xception")
@@ -359,7 +359,7 @@ top = (
     .mean()
 )
 assert sorted(unchanged) == sorted(top.index[top > 0.5])
-assert {"Centred blob", "Edges"} <= set(unchanged)
+assert {"Centre prior", "Edges"} <= set(unchanged)
 
 # %% [markdown]
 # The centred blob and the edges do not depend on the network, so they are always in the list. A method that is in the list

@@ -61,7 +61,7 @@ HTML(study.banner())
 # %%
 import pandas as pd
 
-from viba_lib.baselines.explainers import CONTROLS
+from viba_lib.baselines.names import CONTROLS
 from viba_lib.experiments.benchmark.maps import Benchmark, with_comparison
 from viba_lib.experiments.common import Bootstrap, no_masks
 from viba_lib.visual import result_figures

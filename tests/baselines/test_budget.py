@@ -8,9 +8,7 @@ from torch import nn
 from viba_lib.baselines import PatchHead
 from viba_lib.baselines.budget import Passes, bottleneck_passes, counted, within
 from viba_lib.baselines.explainers import (
-    CONTROLS,
     NAMES,
-    VIBA,
     Network,
     budgeted,
     candidates_of,
@@ -18,6 +16,7 @@ from viba_lib.baselines.explainers import (
     option_of,
     spent,
 )
+from viba_lib.baselines.names import CONTROLS, VIBA
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.pipeline.profiles import load_profile
 

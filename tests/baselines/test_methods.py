@@ -1,5 +1,7 @@
 """The compared methods against their equations and libraries, and input-agnostic controls."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from viba_lib.baselines import (
     sobol,
 )
 from viba_lib.baselines.gradients import _for_propagation
+from viba_lib.baselines.names import CONTROLS
 from viba_lib.core.errors import VibaError
 
 
@@ -309,3 +312,17 @@ def test_propagation_says_which_networks_it_cannot_follow(model):
     for network in (model, nn.Sequential(nn.utils.spectral_norm(model[0]), *model[1:])):
         with pytest.raises(VibaError, match="LRP cannot follow Sequential"):
             attribute("LRP", network, "1", frames, 1)
+
+
+def test_the_controls_are_named():
+    assert {n for n, method in METHODS.items() if method.category == "control"} == set(CONTROLS)
+
+
+def test_a_name_is_imported_when_it_is_used():
+    code = (
+        "import sys, viba_lib.pipeline.study, viba_lib.evaluation.sentences;"
+        "heavy = {'captum', 'pytorch_grad_cam', 'torchvision', 'scipy.stats', 'statsmodels'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
+        "from viba_lib.baselines import METHODS; assert 'captum' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from viba_lib.baselines.explainers import VIBA, Network
+from viba_lib.baselines.explainers import Network
+from viba_lib.baselines.names import VIBA
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.randomisation import (
@@ -141,11 +142,11 @@ def test_maps_that_ignore_the_network_are_marked(small, frames):
     with pytest.warns(UserWarning, match="statistics of"):
         statistics = {layer: LayerStatistics.estimate(small, layer, [frames])}
     network = Network(small, (layer,), statistics, {"steps": 2, "noise_samples": 1})
-    names = (VIBA, "Grad-CAM", "Random", "Centred blob", "Edges")
+    names = (VIBA, "Grad-CAM", "Random", "Centre prior", "Edges")
     checks = sanity_checks(
         network, dict.fromkeys(names), frames[:2], frames, torch.arange(24) % 2, 8
     )
     assert len(checks) == 4 * 2 * len(names) and set(checks.stage) == {*STAGES, LABELS}
     found = marked(checks).set_index("method")
-    assert found.same[["Centred blob", "Edges"]].all() and not found.same["Random"]
+    assert found.same[["Centre prior", "Edges"]].all() and not found.same["Random"]
     assert found["rank"]["Edges"] == pytest.approx(1)

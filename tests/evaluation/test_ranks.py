@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.scores import scores_of
-from viba_lib.baselines.explainers import VIBA
+from viba_lib.baselines.names import VIBA
 from viba_lib.evaluation.ranks import (
     BEHIND,
     BY_MEAN,

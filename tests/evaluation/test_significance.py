@@ -6,7 +6,7 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar as other_mcnemar
 
 from tests.scores import scores_of
-from viba_lib.baselines.explainers import VIBA
+from viba_lib.baselines.names import VIBA
 from viba_lib.evaluation.detection import detection_metrics
 from viba_lib.evaluation.significance import (
     INCONCLUSIVE,

@@ -12,12 +12,12 @@ from viba_lib.baselines import PatchHead
 from viba_lib.baselines.common import classes_of
 from viba_lib.baselines.explainers import (
     NAMES,
-    VIBA,
     Network,
     candidates_of,
     check_names,
     explain_with,
 )
+from viba_lib.baselines.names import VIBA
 from viba_lib.core.cache import Stage
 from viba_lib.core.code import LIBRARY, code_key, reached
 from viba_lib.core.errors import VibaError
@@ -375,7 +375,7 @@ def test_every_method_gives_maps_of_any_network(study):
     for name in NAMES:
         maps = explain_with(name, network, frames, 1, 8)
         assert maps.shape == (1, *frames.shape[-2:]) and maps.min() >= 0, name
-        assert candidates_of(name, network.layers) or name in ("Random", "Centred blob", "Edges")
+        assert candidates_of(name, network.layers) or name in ("Random", "Centre prior", "Edges")
     with pytest.raises(VibaError, match=r"no statistics of 'features\.12'"):
         explain_with(VIBA, network, frames, value="features.12")
 

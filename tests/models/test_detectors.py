@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from viba_lib.baselines.explainers import VIBA, Network, explain_with
+from viba_lib.baselines.explainers import Network, explain_with
+from viba_lib.baselines.names import VIBA
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.forward import Forward
 from viba_lib.core.errors import VibaError

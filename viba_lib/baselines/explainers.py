@@ -8,17 +8,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from viba_lib.baselines import METHODS, attribute
 from viba_lib.baselines.budget import Passes, bottleneck_passes, within
 from viba_lib.baselines.common import Target, classes_of
+from viba_lib.baselines.methods import METHODS, attribute
+from viba_lib.baselines.names import VIBA
 from viba_lib.baselines.patch_head import PatchHead
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.forward import Forward
 from viba_lib.core.errors import VibaError
 
-VIBA = "VIBA"
 NAMES = (VIBA, *METHODS)
-CONTROLS = tuple(name for name, method in METHODS.items() if method.category == "control")
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ METHODS = {method.name: method for method in (
     Method("RISE", "perturbation", "petsiuk2018rise", perturbations.rise, _samples,
            "cells", (7, 4, 10)),
     Method("Random", "control", "", controls.random_maps, _fixed(0)),
-    Method("Centred blob", "control", "", controls.centred_gaussian, _fixed(0)),
+    Method("Centre prior", "control", "", controls.centred_gaussian, _fixed(0)),
     Method("Edges", "control", "", controls.edges, _fixed(0)),
 )}  # fmt: skip
 

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from viba_lib.baselines.explainers import VIBA, Network, explain_with
+from viba_lib.baselines.explainers import Network, explain_with
+from viba_lib.baselines.names import VIBA
 from viba_lib.book import paths
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.core.cache import Stage, Work

@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score
 
 MIN_SPAN = 0.1  # of a probability; curves that are scaled by less would amplify noise
 Probabilities = Callable[[torch.Tensor], np.ndarray]  # (N, 3, S, S) -> (N, classes)
@@ -62,6 +60,9 @@ def precision_recall_area(relevance: np.ndarray, mask: np.ndarray) -> float:
 
     A random map has the mask's share of the frame.
     """
+    # Here: most processes that measure maps need no other part of scikit-learn.
+    from sklearn.metrics import average_precision_score
+
     inside = _inside(mask).ravel()
     if not inside.any():
         return float("nan")
@@ -199,7 +200,8 @@ def _tile_ranks(values: np.ndarray, tile: int) -> np.ndarray:
     """Ranks of pixels by the mean relevance of their tile; pixels of a tile are consecutive."""
     number = _tiles(values.shape, tile)
     means = np.bincount(number.ravel(), np.ravel(values)) / np.bincount(number.ravel())
-    return _ranks((-rankdata(-means, method="ordinal"))[number])
+    place = np.argsort(np.argsort(-means, kind="stable"))  # of a tile; 0 = the strongest
+    return _ranks((-place)[number])
 
 
 def degradation_scores(

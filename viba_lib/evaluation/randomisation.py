@@ -15,7 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from viba_lib.baselines.common import BATCH, classes_of
-from viba_lib.baselines.explainers import VIBA, Network, explain_with
+from viba_lib.baselines.explainers import Network, explain_with
+from viba_lib.baselines.names import VIBA
 from viba_lib.baselines.patch_head import PatchHead
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.classifier import device_of

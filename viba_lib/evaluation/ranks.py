@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from viba_lib.baselines.explainers import CONTROLS, VIBA
+from viba_lib.baselines.names import CONTROLS, VIBA
+from viba_lib.core.words import plural
 from viba_lib.evaluation.clusters import counts
 from viba_lib.evaluation.sentences import (
     FEWEST_PEOPLE,
@@ -14,7 +15,6 @@ from viba_lib.evaluation.sentences import (
     ILLUSTRATION,
     NOT_COMPUTED,
     number,
-    plural,
     sample_size,
     too_few,
 )

@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from viba_lib.core.words import plural
 from viba_lib.evaluation.clusters import CLIP, PERSON, VIDEO, with_units
 from viba_lib.evaluation.significance import SIGNIFICANCE, flip_test, means_of, with_intervals
 
@@ -171,11 +172,6 @@ def number(value: float) -> str:
     if not np.isfinite(value):
         return "unknown"
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """A count with its noun: "1 person", "3 people"."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def sample_size(videos: int, clips: int, people: int) -> str:

@@ -5,11 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import permutation_test
-from statsmodels.stats.contingency_tables import mcnemar as _mcnemar
-from statsmodels.stats.multitest import multipletests
 
-from viba_lib.baselines.explainers import CONTROLS, VIBA
+from viba_lib.baselines.names import CONTROLS, VIBA
 from viba_lib.evaluation.clusters import Clusters, counts, with_units
 
 INCONCLUSIVE = "inconclusive"
@@ -27,9 +24,12 @@ def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[s
     -------
     only_first, only_second: numbers that only one of them got right; p_value.
     """
+    # Here, as SciPy's tests below: the imports take a second in each process that writes sentences.
+    from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
+
     a, b = np.asarray(first) == labels, np.asarray(second) == labels
     table = [[int((a & b).sum()), int((a & ~b).sum())], [int((~a & b).sum()), int((~a & ~b).sum())]]
-    result = _mcnemar(table, exact=True)
+    result = exact_mcnemar(table, exact=True)
     return {
         "only_first": table[0][1],
         "only_second": table[1][0],
@@ -169,6 +169,8 @@ def paired_tests(
     measures in LOWER: positive if the reference is better), p, p_holm, better (name of the better
     method, or INCONCLUSIVE at a corrected level of 5 %).
     """
+    from statsmodels.stats.multitest import multipletests
+
     scores = with_units(scores[~scores.method.isin(CONTROLS)], units)
     wide = scores.pivot_table(index="clip", columns="method", values=measure, dropna=False)
     rows: list[dict[str, Any]] = []
@@ -190,6 +192,8 @@ def flip_test(differences: np.ndarray, draws: int = 10_000, seed: int = 0) -> fl
     Exact if there are at most `draws` flips. 1 if there are fewer than two differences or if all
     are zero.
     """
+    from scipy.stats import permutation_test
+
     if len(differences) < 2 or not np.any(differences):
         return 1.0
     result = permutation_test(

@@ -20,13 +20,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from viba_lib.bottleneck import LayerStatistics
 from viba_lib.bottleneck.classifier import device_of
 from viba_lib.bottleneck.split import find_layer, frozen, hooked
+from viba_lib.core.words import plural
 from viba_lib.evaluation.agreement import rank_correlation
 from viba_lib.evaluation.sentences import (
     Finding,
     claim_text,
     claim_verdict,
     difference_text,
-    plural,
 )
 
 MARGIN = 0.01  # bits of entropy within which two maps count as equally diffuse

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from viba_lib.core.words import plural
 from viba_lib.evaluation.sentences import (
     CONTRADICTS,
     ILLUSTRATION,
@@ -16,7 +17,6 @@ from viba_lib.evaluation.sentences import (
     behind,
     claim_verdict,
     number,
-    plural,
 )
 from viba_lib.evaluation.significance import SIGNIFICANCE
 from viba_lib.experiments.claims_by_design import Fact

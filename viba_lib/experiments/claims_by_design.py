@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binomtest
 from torch import nn
 
-from viba_lib.baselines import attribute
+from viba_lib.baselines.methods import attribute
 from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.information import LN2, gaussian_kl
 from viba_lib.core.errors import VibaError

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from viba_lib.core.words import plural
 from viba_lib.evaluation import expected_calibration_error, overlap_coefficient
 from viba_lib.evaluation.agreement import REGIONS, shuffled_agreement
 from viba_lib.evaluation.clusters import with_units
-from viba_lib.evaluation.sentences import Finding, finding, paired, plural
+from viba_lib.evaluation.sentences import Finding, finding, paired
 from viba_lib.evaluation.significance import with_intervals
 from viba_lib.experiments import claims_by_design as design
 from viba_lib.experiments import common, toy_claims

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from viba_lib.baselines.explainers import VIBA
+from viba_lib.baselines.names import VIBA
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import user_path
 from viba_lib.core.tables import read_csv

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.core.memory import give_back
+from viba_lib.core.words import plural
 from viba_lib.evaluation.faithfulness import deletion_areas, map_measures
 from viba_lib.evaluation.sentences import (
     HIGHER,
@@ -15,7 +16,6 @@ from viba_lib.evaluation.sentences import (
     claim_verdict,
     difference_text,
     level_text,
-    plural,
     verdict,
 )
 from viba_lib.evaluation.significance import interval_table, means_of

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from viba_lib.core.words import plural
 from viba_lib.data.sampling import PAPER_COUNTS
 from viba_lib.evaluation import clusters
-from viba_lib.evaluation.sentences import UNDECIDED, plural
+from viba_lib.evaluation.sentences import UNDECIDED
 from viba_lib.experiments import paper_numbers
 from viba_lib.experiments.common import Bootstrap, explained_frames, explained_videos, stacked
 from viba_lib.experiments.consistency import consistency, table_3

@@ -14,7 +14,8 @@ from torch import nn
 
 from viba_lib.baselines.budget import LEAST
 from viba_lib.baselines.common import probability
-from viba_lib.baselines.explainers import CONTROLS, NAMES, VIBA, Network, check_names, explain_with
+from viba_lib.baselines.explainers import NAMES, Network, check_names, explain_with
+from viba_lib.baselines.names import CONTROLS, VIBA
 from viba_lib.baselines.patch_head import FRAMES, PatchHead
 from viba_lib.bottleneck.split import SplitModel
 from viba_lib.core.errors import VibaError

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from viba_lib.core.words import plural
 from viba_lib.evaluation.clusters import counts, units_of
-from viba_lib.evaluation.sentences import plural
 
 
 def split_text(catalog: pd.DataFrame) -> str:

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from viba_lib.baselines.budget import BACKWARD
-from viba_lib.baselines.explainers import CONTROLS, budgeted, spent
+from viba_lib.baselines.explainers import budgeted, spent
+from viba_lib.baselines.names import CONTROLS
 from viba_lib.evaluation.significance import mean_of
 from viba_lib.experiments.benchmark.maps import Benchmark, with_comparison
 from viba_lib.experiments.benchmark.scores import localisation_scores

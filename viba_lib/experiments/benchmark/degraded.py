@@ -6,7 +6,7 @@ import pandas as pd
 
 from viba_lib.baselines.budget import within
 from viba_lib.baselines.controls import centred_gaussian
-from viba_lib.baselines.explainers import VIBA
+from viba_lib.baselines.names import VIBA
 from viba_lib.data.video import compress
 from viba_lib.evaluation.faithfulness import map_measures
 from viba_lib.evaluation.significance import interval_table, means_of

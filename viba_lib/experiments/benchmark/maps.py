@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from viba_lib.baselines.budget import LEAST, counted
 from viba_lib.baselines.explainers import (
     NAMES,
-    VIBA,
     candidates_of,
     check_names,
     option_of,
     spent,
 )
+from viba_lib.baselines.names import VIBA
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.evaluation.faithfulness import map_measures

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from viba_lib.baselines.budget import Passes
-from viba_lib.baselines.explainers import CONTROLS
+from viba_lib.baselines.names import CONTROLS
 
 
 def costs(maps: Mapping[str, xr.Dataset]) -> pd.DataFrame:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from viba_lib.baselines.explainers import CONTROLS, VIBA
+from viba_lib.baselines.names import CONTROLS, VIBA
 from viba_lib.core.cache import Stage, Work
+from viba_lib.core.words import plural
 from viba_lib.evaluation.attack import AttackSettings, attack_scores, stability
 from viba_lib.evaluation.randomisation import SIMILAR, marked, sanity_checks
-from viba_lib.evaluation.sentences import plural
 from viba_lib.experiments.benchmark.maps import Benchmark
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, Values, run_stage
 from viba_lib.experiments.common import stacked

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from viba_lib.baselines.explainers import VIBA
+from viba_lib.baselines.names import VIBA
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import TEMPORAL, plant
