@@ -225,6 +225,7 @@ def test_a_chapter_is_executed_once_and_its_tables_are_published(executed, tmp_p
     assert "unchanged" in executed()[1] and published.read_text() == "1, 2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["01_one.ipynb", "tables/numbers.csv"])
 def test_a_chapter_with_a_broken_file_is_executed_again(name, executed):
     notebook, _ = executed()

@@ -68,6 +68,7 @@ def test_pages_are_rendered_again_if_book_or_library_changed(tmp_path, monkeypat
     assert len(rendered) == 5
 
 
+@pytest.mark.slow
 def test_what_a_stage_reports_is_the_error_of_the_build():
     with pytest.raises(BookError, match=r"^device 'nowhere' cannot be used here"):
         make._compute("stages", "tiny", 0, "nowhere", "")

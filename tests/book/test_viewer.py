@@ -210,6 +210,7 @@ def test_a_second_build_computes_nothing(study, viewer, monkeypatch):
     assert again.get(viewer_stage(again)) == viewer
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_what_is_drawn_again_is_the_same(study, viewer):
     again = study.get(replace(viewer_stage(study), name="viewer-again"))

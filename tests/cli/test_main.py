@@ -193,6 +193,7 @@ def test_card_of_a_catalog(monkeypatch, capsys, tmp_path):
 BENCH = ("bench", "--untrained", "--profile", "tiny", "--detector", "flow-vgg11", "--frames", 1)
 
 
+@pytest.mark.slow
 def test_bench_shows_and_saves_rows(monkeypatch, capsys, tmp_path):
     out = tmp_path / "rows.json"
     options = ("--layer", "features.16", "--no-agreement", "--out", out)
@@ -204,6 +205,7 @@ def test_bench_shows_and_saves_rows(monkeypatch, capsys, tmp_path):
     assert all(r["seconds"] > 0 and r["agreement"] is None for r in rows)
 
 
+@pytest.mark.slow
 def test_bench_tells_how_cost_grows_with_frames(monkeypatch, capsys, tmp_path):
     def measured(subject, **_options):
         yield {"detector": subject.detector, "layer": subject.layer, "settings": "plain",

@@ -78,6 +78,7 @@ def test_files_that_name_no_folders(tmp_path: Path, text: str, said: str) -> Non
         read_folders(tmp_path / "none.yaml")
 
 
+@pytest.mark.slow
 def test_one_command_from_folders_to_flow_maps(folders: Path, tmp_path: Path, viba) -> None:
     profile = small_profile(tmp_path)
     options = ["--profile", profile, "--data-root", tmp_path / "data", "--results-root",

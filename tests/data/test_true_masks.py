@@ -93,6 +93,7 @@ def test_fakes_without_a_mask_are_named_with_the_reason(tree, tmp_path, face_fra
     assert not list((tmp_path / "masks").iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_replaces_the_catalog_and_makes_no_mask_twice(tree, tmp_path) -> None:
     path = save_catalog(read_source("faceforensics", tree), tmp_path / "catalog.parquet")
     command = ["data", "masks", str(path), "--profile", "tiny"]

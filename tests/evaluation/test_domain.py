@@ -147,6 +147,7 @@ def test_other_features_faces_and_frames_are_outside():
     assert "resolution 60, expected" in outside_text(small) and "or more" in outside_text(small)
 
 
+@pytest.mark.slow
 def test_larger_faces_and_frames_are_inside():
     found = DOMAIN.compare(features_of(20), facts_of(photographs(10), 900, (2160, 3840)))
     assert found["inside"] and found["measures"]["face_size"]["high"] is None

@@ -34,6 +34,7 @@ def test_both_ways_prepare_the_same_clip(source: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(reference, name), getattr(library, name))
 
 
+@pytest.mark.slow
 def test_rows_have_the_cost_of_each_way(source: Path) -> None:
     start = time.perf_counter()
     reference, library = cost.preparation_cost(source, SETTINGS, (12,))

@@ -813,6 +813,7 @@ def test_a_chapter_checks_what_papermill_injects(row, monkeypatch):
         check_injected()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [row for row in PAPERMILL if row.name == "m-unknown"])
 def test_papermill_stops_at_a_misspelt_parameter(row, tmp_path):
     chapter = find_chapter("05").with_suffix(".ipynb")
@@ -858,6 +859,7 @@ def row_of(name: str) -> bad_input.Row:
     return next(row for row in bad_input.SURROUNDINGS if row.name == name)
 
 
+@pytest.mark.slow
 def test_no_home_folder(tmp_path):
     bare = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "XDG_CACHE_HOME": ""}
     call = [sys.executable, "-m", "viba_lib.cli.main", "status", "--profile", "tiny",
@@ -917,6 +919,7 @@ def test_results_of_an_older_version(tmp_path):
     assert (cache.get(stage) / "result.txt").read_text() == "new"
 
 
+@pytest.mark.slow
 def test_another_locale_and_time_zone(tmp_path):
     roots = ("--results-root", tmp_path / "r", "--data-root", tmp_path / "d")
     given = ("status", "--profile", "tiny", "--no-chapters", "--json", *roots)

@@ -223,6 +223,7 @@ def test_any_bytes_as_clips_weights_and_pieces(tmp_path, content, keep):
     assert read_checkpoint(tmp_path, 1) is None
 
 
+@pytest.mark.slow
 @many
 @given(name=st.text(max_size=10), value=st.text(max_size=30))
 def test_any_parameter_of_a_chapter(name, value):

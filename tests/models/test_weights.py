@@ -559,6 +559,7 @@ def keras_layers():
     }
 
 
+@pytest.mark.slow
 def test_keras_weights_are_translated(face, tmp_path):
     state = face.state_dict()
     parts = {
