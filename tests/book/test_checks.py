@@ -103,3 +103,21 @@ def test_a_page_that_only_leads_to_another_one_is_not_checked(html):
     assert page not in checks.articles(html)
     page.write_text(GOOD + " " * checks.SHORT + refresh)
     assert page in checks.articles(html)
+
+
+def test_slides_have_few_words_and_notes(html):
+    folder = html / "_static" / "teaching" / "slides"
+    folder.mkdir(parents=True)
+    notes = f"<aside class='notes'>{'word ' * 99}</aside>"
+    good = f"<section><h2>Title</h2><p>{'word ' * 59}</p>{notes}</section>"
+    deck = folder / "01_one.html"
+    deck.write_text(good)
+    assert checks.decks(html) == [deck] and checks.page_problems(html) == []
+    deck.write_text(good.replace("Title", "Title <b>of</b> two"))
+    assert checks.page_problems(html) == [
+        "01_one.html (slides): slide 1 (Title of two) has 62 words, more than 60"
+    ]
+    deck.write_text(good.replace(notes, "<aside class='notes'> </aside>"))
+    assert "has no notes" in checks.page_problems(html)[0]
+    deck.write_text("<main></main>")
+    assert "no slides" in checks.page_problems(html)[0]

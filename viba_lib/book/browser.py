@@ -21,6 +21,8 @@ SITE = "http://book"  # an address that is answered from the folder of the pages
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+SLIDE: ViewportSize = {"width": 1280, "height": 720}
+SMALLEST = 240  # pixels of height that a slide leaves for a figure
 INDEX = "searchindex.js"  # what pages are found by
 BROWSERS = 2  # that look at pages side by side
 FOOTER = """<div style="font-size:8px;width:100%;text-align:center">
@@ -31,6 +33,19 @@ _WIDER = """() => {
   const wide = document.scrollingElement.scrollWidth;
   return wide > room + 1 ? wide : 0;
 }"""
+
+_SLIDES = """([width, height, smallest]) => Reveal.getSlides().flatMap((section, number) => {
+  Reveal.slide(number);
+  const wide = Math.max(...[section, ...section.children].map(part => part.scrollWidth));
+  const high = Math.max(...[section, ...section.children].map(part => part.scrollHeight));
+  const figures = [...section.querySelectorAll("img, video")].map(part => part.clientHeight);
+  const name = `slide ${number + 1} (${section.querySelector("h2").innerText})`;
+  const found = [];
+  if (wide > width || high > height) found.push(`${name} needs ${wide} by ${high} px`);
+  if (Math.min(...figures) < smallest) found.push(`${name} has a small figure, ${figures} px high`);
+  return found;
+})"""
+MATHJAX = "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1"
 
 
 def find_browser() -> str | None:
@@ -75,12 +90,8 @@ def violations(page: Page, rule: str | None = None) -> list[str]:
 def look_at(browser: Browser, path: Path) -> list[str]:
     """Problems of one page: violations, errors, asking the network, too wide for a phone."""
     context = browser.new_context(viewport=DESKTOP, color_scheme="light")
-    found: list[str] = []
-    outside: list[str] = []
     page = context.new_page()
-    page.on("pageerror", lambda error: found.append(f"script error: {error}"))
-    page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
-    page.on("request", lambda r: outside.append(r.url) if r.url.startswith(REMOTE) else None)
+    found = _heard(page)
     page.goto(path.as_uri(), wait_until="load")
     page.wait_for_timeout(300)
     found += violations(page)
@@ -93,7 +104,39 @@ def look_at(browser: Browser, path: Path) -> list[str]:
     page.wait_for_timeout(400)  # colours fade in
     found += [f"in dark mode: {line}" for line in violations(page, "color-contrast")]
     context.close()
-    return found + [f"asks the network for {address[:100]}" for address in outside]
+    return found
+
+
+def _heard(page: Page) -> list[str]:
+    """A list to which a page adds its errors, and what it asks the network for."""
+    found: list[str] = []
+    page.on("pageerror", lambda error: found.append(f"script error: {error}"))
+    page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
+    page.on(
+        "request",
+        lambda r: (
+            found.append(f"asks the network for {r.url[:100]}")
+            if r.url.startswith(REMOTE)
+            else None
+        ),
+    )
+    return found
+
+
+def look_at_slides(browser: Browser, path: Path) -> list[str]:
+    """Problems of the slides of a chapter: errors, asking the network, slides that overflow."""
+    page = browser.new_page(viewport=SLIDE)
+    found = _heard(page)
+    page.goto(path.as_uri(), wait_until="load")
+    page.evaluate(MATHJAX)
+    found += page.evaluate(_SLIDES, [SLIDE["width"], SLIDE["height"], SMALLEST])
+    page.close()
+    return found
+
+
+def is_deck(path: Path) -> bool:
+    """Whether a built page has the slides of a chapter."""
+    return path.parent.name == "slides"
 
 
 def page_reports(html: Path, pages: Sequence[Path], browser: str) -> list[str]:
@@ -101,18 +144,24 @@ def page_reports(html: Path, pages: Sequence[Path], browser: str) -> list[str]:
 
     A page in which nothing was wrong is looked at again when it or these checks have changed.
     """
-    # Names of style sheets and scripts in a page contain their hash.
-    seen, checks = html.parent / "seen", code_key(look_at, search)
+    seen, checks = html.parent / "seen", code_key(look_at, look_at_slides, search)
     index = html / INDEX
     hashes = {path: file_sha256(path) for path in [*pages, index] if path.is_file()}
-    marks = {path: seen / digest([checks, hashes.get(path)]) for path in [*pages, index]}
+    # Names of style sheets and scripts in a page contain their hash; in slides they do not.
+    sheet = html / "_static" / "slides.css"
+    style = file_sha256(sheet) if sheet.is_file() else ""
+    marks = {
+        path: seen / digest([checks, hashes.get(path), style if is_deck(path) else ""])
+        for path in [*pages, index]
+    }
     new = [path for path in marks if not marks[path].is_file()]
 
     def reports(part: Sequence[Path]) -> list[str]:
         found = []
         with opened(browser) as running:
             for path in part:
-                problems = search(running, html) if path == index else look_at(running, path)
+                look = look_at_slides if is_deck(path) else look_at
+                problems = search(running, html) if path == index else look(running, path)
                 name = path.relative_to(html).as_posix()
                 found += [f"{name}: {line}" for line in dict.fromkeys(problems)]
                 if not problems:
@@ -162,9 +211,7 @@ def write_pdf(folder: Path, target: Path, browser: str) -> Path:
     with opened(browser) as running:
         page = running.new_page()
         page.goto(single.as_uri(), wait_until="load", timeout=120_000)
-        page.evaluate(
-            "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1"
-        )
+        page.evaluate(MATHJAX)
         page.evaluate((paths.ROOT / "book" / "_ext" / "print.js").read_text(encoding="utf-8"))
         page.wait_for_timeout(500)
         tmp = target.with_suffix(".part")

@@ -14,6 +14,7 @@ from viba_lib.book.assemble import render
 from viba_lib.book.browser import find_browser, page_reports
 from viba_lib.book.chapters import chapters
 from viba_lib.book.paths import BookError, print_progress
+from viba_lib.book.slide_text import LIMIT, words
 from viba_lib.pipeline.profiles import load_profile
 
 CHAPTER = re.compile(r"notebooks/\w+\.html")
@@ -93,6 +94,8 @@ def page_problems(html: Path, banner: bool = True) -> list[str]:
         lines = list(check_article(page.select_one("article") or page, needed))
         lines += [*check_links(path, page, known), *check_launch(page), *check_weight(path, page)]
         found += [f"{name}: {line}" for line in lines]
+    for path in decks(html):
+        found += [f"{path.name} (slides): {line}" for line in check_slides(path.read_text("utf-8"))]
     return found + list(check_paths(html))
 
 
@@ -123,6 +126,25 @@ def articles(html: Path) -> list[Path]:
     return [p for p in pages if b'http-equiv="refresh"' not in p.read_bytes()[:SHORT]]
 
 
+def decks(html: Path) -> list[Path]:
+    """Built slides of the chapters."""
+    return sorted((html / "_static" / "teaching" / "slides").glob("*.html"))
+
+
+def check_slides(text: str) -> Iterator[str]:
+    """Slides of a chapter with too many words or without notes for the speaker."""
+    sections = BeautifulSoup(re.sub(r'"data:[^"]*"', '""', text), "html.parser").select("section")
+    if not sections:
+        yield "no slides"
+    for number, section in enumerate(sections, 1):
+        title = section.h2.get_text() if section.h2 else ""
+        count, notes = words(str(section)), section.select_one("aside.notes")
+        if count > LIMIT:
+            yield f"slide {number} ({title}) has {count} words, more than {LIMIT}"
+        if notes is None or not notes.get_text(strip=True):
+            yield f"slide {number} ({title}) has no notes"
+
+
 def check(html: Path, profile: str = "quick") -> None:
     """Check every built page; raises BookError with all that was found."""
     if not (html / "index.html").is_file():
@@ -134,7 +156,7 @@ def check(html: Path, profile: str = "quick") -> None:
     if browser is None:
         print_progress("SKIPPED: no Chromium here, so no page was checked in a browser")
     else:
-        found += page_reports(html, articles(html), browser)
+        found += page_reports(html, [*articles(html), *decks(html)], browser)
     if found:
         raise BookError("the built pages have problems:\n" + "\n".join(found[:60]))
     print_progress(f"checked {len(chapters())} chapters and the pages around them: all is in order")

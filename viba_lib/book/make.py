@@ -15,7 +15,7 @@ from viba_lib.book import paths
 from viba_lib.book.assemble import CAPTION, STATIC, assemble, render
 from viba_lib.book.browser import find_browser, page_reports, write_pdf
 from viba_lib.book.chapters import check_pairs, find_chapter
-from viba_lib.book.checks import articles, check
+from viba_lib.book.checks import articles, check, decks
 from viba_lib.book.cost import MemorySampler
 from viba_lib.book.execute import WORKERS, chapter_states, execute_all, kernel_environment
 from viba_lib.book.paths import BookError, print_progress
@@ -99,7 +99,8 @@ def _pages(study: Study, executed: list[Path], profile: str) -> Path:
     else:
         with ThreadPoolExecutor(1) as pool:
             printed = pool.submit(_print, folder, html, browser)
-            page_reports(html, articles(html), browser)  # `check` reports what is wrong
+            # `check` reports what is wrong.
+            page_reports(html, [*articles(html), *decks(html)], browser)
             printed.result()
     check(html, profile)
     return html

@@ -1,140 +1,290 @@
-"""Slides from the executed chapters: one for each section, figure, exercise and question.
+"""Slides from the executed chapters: few words each, and the prose in the speaker's notes.
 
 They are plain HTML on reveal.js, which is staged from a package, so that they work from a folder.
 """
 
-import base64
-import html
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bs4 import BeautifulSoup
-from markdown_it import MarkdownIt
 from markupsafe import Markup
-from mdit_py_plugins.amsmath import amsmath_plugin
-from mdit_py_plugins.dollarmath import dollarmath_plugin
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import TextLexer, get_lexer_by_name
+from pygments.util import ClassNotFound
 
 from viba_lib.book.paths import fill_template, package_folder
-from viba_lib.book.roles import without_roles
-from viba_lib.book.students import tagged, without_solutions
+from viba_lib.book.slide_blocks import Block, chapter_blocks
+from viba_lib.book.slide_text import LIMIT, groups, opening, unfinished_end, words
+
+OMITTED = ("References", "What next")  # sections without a slide
+OBJECTS = ("formula", "list", "table", "code", "figure")
+LINES = 12  # of code on a slide
+COLUMNS_OF_CODE = 79  # longer lines are in smaller letters
+COLUMNS = 8  # of a table on a slide
+TABLES = 2  # slides over which the rows of a table are spread
+BESIDE_TABLE = 5  # rows of a table that leave room for a text
+BESIDE_CODE = 30  # words of a slide with code
+BESIDE_FIGURE = 45  # words of a slide with a figure, which leave it large
+TABLE_NOTE = "<p>The table is on the page of the chapter.</p>"
 
 
 @dataclass
 class Slide:
-    """One slide: its title as text, its body as parts of HTML."""
+    """One slide: its title as text, what it shows and the speaker's notes as parts of HTML.
+
+    section : number of the section, exercise or admonition that it belongs to
+    taken : whether a formula, list, table, figure or code is on it
+    limit : words that it may have
+    """
 
     title: str
-    parts: list[str] = field(default_factory=list)
+    section: int = 0
+    shown: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    taken: bool = False
+    limit: int = LIMIT
+
+    def room(self) -> int:
+        """Words that may be added."""
+        return self.limit - words(f"{self.title} {' '.join(self.shown)}")
 
 
 def revealjs() -> dict[str, Path]:
     """Files of reveal.js by their name."""
-    dist = package_folder("sphinx_revealjs") / "_static" / "revealjs" / "dist"
-    return {name: dist / name for name in ("reset.css", "reveal.css", "reveal.js")}
+    folder = package_folder("sphinx_revealjs") / "_static" / "revealjs"
+    names = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")
+    return {Path(name).name: folder / name for name in names}
 
 
 def slides_page(notebook: Any) -> str:
     """The slides of an executed chapter, as an HTML page."""
-    slides = _slides(notebook)
-    shown = [{"title": s.title, "body": Markup("\n".join(s.parts))} for s in slides if s.parts]
+    slides = chapter_slides(chapter_blocks(notebook))
+    shown = [
+        {"title": s.title, "body": Markup("\n".join(s.shown)), "notes": Markup("\n".join(s.notes))}
+        for s in slides
+    ]
     return fill_template("slides.html", title=slides[0].title, slides=shown)
 
 
-def _slides(notebook: Any) -> list[Slide]:
-    slides: list[Slide] = []
-    inside = False
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            text, inside = without_solutions(cell.source, inside)
-            for block in re.split(r"(?m)^(?=#{1,3} )", text):
-                _add_text(slides, block)
-        elif not inside and slides and not tagged(cell, "solution"):
-            _add_outputs(slides, cell)
-    return slides
+def chapter_slides(blocks: Iterable[Block]) -> list[Slide]:
+    """Slides of the parts of a chapter."""
+    deck = _Deck()
+    deck.add_all(list(blocks))
+    return [slide for slide in deck.slides if slide.shown or slide.notes != [TABLE_NOTE]]
 
 
-def _add_text(slides: list[Slide], block: str) -> None:
-    heading = re.match(r"#{1,3} (.+)\n?", block)
-    if heading:
-        slides.append(Slide(without_roles(heading[1])))
-        block = block[heading.end() :]
-    if not slides or not block.strip() or slides[-1].title in ("References", "What next"):
-        return
-    if slides[-1].title == "Quiz":
-        _add_questions(slides, block)
-        return
-    for name, body in re.findall(r"```\{exercise\} (.+)\n(?::.*\n)*([\s\S]*?)```", block):
-        slides.append(Slide(f"Exercise: {without_roles(name)}", [_rendered(body)]))
-    learn = re.search(r"```\{admonition\} What you will learn\n(?::.*\n)*([\s\S]*?)```", block)
-    rest = re.sub(r"(?m)^```\{[\s\S]*?^```$", _math_only, block)
-    first = _first(rest)
-    if first:
-        slides[-1].parts.append(_rendered(first))
-    if learn:
-        slides[-1].parts.append(_rendered(learn[1]))
+class _Deck:
+    """Slides that grow part by part."""
 
+    def __init__(self) -> None:
+        self.slides: list[Slide] = []
+        self.count = 0  # of sections
+        self.complete = False  # whether texts are shown to their end
+        self.heading = self.title = ""
+        self.section = 0
+        self.lead = ""  # a sentence that the next formula, list or table completes
+        self.said = ""  # the paragraph before
 
-def _math_only(found: re.Match[str]) -> str:
-    math = re.match(r"```\{math\}\n(?::.*\n)*([\s\S]*?)```", found[0])
-    return f"$$\n{math[1].strip()}\n$$" if math else ""
+    def add_all(self, blocks: Sequence[Block]) -> None:
+        for block, following in pairwise([*blocks, Block("end")]):
+            if block.kind == "heading":
+                self._enter(block.title)
+                self.heading = block.title
+            elif self.title not in OMITTED:
+                if block.kind == "text":
+                    self._text(block.html, following.kind in OBJECTS)
+                else:
+                    getattr(self, f"_{block.kind}")(block)
 
+    def _enter(self, title: str) -> None:
+        self.title, self.said, self.lead = title, "", ""
+        self.section = self.count = self.count + 1
 
-def _first(text: str) -> str:
-    """The first paragraph, formulas and lists, because a slide has less room than a page."""
-    kept, words = [], 0
-    for part in re.split(r"\n\s*\n", text.strip()):
-        part = part.strip()
-        if not part or part.startswith(("<!--", "(", "|", "```", "#### ", ":::")):
-            continue
-        special = part.startswith(("$$", "- ", "* ", "1. "))
-        if special or words == 0:
-            kept.append(part)
-            words += 0 if special else len(part.split())
-    return "\n\n".join(kept)
+    def _new(self, title: str = "") -> Slide:
+        self.slides.append(Slide(title or self.title, self.section))
+        return self.slides[-1]
 
+    def _current(self) -> Slide:
+        """The last slide if it belongs to the section, else a new one."""
+        begun = self.slides and self.slides[-1].section == self.section
+        return self.slides[-1] if begun else self._new()
 
-def _add_questions(slides: list[Slide], block: str) -> None:
-    found = re.findall(
-        r"\*\*(\d+\. [\s\S]+?)\*\*\n([\s\S]*?)```\{dropdown\} Answer[^\n]*\n([\s\S]*?)```", block
-    )
-    for question, options, answer in found:
-        hidden = f'<div class="fragment">{_rendered(answer)}</div>'
-        slides.append(Slide(f"Quiz {without_roles(question)}", [_rendered(options), hidden]))
+    def _text(self, text: str, completed: bool) -> None:
+        slide = self._current()
+        if text.startswith("<strong>") and slide.shown:
+            slide = self._new()
+        body, self.lead = unfinished_end(text) if completed else (text, "")
+        if self.complete:
+            self._all_of(body)
+        elif shown := opening(body, slide.room(), _most(slide, text, completed))[0]:
+            slide.shown.append(f"<p>{shown.strip()}</p>")
+        self.said = f"<p>{text}</p>"
+        slide.notes.append(self.said)
 
+    def _all_of(self, text: str) -> None:
+        """Show each sentence of an exercise, on several slides if they do not fit on one."""
+        slide = self.slides[-1]
+        while text:
+            shown, text = opening(text, slide.room())
+            if shown:
+                slide.shown.append(f"<p>{shown.strip()}</p>")
+            elif slide.shown:
+                slide = self._new()
+                slide.notes.append(f"<p>{text}</p>")
+            else:
+                return  # a sentence that is too long for a slide
 
-def _add_outputs(slides: list[Slide], cell: Any) -> None:
-    meta = cell.metadata.get("mystnb", {})
-    for output in cell.get("outputs", []):
-        data = output.get("data", {})
-        mime = next((m for m in ("image/svg+xml", "image/png", "image/jpeg") if m in data), None)
-        if mime and "figure" in meta:
-            slides.append(Slide(slides[-1].title, [_figure(data[mime], mime, meta)]))
-        elif 'class="viba-play"' in data.get("text/html", ""):
-            # The sliders' first image: a slide has no room for more.
-            page = BeautifulSoup(data["text/html"], "html.parser")
-            shown = "".join(map(str, page.select("img, figcaption")))
-            slides.append(Slide(slides[-1].title, [f"<figure>{shown}</figure>"]))
-        elif data.get("text/html", "").startswith("<p>") and len(data["text/html"]) < 600:
-            slides[-1].parts.append(data["text/html"])
+    def _place(self, part: str, title: str = "", alone: bool = False) -> Slide:
+        """Put a formula, list, table, figure or code on the slide, or on a new one."""
+        slide, lead = self._current(), f"<p>{self.lead}</p>" if self.lead else ""
+        full = slide.taken or alone or words(lead + part) > slide.room()
+        if slide.shown and (full or (title and slide.title != title)):
+            slide = self._new()
+        slide.title = title or slide.title
+        if lead and words(lead + part) <= slide.room():
+            slide.shown.append(lead)
+        slide.shown.append(part)
+        slide.taken, self.lead = True, ""
+        if self.said and not slide.notes:
+            slide.notes.append(self.said)
+        return slide
 
+    def _formula(self, block: Block) -> None:
+        self._place(block.html)
 
-def _figure(data: str, mime: str, meta: Any) -> str:
-    if mime == "image/svg+xml":
-        data = base64.b64encode(data.encode()).decode()
-    alt = html.escape(meta.get("image", {}).get("alt", ""), quote=True)
-    caption = _rendered(meta["figure"].get("caption", ""))
-    source = f"data:{mime};base64,{data.strip()}"
-    return f'<figure><img src="{source}" alt="{alt}"><figcaption>{caption}</figcaption></figure>'
-
-
-def _rendered(text: str) -> str:
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    reader.use(dollarmath_plugin, double_inline=True).use(amsmath_plugin)
-    reader.add_render_rule("math_inline", lambda s, t, i, o, e: rf"\({html.escape(t[i].content)}\)")
-    for rule in ("math_block", "math_inline_double", "amsmath", "math_block_label"):
-        reader.add_render_rule(
-            rule, lambda s, t, i, o, e: rf"<div>\[{html.escape(t[i].content)}\]</div>"
+    def _figure(self, block: Block) -> None:
+        room = LIMIT - words(self.title)
+        caption, _ = opening(block.title, room, 1)
+        slide = self._place(
+            f"<figure>{block.html}<figcaption>{caption.strip()}</figcaption></figure>", alone=True
         )
-    return str(reader.render(without_roles(text)))
+        slide.notes.append(f"<p>{block.title}</p>")
+        slide.limit = BESIDE_FIGURE
+
+    def _reading(self, block: Block) -> None:
+        slide = self._current()
+        shown, _ = opening(block.html, slide.room())
+        if not shown:
+            slide = self._new()
+            shown, _ = opening(block.html, slide.room())
+        if shown:
+            slide.shown.append(f"<p>{shown.strip()}</p>")
+        slide.notes.append(f"<p>{block.html}</p>")
+
+    def _list(self, block: Block) -> None:
+        tag, slide = block.html, self._current()
+        whole = "".join(f"<li>{item}</li>" for item in block.items)
+        if not slide.taken and words(self.lead + " " + whole) <= slide.room():
+            slide = self._place(f"<{tag}>{whole}</{tag}>")
+            slide.notes.append(f"<{tag}>{whole}</{tag}>")
+            return
+        budget = LIMIT - words(f"{self.title} (1 of 2)")
+        short = [opening(item, budget)[0].strip() for item in block.items]
+        parts, at = groups([f"<li>{item}</li>" for item in short], budget), 1
+        for number, part in enumerate(parts):
+            # An ordered list goes on with the number after that of the slide before.
+            head = f'<ol start="{at}">' if tag == "ol" else "<ul>"
+            slide = self._place(f"{head}{''.join(part)}</{tag}>", self._part(number, len(parts)))
+            full = "".join(f"<li>{item}</li>" for item in block.items[at - 1 : at - 1 + len(part)])
+            slide.notes.append(f"{head}{full}</{tag}>")
+            at += len(part)
+
+    def _part(self, number: int, count: int) -> str:
+        return f"{self.title} ({number + 1} of {count})" if count > 1 else self.title
+
+    def _table(self, block: Block) -> None:
+        head = f"<thead>{block.html}</thead>"
+        budget = LIMIT - words(f"{self.title} (1 of 2) {head}")
+        parts = groups(block.items, budget)
+        wide = block.html.count("</th>") > COLUMNS * block.html.count("</tr>")
+        long = any(words(" ".join(part)) > budget for part in parts)
+        if wide or long or not 0 < len(parts) <= TABLES:
+            self._current().notes.append(TABLE_NOTE)
+            return
+        for number, part in enumerate(parts):
+            table = f"<table>{head}<tbody>{''.join(part)}</tbody></table>"
+            slide = self._place(table, self._part(number, len(parts)), alone=True)
+            slide.limit = LIMIT if len(part) <= BESIDE_TABLE else 0
+
+    def _code(self, block: Block) -> None:
+        if self.heading == "Exercises" and not self.complete:
+            return  # names that the checks of solutions need
+        parts = code_parts(block.html)
+        for number, part in enumerate(parts):
+            shown, title = _highlighted(part, block.title), self._part(number, len(parts))
+            self._place(shown, title, alone=True).limit = BESIDE_CODE
+
+    def _question(self, block: Block) -> None:
+        self._enter(f"{self.heading} {block.title}")
+        slide, self.said = self._new(), f"<p>{block.html}</p>"
+        slide.shown.append(self.said)
+        slide.notes.append(self.said)
+
+    def _answer(self, block: Block) -> None:
+        slide, answer = self.slides[-1], f"<p>{block.html}</p>"
+        slide.notes.append(answer)
+        if words(answer) <= slide.room():
+            slide.shown.append(f'<div class="fragment">{answer}</div>')
+            return
+        slide = self._new(f"{self.title}: answer")
+        slide.shown.append(f"<p>{opening(block.html, slide.room())[0].strip()}</p>")
+        slide.notes.append(answer)
+
+    def _section(self, block: Block) -> None:
+        """An exercise or an admonition, after which the section goes on."""
+        outer = self.title, self.section, self.said
+        self._enter(block.title)
+        self.complete = block.title.startswith("Exercise: ")
+        self.add_all(block.blocks)
+        self.complete = False
+        (self.title, self.section, self.said), self.lead = outer, ""
+
+    def _aside(self, block: Block) -> None:
+        self.slides[-1].notes.append(block.html)
+
+
+def _most(slide: Slide, text: str, completed: bool) -> int:
+    """How many sentences of a paragraph a slide shows.
+
+    Parameters
+    ----------
+    completed : whether a formula, list, table, figure or code follows the paragraph
+    """
+    if not slide.shown:
+        return 2
+    continues = text[0].islower()  # the sentence of the formula before
+    # A text that leads to the next figure says nothing about the one before.
+    return 1 if slide.taken and (continues or not completed) else 0
+
+
+def code_parts(code: str) -> list[str]:
+    """Code in parts of at most 12 lines, cut at blank lines or at the least indented ones."""
+    lines = re.sub(r"\n{3,}", "\n\n", code.strip("\n")).split("\n")
+    parts = []
+    while len(lines) > LINES:
+        cut = min(range(LINES // 2, LINES + 1), key=lambda at: (_depth(lines[at]), -at))
+        parts.append("\n".join(lines[:cut]).strip("\n"))
+        lines = "\n".join(lines[cut:]).strip("\n").split("\n")
+    return [*parts, "\n".join(lines)]
+
+
+def _depth(line: str) -> int:
+    """How bad it is to begin a slide with a line."""
+    if not line.strip():
+        return -1
+    closes = line.strip()[0] in ")]}"
+    return len(line) - len(line.lstrip()) + (100 if closes else 0)
+
+
+def _highlighted(code: str, language: str) -> str:
+    try:
+        lexer = get_lexer_by_name(language or "text")
+    except ClassNotFound:
+        lexer = TextLexer()
+    page = highlight(code, lexer, HtmlFormatter(noclasses=True, nowrap=True))
+    wide = max(map(len, code.splitlines()), default=0) > COLUMNS_OF_CODE
+    return f"<pre{' class=wide' if wide else ''}><code>{page.rstrip()}</code></pre>"
