@@ -669,36 +669,36 @@ assert against.shape == bits.shape and bool((against >= 0).all())
 #
 # **1. How many bits does a unit transmit at a signal fraction of 0?**
 #
-# - a) none, for any activation
-# - b) one, for any activation
+# - a) one, for any activation
+# - b) none, for any activation
 # - c) more for a rare activation
 #
 # ```{dropdown} Answer to question 1
-# **a.** The output is the noise itself, so $p = q$ and the divergence is 0 for every $r$. Answer c is wrong because the
+# **b.** The output is the noise itself, so $p = q$ and the divergence is 0 for every $r$. Answer c is wrong because the
 # activation enters as $\lambda r$, which is 0.
 # ```
 #
 # **2. Two units have the same signal fraction. One has its usual activation, the other a rare one. Which one has more
 # bits?**
 #
-# - a) the unit with the usual activation
+# - a) the unit with the rare activation
 # - b) neither, because the fractions are equal
-# - c) the unit with the rare activation
+# - c) the unit with the usual activation
 #
 # ```{dropdown} Answer to question 2
-# **c.** The term $(\lambda r)^2$ in {eq}`eq-idea-kl` grows with the distance from the mean. Answer b is wrong because
+# **a.** The term $(\lambda r)^2$ in {eq}`eq-idea-kl` grows with the distance from the mean. Answer b is wrong because
 # only the terms with the variance, $(1-\lambda)^2$, are the same for both units.
 # ```
 #
 # **3. You raise beta and the map loses half of its bits, while the prediction stays. What follows?**
 #
-# - a) the first map contained an error in its bits
-# - b) half of the bits were not necessary at this beta
-# - c) the network became less accurate than before
+# - a) the earlier map overestimated the bits of each unit
+# - b) the prediction is less reliable than it was before
+# - c) half of the bits were not needed for the prediction
 #
 # ```{dropdown} Answer to question 3
-# **b.** The first map kept these bits because the smaller weight made them inexpensive. Answer c is wrong because the
-# network has not changed. Answer a is wrong because both maps are correct, for two trade-off weights.
+# **c.** The earlier map kept these bits because the smaller weight made them inexpensive. Answer b is wrong because the
+# network has not changed. Answer a is wrong because both maps use the same estimate, with two trade-off weights.
 # ```
 #
 # ## Summary

@@ -662,15 +662,15 @@ for given in (attribution, motion):
 #
 # **2. Why does the noise have the mean and standard deviation of the layer?**
 #
-# - a) so that the downstream layers receive typical values
+# - a) so that the optimisation needs fewer steps per frame
 # - b) so that the map has a larger total number of bits
-# - c) so that the optimisation needs fewer steps per frame
+# - c) so that the downstream layers receive typical values
 #
 # ```{dropdown} Answer to question 2
-# **a.** Other noise could change the output because it is unusual, and not because information is missing.
+# **c.** Other noise could change the output because it is unusual, and not because information is missing.
 # ```
 #
-# **3. The probability of fake with the bottleneck is lower than without, but still above one half. What has happened?**
+# **3. The bottleneck reduces the probability of fake, which stays above one half. What has happened?**
 #
 # - a) the optimisation failed, and the map has no use
 # - b) the detector was wrong, and the label corrected it
