@@ -44,9 +44,7 @@ def motion_hidden(predictions: pd.DataFrame, bootstrap: Bootstrap) -> str:
     return f"Called fake are {counts}. {difference} {answer_text(said)}"
 
 
-def totals_differ(
-    measures: pd.DataFrame, defaults: Mapping[str, str], bootstrap: Bootstrap
-) -> str:
+def totals_differ(measures: pd.DataFrame, defaults: Mapping[str, str], bootstrap: Bootstrap) -> str:
     """Whether the total of bits differs from layer to layer.
 
     Parameters
