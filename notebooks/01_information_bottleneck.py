@@ -60,6 +60,7 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
+# (channel)=
 # ## A channel with noise
 #
 # Consider one unit of a layer, with activation $r$. Over many images the activation has a mean and a standard
@@ -101,6 +102,7 @@ pd.Series(
 # *needs* a unit, the objective accepts its high information, and if it does not, a small amount of noise already
 # reduces the information strongly.
 #
+# (divergence)=
 # ## Divergence of two Gaussians
 #
 # Activations of a real network are not normal, and their distribution is unknown. The method therefore uses a quantity
@@ -314,6 +316,7 @@ HTML(f"<p>{gap_text(gaps, lam)}</p><p>{ratio_text(gaps)}</p>")
 #   can still be relevant: the same evidence may be available elsewhere in the layer, or earlier layers may have carried
 #   it to the units of other locations.
 #
+# (test-case)=
 # ## A test case with a known answer
 #
 # The next example is a complete network. Its images are noise, and half of them contain a bright bar at a random
@@ -336,6 +339,7 @@ HTML(
 )
 
 # %% [markdown]
+# (forty-lines)=
 # ## An implementation in forty lines
 #
 # We split the network after its first layer: `front` computes the activations, and `back` computes the output from
@@ -449,6 +453,7 @@ HTML(
 )
 
 # %% [markdown]
+# (trade-off)=
 # ## The trade-off weight beta
 #
 # $\beta$ is the trade-off weight of the information. With a small $\beta$, information is inexpensive, and the
