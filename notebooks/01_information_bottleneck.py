@@ -60,6 +60,7 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
+# (channel)=
 # ## A channel with noise
 #
 # Consider one unit of a layer, with activation $r$. Over many images the activation has a mean and a standard
@@ -101,6 +102,7 @@ pd.Series(
 # *needs* a unit, the objective accepts its high information, and if it does not, a small amount of noise already
 # reduces the information strongly.
 #
+# (divergence)=
 # ## Divergence of two Gaussians
 #
 # Activations of a real network are not normal, and their distribution is unknown. The method therefore uses a quantity
@@ -314,6 +316,7 @@ HTML(f"<p>{gap_text(gaps, lam)}</p><p>{ratio_text(gaps)}</p>")
 #   can still be relevant: the same evidence may be available elsewhere in the layer, or earlier layers may have carried
 #   it to the units of other locations.
 #
+# (test-case)=
 # ## A test case with a known answer
 #
 # The next example is a complete network. Its images are noise, and half of them contain a bright bar at a random
@@ -336,6 +339,7 @@ HTML(
 )
 
 # %% [markdown]
+# (forty-lines)=
 # ## An implementation in forty lines
 #
 # We split the network after its first layer: `front` computes the activations, and `back` computes the output from
@@ -449,6 +453,7 @@ HTML(
 )
 
 # %% [markdown]
+# (trade-off)=
 # ## The trade-off weight beta
 #
 # $\beta$ is the trade-off weight of the information. With a small $\beta$, information is inexpensive, and the
@@ -669,36 +674,36 @@ assert against.shape == bits.shape and bool((against >= 0).all())
 #
 # **1. How many bits does a unit transmit at a signal fraction of 0?**
 #
-# - a) none, for any activation
-# - b) one, for any activation
+# - a) one, for any activation
+# - b) none, for any activation
 # - c) more for a rare activation
 #
 # ```{dropdown} Answer to question 1
-# **a.** The output is the noise itself, so $p = q$ and the divergence is 0 for every $r$. Answer c is wrong because the
+# **b.** The output is the noise itself, so $p = q$ and the divergence is 0 for every $r$. Answer c is wrong because the
 # activation enters as $\lambda r$, which is 0.
 # ```
 #
 # **2. Two units have the same signal fraction. One has its usual activation, the other a rare one. Which one has more
 # bits?**
 #
-# - a) the unit with the usual activation
+# - a) the unit with the rare activation
 # - b) neither, because the fractions are equal
-# - c) the unit with the rare activation
+# - c) the unit with the usual activation
 #
 # ```{dropdown} Answer to question 2
-# **c.** The term $(\lambda r)^2$ in {eq}`eq-idea-kl` grows with the distance from the mean. Answer b is wrong because
+# **a.** The term $(\lambda r)^2$ in {eq}`eq-idea-kl` grows with the distance from the mean. Answer b is wrong because
 # only the terms with the variance, $(1-\lambda)^2$, are the same for both units.
 # ```
 #
 # **3. You raise beta and the map loses half of its bits, while the prediction stays. What follows?**
 #
-# - a) the first map contained an error in its bits
-# - b) half of the bits were not necessary at this beta
-# - c) the network became less accurate than before
+# - a) the earlier map overestimated the bits of each unit
+# - b) the prediction is less reliable than it was before
+# - c) half of the bits were not needed for the prediction
 #
 # ```{dropdown} Answer to question 3
-# **b.** The first map kept these bits because the smaller weight made them inexpensive. Answer c is wrong because the
-# network has not changed. Answer a is wrong because both maps are correct, for two trade-off weights.
+# **c.** The earlier map kept these bits because the smaller weight made them inexpensive. Answer b is wrong because the
+# network has not changed. Answer a is wrong because both maps use the same estimate, with two trade-off weights.
 # ```
 #
 # ## Summary

@@ -660,32 +660,33 @@ assert table_of_means.shape[1] >= 3 and (table_of_means >= 0).all(axis=None)
 # **1. Why do the temporal methods not change the content of single frames?**
 #
 # - a) because changed frames would be harder to compress
-# - b) because a face detector would need more of them
-# - c) because only the motion should reveal these fakes
+# - b) because only the motion should reveal these fakes
+# - c) because a face detector would need more of them
 #
 # ```{dropdown} Answer to question 1
-# **c.** The face detector cannot detect them, which {doc}`/notebooks/03_detectors` checks. If single frames revealed
-# these fakes, they would not test a motion detector.
+# **b.** If single frames revealed these fakes, they would not test a motion detector. A large motion can leave a faint
+# seam, so {doc}`/notebooks/03_detectors` counts the frames that the face detector finds.
 # ```
 #
 # **2. A test video shows a person who also appears in another video of the training split. What is the problem?**
 #
-# - a) the detector may recognise the person and not the artefact
-# - b) the same video is counted twice in the average of the test
+# - a) the same video is counted twice in the average of the test
+# - b) the detector may recognise the person and not the artefact
 # - c) none, because the two videos have different frames in them
 #
 # ```{dropdown} Answer to question 2
-# **a.** The table of leakage counts such videos. They give every measured result an optimistic bias.
+# **b.** The detector may then be right for a reason that does not hold for unseen people, which gives its results an
+# optimistic bias. The table of leakage counts such videos.
 # ```
 #
 # **3. Both crops of a pair use one square. Why?**
 #
-# - a) because face detection in the second frame would take too long
-# - b) because a moving square would look like a motion of the face
+# - a) because a moving square would look like a motion of the face
+# - b) because face detection in the second frame would take too long
 # - c) because the detector accepts only square inputs of equal size
 #
 # ```{dropdown} Answer to question 3
-# **b.** The box of a face trembles by a few pixels from frame to frame, and the {term}`flow <Optical flow>` would
+# **a.** The detected box of a face trembles from frame to frame, and the {term}`flow <Optical flow>` would
 # contain this trembling.
 # ```
 #

@@ -485,37 +485,44 @@ assert abs(ece(np.maximum(p, 1 - p), (p > 0.5) == label) - expected) < 0.02
 # **1. AUC is high and accuracy is near one half. What is a likely reason?**
 #
 # - a) the detector has not learned to rank the frames
-# - b) the labels of the two classes were exchanged
-# - c) the threshold does not fit the range of the scores
+# - b) the threshold does not fit the range of the scores
+# - c) the labels of the two classes were exchanged
 #
 # ```{dropdown} Answer to question 1
-# **c.** AUC does not depend on a threshold. A shift of all scores, for example by another camera, does not change the
+# **b.** AUC does not depend on a threshold. A shift of all scores, for example by another camera, does not change the
 # AUC but lowers the accuracy. With exchanged labels the AUC would be low.
 # ```
 #
-# **2. Why should Xception call frames of the methods "lag" and "freeze" real?**
+# **2. Xception receives single frames. Why should it not detect the methods "lag", "freeze" and "jitter"?**
 #
 # - a) its input is too small to show these artefacts
-# - b) each of their frames has real content only
-# - c) it was trained with too few of their frames
+# - b) it was trained with too few of their frames
+# - c) the artefact is the motion, and not a frame
 #
 # ```{dropdown} Answer to question 2
-# **b.** The artefact is the motion between frames, and only the motion detector can detect it. If Xception calls such
-# frames fake, it uses another feature, such as the identity.
+# **c.** The content of each frame is real. If Xception calls such frames fake, it uses another feature, such as a faint
+# seam or the identity.
 # ```
 #
 # **3. The validation loss rises while the training loss falls. What does early stopping do?**
 #
-# - a) it keeps the weights from before the rise
-# - b) it lowers the learning rate until it falls
+# - a) it lowers the learning rate until it falls
+# - b) it keeps the weights from before the rise
 # - c) it adds more augmentation to the training
 #
 # ```{dropdown} Answer to question 3
-# **a.** After several validations without a lower loss (the patience), training ends, and the best weights are kept. A
+# **b.** After several validations without a lower loss (the patience), training ends, and the best weights are kept. A
 # profile with `restore: last` switches early stopping off. The text below the learning curves says which weights this
 # run has.
 # ```
-#
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.quiz_answers import motion_hidden
+from viba_lib.visual.quiz import answer_html
+
+HTML(answer_html(2, motion_hidden(tested["xception"], bootstrap)))
+
+# %% [markdown]
 # ## Summary
 #
 # - The networks agree with the paper's tables except for rows that change no result.

@@ -79,6 +79,7 @@ study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %% [markdown]
+# (step-frame)=
 # ## Step 1: a frame and its prediction
 #
 # The detector computes a probability of each class for the input $X$ as usual. The more probable class is the target of
@@ -106,6 +107,7 @@ picture, mask = study.images("xception", row), study.masks("xception", row)
 HTML(f"<p>{example_text(row.iloc[0])}</p>")
 
 # %% [markdown]
+# (step-statistics)=
 # ## Step 2: statistics of the layer
 #
 # The layer maps the frame to $R$, which consists of $C$ channels of $h \times w$ locations. The noise must have the
@@ -153,6 +155,7 @@ HTML(
 # %% [markdown]
 # A bright location in the right image is active, but not necessarily relevant, because no prediction has been used yet.
 #
+# (step-noise)=
 # ## Step 3: noise injection
 #
 # Eq. (1) of the paper mixes the layer's activation $R$ with noise $\varepsilon$ of those statistics,
@@ -201,6 +204,7 @@ HTML(
 # all units treats the artefact and the background in the same way. The bottleneck therefore optimises one $\lambda$ for
 # each unit.
 #
+# (step-optimisation)=
 # ## Step 4: optimisation
 #
 # Each unit of the layer gets its own $\lambda$. The optimisation has two conflicting aims. The detector should still
@@ -270,6 +274,7 @@ HTML(
 # a random guess. The curve of the information shows how much information this needed. A low information is useful only
 # if the cross-entropy is low as well.
 #
+# (step-map)=
 # ## Step 5: the map
 #
 # The optimised $\lambda$ gives a number of bits $D$ for each unit, its {term}`Capacity`. The map $B$ is the sum over
@@ -662,15 +667,15 @@ for given in (attribution, motion):
 #
 # **2. Why does the noise have the mean and standard deviation of the layer?**
 #
-# - a) so that the downstream layers receive typical values
+# - a) so that the optimisation needs fewer steps per frame
 # - b) so that the map has a larger total number of bits
-# - c) so that the optimisation needs fewer steps per frame
+# - c) so that the downstream layers receive typical values
 #
 # ```{dropdown} Answer to question 2
-# **a.** Other noise could change the output because it is unusual, and not because information is missing.
+# **c.** Other noise could change the output because it is unusual, and not because information is missing.
 # ```
 #
-# **3. The probability of fake with the bottleneck is lower than without, but still above one half. What has happened?**
+# **3. The bottleneck reduces the probability of fake, which stays above one half. What has happened?**
 #
 # - a) the optimisation failed, and the map has no use
 # - b) the detector was wrong, and the label corrected it

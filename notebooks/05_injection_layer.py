@@ -507,25 +507,25 @@ assert (
 #
 # ## Quiz
 #
-# **1. Why does each column of the first figure have its own colour scale?**
+# **1. Why does the column of each layer have its own colour scale in the figures of maps?**
 #
-# - a) because all maps should have the same total brightness
+# - a) because the total of bits differs from layer to layer
 # - b) because the layers of a network have different inputs
-# - c) because the total of bits differs from layer to layer
+# - c) because all maps should have the same total brightness
 #
 # ```{dropdown} Answer to question 1
-# **c.** With one scale, most layers would be black or white. The disadvantage is that strengths cannot be compared
-# along a row.
+# **a.** With one scale, the maps of a layer with few bits would be black. The disadvantage is that strengths cannot be
+# compared along a row.
 # ```
 #
 # **2. A layer has a lower deletion area than another. Which conclusion is safe?**
 #
 # - a) more of its relevance lies inside the mask of the artefact
-# - b) its order of pixels removes the detector's evidence sooner
-# - c) its total of bits is lower, so its map is more concentrated
+# - b) its total of bits is lower, so its map is more concentrated
+# - c) its order of pixels removes the detector's evidence sooner
 #
 # ```{dropdown} Answer to question 2
-# **b.** Deletion measures the reaction of the detector. Relevance on the artefact is measured by `ratio`. The two
+# **c.** Deletion measures the reaction of the detector. Relevance on the artefact is measured by `ratio`. The two
 # measures may disagree.
 # ```
 #
@@ -538,7 +538,15 @@ assert (
 # ```{dropdown} Answer to question 3
 # **a.** The width says how large a difference could still be hidden.
 # ```
-#
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.quiz_answers import totals_differ
+from viba_lib.visual.quiz import answer_html
+
+result = totals_differ(measures, defaults, Bootstrap.of(study))
+HTML(answer_html(1, result))
+
+# %% [markdown]
 # ## Summary
 #
 # - Early layers have many spatial positions, and units of late layers depend on large parts of the input.

@@ -344,34 +344,34 @@ assert abs(spread(some_map) - entropy(some_map)) < 1e-3
 #
 # **1. What is the input of the readout network?**
 #
-# - a) the pixels of the frame that is explained
+# - a) later layers of the detector that is explained
 # - b) the label of the frame that is explained
-# - c) later layers of the detector that is explained
+# - c) the pixels of the frame that is explained
 #
 # ```{dropdown} Answer to question 1
-# **c.** The detector runs once without noise, and its later layers contain the information that it extracted. With the
+# **a.** The detector runs once without noise, and its later layers contain the information that it extracted. With the
 # label as input, the map would contain label leakage.
 # ```
 #
 # **2. You change beta. What must be computed again?**
 #
-# - a) both: the training of the readout, and each per-sample optimisation
-# - b) only the training of the readout, but not the per-sample optimisation
+# - a) only the training of the readout, but not the per-sample optimisation
+# - b) both: the training of the readout, and each per-sample optimisation
 # - c) only the per-sample optimisation, but not the training of the readout
 #
 # ```{dropdown} Answer to question 2
-# **a.** Beta is part of both objectives. The per-sample bottleneck has the same cost per frame as before, and the
+# **b.** Beta is part of both objectives. The per-sample bottleneck has the same cost per frame as before, and the
 # readout needs a complete new training.
 # ```
 #
 # **3. A readout keeps all predictions and transmits as many bits as at its start. What has happened?**
 #
-# - a) its training has reached the optimum
-# - b) its training has changed very little
-# - c) its training has broken the detector
+# - a) its training has changed very little
+# - b) its training has reached the optimum
+# - c) its beta was too large for this layer
 #
 # ```{dropdown} Answer to question 3
-# **b.** It starts near $\lambda = 1$, which transmits everything and keeps the prediction. Its map shows the locations
+# **a.** It starts near $\lambda = 1$, which transmits everything and keeps the prediction. Its map shows the locations
 # at which the layer is active.
 # ```
 #

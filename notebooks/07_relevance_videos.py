@@ -265,18 +265,18 @@ assert math.isnan(share_needed) or 0 <= share_needed < 1
 #
 # **2. The videos above are those with the most confident decisions. Which conclusion is not valid?**
 #
-# - a) most maps of this detector look similar to these
+# - a) these maps highlight the locations that are shown
 # - b) maps of this kind occur for this detector
-# - c) these maps highlight the locations that are shown
+# - c) most maps of this detector look similar to these
 #
 # ```{dropdown} Answer to question 2
-# **a.** The videos were chosen because they are good cases. {doc}`/notebooks/08_detection_performance`
-# evaluates all videos, and the viewer shows a wrong decision.
+# **c.** The videos were chosen because they are good cases. {doc}`/notebooks/08_detection_performance`
+# evaluates all videos, and {doc}`/book/viewer` has the clip with the largest error of its detector.
 # ```
 #
 # **3. Why is the heat map of the motion detector shown on the first of two frames?**
 #
-# - a) because the second frame is not decoded in this step
+# - a) because the second frame only serves as a reference
 # - b) because the cause of the motion is in the first frame
 # - c) because flow is defined at the pixels of the first frame
 #

@@ -410,36 +410,43 @@ for value, score in (
 #
 # **1. A bottleneck for the predicted class does not change the accuracy. What does this show?**
 #
-# - a) the map contains the information that the decision needs
-# - b) little, if a bottleneck for another class can change it
+# - a) little, if a bottleneck for another class can change it
+# - b) the map contains the information that the decision needs
 # - c) the detector has become more robust against added noise
 #
 # ```{dropdown} Answer to question 1
-# **b.** The target itself can preserve the decision. Only a comparison with other targets shows how strong this effect is.
+# **a.** The target itself can preserve the decision. Only a comparison with other targets shows how strong this effect is.
 # ```
 #
 # **2. Which cases decide McNemar's test?**
 #
 # - a) those that both networks classify correctly
-# - b) those that both networks classify wrongly
-# - c) those that only one classifies correctly
+# - b) those that only one classifies correctly
+# - c) those that both networks classify wrongly
 #
 # ```{dropdown} Answer to question 2
-# **c.** Only $b$ and $c$ occur in {eq}`eq-detection-mcnemar`: the cases that exactly one of the two networks classifies
+# **b.** Only $b$ and $c$ occur in {eq}`eq-detection-mcnemar`: the cases that exactly one of the two networks classifies
 # correctly.
 # ```
 #
 # **3. A detector decides with 90 % confidence and is right in seven of ten cases. What is the detector?**
 #
-# - a) overconfident
+# - a) well calibrated
 # - b) underconfident
-# - c) well calibrated
+# - c) overconfident
 #
 # ```{dropdown} Answer to question 3
-# **a.** Of decisions made with 90 % confidence, nine in ten should be correct. The point of this detector lies below the
+# **c.** Of decisions made with 90 % confidence, nine in ten should be correct. The point of this detector lies below the
 # diagonal.
 # ```
-#
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.quiz_answers import target_preserves
+from viba_lib.visual.quiz import answer_html
+
+HTML(answer_html(1, target_preserves(targets, bootstrap)))
+
+# %% [markdown]
 # ## Summary
 #
 # - Table 2 is recomputed with intervals, for frames and for videos, method by method, and with a paired test.

@@ -372,13 +372,13 @@ assert abs(by_hand - 0.1) < 1e-9
 #
 # **3. Why do steps over cuts not count?**
 #
-# - a) the detector cannot classify frames near a cut
-# - b) the map must move if another scene begins
+# - a) the map must move if another scene begins
+# - b) the detector cannot classify frames near a cut
 # - c) the masks are empty in the frames at a cut
 #
 # ```{dropdown} Answer to question 3
-# **b.** A map that stays at the same location after a cut would be wrong. Counting the step would lower the score of a map
-# that follows the face.
+# **a.** A map that stays at the same location after a cut would be wrong. Counting the step would penalise a map that
+# follows the face.
 # ```
 #
 # ## Summary

@@ -649,26 +649,26 @@ assert all(0 <= v <= 1 for v in (*precisions, *recalls))
 #
 # **1. What does the agreement with the map of another video measure?**
 #
-# - a) the variation of a map over samples of the noise
+# - a) the agreement due to regions common to all videos
 # - b) the errors of annotators who disagree with others
-# - c) the agreement due to regions common to all videos
+# - c) the variation of a map over samples of the noise
 #
 # ```{dropdown} Answer to question 1
-# **c.** The agreement that remains after the shuffle does not depend on the content of the video.
+# **a.** The agreement that remains after the shuffle does not depend on the content of the video.
 # ```
 #
 # **2. Why are regions ranked by density and not by mass?**
 #
-# - a) so that a region is not preferred for its large size
-# - b) because the paper ranks regions by their density
+# - a) because the paper ranks regions by their density
+# - b) so that a region is not preferred for its large size
 # - c) because the mass depends on the strongest pixel alone
 #
 # ```{dropdown} Answer to question 2
-# **a.** The mass of a region grows with its area. The paper does not say how it ranked regions, so the other rules are
+# **b.** The mass of a region grows with its area. The paper does not say how it ranked regions, so the other rules are
 # computed as well.
 # ```
 #
-# **3. A centre prior has the same `ratio` as VIBA. What follows?**
+# **3. Suppose a centre prior has the same `ratio` as VIBA. What follows?**
 #
 # - a) the maps of VIBA highlight only the centre of the face
 # - b) the ratio alone does not show that VIBA uses the frame
@@ -682,12 +682,12 @@ assert all(0 <= v <= 1 for v in (*precisions, *recalls))
 #
 # **4. Why does each annotator see the clips in a different order?**
 #
-# - a) so that annotators cannot copy answers from each other
-# - b) so that tiredness does not affect the same clips each time
+# - a) so that tiredness does not affect the same clips each time
+# - b) so that annotators cannot copy answers from each other
 # - c) so that each person annotates a different set of clips
 #
 # ```{dropdown} Answer to question 4
-# **b.** Annotators become tired, so their answers to late clips are less careful. With different orders this effect averages
+# **a.** Annotators become tired, so their answers to late clips are less careful. With different orders this effect averages
 # out. With one order, it would look like a property of the late clips.
 # ```
 #
@@ -704,11 +704,11 @@ assert all(0 <= v <= 1 for v in (*precisions, *recalls))
 # **6. Eight people agree with each other at 0.5 in this overlap, with three regions each. What do you conclude?**
 #
 # - a) the people agree moderately, above the chance level
-# - b) the people disagree more often than they agree
-# - c) the agreement does not exceed the chance level
+# - b) the agreement does not exceed the chance level
+# - c) the people disagree more often than they agree
 #
 # ```{dropdown} Answer to question 6
-# **c.** Random answers reach this value on average. A measure that corrects for chance, such as Krippendorff's alpha,
+# **b.** Random answers reach this value on average. A measure that corrects for chance, such as Krippendorff's alpha,
 # would be near 0.
 # ```
 #

@@ -567,22 +567,23 @@ assert all(abs(prior[VIBA] - means) < 1e-9) if len(both) else prior.empty
 # **1. Why does every method that has a budget get the same one?**
 #
 # - a) so that each library receives the number of passes it expects
-# - b) so that no method is better only because it has a larger budget
-# - c) so that each method needs the same number of seconds per frame
+# - b) so that each method needs the same number of seconds per frame
+# - c) so that no method is better only because it has a larger budget
 #
 # ```{dropdown} Answer to question 1
-# **b.** Most of these methods improve with more passes. Without a common budget, the comparison would measure run time.
+# **c.** A method that samples or optimises can improve with more passes. Without a common budget, the comparison would
+# measure run time.
 # ```
 #
-# **2. A centred blob has a ratio of 2 on whole faces and a ratio below 1 on chins. What follows?**
+# **2. The centred blob is the same map for every frame. Why can its ratio differ between planted methods?**
 #
-# - a) a mean over planted methods hides which of them are easy
-# - b) the centred blob explains whole faces, but not any chins
-# - c) the masks of the chins are wrong, and those of faces right
+# - a) the masks of some methods lie nearer to the middle of the crop
+# - b) the detector needs other evidence for each of the methods
+# - c) some of the methods were planted in more videos than others
 #
 # ```{dropdown} Answer to question 2
-# **a.** The centred blob depends neither on the frame nor on the network. Its ratio says how easy a planted method is for any map
-# in the middle of the crop, and the mean mixes easy and difficult cases.
+# **a.** The centred blob depends neither on the frame nor on the network, which excludes answer b. Its ratio says how easy
+# a planted method is for any map in the middle of the crop. A mean over planted methods mixes easy and difficult cases.
 # ```
 #
 # **3. The smallest corrected p-value that is possible with this number of source clips is above 0.05. What follows?**

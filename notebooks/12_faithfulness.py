@@ -378,31 +378,31 @@ assert {"Centre prior", "Edges"} <= set(unchanged)
 #
 # ## Quiz
 #
-# **1. A map stays the same when the weights of the network are replaced by random ones. What does it explain?**
+# **1. A map stays the same when the weights of the network are replaced by random ones. What does it describe?**
 #
-# - a) the image
-# - b) the network
-# - c) the label
+# - a) structure of the image
+# - b) evidence of the network
+# - c) errors of the labels
 #
 # ```{dropdown} Answer to question 1
 # **a.** The map does not depend on what the network has learned. Edges of the image look the same for any network
 # {cite}`adebayo2018sanity`.
 # ```
 #
-# **2. Occlusion has a better deletion score than the bottleneck. Why is this not yet evidence that it is more faithful?**
+# **2. Why is a good deletion score of Occlusion weak evidence that its maps are faithful?**
 #
-# - a) deletion needs a mask of the artefact, which real videos do not have
+# - a) Occlusion removes pixels, which is also what deletion does
 # - b) the deletion score of a map does not depend on the detector
-# - c) occlusion removes pixels, which is also what deletion does
+# - c) deletion needs a mask of the artefact, as real videos have none
 #
 # ```{dropdown} Answer to question 2
-# **c.** A method that is built on the same operation as a measure has an advantage in this measure.
+# **a.** A method that is built on the same operation as a measure has an advantage in this measure.
 # ```
 #
-# **3. An attack with 4 queries changes no decision, whichever region is attacked. What follows?**
+# **3. An attack with very few queries changes no decision, whichever region is attacked. What follows?**
 #
 # - a) the regions that the maps mark do not matter for the decision
-# - b) nothing, because 4 queries estimate no direction of an attack
+# - b) nothing, because few queries give no direction of an attack
 # - c) all compared methods mark the same regions of these frames
 #
 # ```{dropdown} Answer to question 3

@@ -359,19 +359,20 @@ assert pd.isna(wanted) or abs(related.at["ratio", "rank"] - wanted) < 1e-9
 #
 # **2. Why does a backward pass count more than a forward pass?**
 #
-# - a) it computes gradients of activations and of weights
+# - a) it needs a second copy of the weights of the network
 # - b) it is repeated once for every class of the network
-# - c) it needs a second copy of the weights of the network
+# - c) a layer may have to multiply twice instead of once
 #
 # ```{dropdown} Answer to question 2
-# **a.** A layer multiplies once in the forward pass. Backward it multiplies for the gradient of its input and, if the weights
-# are trained, once more for the gradient of its weights.
+# **c.** A layer multiplies once in the forward pass. Backward it multiplies for the gradient of its input and, if the weights
+# are trained, once more for the gradient of its weights. With frozen weights, the count is thus an upper estimate.
 # ```
 #
-# **3. A method is first in four measures of localisation on nine frames of one person. What supports the claim that it is the best method?**
+# **3. Suppose a method is first in every measure, on frames of one person. What supports the claim that it is the best
+# method?**
 #
-# - a) all four measures, together with one small p-value
-# - b) large differences in the means of all four measures
+# - a) the number of these measures, with one small p-value
+# - b) large differences in the means of all these measures
 # - c) distinct measures, tested over clips of several people
 #
 # ```{dropdown} Answer to question 3

@@ -237,12 +237,12 @@ assert ((recomputed - effects.relative)[known].abs() < 1e-6).all()
 #
 # **2. A reproduction differs from the paper by less than the largest change of an open choice. What can be said?**
 #
-# - a) the difference is as small as chance alone would make it
-# - b) the difference may be due to that choice alone
+# - a) the difference may be due to that choice alone
+# - b) the difference is as small as chance alone would make it
 # - c) the paper must have used the other option of that choice
 #
 # ```{dropdown} Answer to question 2
-# **b.** The paper and the reproduction may both have done what they describe. Only the code or the authors of the paper can
+# **a.** The paper and the reproduction may both have done what they describe. Only the code or the authors of the paper can
 # settle the question, so this page lists it as open.
 # ```
 #

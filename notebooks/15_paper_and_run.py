@@ -371,23 +371,23 @@ assert width(needed) <= 0.05 < width(needed - 1)
 #
 # **1. This page was built on planted artefacts, and its accuracy equals the paper's. What is the status?**
 #
-# - a) not run here
+# - a) undecided
 # - b) reproduced
-# - c) undecided
+# - c) not run here
 #
 # ```{dropdown} Answer to question 1
-# **a.** The videos are not those of the paper, so a match is not evidence of a reproduction. The columns show the pattern
+# **c.** The videos are not those of the paper, so a match is not evidence of a reproduction. The columns show the pattern
 # side by side, and their numbers cannot be compared.
 # ```
 #
 # **2. The paper's value lies outside the interval, with the licensed data. What are the possible reasons?**
 #
-# - a) an error in the paper or in this book, because an interval excludes chance
+# - a) an open choice, another sample of videos, an error on either side, or chance
 # - b) an open choice or another sample of videos, but never an error in the paper
-# - c) an open choice, another sample of videos, an error on either side, or chance
+# - c) an error in the paper or in this book, because an interval excludes chance
 #
 # ```{dropdown} Answer to question 2
-# **c.** {doc}`/notebooks/14_open_choices` lists the open choices. A 95 % interval misses about one true value in twenty, and
+# **a.** {doc}`/notebooks/14_open_choices` lists the open choices. A 95 % interval misses about one true value in twenty, and
 # there are many numbers on this page.
 # ```
 #

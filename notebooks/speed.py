@@ -418,32 +418,32 @@ assert len(limits) == len(costs) and all(limit >= 1 for limit in limits)
 #
 # **1. What must run again in each step of the optimisation?**
 #
-# - a) the complete network, with its input
-# - b) the part downstream of the injection layer
+# - a) the part downstream of the injection layer
+# - b) the complete network, with its input
 # - c) the part upstream of the injection layer
 #
 # ```{dropdown} Answer to question 1
-# **b.** Nothing upstream of the layer depends on $\lambda$. Running this part only once does not change the result.
+# **a.** Nothing upstream of the layer depends on $\lambda$. Running this part only once does not change the result.
 # ```
 #
-# **2. The agreement of the default with the mean of other default runs is below 1. Why?**
+# **2. Why can the agreement of a run with the mean of other runs of the same setting be below one?**
 #
-# - a) because the runs use different samples of the noise
+# - a) because the runs use different frames of the same video
 # - b) because the runs use different weights of the detector
-# - c) because the runs use different frames of the same video
+# - c) because the runs use different samples of the noise
 #
 # ```{dropdown} Answer to question 2
-# **a.** Each run samples other noise. A cheaper setting with the same agreement approximates the mean map equally well.
+# **c.** Each run samples other noise. A cheaper setting with the same agreement approximates the mean map equally well.
 # ```
 #
 # **3. Each frame starts from the result of the previous frame. When does this fail?**
 #
-# - a) in slow videos, with small changes
+# - a) after a cut, with different evidence
 # - b) in short clips, with only few frames
-# - c) after a cut, with different evidence
+# - c) in slow videos, with small changes
 #
 # ```{dropdown} Answer to question 3
-# **c.** The start is then far from the optimum, and few steps do not reach it.
+# **a.** The start is then far from the optimum, and few steps do not reach it.
 # ```
 #
 # ## Summary

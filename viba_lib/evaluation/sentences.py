@@ -247,3 +247,12 @@ def claim_text(claim: str, said: str) -> str:
     if said == UNDECIDED:
         return f"This run does not decide whether {claim}."
     return f"This run is too small to test whether {claim}."
+
+
+def answer_text(said: str) -> str:
+    """Sentence on the answer to a quiz question, from the result of `claim_verdict`."""
+    if said in (SUPPORTS, CONTRADICTS):
+        return f"This run {said} the answer."
+    if said == UNDECIDED:
+        return "This run does not decide whether the answer holds."
+    return "This run is too small to test the answer."

@@ -1,12 +1,13 @@
 """Decisions with bottlenecks that are optimised for the predicted, true and a random class."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from viba_lib.evaluation.detection import detection_metrics
-from viba_lib.evaluation.sentences import HIGHER, difference_text, verdict
+from viba_lib.evaluation.sentences import HIGHER, Finding, difference_text, plural, verdict
 from viba_lib.evaluation.significance import Columns, interval_table
 from viba_lib.experiments import common
 from viba_lib.pipeline.study import Study
@@ -20,6 +21,21 @@ TARGETS = {
     "random": "p_fake_random",
 }
 Explain = Callable[[pd.DataFrame, str], np.ndarray]
+
+
+class OtherClass(NamedTuple):
+    """A bottleneck for the random class, in frames that the detector decides for the other one.
+
+    Parameters
+    ----------
+    frames : number of these frames
+    turned : proportion whose decision is the random class with the bottleneck
+    gain : probability of the random class, with the bottleneck minus without
+    """
+
+    frames: int
+    turned: float
+    gain: Finding
 
 
 def with_targets(frames: pd.DataFrame, explain: Explain, seed: int = 0) -> pd.DataFrame:
@@ -136,20 +152,42 @@ def targets_text(explained: Mapping[str, pd.DataFrame], bootstrap: common.Bootst
     return " ".join(sentences)
 
 
+def other_class(frames: pd.DataFrame, bootstrap: common.Bootstrap) -> OtherClass:
+    """What the bottleneck does in frames whose random class is not the predicted one.
+
+    Parameters
+    ----------
+    frames : `explained_for_targets` of a detector
+    """
+    other = frames[frames["random"] != (frames.p_fake > 0.5)]
+    rows = decisions(other)
+    return OtherClass(
+        frames=len(other),
+        turned=float(((other.p_fake_random > 0.5) == other["random"]).mean()),
+        gain=common.compared(rows, "gain", "target", "random", NONE, bootstrap),
+    )
+
+
+def turned_text(other: OtherClass) -> str:
+    """How often a bottleneck for another than the predicted class turns the decision."""
+    if not other.frames:
+        return "The random class is the predicted one in all frames."
+    return (
+        f"In {plural(other.frames, 'frame')}, the random class is not the predicted one. The "
+        f"bottleneck for it turns {other.turned:.0%} of their decisions. "
+        + difference_text(
+            "Probability of this class", "this bottleneck", "no bottleneck", other.gain
+        )
+    )
+
+
 def _meaning(frames: pd.DataFrame, bootstrap: common.Bootstrap) -> str:
     """What frames with another random than predicted class say about the predicted class."""
-    other = frames[frames["random"] != (frames.p_fake > 0.5)]
-    if other.empty:
-        return "The random class is the predicted one in all frames."
-    rows = decisions(other)
-    turned = ((other.p_fake_random > 0.5) == other["random"]).mean()
-    found = common.compared(rows, "gain", "target", "random", NONE, bootstrap)
-    text = (
-        f"In {len(other)} frames, the random class is not the predicted one. The bottleneck for it "
-        f"turns {turned:.0%} of their decisions. "
-        + difference_text("Probability of this class", "this bottleneck", "no bottleneck", found)
-    )
-    if verdict(found) != HIGHER:
+    other = other_class(frames, bootstrap)
+    text = turned_text(other)
+    if not other.frames:
+        return text
+    if verdict(other.gain) != HIGHER:
         return f"{text} So this run does not show that decisions follow the target."
     return (
         f"{text} The bottleneck raises the probability of its target, even if the detector "
