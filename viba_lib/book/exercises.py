@@ -48,10 +48,8 @@ def exercises(notebook: Any) -> list[Exercise]:
         if cell.cell_type == "markdown" and _BEGIN in cell.source:
             label = cell.source.rpartition(_BEGIN)[2].split()[0]
         elif tagged(cell, "solution"):
-            after = [
-                tagged(c, t) for c, t in zip(notebook.cells[number + 1 :], ("check", "hidden"))
-            ]
-            if after != [True, True] or not label:
+            tests = [c.metadata.get("tags", []) for c in notebook.cells[number + 1 : number + 3]]
+            if not label or len(tests) < 2 or "check" not in tests[0] or "hidden" not in tests[1]:
                 raise BookError(
                     f"cell {number} is the solution of {label or 'an exercise without a label'}; "
                     "the next two cells must have the tags `check` and `hidden`, and a "
