@@ -12,7 +12,7 @@ export MPLBACKEND := Agg
 # Files are read as UTF-8, whatever the language of the machine.
 export PYTHONUTF8 := 1
 
-.PHONY: book check links test slow faults audit env lint format types notebooks clean help
+.PHONY: book check links test slow faults audit env lint format types notebooks release grade clean help
 
 book: env
 	$(BIN)/python -m viba_lib.book build --profile $(PROFILE) --seed $(SEED) --device $(DEVICE)
@@ -62,7 +62,7 @@ faults: env
 AUDIT := _build/audit.txt
 audit: env
 	@mkdir -p _build && rm -f $(AUDIT)
-	@if $(BIN)/python -m pip_audit -r requirements.lock --no-deps --disable-pip \
+	@if $(BIN)/python -m pip_audit -r requirements.lock -r requirements-teach.lock --no-deps --disable-pip \
 		--progress-spinner off --timeout 15 -o $(AUDIT); then cat $(AUDIT) 2>/dev/null || true; \
 	elif test -s $(AUDIT); then cat $(AUDIT); exit 1; \
 	else echo "audit: SKIPPED, no package was audited; run \`make audit\` with a network"; fi
@@ -84,6 +84,21 @@ types: env
 notebooks: env
 	$(BIN)/python -m viba_lib.book notebooks
 
+# Exercises for a course: notebooks for students in _build/release/students, solutions and tests for the
+# teacher in _build/release/teacher. The packages that grade are not needed for the book.
+.venv/.teach: requirements-teach.lock .venv/.installed
+	$(PIP) --retries 10 -r requirements-teach.lock
+	touch $@
+
+release: .venv/.teach
+	$(BIN)/python -m viba_lib.book release
+
+CHAPTER ?= 01
+SUBMISSIONS ?= submissions
+grade: .venv/.teach
+	$(BIN)/python -m viba_lib.book grade --chapter "$(CHAPTER)" --submissions "$(SUBMISSIONS)" \
+		--profile $(PROFILE) $(if $(LIGHT),--light)
+
 # Data, results and .venv stay: they take long to come back.
 clean:
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -99,6 +114,9 @@ help:
 	@echo "make audit      known vulnerabilities in the pinned packages; needs a network"
 	@echo "make lint       ruff, spelling, words; make format: ruff, writing; make types: mypy"
 	@echo "make notebooks  write the .ipynb of each notebooks/*.py"
+	@echo "make release    exercises for students, solutions and tests for the teacher, in _build/release"
+	@echo "make grade      CHAPTER=01 SUBMISSIONS=folder: marks of the notebooks in a folder"
+	@echo "                LIGHT=yes leaves out the exercises that need data and results"
 	@echo "make env        the environment alone, in .venv"
 	@echo "                TORCH_INDEX=address of an index of torch without GPU libraries"
 	@echo "make clean      remove _build and caches"

@@ -558,19 +558,32 @@ pd.DataFrame(table).round(2)
 # ```{exercise} One bit
 # :label: ex-one-bit
 # At which signal fraction does a unit with a normal activation carry exactly one bit, by {eq}`eq-idea-shannon`? Guess
-# first. Then compute the value, by algebra or with `scipy.optimize.brentq`, and call it `one_bit`.
+# first. Then write `fraction(bits)`, the signal fraction for any positive number of bits, by algebra or with
+# `scipy.optimize.brentq`. Call its value for one bit `one_bit`.
 # ```
 #
 # ```{solution-start} ex-one-bit
 # :class: dropdown
 # ```
 
+
 # %% tags=["solution"]
-one_bit = 3**0.5 / (1 + 3**0.5)
+def fraction(bits):
+    """Signal fraction at which a normal unit carries a number of bits."""
+    ratio = (4**bits - 1) ** 0.5  # standard deviation of signal over noise
+    return ratio / (1 + ratio)
+
+
+one_bit = fraction(1)
 one_bit
 
 # %% tags=["check", "remove-cell"]
-assert abs(shannon(one_bit) - 1) < 1e-9
+assert abs(shannon(one_bit) - 1) < 1e-6
+assert abs(fraction(1) - one_bit) < 1e-6
+
+# %% tags=["hidden", "remove-cell"]
+for number in (0.25, 0.5, 2, 4):
+    assert abs(shannon(fraction(number)) - number) < 1e-6
 
 # %% [markdown]
 # One bit means that signal and noise together have four times the power of the noise. The signal alone therefore has
@@ -621,6 +634,11 @@ for s in (0.1, 0.5, 0.9):
         < 1e-4
     )
 
+# %% tags=["hidden", "remove-cell"]
+for s in (0.03, 0.37, 0.62, 0.97):
+    variance = s**2 + (1 - s) ** 2
+    assert abs(excess(s) - (variance - 1 - np.log(variance)) / 2 / LN2) < 1e-4
+
 # %% [markdown]
 # The gap is largest for intermediate $\lambda$, where it is a considerable part of the estimate. It vanishes at both
 # ends, because $z$ then has the standard deviation of the noise again. Near $\lambda = 1$ the bound of one normal unit
@@ -632,7 +650,7 @@ for s in (0.1, 0.5, 0.9):
 # ```{exercise} Map for the other class
 # :label: ex-other-answer
 # The bottleneck can explain any class. Predict the location of the bits if the images with a bar are explained for the
-# class "no bar". Then compute the map with `explain` and call it `against`.
+# class "no bar". Then compute the map with `explain` and $\beta = 10$, and call it `against`.
 # ```
 #
 # ```{solution-start} ex-other-answer
@@ -649,6 +667,12 @@ pd.DataFrame(
 
 # %% tags=["check", "remove-cell"]
 assert against.shape == bits.shape and bool((against >= 0).all())
+assert not torch.allclose(against, bits), "the map of the class 'bar'"
+assert bool((against.sum((1, 2)) > 0).all())
+
+# %% tags=["hidden", "remove-cell"]
+expected = explain(pictures[shown], 1 - labels[shown], beta=10.0)
+assert torch.allclose(against, expected, rtol=1e-3, atol=1e-3)
 
 # %% [markdown]
 # For the class "no bar", the bottleneck replaces the bar by noise. A few bits remain, and their location has no

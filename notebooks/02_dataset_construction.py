@@ -539,26 +539,38 @@ HTML(
 # ```{exercise} Number of key frames
 # :label: ex-threshold
 # The threshold is {math}`0.3` of the highest peak. Predict how the number of key frames changes at 0.1 and at 0.6. Then
-# count the key frames for several thresholds, as a list `counts`. Why does the number not fall in proportion?
+# write `number_of_peaks(signal, threshold)`, which counts the key frames of `signal` with `key_frames`, and apply it to
+# `differences` for a list `thresholds` of at least three values, as a list `counts`. Why does the number not fall in
+# proportion?
 # ```
 #
 # ```{solution-start} ex-threshold
 # :class: dropdown
 # ```
 
+
 # %% tags=["solution"]
+def number_of_peaks(signal, threshold):
+    """Number of key frames of a signal of differences."""
+    return len(key_frames(signal, threshold))
+
+
 thresholds = [0.1, 0.2, 0.3, 0.45, 0.6, 0.9]
-counts = [len(key_frames(differences, t)) for t in thresholds]
+counts = [number_of_peaks(differences, t) for t in thresholds]
 pd.DataFrame({"threshold": thresholds, "key frames": counts}).set_index(
     "threshold"
 ).T
 
 # %% tags=["check", "remove-cell"]
-assert len(counts) > 2 and all(isinstance(n, int) for n in counts)
-assert (
-    len(key_frames(differences, 0.1)) >= len(key_frames(differences, 0.6))
-    and max(counts) > 0
-)
+assert len(counts) == len(thresholds) > 2
+assert counts == [len(key_frames(differences, t)) for t in thresholds]
+assert number_of_peaks(differences, 0.3) == len(key_frames(differences, 0.3))
+
+# %% tags=["hidden", "remove-cell"]
+peaks = np.tile([0.0, 1, 0, 2, 0, 4, 0, 8, 0, 10, 0], 3)
+for level in (0.05, 0.15, 0.5, 0.95):
+    assert number_of_peaks(peaks, level) == len(key_frames(peaks, level))
+assert number_of_peaks(peaks, 0.15) > number_of_peaks(peaks, 0.95)
 
 # %% [markdown]
 # The heights of the peaks are not distributed evenly, because most peaks are small movements and a few are large. At
@@ -569,8 +581,9 @@ assert (
 #
 # ```{exercise} Leakage over many random splits
 # :label: ex-leak
-# The random split above uses one seed. Is there another seed without leakage? Split the catalog with 50 seeds, join the
-# tables of `leaks` as `draws`, and inspect the fraction of test videos whose person is also in training.
+# The random split above uses one seed. Is there another seed without leakage? Split the catalog with the seeds 0 to 49,
+# join the tables of `leaks` in this order as `draws`, and inspect the fraction of test videos whose person is also in
+# training.
 # ```
 #
 # ```{solution-start} ex-leak
@@ -584,8 +597,17 @@ draws.query("split == 'test'")[["person", "original"]].agg(
 ).round(3)
 
 # %% tags=["check", "remove-cell"]
-assert draws.query("split == 'test'").person.between(0, 1).all()
-assert len(draws.query("split == 'test'")) == 50
+of_test = draws.query("split == 'test'")
+assert len(of_test) == 50 and of_test.person.between(0, 1).all()
+assert len(draws) == 50 * len(leaks(split_catalog(catalog, seed=0)))
+
+# %% tags=["hidden", "remove-cell"]
+for number in (0, 7, 49):
+    expected = leaks(split_catalog(catalog, seed=number)).set_index("split")
+    one_of_them = draws.query("split == 'test'").iloc[number]
+    for column in ("person", "original"):
+        wanted = expected.at["test", column]
+        assert abs(one_of_them[column] - wanted) < 1e-9
 
 # %% [markdown]
 # With many videos of few people, no seed avoids leakage: a person is in the test split only if all of their videos are
@@ -597,19 +619,33 @@ assert len(draws.query("split == 'test'")) == 50
 # ```{exercise} One square for both frames
 # :label: ex-square
 # Suppose that the second crop used its own face box, which trembles by a few pixels. What would the flow map show?
-# Which part of it would the subtraction of the median remove, and which part not? Test a second crop that is shifted by
-# 4 pixels, and one that is 3 % larger, and keep the mean lengths in a dictionary `means`.
-# ```
-#
-# ```{solution-start} ex-square
-# :class: dropdown
+# Which part of it would the subtraction of the median remove, and which part not? Write `mean_lengths(key, moved)`. It
+# returns two numbers in pixels: the mean length of the flow `farneback(key, moved)`, and this mean after the median of
+# each component was subtracted. The cell below defines two crops, `key` and `after`. Test `after` as it is, `after`
+# shifted by 4 pixels, and `after` 3 % larger. Keep the results in a dictionary `means` with the keys `"as it is"`,
+# `"shifted"` and `"larger"`.
 # ```
 
-# %% tags=["solution"]
+# %%
 from viba_lib.data.flow import farneback
 
 calm = study.frames().query("label == 0").iloc[0]
 key, after = study.clip(calm.video_id).pairs[calm.position]
+
+# %% [markdown]
+# ```{solution-start} ex-square
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def mean_lengths(key, moved):
+    """Mean length of the flow in pixels, as it is and minus the median."""
+    raw = farneback(key, moved)
+    local = raw - np.median(raw, axis=(0, 1))
+    return [np.linalg.norm(field, axis=2).mean() for field in (raw, local)]
+
+
 side = after.shape[0]
 moves = {
     "as it is": [[1, 0, 0], [0, 1, 0]],
@@ -624,17 +660,22 @@ for name, matrix in moves.items():
         (side, side),
         borderMode=cv2.BORDER_REPLICATE,
     )
-    raw = farneback(key, moved)
-    local = raw - np.median(raw, axis=(0, 1))
-    lengths = [np.linalg.norm(field, axis=2).mean() for field in (raw, local)]
-    means[name] = dict(
-        zip(["mean length, px", "minus the median, px"], lengths, strict=True)
-    )
-pd.DataFrame(means).T.round(2)
+    means[name] = mean_lengths(key, moved)
+pd.DataFrame(means, ["mean length, px", "minus the median, px"]).T.round(2)
 
 # %% tags=["check", "remove-cell"]
-table_of_means = pd.DataFrame(means)
-assert table_of_means.shape[1] >= 3 and (table_of_means >= 0).all(axis=None)
+assert set(means) == {"as it is", "shifted", "larger"}
+assert all(len(two) == 2 and min(two) >= 0 for two in means.values())
+assert np.allclose(means["as it is"], mean_lengths(key, after), rtol=1e-3)
+assert mean_lengths(key, key)[0] < 0.01
+
+# %% tags=["hidden", "remove-cell"]
+for distance in (2, 6):
+    rolled = np.roll(key, distance, axis=1)
+    field = farneback(key, rolled)
+    local_field = field - np.median(field, axis=(0, 1))
+    expected = [np.hypot(*f.T).mean() for f in (field, local_field)]
+    assert np.allclose(mean_lengths(key, rolled), expected, rtol=1e-3)
 
 # %% [markdown]
 # A shift moves every pixel by the same vector, and the median removes most of it. A change of size moves pixels more if

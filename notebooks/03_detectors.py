@@ -418,6 +418,12 @@ first_one = next(
 assert separable(3, 728, 728) == sum(w.numel() for w in first_one.parameters())
 assert abs(saved - plain(3, 728, 728) / separable(3, 728, 728)) < 1e-9
 
+# %% tags=["hidden", "remove-cell"]
+for k, c_in, c_out in ((5, 7, 3), (1, 4, 9), (7, 16, 32)):
+    assert plain(k, c_in, c_out) == k * k * c_in * c_out
+    assert separable(k, c_in, c_out) == c_in * (k * k + c_out)
+assert abs(saved - 9 * 728 / (9 + 728)) < 1e-9
+
 # %% [markdown]
 # The ratio is nearly nine, the number of positions in a kernel. With many channels, almost all weights belong to the
 # convolution of 1 by 1.
@@ -463,6 +469,13 @@ from viba_lib.evaluation import expected_calibration_error
 assert ece(np.array([0.9] * 10), np.array([True] * 9 + [False])) < 1e-9
 expected = expected_calibration_error(np.stack([1 - p, p], 1), label)
 assert abs(ece(np.maximum(p, 1 - p), (p > 0.5) == label) - expected) < 0.02
+
+# %% tags=["hidden", "remove-cell"]
+sure = np.array([0.55, 0.55, 0.78, 0.95])
+correct = np.array([True, False, True, False])
+# Three bins: gaps of 0.05, 0.22 and 0.95 with 2, 1 and 1 of 4 decisions.
+assert abs(ece(sure, correct) - (0.05 * 2 + 0.22 + 0.95) / 4) < 1e-9
+assert abs(ece(sure, ~correct) - (0.05 * 2 + 0.78 + 0.05) / 4) < 1e-9
 
 # %% [markdown]
 # The error measures the mean gap, but not its direction. The reliability diagram shows the direction. With few frames,

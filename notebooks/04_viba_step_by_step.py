@@ -518,6 +518,16 @@ assert at_zero.shape == (2, 2) and torch.allclose(
     at_zero[0], at_zero[1], rtol=1e-2, atol=1e-2
 )
 
+# %% tags=["hidden", "remove-cell"]
+given, drawn = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])
+two, four = torch.tensor(2.0), torch.tensor(4.0)
+expected = torch.tensor([0.25 * 1 + 0.75 * 4, 0.25 * -2 + 0.75 * 14])
+assert torch.allclose(mixed(given, 0.25, drawn, two, four), expected)
+if device == "cpu":
+    assert torch.allclose(
+        by_hand(0.8), by_bottleneck(0.8)[0], rtol=1e-2, atol=1e-2
+    )
+
 # %% [markdown]
 # Your channel and that of the library are the same. At 1 nothing changes. At 0 the face and its mirror image get the
 # same logits, because the downstream layers receive only noise. This noise has the mean and standard deviation of the
@@ -579,6 +589,16 @@ wanted = (
 )
 assert abs(in_all - wanted / math.log(2)) <= 0.01 * abs(in_all) + 1e-3
 
+# %% tags=["hidden", "remove-cell"]
+from math import log
+
+given, fraction = torch.tensor([5.0, -1.0]), torch.tensor([0.25, 0.9])
+two, rest = torch.tensor(2.0), 1 - fraction
+expected = (fraction * (given - 1) / 2) ** 2 + rest**2 - 1 - 2 * rest.log()
+found = price(given, fraction, two / 2, two)
+assert torch.allclose(found, expected / (2 * log(2)), rtol=1e-4)
+assert price(given, torch.ones(2), two / 2, two).isfinite().all()
+
 # %% [markdown]
 # The rare activation has more bits at the same $\lambda$. A bright spot of a map therefore does not only mean a large
 # $\lambda$. It can also mean that the bottleneck transmitted an unusual activation.
@@ -628,6 +648,18 @@ for given in (attribution, motion):
         1 <= count <= len(each) and each[:count].sum() >= 0.4999 * each.sum()
     )
     assert each[: count - 1].sum() <= 0.5001 * each.sum()
+
+# %% tags=["hidden", "remove-cell"]
+from types import SimpleNamespace
+
+channels = torch.tensor([[6.0, 3, 1, 0, 0], [3, 3, 2, 2, 0]])[..., None, None]
+for first, half_of_bits in ((0, 1 / 5), (1, 2 / 5)):
+    capacity = channels[[first, 1 - first]]
+    given = SimpleNamespace(capacity=capacity, bits_per_pixel=capacity[:, 0])
+    of_map, of_layer = totals(given)
+    assert torch.equal(of_map, capacity[:, 0, 0, 0])
+    assert torch.equal(of_layer, torch.tensor([10.0, 10.0]))
+    assert abs(busiest(given) - half_of_bits) < 1e-9
 
 # %% [markdown]
 # The totals agree for each frame, as {eq}`eq-step-map` requires. The last column says how the bits are distributed over

@@ -167,6 +167,7 @@ result_figures.intervals(
 # The figure tests the paper's choice by eye. It shows the measures at each other layer minus those at the paper's
 # layer, on the same frames. If an interval contains 0, the test is inconclusive.
 
+
 # %% mystnb={"image": {"alt": "Points with horizontal intervals of the difference of each other layer to the paper's layer, in relevance on the artefact and in deletion over random, with a line at zero."}, "figure": {"caption": "Each other layer minus the paper's layer, on the same frames, with 95 % intervals over people and their source clips.", "name": "fig-layers-against"}}
 defaults = {name: study.layer(name) for name in detectors}
 differences = layer_differences(measures, defaults, Bootstrap.of(study))
@@ -417,6 +418,17 @@ for found in betas.values():
         and (found.bits > -1e-3).all()
     )
 assert list(betas[1.0].video_id) == list(betas[100.0].video_id)
+assert not betas[1.0].bits.equals(betas[100.0].bits), "two values of beta"
+
+# %% tags=["hidden", "remove-cell"]
+import numpy as np
+
+again = study.layer("xception"), 100.0, min(measured, 2), ["xception"]
+expected = layer_measures(study, *again).set_index("video_id")
+found = betas[100.0].set_index("video_id").reindex(expected.index)
+for measure in ("bits", "entropy", "ratio"):
+    pair = found[measure], expected[measure]
+    assert np.allclose(*pair, rtol=1e-2, atol=1e-2, equal_nan=True), measure
 
 # %% [markdown]
 # Bits should fall as $\beta$ rises. If the entropy falls as well, the remaining map is more concentrated. If it stays
@@ -427,8 +439,9 @@ assert list(betas[1.0].video_id) == list(betas[100.0].video_id)
 #
 # ```{exercise} Deletion on a real frame
 # :label: ex-deletion-real
-# What does deletion measure on a *real* frame, which contains no artefact? Compare the mean `deletion` of real and fake
-# frames, over all layers measured, and call the table `by_class`.
+# What does deletion measure on a *real* frame, which contains no artefact? Compare the means of `deletion` and `random` of
+# real and fake frames, over all layers measured. Call the table `by_class`, with these two columns and a row for each
+# detector and class, `"real"` or `"fake"`.
 # ```
 #
 # ```{solution-start} ex-deletion-real
@@ -442,9 +455,20 @@ by_class.round(2)
 
 # %% tags=["check", "remove-cell"]
 assert list(by_class.columns) == ["deletion", "random"]
+assert by_class.index.isin(["real", "fake"], level=1).all()
 assert ((by_class.dropna() >= 0) & (by_class.dropna() <= 1)).all(
     axis=None
 ) and len(by_class)
+
+# %% tags=["hidden", "remove-cell"]
+import numpy as np
+
+assert len(by_class) == len(measures.groupby(["detector", "label"]))
+for (name, class_name), found in by_class.iterrows():
+    here = measures.detector == name
+    here &= measures.label == ["real", "fake"].index(class_name)
+    expected = measures[here][["deletion", "random"]].mean()
+    assert np.allclose(found, expected, equal_nan=True)
 
 # %% [markdown]
 # The detector assigns a class to an empty input as well. If this class is "real", a real frame stays real for every
@@ -486,6 +510,11 @@ assert (
     receptive_field([(3, 2)] * 3) == 15
     and receptive_field([(1, 2), (3, 1)]) == 5
 )
+
+# %% tags=["hidden", "remove-cell"]
+assert receptive_field([(5, 2), (3, 1), (3, 2)]) == 13
+assert receptive_field([(7, 2), (1, 1), (3, 3)]) == 11
+assert receptive_field([(2, 2)] * 4) == 16
 
 # %% [markdown]
 # Without strides the receptive field grows by a constant, and with strides it approximately doubles. The maps of late

@@ -279,6 +279,11 @@ print(f"{frames_needed} frames, {frames_needed / 25:.1f} s of video")
 assert breakeven(10, 1, 2) == 10 and breakeven(10, 0.5, 3) == 4
 assert breakeven(10, 2, 2) == breakeven(10, 3, 2) == math.inf
 
+# %% tags=["hidden", "remove-cell"]
+assert breakeven(100, 0.25, 0.5) == 400 and breakeven(7, 1, 3) == 4
+assert breakeven(1, 0.5, 2.5) == 1
+assert breakeven(5, 3, 1) == breakeven(0.1, 0.5, 0.5) == math.inf
+
 # %% [markdown]
 # The training saves time for videos, but not for a single image. It has a further cost: a readout is trained for one
 # layer, one $\beta$ and one detector, and each change of these needs a new training.
@@ -321,6 +326,12 @@ from viba_lib.evaluation.faithfulness import entropy
 
 some_map = next(iter(both.maps.values()))[0]
 assert abs(spread(some_map) - entropy(some_map)) < 1e-3
+
+# %% tags=["hidden", "remove-cell"]
+uneven, half_empty = np.array([[1.0, 1.0], [2.0, 0.0]]), np.eye(8) + 0.0
+assert abs(spread(uneven) - 1.5) < 1e-9
+assert abs(spread(10 * uneven) - 1.5) < 1e-9
+assert abs(spread(half_empty) - 3) < 1e-9
 
 # %% [markdown]
 # The entropy lies between 0 for a map with all relevance on one pixel and $\log_2 n$ for a uniform map. A low entropy

@@ -197,6 +197,13 @@ print(
 assert set(tops) == {0, 1} and all(top >= 0 for top in tops.values())
 assert abs(stretch * max(tops[0], 1e-12) - tops[1]) < 1e-6 * max(tops[1], 1)
 
+# %% tags=["hidden", "remove-cell"]
+every = study.explanations("xception").relevance.values
+for label, top in tops.items():
+    of_label = every[(frames["xception"].label == label).to_numpy()]
+    expected = overlay.scale_maximum(of_label)
+    assert abs(top - expected) <= 1e-6 * max(expected, 1)
+
 # %% [markdown]
 # If the factor is far from 1, separate scales hide a large difference, because two maps of different strength then look
 # similar. Separate colour scales are a common reason why figures of explanations are misleading.
@@ -231,6 +238,13 @@ import math
 assert raw_bits == 24 * study.settings("xception").size ** 2
 
 assert math.isnan(share_needed) or 0 <= share_needed < 1
+
+# %% tags=["hidden", "remove-cell"]
+import numpy as np
+
+found = frames["xception"]
+median = found.total_bits[found.p_fake >= 0.5].median()
+assert np.isclose(share_needed * raw_bits, median, equal_nan=True)
 
 # %% [markdown]
 # The number compares two different quantities. Raw bits are storage. The total of a map is the sum of the information

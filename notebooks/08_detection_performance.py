@@ -331,6 +331,8 @@ print(f"{gap.size} pairs of frames, {len(np.unique(bin_of))} occupied bins")
 # %% tags=["solution"]
 from math import comb
 
+import pandas as pd
+
 
 def exact_p(b, c):
     """Two-sided exact p-value of McNemar's test."""
@@ -351,6 +353,13 @@ for b, c in ((10, 2), (3, 3), (0, 6), (7, 1)):
     one[b : b + c], two[:b] = 0, 0
     assert abs(exact_p(b, c) - mcnemar(truth, one, two)["p_value"]) < 1e-9
 
+# %% tags=["hidden", "remove-cell"]
+from scipy.stats import binomtest
+
+for b, c in ((1, 5), (12, 4), (20, 9), (15, 15)):
+    assert abs(exact_p(b, c) - binomtest(b, b + c).pvalue) < 1e-9
+assert exact_p(0, 0) == 1
+
 # %% [markdown]
 # Cases that both networks classify correctly, or both wrongly, do not enter the test, because they do not show a difference.
 # For ten against two cases, the p-value is just below 0.05. For ten against three cases, it is above.
@@ -360,17 +369,24 @@ for b, c in ((10, 2), (3, 3), (0, 6), (7, 1)):
 #
 # ```{exercise} Accuracy of a constant decision
 # :label: ex-always-fake
-# A network calls every frame of `frame` fake. Which accuracy, precision and recall does it have? Call them `accuracy`,
-# `precision` and `recall`, and compare them with the table above. Which summary would be fairer?
+# A network calls every frame of `frame` fake. Which accuracy, precision and recall does it have? Write
+# `always_fake(label)`, which returns these three numbers for an array of labels (1 for fake, 0 for real). Call the values
+# for `frame.label` `accuracy`, `precision` and `recall`, and compare them with the table above. Which summary would be
+# fairer?
 # ```
 #
 # ```{solution-start} ex-always-fake
 # :class: dropdown
 # ```
 
+
 # %% tags=["solution"]
-label = frame.label.to_numpy()
-accuracy, precision, recall = label.mean(), label.mean(), 1.0
+def always_fake(label):
+    """Accuracy, precision and recall of a network that says fake."""
+    return label.mean(), label.mean(), 1.0
+
+
+accuracy, precision, recall = always_fake(frame.label.to_numpy())
 balanced = (recall + 0.0) / 2
 print(
     f"accuracy {accuracy:.2f}, precision {precision:.2f}, "
@@ -378,6 +394,7 @@ print(
 )
 
 # %% tags=["check", "remove-cell"]
+import numpy as np
 from sklearn.metrics import accuracy_score, precision_score, recall_score
 
 said = np.ones_like(frame.label)
@@ -387,6 +404,13 @@ for value, score in (
     (recall, recall_score),
 ):
     assert abs(value - score(frame.label, said)) < 1e-9
+
+# %% tags=["hidden", "remove-cell"]
+import numpy as np
+
+for made in ([1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1]):
+    found, share = always_fake(np.array(made)), np.mean(made)
+    assert np.allclose(found, (share, share, 1))
 
 # %% [markdown]
 # If most frames are fake, this network has a high accuracy although it uses no information. The mean of the recalls of both

@@ -297,6 +297,12 @@ assert temporal_consistency(still) == temporal_consistency(jumping)
 assert region_persistence(still) == 0 < region_persistence(jumping)
 assert mean_iou(still) == 1 > mean_iou(jumping)
 
+# %% tags=["hidden", "remove-cell"]
+assert (still == still[0]).all()
+assert not (jumping[1:] & jumping[:-1]).any()
+centres = np.array([np.argwhere(mask).mean(0) for mask in jumping])
+assert (np.hypot(*np.diff(centres, axis=0).T) >= 10).all()
+
 # %% [markdown]
 # TCS in {eq}`eq-consistency-tcs` is an area, so it is the same for both clips. RPI and IoU differ.
 #
@@ -307,7 +313,7 @@ assert mean_iou(still) == 1 > mean_iou(jumping)
 # :label: ex-rpi-hand
 # A square of 4 by 4 pixels moves by 3 pixels to the right and 4 pixels down, from one frame to the next, in images of 30 by
 # 40 (height by width). Compute RPI by {eq}`eq-consistency-rpi` without a computer and call it `by_hand`. Check it on such
-# masks, `moving`, of shape (2, 30, 40).
+# masks, `moving`, of shape (2, 30, 40). Then write `rpi_of_step(right, down, height, width)` for any such step.
 # ```
 #
 # ```{solution-start} ex-rpi-hand
@@ -315,11 +321,20 @@ assert mean_iou(still) == 1 > mean_iou(jumping)
 # ```
 
 # %% tags=["solution"]
+import numpy as np
+
 by_hand = 5 / 50
 moving = np.zeros((2, 30, 40), bool)
 moving[0, 5:9, 5:9] = True
 moving[1, 9:13, 8:12] = True
-by_hand, region_persistence(moving)
+
+
+def rpi_of_step(right, down, height, width):
+    """Length of a step over the diagonal of the image."""
+    return np.hypot(right, down) / np.hypot(height, width)
+
+
+by_hand, region_persistence(moving), rpi_of_step(3, 4, 30, 40)
 
 # %% tags=["check", "remove-cell"]
 assert (
@@ -327,6 +342,17 @@ assert (
     and abs(region_persistence(moving) - by_hand) < 1e-9
 )
 assert abs(by_hand - 0.1) < 1e-9
+assert abs(rpi_of_step(3, 4, 30, 40) - by_hand) < 1e-9
+
+# %% tags=["hidden", "remove-cell"]
+from viba_lib.evaluation import region_persistence as measured_rpi
+
+for right, down, height, width in ((5, 0, 24, 32), (6, 8, 40, 30)):
+    square = np.zeros((2, height, width), bool)
+    square[0, 2:6, 2:6] = True
+    square[1, 2 + down : 6 + down, 2 + right : 6 + right] = True
+    found = rpi_of_step(right, down, height, width)
+    assert abs(measured_rpi(square) - found) < 1e-9
 
 # %% [markdown]
 # The step is the hypotenuse of a right triangle with the sides 3 and 4, so it is 5. The diagonal of the image is 50, because

@@ -485,9 +485,9 @@ HTML(f"<p>{progress_text(progress, len(session.videos))}</p>")
 # ```{exercise} Agreement by chance
 # :label: ex-chance-overlap
 # Two annotators recognise nothing and mark three of six regions each, at random. What
-# {term}`overlap coefficient <Overlap coefficient>` do they reach on average? Guess first. Then compute the coefficient for
-# all pairs of answers with `itertools.combinations` and `viba_lib.evaluation.overlap_coefficient`, and call the mean
-# `by_chance`.
+# {term}`overlap coefficient <Overlap coefficient>` do they reach on average? Guess first. Then write `chance(n, regions)`,
+# the mean coefficient of all pairs of answers with `n` of the given regions, with `itertools.combinations` and
+# `viba_lib.evaluation.overlap_coefficient`. Call its value for three regions of `REGIONS` `by_chance`.
 # ```
 #
 # ```{solution-start} ex-chance-overlap
@@ -498,16 +498,26 @@ HTML(f"<p>{progress_text(progress, len(session.videos))}</p>")
 from itertools import combinations
 
 from viba_lib.evaluation import overlap_coefficient
+from viba_lib.evaluation.agreement import REGIONS
 
-marked = list(combinations(REGIONS, 3))
-by_chance = (
-    sum(overlap_coefficient(a, b) for a in marked for b in marked)
-    / len(marked) ** 2
-)
+
+def chance(n, regions):
+    """Mean overlap of all pairs of answers with n of the regions."""
+    marked = list(combinations(regions, n))
+    total = sum(overlap_coefficient(a, b) for a in marked for b in marked)
+    return total / len(marked) ** 2
+
+
+by_chance = chance(3, REGIONS)
 by_chance
 
 # %% tags=["check", "remove-cell"]
 assert abs(by_chance - 0.5) < 1e-9
+assert abs(chance(3, REGIONS) - by_chance) < 1e-9
+
+# %% tags=["hidden", "remove-cell"]
+for n, letters in ((2, "ABCDE"), (3, "ABCD"), (1, "ABCDEF"), (4, "ABCD")):
+    assert abs(chance(n, letters) - n / len(letters)) < 1e-9
 
 # %% [markdown]
 # Each of the three regions of one annotator is among the three regions of the other annotator with a probability of one half.
@@ -529,6 +539,9 @@ assert abs(by_chance - 0.5) < 1e-9
 
 
 # %% tags=["solution"]
+import pandas as pd
+
+
 def expected_overlap(a, b, regions=6):
     """Mean overlap coefficient of two random sets of a and b regions."""
     common = a * b / regions
@@ -540,9 +553,7 @@ pd.DataFrame(
 ).round(2)
 
 # %% tags=["check", "remove-cell"]
-from itertools import combinations, product
-
-from viba_lib.evaluation import overlap_coefficient
+from itertools import product
 
 for a, b in ((1, 3), (2, 2), (3, 3)):
     pairs = list(product(combinations(REGIONS, a), combinations(REGIONS, b)))
@@ -553,6 +564,10 @@ for a, b in ((1, 3), (2, 2), (3, 3)):
         )
         < 1e-9
     )
+
+# %% tags=["hidden", "remove-cell"]
+for a, b in ((1, 1), (2, 3), (4, 2), (6, 5)):
+    assert abs(expected_overlap(a, b) - max(a, b) / 6) < 1e-9
 
 # %% [markdown]
 # The expected overlap is $\max(a, b) / 6$, so an annotator who marks more regions gets a higher value. With three of six
@@ -565,8 +580,8 @@ for a, b in ((1, 3), (2, 2), (3, 3)):
 # ```{exercise} The answer with the highest overlap
 # :label: ex-superset
 # The overlap coefficient divides by the size of the *smaller* set. Find an answer that agrees perfectly with every answer
-# that is not empty, and call it `winner`. Compute its Jaccard index (the number of common regions divided by the number of
-# regions in at least one set) with a single region as `jaccard`.
+# that is not empty, and call it `winner`. Write `jaccard(one, other)`, the Jaccard index of two sets: the number of common
+# regions divided by the number of regions in at least one set. What is its value for `winner` and a single region?
 # ```
 #
 # ```{solution-start} ex-superset
@@ -575,8 +590,15 @@ for a, b in ((1, 3), (2, 2), (3, 3)):
 
 # %% tags=["solution"]
 winner = set(REGIONS)
-jaccard = len(winner & {"L"}) / len(winner | {"L"})
-{"overlap": overlap_coefficient(winner, {"L"}), "Jaccard": round(jaccard, 2)}
+
+
+def jaccard(one, other):
+    """Common regions over regions in at least one set."""
+    return len(set(one) & set(other)) / len(set(one) | set(other))
+
+
+single = jaccard(winner, {"L"})
+{"overlap": overlap_coefficient(winner, {"L"}), "Jaccard": round(single, 2)}
 
 # %% tags=["check", "remove-cell"]
 assert all(
@@ -584,7 +606,13 @@ assert all(
     for n in (1, 2, 3)
     for answer in combinations(REGIONS, n)
 )
-assert abs(jaccard - 1 / 6) < 1e-9
+assert abs(jaccard(winner, {"L"}) - 1 / 6) < 1e-9
+
+# %% tags=["hidden", "remove-cell"]
+assert set(winner) == set(REGIONS)
+assert abs(jaccard({"A", "B"}, {"B", "C"}) - 1 / 3) < 1e-9
+assert jaccard({"A"}, {"B", "C"}) == 0 and jaccard({"A"}, {"A"}) == 1
+assert abs(jaccard(set("ABCD"), set("CDE")) - 2 / 5) < 1e-9
 
 # %% [markdown]
 # An annotator who marks every region has the highest overlap with every answer that is not empty. Therefore, maps and people
@@ -595,9 +623,10 @@ assert abs(jaccard - 1 / 6) < 1e-9
 #
 # ```{exercise} Two definitions of macro F1
 # :label: ex-macro-f1
-# A mean over regions can be taken before or after the harmonic mean. Find the precisions and recalls of two regions such that
-# the mean of the two F1 values is 0, and the F1 of the mean precision and the mean recall is 0.5. Call the pairs `precisions`
-# and `recalls`, and the two results `mean_of_f1` and `f1_of_means`.
+# A mean over regions can be taken before or after the harmonic mean. Write `f1(p, r)`, the harmonic mean of a precision and
+# a recall, which is 0 if both are 0. Then find the precisions and recalls of two regions such that the mean of the two F1
+# values is 0, and the F1 of the mean precision and the mean recall is 0.5. Call the pairs `precisions` and `recalls`, and
+# the two results `mean_of_f1` and `f1_of_means`.
 # ```
 #
 # ```{solution-start} ex-macro-f1
@@ -622,6 +651,13 @@ mean_of_f1, f1_of_means
 assert f1(1, 1) == 1 and f1(0, 0) == 0 and abs(f1(0.5, 1) - 2 / 3) < 1e-9
 assert mean_of_f1 == 0 and f1_of_means == 0.5
 assert all(0 <= v <= 1 for v in (*precisions, *recalls))
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(f1(0.2, 0.8) - 0.32) < 1e-9 and f1(1, 0) == f1(0, 0.7) == 0
+of_regions = [f1(p, r) for p, r in zip(precisions, recalls, strict=True)]
+assert len(of_regions) == 2 and abs(sum(of_regions) / 2 - mean_of_f1) < 1e-9
+of_means = f1(sum(precisions) / 2, sum(recalls) / 2)
+assert abs(of_means - f1_of_means) < 1e-9
 
 # %% [markdown]
 # Both are called macro F1 in the literature, and they can differ as much as in this example. The text after Table 4 compares

@@ -304,28 +304,44 @@ HTML(
 # ```{exercise} Deletion against insertion
 # :label: ex-deletion-insertion
 # Deletion replaces the strongest pixels by zero, and insertion puts them into a blurred frame. Predict whether both rank the
-# methods alike on Xception. Compute Spearman's rank correlation of the methods' means of the two measures, with the sign of
-# deletion changed, as a number `agreement`.
+# methods alike on Xception. Write `agreement(scores)` for a table with the columns `method`, `deletion` and `insertion`. It
+# returns Spearman's rank correlation of the methods' means of the two measures, with the sign of deletion changed. Apply it
+# to `faithful["xception"]`.
 # ```
 #
 # ```{solution-start} ex-deletion-insertion
 # :class: dropdown
 # ```
 
+
 # %% tags=["solution"]
-means = (
-    faithful["xception"].groupby("method")[["deletion", "insertion"]].mean()
-)
-agreement = float((-means.deletion).corr(means.insertion, method="spearman"))
-round(agreement, 2)
+def agreement(scores):
+    """Rank correlation of two measures of the methods' means."""
+    means = scores.groupby("method")[["deletion", "insertion"]].mean()
+    return float((-means.deletion).corr(means.insertion, method="spearman"))
+
+
+round(agreement(faithful["xception"]), 2)
 
 # %% tags=["check", "remove-cell"]
+found = agreement(faithful["xception"])
 scores = (
     faithful["xception"].groupby("method")[["deletion", "insertion"]].mean()
 )
 ranks = scores.rank()
 constant = ranks.nunique().min() < 2
-assert constant or abs(agreement + ranks.deletion.corr(ranks.insertion)) < 1e-9
+assert constant or abs(found + ranks.deletion.corr(ranks.insertion)) < 1e-9
+
+# %% tags=["hidden", "remove-cell"]
+made = pd.DataFrame(
+    {
+        "method": list("abcabc"),
+        "deletion": [0.1, 0.4, 0.7, 0.3, 0.6, 0.9],
+        "insertion": [0.9, 0.2, 0.5, 0.7, 0.4, 0.7],
+    }
+)
+assert abs(agreement(made) - 0.5) < 1e-9
+assert abs(agreement(made.assign(insertion=-made.deletion)) - 1) < 1e-9
 
 # %% [markdown]
 # A correlation of 1 would mean that one of the two measures is enough. A low correlation means that the ranking depends on
@@ -338,8 +354,8 @@ assert constant or abs(agreement + ranks.deletion.corr(ranks.insertion)) < 1e-9
 # ```{exercise} Maps of a randomised network
 # :label: ex-first-change
 # A method that explains the network should give another map as soon as the last layer is randomised. For which methods is the
-# mean rank correlation on Xception above 0.5 after the stage `top`? Collect their names in a list `unchanged`, and compare it
-# with the methods above 0.5 after the stage `all`.
+# mean rank correlation on Xception above 0.5 after the stage `top`? Write `unchanged(stage)`, which returns their names for
+# any stage of `checks`, and compare `top` with `all`.
 # ```
 #
 # ```{solution-start} ex-first-change
@@ -349,8 +365,14 @@ assert constant or abs(agreement + ranks.deletion.corr(ranks.insertion)) < 1e-9
 # %% tags=["solution"]
 of_face = checks[checks.detector == "xception"]
 after = of_face.pivot_table(index="method", columns="stage", values="rank")
-unchanged = [name for name in after.index if after["top"][name] > 0.5]
-unchanged
+
+
+def unchanged(stage):
+    """Methods whose map hardly changes after a stage."""
+    return [name for name in after.index if after[stage][name] > 0.5]
+
+
+{stage: unchanged(stage) for stage in ("top", "all")}
 
 # %% tags=["check", "remove-cell"]
 top = (
@@ -358,11 +380,16 @@ top = (
     .groupby("method")["rank"]
     .mean()
 )
-assert sorted(unchanged) == sorted(top.index[top > 0.5])
-assert {"Centre prior", "Edges"} <= set(unchanged)
+assert sorted(unchanged("top")) == sorted(top.index[top > 0.5])
+assert {"Centre prior", "Edges"} <= set(unchanged("top"))
+
+# %% tags=["hidden", "remove-cell"]
+for stage, rows in checks[checks.detector == "xception"].groupby("stage"):
+    ranks = rows.groupby("method")["rank"].mean()
+    assert sorted(unchanged(stage)) == sorted(ranks.index[ranks > 0.5])
 
 # %% [markdown]
-# The centred blob and the edges do not depend on the network, so they are always in the list. A method that is in the list
+# The centre prior and the edges do not depend on the network, so they are always in the list. A method that is in the list
 # after `top` and not after `all` depends on the early layers, which are still trained after the first stage.
 #
 # ```{solution-end}

@@ -176,6 +176,11 @@ for count in options:
     remaining //= count
 assert remaining == 1
 
+# %% tags=["hidden", "remove-cell"]
+of_xception = effects[effects.detector == "xception"]
+for choice, others in of_xception.groupby("choice").other:
+    assert options[choice] == others.nunique() + 1
+
 # %% [markdown]
 # The numbers of options multiply. If each of these analyses has a chance of 5 % to look significant by accident, the best of
 # them is very likely to look significant. For this reason, choices should be written down before the result is known, and
@@ -186,16 +191,23 @@ assert remaining == 1
 #
 # ```{exercise} Relative changes of small values
 # :label: ex-relative
-# The figure shows changes in per cent of our value. Recompute them from `value_here` and `value_other` as `recomputed`. For
-# which kind of measure is such a percentage misleading? Look at the smallest values of `value_here`.
+# The figure shows changes in per cent of our value. Write `relative(here, other)`, the change as a fraction of our value, and
+# recompute the changes from `value_here` and `value_other` of `effects` as `recomputed`. For which kind of measure is such a
+# percentage misleading? Look at the smallest values of `value_here`.
 # ```
 #
 # ```{solution-start} ex-relative
 # :class: dropdown
 # ```
 
+
 # %% tags=["solution"]
-recomputed = (effects.value_other - effects.value_here) / effects.value_here
+def relative(here, other):
+    """Change from our value to the other, as a fraction of our value."""
+    return (other - here) / here
+
+
+recomputed = relative(effects.value_here, effects.value_other)
 small = effects.assign(recomputed=recomputed).sort_values("value_here")
 small[["choice", "detector", "value_here", "value_other", "recomputed"]].head(
     4
@@ -205,6 +217,10 @@ small[["choice", "detector", "value_here", "value_other", "recomputed"]].head(
 known = effects.relative.notna()
 assert len(recomputed) == len(effects)
 assert ((recomputed - effects.relative)[known].abs() < 1e-6).all()
+
+# %% tags=["hidden", "remove-cell"]
+for here, other, expected in ((2.0, 3.0, 0.5), (0.5, 0.1, -0.8), (4, 4, 0)):
+    assert abs(relative(here, other) - expected) < 1e-9
 
 # %% [markdown]
 # If our value is near zero, a small change is a large percentage. A share that changes from 0.01 to 0.02 has doubled,

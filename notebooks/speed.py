@@ -327,9 +327,10 @@ HTML(f"<p>{text}</p>")
 #
 # ```{exercise} Linear cost model for clips
 # :label: ex-clip-law
-# Fit $\text{seconds} = a + b \cdot \text{frames}$ to the table `clip` by least squares, with `slope` for $b$ and
-# `start` for $a$. How long would a minute of video take, 1,500 frames? Call it `a_minute`, in minutes. Compare the line
-# with the costs of further frames above. When does it overestimate, and when is it unreliable?
+# Write `line(frames, seconds)`, which fits $\text{seconds} = a + b \cdot \text{frames}$ by least squares and returns $b$ and
+# $a$. Apply it to the table `clip` and call the results `slope` and `start`. How long would a minute of video take, 1,500
+# frames? Call it `a_minute`, in minutes. Compare the line with the costs of further frames above. When does it overestimate,
+# and when is it unreliable?
 # ```
 #
 # ```{solution-start} ex-clip-law
@@ -339,7 +340,13 @@ HTML(f"<p>{text}</p>")
 # %% tags=["solution"]
 import numpy as np
 
-slope, start = np.polyfit(clip.frames, clip.seconds, 1)
+
+def line(frames, seconds):
+    """Slope and intercept by least squares."""
+    return np.polyfit(frames, seconds, 1)
+
+
+slope, start = line(clip.frames, clip.seconds)
 a_minute = (start + slope * 1500) / 60
 print(
     f"{start:.2f} s + {slope:.3f} s a frame: "
@@ -356,6 +363,11 @@ assert (
     and abs(start - (y.mean() - expected * x.mean())) < 1e-9
 )
 assert abs(a_minute * 60 - (start + 1500 * slope)) < 1e-6
+
+# %% tags=["hidden", "remove-cell"]
+made = np.array([0.0, 1, 2]), np.array([0.0, 1, 5])
+assert np.allclose(line(*made), (2.5, -0.5))
+assert np.allclose(line(np.array([1.0, 2, 4]), np.array([3.0, 5, 9])), (2, 1))
 
 # %% [markdown]
 # If the curve is concave, further frames cost less than the slope, and the line overestimates. A line through a few
@@ -395,6 +407,13 @@ assert (
     and speedup(0.5, float("inf")) == 2
 )
 assert len(limits) == len(costs) and all(limit >= 1 for limit in limits)
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(speedup(0.25, 5) - 1.25) < 1e-9
+assert abs(speedup(0.9, 10) - 1 / 0.19) < 1e-9 and speedup(1, 8) == 8
+of_layers = zip(limits, costs.upstream, costs.downstream, strict=True)
+for limit, upstream, downstream in of_layers:
+    assert abs(limit - (upstream + downstream) / downstream) <= 1e-6 * limit
 
 # %% [markdown]
 # The last layers gain most, because almost nothing is downstream of them. But their maps are coarse, see

@@ -1,40 +1,34 @@
-"""Exercises of a chapter, and a copy of it in which each stub is tried before its solution."""
+"""A copy of a chapter in which each stub is tried before its solution."""
 
 import copy
 from typing import Any
 
 from nbformat import v4
 
-from viba_lib.book.students import stub, tagged
+from viba_lib.book.exercises import exercises
+from viba_lib.book.students import stub
 
 
-def exercises(notebook: Any) -> list[tuple[int, int]]:
-    """Indices of the cells of each exercise: its solution and the check that follows it."""
-    solutions = [i for i, cell in enumerate(notebook.cells) if tagged(cell, "solution")]
-    checks = [i for i, cell in enumerate(notebook.cells) if tagged(cell, "check")]
-    found = []
-    for at in solutions:
-        after = [i for i in checks if i > at and not any(at < s < i for s in solutions)]
-        if not after:
-            raise AssertionError(f"cell {at} is a solution without a check after it")
-        found.append((at, after[0]))
-    return found
+def tried(stub_code: str, test: str) -> str:
+    """A cell that fails if a stub passes a test."""
+    body = [
+        "try:",
+        f"    exec({stub_code + chr(10) + test!r}, dict(globals()))",
+        "except Exception:",
+        "    pass",
+        "else:",
+        "    raise SystemError('the stub of this exercise passes its test')",
+    ]
+    return "\n".join(body)
 
 
 def with_stubs_tried(notebook: Any) -> Any:
-    """A copy in which each stub is tried first; its cell fails where the stub passes the check."""
-    tried = copy.deepcopy(notebook)
-    for at, check in reversed(exercises(notebook)):
-        code = f"{stub(notebook.cells[at].source)}\n{notebook.cells[check].source}"
-        body = [
-            "try:",
-            f"    exec({code!r}, dict(globals()))",
-            "except Exception:",
-            "    pass",
-            "else:",
-            "    raise SystemError('the stub of this exercise passes its check')",
-        ]
-        cell = v4.new_code_cell("\n".join(body))
-        cell["id"] = f"stub-{at:03d}"
-        tried.cells.insert(at, cell)
-    return tried
+    """A copy with a cell before each solution; it fails where the stub passes one of the tests."""
+    copied = copy.deepcopy(notebook)
+    for one in reversed(exercises(notebook)):
+        code = stub(notebook.cells[one.solution].source)
+        tests = (notebook.cells[n].source for n in (one.check, one.hidden))
+        cell = v4.new_code_cell("\n".join(tried(code, test) for test in tests))
+        cell["id"] = f"stub-{one.solution:03d}"
+        copied.cells.insert(one.solution, cell)
+    return copied

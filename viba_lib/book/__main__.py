@@ -1,9 +1,10 @@
-"""`python -m viba_lib.book build|stages|viewer|check|links|notebooks`."""
+"""`python -m viba_lib.book build|stages|viewer|check|links|notebooks|release|grade`."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from viba_lib.book import paths
 from viba_lib.book.chapters import check_pairs, write_pairs
@@ -14,7 +15,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.core.files import disk_message
 from viba_lib.pipeline.study import Study
 
-COMMANDS = ("build", "stages", "viewer", "check", "links", "notebooks")
+COMMANDS = ("build", "stages", "viewer", "check", "links", "notebooks", "release", "grade")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scheduler", default="", help="address of a Dask cluster")
     only = "compute and execute only these chapters, and build no pages"
     parser.add_argument("--only", nargs="+", default=(), metavar="NUMBER", help=only)
+    parser.add_argument("--chapter", default="", help="the chapter to grade")
+    submitted = "folder with one notebook a student"
+    parser.add_argument("--submissions", type=Path, default=Path("submissions"), help=submitted)
+    light = "leave out the exercises that need data and results"
+    parser.add_argument("--light", action="store_true", help=light)
     given = parser.parse_args(arguments)
     # A shell starts background commands with interrupts ignored; these can be resumed.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,6 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check(paths.ROOT / "_build" / "html", given.profile)
         elif given.command == "links":
             check_addresses(paths.ROOT / "_build" / "book")
+        elif given.command == "release":
+            from viba_lib.book.release import release  # with the notebooks of all chapters
+
+            folder = release()
+            print(f"for students: {folder / 'students'}\nfor teachers: {folder / 'teacher'}")
+        elif given.command == "grade":
+            from viba_lib.book.grade import grade  # with papermill
+
+            marks = grade(given.chapter, given.submissions, given.profile, given.light)
+            print(f"marks: {marks}")
         else:
             write_pairs()
     except (VibaError, OSError) as error:

@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from viba_lib.book.chapters import as_notebook
+from viba_lib.book.exercises import mark_for_grading, tagged
 from viba_lib.book.paths import BookError
 from viba_lib.book.plain import plain_markdown, published_address
 
 _MARK = re.compile(r"(```\{solution-(?:start|end)\}[^`]*```\n?)")
 _ANSWER = re.compile(r"```\{dropdown\} Answer.*?\n```\n?", re.DOTALL)
-
-
-def tagged(cell: Any, tag: str) -> bool:
-    """Whether a cell carries a tag."""
-    return tag in cell.metadata.get("tags", [])
 
 
 def stub(code: str) -> str:
@@ -42,8 +38,11 @@ def stub(code: str) -> str:
 
 
 def student_notebook(source: Path) -> Any:
-    """The chapter with stubs for solutions and without answers, in plain Markdown."""
-    notebook = as_notebook(source)
+    """The chapter with stubs for solutions and without answers, in plain Markdown.
+
+    It has no hidden tests, and marks for grading.
+    """
+    notebook = mark_for_grading(as_notebook(source), source.stem)
     cells, inside, address = [], False, published_address()
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -54,8 +53,8 @@ def student_notebook(source: Path) -> Any:
         elif tagged(cell, "check"):
             heading = "# This cell runs without an error when the exercise is solved.\n"
             cell.source = heading + cell.source
-            cell.metadata["tags"] = ["check"]  # seen by students, removed from the page
-        elif inside:
+            cell.metadata["tags"].remove("remove-cell")  # seen by students, not on the page
+        elif inside or tagged(cell, "hidden"):
             continue
         if cell.cell_type == "code" or cell.source.strip():
             cells.append(cell)
