@@ -15,18 +15,28 @@ from viba_lib.visual import style
 from viba_lib.visual.style import FAKE, FIRST, INK, OTHERS, REAL, SECOND
 
 KINDS = {"real": REAL, "fake": FAKE}
+ACROSS = 3  # panels in a row; more would have small letters on a page
 DOTTED: dict[str, Any] = {"color": INK, "ls": ":", "lw": 1}
 
 
 @style.figure_style()
-def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Training and validation loss, and validation AUC, over steps; a row of two per detector."""
+def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure | None:
+    """Training and validation loss, and validation AUC, over steps; a row of two per detector.
+
+    None if no detector has a loss. Without an AUC, the second panel of a row is left out.
+    """
+    histories = style.with_values(histories, "loss")
+    if not histories:
+        return None
     figure, axes = style.new_figure(8, 3 * len(histories), len(histories), 2)
     for (loss, auc), (name, history) in zip(axes, histories.items(), strict=True):
         loss.plot(history.step, history.loss, "o-", color=FIRST, label="training")
         loss.plot(history.step, history.val_loss, "s--", color=SECOND, label="validation")
         loss.set(xlabel="step", ylabel=f"{name}: loss (nats)")
         loss.legend()
+        if history.val_auc.isna().all():
+            auc.remove()
+            continue
         auc.plot(history.step, history.val_auc, "s--", color=SECOND)
         auc.axhline(0.5, **DOTTED)
         auc.set(xlabel="step", ylabel="validation AUC", ylim=(0, 1.02))
@@ -34,8 +44,14 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 @style.figure_style()
-def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure:
-    """Probability of fake per method, one row per detector; every dot is a frame."""
+def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure | None:
+    """Probability of fake per method, one row per detector; every dot is a frame.
+
+    None if no detector has a prediction.
+    """
+    predictions = style.with_values(predictions, "p_fake")
+    if not predictions:
+        return None
     figure, axes = style.new_panels(len(predictions), 8, 3.6)
     for axis, (name, frame) in zip(axes, predictions.items(), strict=True):
         kind = np.where(frame.label == 1, "fake", "real")
@@ -51,14 +67,21 @@ def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 @style.figure_style()
-def robustness(table: pd.DataFrame) -> Figure:
+def robustness(table: pd.DataFrame) -> Figure | None:
     """AUC over the levels of each corruption, one panel each, with its interval.
 
     Parameters
     ----------
     table : see `experiments.detection.robustness_table`; unchanged frames are the dotted lines
+
+    Returns
+    -------
+    The figure; None if no corruption has a value.
     """
-    kinds = [kind for kind in table.corruption.unique() if kind != UNCHANGED]
+    known = table.corruption[table.auc.notna()].unique()
+    kinds = [kind for kind in known if kind != UNCHANGED]
+    if not kinds:
+        return None
     figure, axes = style.new_panels(len(kinds), 4.75, 5.6 / -(-len(kinds) // 2), 2)
     for axis, kind in zip(axes, kinds, strict=True):
         groups = table.groupby("detector", sort=False)
@@ -97,16 +120,23 @@ def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 
 
 @style.figure_style()
-def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
-    """Measures over the threshold of the mask; one panel per measure, one line per group."""
+def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure | None:
+    """Measures over the threshold of the mask; one panel per measure, one line per group.
+
+    None if no measure has a value.
+    """
+    measures = [measure for measure in measures if frame[measure].notna().any()]
+    if not measures:
+        return None
     figure, axes = style.new_panels(len(measures), 3.8, 3, 2)
-    for number, (axis, measure) in enumerate(zip(axes, measures, strict=True)):
+    right = axes[min(1, len(measures) - 1)]  # end of the first row
+    for axis, measure in zip(axes, measures, strict=True):
         sns.lineplot(
             frame, x="threshold", y=measure, hue="label", style="detector", ax=axis, errorbar=None,
-            palette=KINDS, legend=number == 1,
+            palette=KINDS, legend=axis is right,
         )  # fmt: skip
         axis.set(xlabel="threshold", ylabel=measure)
-    style.legend_beside(axes[min(1, len(measures) - 1)])
+    style.legend_beside(right)
     return figure
 
 
@@ -116,20 +146,24 @@ def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure | None:
 
     None if no measure has a value.
     """
-    if frame[list(measures)].isna().all(axis=None):
-        return None
     measures = [measure for measure in measures if frame[measure].notna().any()]
+    if not measures:
+        return None
+    frame = frame[frame[measures].notna().any(axis=1)]
     names, columns = list(dict.fromkeys(frame.detector)), len(measures)
     figure, axes = style.new_figure(2.7 * columns, 2.7 * len(names), len(names), columns)
     for row, name in zip(axes, names, strict=True):
         part = frame[frame.detector == name]
         for axis, measure in zip(row, measures, strict=True):
+            if part[measure].isna().all():
+                axis.remove()
+                continue
             sns.lineplot(part, x="top", y=measure, hue="rule", style="rule", markers=True,
-                         palette=list(OTHERS[: part.rule.nunique()]), ax=axis,
-                         legend=axis is axes[0, -1])  # fmt: skip
+                         palette=list(OTHERS[: part.rule.nunique()]), ax=axis)  # fmt: skip
             axis.set(xlabel=f"regions, {name}", ylabel=measure, ylim=(0, 1.02))
             axis.set_xticks(sorted(part.top.unique()))
-    style.legend_beside(axes[0, -1])
+            axis.get_legend().set_visible(False)
+    style.legend_beside([axis for axis in axes[0] if axis in figure.axes][-1])
     return figure
 
 
@@ -243,12 +277,20 @@ def intervals(
 
 
 @style.figure_style()
-def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure:
-    """Total bits of each explained frame over its probability of fake, one panel per detector."""
-    figure, axes = style.new_panels(len(groups), 4, 3.2, len(groups))
+def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure | None:
+    """Total bits of each explained frame over its probability of fake, one panel per detector.
+
+    None if no frame has bits.
+    """
+    groups = style.with_values(groups, "total_bits")
+    if not groups:
+        return None
+    figure, axes = style.new_panels(len(groups), 4, 3.2, ACROSS)
     for axis, (name, frame) in zip(axes, groups.items(), strict=True):
         for kind, marker in (("real", "o"), ("fake", "^")):
             part = frame[frame.label == (kind == "fake")]
+            if part.empty:
+                continue
             axis.plot(part.p_fake, part.total_bits, marker, c=KINDS[kind], alpha=0.7, label=kind)
         axis.set(xlabel=f"{name}: probability of fake", ylabel="bits per frame", xlim=(-0.02, 1.02))
         axis.legend()
@@ -296,15 +338,22 @@ def sensitivity(frame: pd.DataFrame) -> Figure:
 
 
 @style.figure_style()
-def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure:
+def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure | None:
     """Share of right decisions per method, without and with the bottleneck; a panel per detector.
 
     Parameters
     ----------
     groups : name -> columns method, frames, without, with_bottleneck
+
+    Returns
+    -------
+    The figure; None if no method has a share.
     """
+    groups = style.with_values(groups, "without", "with_bottleneck")
+    if not groups:
+        return None
     height = 0.5 * max(map(len, groups.values())) + 1.8
-    figure, axes = style.new_panels(len(groups), 4.6, height, len(groups))
+    figure, axes = style.new_panels(len(groups), 4.6, height, ACROSS)
     for axis, (name, frame) in zip(axes, groups.items(), strict=True):
         names = [f"{m} ({n})" for m, n in zip(frame.method, frame.frames, strict=True)]
         at = style.label_rows(axis, names)
@@ -329,11 +378,14 @@ def cost_shares(table: pd.DataFrame) -> Figure:
 
 
 @style.figure_style()
-def seconds_bars(table: pd.DataFrame) -> Figure:
+def seconds_bars(table: pd.DataFrame) -> Figure | None:
     """Seconds per frame of each setting on a log axis (columns detector, layer, settings, seconds).
 
-    One panel per detector and layer, one below the other.
+    One panel per detector and layer, one below the other. None if no setting has a time.
     """
+    table = table[table.seconds.notna()]
+    if table.empty:
+        return None
     groups = list(table.groupby(["detector", "layer"], sort=False))
     total = sum(0.4 * len(part) + 1 for _, part in groups)
     figure, axes = style.new_figure(7, total, len(groups))
@@ -369,10 +421,10 @@ def over_steps(
     -------
     The figure; None if the measure has no value.
     """
-    panels = {name: frame for name, frame in panels.items() if frame[measure].notna().any()}
+    panels = style.with_values(panels, measure)
     if not panels:
         return None
-    figure, axes = style.new_panels(len(panels), 4.4, 3.6, len(panels))
+    figure, axes = style.new_panels(len(panels), 4.4, 3.6, ACROSS)
     steps = sorted({s for frame in panels.values() for s in frame.steps})
     for axis, (name, frame) in zip(axes, panels.items(), strict=True):
         axis.sharey(axes[0])  # so that panels can be compared
@@ -407,7 +459,7 @@ def over_budget(frame: pd.DataFrame, chance: float) -> Figure | None:
     if frame.empty:
         return None
     methods, detectors = frame.method.unique(), frame.detector.unique()
-    figure, axes = style.new_panels(len(methods), 2.8, 2.6, min(3, len(methods)))
+    figure, axes = style.new_panels(len(methods), 2.8, 2.6, ACROSS)
     for axis, method in zip(axes, methods, strict=True):
         for turn, detector in enumerate(detectors):
             line = frame[(frame.method == method) & (frame.detector == detector)]
@@ -471,7 +523,7 @@ def worth_and_cost(
     -------
     The figure; None if no group has a value.
     """
-    groups = {name: table for name, table in groups.items() if table[worth].notna().any()}
+    groups = style.with_values(groups, worth)
     if not groups:
         return None
     figure, axes = style.new_panels(len(groups), 8.0, 4.6)

@@ -1,12 +1,13 @@
 """One figure style for the whole book; importing it changes nothing of a user's matplotlib."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -77,12 +78,18 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
 
 
 def new_panels(count: int, width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
-    """Figure of panels of a size in inches, in rows of `columns`, and the axes of the panels."""
+    """Figure of panels of a size in inches, in rows of up to `columns`, and the panels' axes."""
+    columns = min(columns, count)
     rows = -(-count // columns)
     figure, axes = new_figure(width * columns, height * rows, rows, columns)
     for unused in axes.flat[count:]:
-        unused.set_visible(False)
+        unused.remove()
     return figure, axes.flat[:count]
+
+
+def with_values(groups: Mapping[str, pd.DataFrame], *columns: str) -> dict[str, pd.DataFrame]:
+    """Groups that have a value in one of the columns: a panel without values is not drawn."""
+    return {n: t for n, t in groups.items() if len(t) and t[list(columns)].notna().any(axis=None)}
 
 
 def new_plot(width: float, height: float) -> tuple[Figure, Axes]:
@@ -121,6 +128,7 @@ def legend_beside(axis: Axes) -> None:
         axis.legend()
     if axis.get_legend() is not None:
         sns.move_legend(axis, "upper left", bbox_to_anchor=(1, 1))
+        axis.get_legend().set_visible(True)
 
 
 def relevance_bar(figure: Figure, axes: Any, maximum: float) -> None:
