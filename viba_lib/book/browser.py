@@ -21,6 +21,7 @@ SITE = "http://book"  # an address that is answered from the folder of the pages
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+THEMES = ("light", "dark")
 INDEX = "searchindex.js"  # what pages are found by
 BROWSERS = 2  # that look at pages side by side
 FOOTER = """<div style="font-size:8px;width:100%;text-align:center">
@@ -31,6 +32,12 @@ _WIDER = """() => {
   const wide = document.scrollingElement.scrollWidth;
   return wide > room + 1 ? wide : 0;
 }"""
+
+# Letters of a figure have 12 points at 110 dots per inch, so 18 pixels, and at least 10 on a page.
+_TINY = """() => [...document.querySelectorAll("figure > img")]
+  .filter(image => image.naturalWidth > 0)
+  .filter(image => image.getBoundingClientRect().width < 0.55 * image.naturalWidth)
+  .map(image => image.alt.slice(0, 60))"""
 
 
 def find_browser() -> str | None:
@@ -85,15 +92,26 @@ def look_at(browser: Browser, path: Path) -> list[str]:
     page.wait_for_timeout(300)
     found += violations(page)
     page.set_viewport_size(PHONE)
-    if wide := page.evaluate(_WIDER):
-        found.append(f"{wide} px wide on a phone of {PHONE['width']} px")
+    found += on_a_phone(page)
     page.emulate_media(color_scheme="dark")
-    page.set_viewport_size(DESKTOP)
     page.reload(wait_until="load")
     page.wait_for_timeout(400)  # colours fade in
+    found += [f"in dark mode: {line}" for line in on_a_phone(page)]
+    page.set_viewport_size(DESKTOP)
     found += [f"in dark mode: {line}" for line in violations(page, "color-contrast")]
     context.close()
     return found + [f"asks the network for {address[:100]}" for address in outside]
+
+
+def on_a_phone(page: Page) -> list[str]:
+    """What does not fit on a phone, on a page that is shown in its size."""
+    found = []
+    if wide := page.evaluate(_WIDER):
+        found.append(f"{wide} px wide on a phone of {PHONE['width']} px")
+    found += [
+        f"letters of a figure are too small on a phone: {alt}" for alt in page.evaluate(_TINY)
+    ]
+    return found
 
 
 def page_reports(html: Path, pages: Sequence[Path], browser: str) -> list[str]:
