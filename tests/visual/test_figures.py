@@ -1,5 +1,7 @@
 """Every figure is a picture with a transparent ground, no title, and nothing left in pyplot."""
 
+import itertools
+
 import cv2
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from skimage.color import rgb2lab
 
 from viba_lib.data.tracking import Sighting
@@ -253,6 +256,11 @@ def test_no_panel_is_empty(name, count):
     assert all(rows * columns - len(panels) < columns for rows, columns in places)
 
 
+@pytest.mark.parametrize("name", PANELS)
+def test_no_figure_is_so_wide_that_a_page_makes_its_letters_small(name):
+    assert PANELS[name](6).get_figwidth() <= style.WIDEST
+
+
 def test_an_empty_panel_is_noticed():
     axis = style.new_plot(3, 3)[1]
     axis.plot([], [])
@@ -324,11 +332,27 @@ def test_figures_of_a_comparison():
     plot = result_figures.worth_and_cost(
         {"one": table, "two": table}, "seconds", "ratio", "x", "y", 1.0
     )
-    assert [t.get_text() for t in plot.axes[0].texts] == sorted(
-        names, key=lambda n: table.set_index("name").seconds[n]
-    )
+    assert [t.get_text() for t in plot.axes[0].texts] == list(table.sort_values("ratio").name)
+    plot.draw_without_rendering()
+    boxes = [Text.get_window_extent(name) for name in plot.axes[0].texts]  # without their lines
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    near = table.assign(seconds=[0.2, 0.3, 0.4, 0.5, 0.6])
+    axis = result_figures.worth_and_cost({"x": near}, "seconds", "ratio", "x", "y").axes[0]
+    axis.figure.draw_without_rendering()
+    ticks = [t.get_text() for t in axis.get_xticklabels(which="both") if t.get_text()]
+    assert ticks, "an axis within one power of ten has numbers"
     heat = result_figures.heat(table.set_index("name")[["seconds", "ratio"]], "over chance", 1.0)
     assert len(heat.axes[0].texts) == 10
+
+
+def test_names_that_are_too_close_are_moved_apart():
+    np.testing.assert_allclose(
+        result_figures.spread(np.array([0.2, 0.21, 0.9]), 0.1), [0.2, 0.3, 0.9]
+    )
+    np.testing.assert_allclose(result_figures.spread(np.array([0.97, 0.98, 1]), 0.1), [0.8, 0.9, 1])
+    crowded = result_figures.spread(np.full(30, 0.4), 0.1)
+    np.testing.assert_allclose(crowded, np.linspace(0, 1, 30), atol=1e-12)
+    assert result_figures.spread(np.zeros(0), 0.1).size == 0
 
 
 NOTHING = {

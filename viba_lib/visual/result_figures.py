@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
@@ -151,7 +152,8 @@ def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure | None:
         return None
     frame = frame[frame[measures].notna().any(axis=1)]
     names, columns = list(dict.fromkeys(frame.detector)), len(measures)
-    figure, axes = style.new_figure(2.7 * columns, 2.7 * len(names), len(names), columns)
+    width = style.fitting(2.7, columns) * columns
+    figure, axes = style.new_figure(width, 2.7 * len(names), len(names), columns)
     for row, name in zip(axes, names, strict=True):
         part = frame[frame.detector == name]
         for axis, measure in zip(row, measures, strict=True):
@@ -533,15 +535,41 @@ def worth_and_cost(
         axis.plot(front[cost], front[worth], "o-", color=FIRST, ms=8, lw=1.5)
         axis.plot(rest[cost], rest[worth], "o", mfc="none", mec=INK, ms=8)
         axis.plot(control[cost], control[worth], "x", color=INK, ms=7)
-        for turn, row in enumerate(table.sort_values(cost).itertuples()):
-            point = (getattr(row, cost), getattr(row, worth))
-            # Neighbours in cost have their names on different sides, so that they can be read.
-            side = (6, 5) if turn % 2 else (6, -13)
-            axis.annotate(str(row.name), point, side, textcoords="offset points", fontsize=10)
         if chance is not None:
             axis.axhline(chance, **DOTTED)
         axis.set(xscale="log", xlabel=xlabel, ylabel=f"{ylabel}\n{title}")
         axis.xaxis.set_major_formatter("{x:g}")
-        axis.xaxis.set_minor_formatter("")
-        axis.margins(x=0.2, y=0.1)
+        least, most = axis.get_xlim()
+        # Within one power of ten, no other number is on the axis.
+        axis.xaxis.set_minor_formatter("{x:g}" if most < 10 * least else "")
+        axis.margins(y=0.1)
+        _name_beside(axis, table.set_index("name")[[cost, worth]].dropna())
     return figure
+
+
+def _name_beside(axis: Axes, points: pd.DataFrame) -> None:
+    """Names of points (x, y) in a column on the right, each with a line to its point.
+
+    Beside their points, names of close ones would cover each other.
+    """
+    points = points.sort_values(points.columns[1])
+    low, high = axis.get_ylim()
+    heights = spread((points.iloc[:, 1].to_numpy() - low) / (high - low), 0.055)
+    line = {"arrowstyle": "-", "color": INK, "lw": 0.7, "alpha": 0.5, "relpos": (0, 0.5),
+            "shrinkA": 1, "shrinkB": 4}  # fmt: skip
+    for height, (name, point) in zip(heights, points.iterrows(), strict=True):
+        axis.annotate(
+            str(name), tuple(point), (1.03, height), textcoords="axes fraction", va="center",
+            fontsize=10, arrowprops=line,
+        )  # fmt: skip
+
+
+def spread(heights: np.ndarray, gap: float) -> np.ndarray:
+    """Ascending heights in [0, 1], moved apart by `gap`, or by less if they are too many."""
+    found, gap = np.array(heights, float), min(gap, 1 / max(1, len(heights) - 1))
+    for at in range(1, len(found)):
+        found[at] = max(found[at], found[at - 1] + gap)
+    found[-1:] = found[-1:].clip(max=1)
+    for at in range(len(found) - 2, -1, -1):
+        found[at] = min(found[at], found[at + 1] - gap)
+    return found

@@ -18,6 +18,7 @@ REAL, FAKE = "#0173b2", "#de8f05"  # seaborn's colour-blind palette
 # one meaning throughout the book.
 OTHERS = ("#029e73", "#cc78bc", "#ca9161", "#56b4e9")
 FIRST, SECOND = OTHERS[:2]
+WIDEST = 9.6  # inches of a figure: a page shrinks a wider one, and its letters with it
 # At least 4.5:1 on white. No grey reaches that on white and on the dark theme as well, so
 # book/_static/custom.css gives figures, which are transparent, a light ground in the dark.
 INK = "#595959"
@@ -77,10 +78,15 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
+def fitting(width: float, columns: int) -> float:
+    """The width of a panel, or less, so that a row of panels is not wider than `WIDEST`."""
+    return min(width, WIDEST / columns)
+
+
 def new_panels(count: int, width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
     """Figure of panels of a size in inches, in rows of up to `columns`, and the panels' axes."""
     columns = min(columns, count)
-    rows = -(-count // columns)
+    width, rows = fitting(width, columns), -(-count // columns)
     figure, axes = new_figure(width * columns, height * rows, rows, columns)
     for unused in axes.flat[count:]:
         unused.remove()
@@ -128,7 +134,6 @@ def legend_beside(axis: Axes) -> None:
         axis.legend()
     if axis.get_legend() is not None:
         sns.move_legend(axis, "upper left", bbox_to_anchor=(1, 1))
-        axis.get_legend().set_visible(True)
 
 
 def relevance_bar(figure: Figure, axes: Any, maximum: float) -> None:
