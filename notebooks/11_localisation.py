@@ -533,19 +533,19 @@ assert np.isclose(ratios[5], expected, rtol=1e-2, equal_nan=True)
 # ```
 #
 # ```{exercise} The centre prior
-# :label: ex-blob
-# The centred blob depends neither on the network nor on the frame. For which planted methods is it better than chance, and
-# what does this mean for a table with one mean for each method? Put the mean ratios of the centred blob and the bottleneck by
+# :label: ex-prior
+# The centre prior depends neither on the network nor on the frame. For which planted methods is it better than chance, and
+# what does this mean for a table with one mean for each method? Put the mean ratios of the centre prior and the bottleneck by
 # planted method into a table `prior`.
 # ```
 #
-# ```{solution-start} ex-blob
+# ```{solution-start} ex-prior
 # :class: dropdown
 # ```
 
 # %% tags=["solution"]
-blob = both[both.method.isin(["Centre prior", VIBA])]
-prior = blob.pivot_table(index="planted", columns="method", values="ratio")
+compared = both[both.method.isin(["Centre prior", VIBA])]
+prior = compared.pivot_table(index="planted", columns="method", values="ratio")
 prior.round(2)
 
 # %% tags=["check", "remove-cell"]
@@ -560,8 +560,8 @@ for name in prior.columns:
     assert all(abs(prior[name] - of_method) < 1e-9)
 
 # %% [markdown]
-# If the artefact lies in the middle of the face, few methods are better than the centred blob. At the chin or the
-# brows the centred blob is worse. A mean over easy cases hides this difference. Compare a method with the controls for each
+# If the artefact lies in the middle of the face, few methods are better than the centre prior. At the chin or the
+# brows the centre prior is worse. A mean over easy cases hides this difference. Compare a method with the controls for each
 # planted method, not only on average.
 #
 # ```{solution-end}
@@ -573,7 +573,7 @@ for name in prior.columns:
 #   chance. The corrected test says which differences are significant.
 # - **"A map on the artefact is faithful."** The mask is the ground truth of the artefact, not of the detector: a map can lie
 #   on the artefact by chance. {doc}`/notebooks/12_faithfulness` measures what the detector uses.
-# - **"A method above chance localises the artefact."** Faces lie in the middle of the crop, so a centred blob is above chance
+# - **"A method above chance localises the artefact."** Faces lie in the middle of the crop, so a centre prior is above chance
 #   as well. Compare a method with the controls.
 #
 # ## Quiz
@@ -589,14 +589,14 @@ for name in prior.columns:
 # measure run time.
 # ```
 #
-# **2. The centred blob is the same map for every frame. Why can its ratio differ between planted methods?**
+# **2. The centre prior is the same map for every frame. Why can its ratio differ between planted methods?**
 #
 # - a) the masks of some methods lie nearer to the middle of the crop
 # - b) the detector needs other evidence for each of the methods
 # - c) some of the methods were planted in more videos than others
 #
 # ```{dropdown} Answer to question 2
-# **a.** The centred blob depends neither on the frame nor on the network, which excludes answer b. Its ratio says how easy
+# **a.** The centre prior depends neither on the frame nor on the network, which excludes answer b. Its ratio says how easy
 # a planted method is for any map in the middle of the crop. A mean over planted methods mixes easy and difficult cases.
 # ```
 #

@@ -222,7 +222,7 @@ study.save_table("comparison_sanity", marks, marks.round(2))
 rows = pd.concat(b.rows.head(numbers.sanity) for b in benchmarks.values())
 HTML(f"<p>{sanity_text(marks)} {sample_text('This check', rows, units)}</p>")
 
-# %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the centred blob and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
+# %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the centre prior and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
 stages = ["top", "upper half", "all", "random labels"]
 similarity = checks.pivot_table(index="method", columns="stage", values="rank")
 result_figures.heat(similarity.reindex(NAMES)[stages], "rank correlation", 0.0)

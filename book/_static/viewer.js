@@ -271,8 +271,9 @@
     var choice = this.choice, detector = byId(this.data.detectors, choice.detector);
     var has = function (test) { return now.all.some(test); };
     options(this.selects.clip, this.data.clips, choice.clip, function (c) { return [c.title, true]; });
+    grouped(this.selects.clip, this.data.clips);
     options(this.selects.detector, this.data.detectors, choice.detector, function (d) {
-      return [d.name + (now.clip.detectors[d.id].in_scope ? "" : ", not made for this kind"), true];
+      return [d.name + (now.clip.detectors[d.id].in_scope ? "" : ", out of scope"), true];
     });
     options(this.selects.method, this.data.methods, choice.method, function (m) {
       return [m.name, has(function (s) { return s.method === m.id; })];
@@ -293,9 +294,21 @@
     }));
   }
 
+  /* Neighbours in a list that have the same heading stand under it. */
+  function grouped(select, items) {
+    Array.prototype.slice.call(select.children).forEach(function (option, n) {
+      var last = select.lastElementChild, label = items[n].group;
+      if (last.tagName !== "OPTGROUP" || last.label !== label) {
+        last = element("optgroup", { label: label });
+        select.append(last);
+      }
+      last.append(option);
+    });
+  }
+
   Viewer.prototype.describe = function (now) {
     var method = byId(this.data.methods, this.choice.method);
-    var words = [method.name + ". " + method.about];
+    var words = [now.clip.group + ", clip " + now.clip.id + ".", method.name + ". " + method.about];
     if (!now.found.in_scope) {
       words.push("This detector is not made for this kind of fake and is not judged on it.");
     }
@@ -606,7 +619,7 @@
     script.addEventListener("error", function () { fail(root, MISSING); });
     script.addEventListener("load", function () {
       var data = window.VIBA_VIEWER;
-      if (!data || data.version !== 1 || !data.clips.length) {
+      if (!data || data.version !== 2 || !data.clips.length) {
         fail(root, "The viewer's data are of another version than this page. " + MISSING);
         return;
       }

@@ -73,9 +73,9 @@ def test_random_answers_of_three_regions_overlap_by_one_half():
 def test_the_ratio_of_one_map_depends_on_where_the_mask_lies():
     assert right("11", 2) == "the masks of some methods lie nearer to the middle of the crop"
     y, x = np.mgrid[-1:1:21j, -1:1:21j]
-    blob, middle = np.exp(-4 * (x**2 + y**2)), np.hypot(x, y) < 0.4
+    prior, middle = np.exp(-4 * (x**2 + y**2)), np.hypot(x, y) < 0.4
     corner = np.roll(middle, (7, 7), (0, 1))
-    assert mass_ratio(blob, middle.astype(float)) > 1 > mass_ratio(blob, corner.astype(float))
+    assert mass_ratio(prior, middle.astype(float)) > 1 > mass_ratio(prior, corner.astype(float))
 
 
 def test_few_clips_decide_nothing_whatever_the_means():

@@ -16,11 +16,14 @@ import pytest
 
 from viba_lib.book.browser import PHONE, find_browser, violations
 from viba_lib.book.viewer import (
-    CLIPS,
     CYAN,
     DATA,
+    FRAMES,
+    PEOPLE,
     SIDE,
+    WORST,
     choose_clips,
+    clips_in_scope,
     encode_all,
     outline,
     region,
@@ -47,31 +50,57 @@ def manifest_of(path: Path) -> dict:
 
 
 def clips(*rows: tuple) -> pd.DataFrame:
-    names = ["video_id", "label", "category", "take", "error"]
+    names = ["video_id", "label", "category", "take", "person", "error"]
     return pd.DataFrame(rows, columns=names).assign(wrong=lambda t: t.error >= 0.5)
 
 
 def test_one_clip_of_each_category_of_one_take_and_the_worst_mistake():
     table = clips(
-        ("a", 0, "real", "a", 0.1),
-        ("a-mouth", 1, "spatial", "a", 0.9),
-        ("a-lag", 1, "temporal", "a", 0.2),
-        ("b", 0, "real", "b", 0.1),
-        ("b-mouth", 1, "spatial", "b", 0.3),
-        ("b-lag", 1, "temporal", "b", 0.4),
-        ("b-jitter", 1, "temporal", "b", 0.7),
+        ("a", 0, "real", "a", "Ann", 0.1),
+        ("a-mouth", 1, "spatial", "a", "Ann", 0.9),
+        ("a-lag", 1, "temporal", "a", "Ann", 0.2),
+        ("b", 0, "real", "b", "Ann", 0.1),
+        ("b-mouth", 1, "spatial", "b", "Ann", 0.3),
+        ("b-lag", 1, "temporal", "b", "Ann", 0.4),
+        ("b-jitter", 1, "temporal", "b", "Ann", 0.7),
     )
     # The first spatial fake is taken for real: so the other take is shown, and the mistake last.
-    assert choose_clips(table) == ["b", "b-mouth", "b-lag", "a-mouth"]
-    assert choose_clips(table, 2) == ["b", "b-mouth"]
-    assert choose_clips(table.iloc[:0]) == []
+    ann = "Person Ann"
+    assert list(choose_clips(table).items()) == [
+        ("b", ann), ("b-mouth", ann), ("b-lag", ann), ("a-mouth", WORST)
+    ]  # fmt: skip
+    assert choose_clips(table.iloc[:0]) == {}
+    # Without a further clip, none is called the one with the largest error.
+    assert choose_clips(table.iloc[:1]) == {"a": ann}
+
+
+def test_a_fake_of_each_further_person_is_shown_up_to_a_number_of_people():
+    people = [
+        (f"{name}{kind}", int(kind != ""), "spatial" if kind else "real", name, name, error)
+        for name in "abcdef"
+        for kind, error in (("", 0.1), ("-eyes", 0.6), ("-mouth", 0.2))
+    ]
+    shown = choose_clips(clips(*people))
+    # A correct decision comes before a wrong one, and the last clip is a mistake.
+    assert list(shown) == ["a", "a-mouth", "b-mouth", "c-mouth", "d-mouth", "a-eyes"]
+    assert len(set(shown.values()) - {WORST}) == PEOPLE == 4
+    assert list(choose_clips(clips(*people), people=2)) == ["a", "a-mouth", "b-mouth", "a-eyes"]
 
 
 def test_licensed_fakes_have_no_category_of_their_own():
     table = clips(
-        ("x", 0, "real", "x", 0.1), ("y", 1, "fake", "x", 0.1), ("z", 1, "fake", "x", 0.8)
+        ("x", 0, "real", "x", "x", 0.1),
+        ("y", 1, "fake", "x", "x", 0.1),
+        ("z", 1, "fake", "x", "x", 0.8),
     )
-    assert choose_clips(table) == ["x", "y", "z"]
+    assert list(choose_clips(table)) == ["x", "y", "z"]
+
+
+def test_without_an_identity_a_take_is_a_person():
+    rows = pd.DataFrame({"video_id": ["x", "y", "z"], "label": [0, 1, 1], "method": ["", "m", "m"],
+                         "original": ["", "x", "w"], "identity": ["", "", "Ann"], "p_fake": 0.5,
+                         "split": "test", "in_scope": True})  # fmt: skip
+    assert clips_in_scope(rows).person.tolist() == ["x", "x", "Ann"]
 
 
 def test_a_region_is_what_a_soft_mask_mostly_covers():
@@ -154,12 +183,26 @@ def test_the_manifest_names_each_picture_that_is_there(viewer, manifest):
 @pytest.mark.network
 def test_real_spatial_and_temporal_clips_of_the_test_split(study, manifest):
     shown = study.catalog().set_index("video_id").loc[[c["id"] for c in manifest["clips"]]]
-    assert set(shown.split) == {"test"} and len(shown) <= CLIPS
-    titles = [clip["title"].split(":")[0].split(" –")[0] for clip in manifest["clips"]]
+    assert set(shown.split) == {"test"}
+    titles = [clip["title"].split(":")[0] for clip in manifest["clips"]]
     assert {"Real", "Spatial fake", "Temporal fake"} <= set(titles)
     for clip in manifest["clips"]:
         assert clip["fake"] == (clip["truth"] is not None)
         assert clip["seconds"] == sorted(clip["seconds"]) and clip["seconds"][0] >= 0
+
+
+@pytest.mark.network
+def test_all_prepared_frames_of_several_people_are_shown(study, manifest):
+    frames = study.frames("test")
+    for clip in manifest["clips"]:
+        prepared = frames.frame[frames.video_id == clip["id"]]
+        assert len(clip["frames"]) == min(len(prepared), FRAMES)
+    ids = [clip["id"] for clip in manifest["clips"]]
+    people = study.catalog().query("split == 'test'").set_index("video_id").identity
+    assert people[ids].nunique() == min(people.nunique(), PEOPLE)
+    assert [clip["group"] for clip in manifest["clips"]][-1] == WORST
+    for clip in manifest["clips"][:-1]:
+        assert clip["group"] == f"Person {people[clip['id']]}"
 
 
 @pytest.mark.network
@@ -259,9 +302,9 @@ def made_manifest() -> dict:
             "series": [series(*pair, count, fake) for pair in pairs],
         }
 
-    def clip(name: str, title: str, count: int, fake: bool) -> dict:
+    def clip(name: str, title: str, count: int, fake: bool, group: str) -> dict:
         return {
-            "id": name, "title": title, "fake": fake, "frames": list(range(count)),
+            "id": name, "title": title, "group": group, "fake": fake, "frames": list(range(count)),
             "seconds": [round(0.04 * n, 3) for n in range(count)],
             "originals": [f"original-{n}.webp" for n in range(count)],
             "truth": [f"truth-{n}.webp" for n in range(count)] if fake else None,
@@ -283,9 +326,10 @@ def made_manifest() -> dict:
     ]  # fmt: skip
     title = 'Spatial fake: <img src=x onerror=alert(1)> & "mouth" – ' + "long_name_" * 8
     return {
-        "version": 1, "profile": "tiny", "note": "made for tests", "seed": 0, "side": SIDE,
+        "version": 2, "profile": "tiny", "note": "made for tests", "seed": 0, "side": SIDE,
         "colours": ["#000004", "#fcffa4"], "detectors": detectors, "methods": methods,
-        "clips": [clip("real-0", "Real – real-0", 3, False), clip("fake 1&2", title, 5, True)],
+        "clips": [clip("real-0", "Real", 3, False, "Person <b>Ann</b>"),
+                  clip("fake 1&2", title, 5, True, WORST)],
     }  # fmt: skip
 
 
@@ -375,6 +419,18 @@ def test_data_are_text_and_never_html(opened):
     page = opened()
     assert page.locator("#viba-viewer img[src='x']").count() == 0
     assert "<img src=x onerror" in page.locator("#vv-clip option:checked").inner_text()
+
+
+def test_clips_stand_under_their_person(opened):
+    page = opened()
+    groups = page.locator("#vv-clip optgroup")
+    assert [group.get_attribute("label") for group in groups.all()] == ["Person <b>Ann</b>", WORST]
+    assert groups.first.locator("option").all_inner_texts() == ["Real"]
+    assert f"{WORST}, clip fake 1&2." in page.locator(".vv-about").first.inner_text()
+    data = made_manifest()
+    data["clips"][1]["group"] = data["clips"][0]["group"]
+    assert opened(data).locator("#vv-clip optgroup > option").count() == 2
+    assert opened(data).locator("#vv-clip optgroup").count() == 1
 
 
 def test_each_choice_changes_what_is_shown(opened):
@@ -496,9 +552,35 @@ def test_a_phone_shows_all_of_it_without_scrolling_aside(opened, theme):
     page.locator("summary").click()
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     for image in page.locator(".vv-image:visible").all():
-        assert image.bounding_box()["width"] > 100
+        assert image.bounding_box()["width"] > 300
     for control in page.locator("#viba-viewer :is(select, button)").all():
-        assert control.bounding_box()["height"] >= 24
+        assert control.bounding_box()["height"] >= 38
+    # What is chosen in a list is not cut off: the arrow and the edges take 40 pixels.
+    for name in ("detector", "method", "layer"):
+        chosen_text = page.locator(f"#vv-{name} option:checked").inner_text()
+        assert 8.5 * len(chosen_text) < page.locator(f"#vv-{name}").bounding_box()["width"] - 40
+
+
+def test_on_a_phone_the_buttons_stay_in_sight_beside_the_images(opened):
+    page = opened(viewport=PHONE, has_touch=True)
+    for image in page.locator(".vv-image:visible").all():
+        image.scroll_into_view_if_needed()
+        for name in ("Back", "Play", "Next"):
+            box = page.get_by_role("button", name=name, exact=True).bounding_box()
+            assert box["y"] >= 0 and box["y"] + box["height"] <= PHONE["height"]
+            assert box["height"] >= 44  # pixels of a thumb
+    page.get_by_role("button", name="Next", exact=True).tap()
+    assert said(page).startswith("Frame 2 of 5")
+
+
+def test_on_a_desktop_the_panels_stand_in_one_row(opened):
+    page = opened(viewport={"width": 1400, "height": 900})
+    page.get_by_label("Detector", exact=True).select_option("flow-vgg11")
+    boxes = [panel.bounding_box() for panel in page.locator(".vv-panel:visible").all()]
+    assert len(boxes) == 4 and len({round(box["y"]) for box in boxes}) == 1
+    assert (
+        sum(box["width"] for box in boxes) > 0.9 * page.locator(".vv-stage").bounding_box()["width"]
+    )
 
 
 def test_every_control_is_reached_by_tab_and_its_focus_seen(opened):

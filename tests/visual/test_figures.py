@@ -1,5 +1,7 @@
 """Every figure is a picture with a transparent ground, no title, and nothing left in pyplot."""
 
+import itertools
+
 import cv2
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -8,11 +10,12 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from skimage.color import rgb2lab
 
 from viba_lib.data.tracking import Sighting
 from viba_lib.evaluation.agreement import REGIONS
-from viba_lib.evaluation.robustness import levels
+from viba_lib.evaluation.robustness import UNCHANGED, levels
 from viba_lib.experiments.information_gap import gap_table
 from viba_lib.visual import data_figures, map_figures, overlay, result_figures, style
 
@@ -144,6 +147,150 @@ def test_the_scale_ends_at_the_strongest_pixels():
     assert overlay.scale_maximum(np.zeros((2, 2))) > 0
 
 
+# ---- panels: as many as there are groups with values, whatever their number ---------------------
+
+nothing = {
+    "history": history.assign(loss=np.nan, val_auc=np.nan),
+    "frames": frames.iloc[:0],
+    "methods": methods.iloc[:0],
+    "ratios": ratios.assign(ratio=np.nan),
+    "cost": pd.DataFrame({"name": ["a"], "seconds": 1.0, "ratio": np.nan, "front": False,
+                          "control": False}),
+}  # fmt: skip
+
+
+def groups_of(table: pd.DataFrame, count: int, empty: str) -> dict[str, pd.DataFrame]:
+    """`count` groups with values and one without, which is not the last."""
+    found = {f"group {number}": table for number in range(count)}
+    return {"empty": nothing[empty], **found}
+
+
+def measures_of(table: pd.DataFrame, measure: str, count: int) -> tuple[pd.DataFrame, list[str]]:
+    """A table with `count` copies of a measure and one without values, and their names."""
+    names = [f"{measure} {number}" for number in range(count)]
+    return table.assign(none=np.nan, **{n: table[measure] for n in names}), ["none", *names]
+
+
+def budgets(count: int) -> pd.DataFrame:
+    table = pd.DataFrame({"detector": "x", "equivalents": [8, 16], "ratio": [1.5, 2.0]})
+    parts = [table.assign(method=f"method {number}") for number in range(count)]
+    return pd.concat([table.assign(method="empty", ratio=np.nan), *parts])
+
+
+def timed(count: int) -> pd.DataFrame:
+    layers = [str(number) for number in range(count)]
+    rows = [("x", layer, name, 4.0) for layer in layers for name in ("plain", "fast")]
+    rows.append(("x", "not timed", "plain", np.nan))
+    return pd.DataFrame(rows, columns=list(seconds))
+
+
+KINDS = [kind for kind in worse.corruption.unique() if kind != UNCHANGED]
+regions = pd.DataFrame({"detector": "x", "rule": "sum", "top": [1, 2], "f1": [0.2, 0.4]})
+cost = pd.DataFrame({"name": ["a", "b", "c"], "seconds": [1.0, 2, 3], "ratio": [1.0, 2, 1],
+                     "front": [True, True, False], "control": False})  # fmt: skip
+
+# Figure with `count` panels that have values, from data in which one more has none.
+PANELS = {
+    "learning_curves": lambda n: result_figures.learning_curves(groups_of(history, n, "history")),
+    "scores_by_method": lambda n: result_figures.scores_by_method(groups_of(frames, n, "frames")),
+    "bits_plot": lambda n: result_figures.bits_plot(groups_of(frames, n, "frames")),
+    "by_method": lambda n: result_figures.by_method(groups_of(methods, n, "methods")),
+    "over_steps": lambda n: result_figures.over_steps(
+        groups_of(ratios, n, "ratios"), "ratio", "x", 1.0
+    ),
+    "worth_and_cost": lambda n: result_figures.worth_and_cost(
+        groups_of(cost, n, "cost"), "seconds", "ratio", "x", "y", 1.0
+    ),
+    "threshold_curves": lambda n: result_figures.threshold_curves(*measures_of(sweep, "iou", n)),
+    "intervals": lambda n: result_figures.intervals(*measures_of(rows, "iou", n)),
+    "rules": lambda n: result_figures.rules(*measures_of(regions, "f1", n)),
+    "over_budget": lambda n: result_figures.over_budget(budgets(n), 1.0),
+    "robustness": lambda n: result_figures.robustness(
+        worse.assign(auc=worse.auc.where(worse.corruption.isin([UNCHANGED, *KINDS[:n]])))
+    ),
+    "seconds_bars": lambda n: result_figures.seconds_bars(timed(n)),
+    "frames_grid": lambda n: map_figures.frames_grid([images[0]] * n, ["a"] * n, 4),
+    "maps_row": lambda n: map_figures.maps_row({str(k): maps[0] for k in range(n)}),
+    "relevance_grid": lambda n: map_figures.relevance_grid(images[[0] * n], maps[[0] * n]),
+    "layers_grid": lambda n: map_figures.layers_grid(
+        images, {str(k): maps for k in range(n)}, masks, labels
+    ),
+    "method_grid": lambda n: map_figures.method_grid(
+        images[0], masks[0], {str(k): maps[0] for k in range(n)}
+    ),
+}
+EACH = {  # panels for each group; one otherwise
+    "learning_curves": lambda n: 2 * n,
+    "relevance_grid": lambda n: 2 * n,
+    "layers_grid": lambda n: len(images) * (n + 1),
+    "method_grid": lambda n: n + 1,
+}
+
+
+def panels_of(figure: Figure) -> list:
+    return [axis for axis in figure.axes if axis.get_label() != "<colorbar>"]
+
+
+def marks(axis) -> int:
+    """Artists of an axis at finite data; lines that only mark a level do not count."""
+    lines = [line.get_xydata() for line in axis.lines if line.get_transform() == axis.transData]
+    paths = [path.vertices for c in axis.collections for path in c.get_paths() if len(path)]
+    dots = [c.get_offsets() for c in axis.collections if c.get_offsets().any()]
+    bars = [patch.get_extents().get_points() for patch in axis.patches if patch.get_width()]
+    found = [np.ma.filled(points, np.nan) for points in (*lines, *paths, *dots, *bars)]
+    drawn = sum(len(p) > 0 and bool(np.isfinite(p).all(axis=1).any()) for p in found)
+    return drawn + len(axis.images)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("count", [1, 3, 5])
+@pytest.mark.parametrize("name", PANELS)
+def test_no_panel_is_empty(name, count):
+    figure = PANELS[name](count)
+    figure.draw_without_rendering()
+    panels = panels_of(figure)
+    assert len(panels) == EACH.get(name, lambda n: n)(count)
+    assert all(axis.get_visible() and marks(axis) for axis in panels)
+    places = {axis.get_subplotspec().get_gridspec().get_geometry() for axis in panels}
+    # In one row there is no room that no panel takes; in several, only the last has some.
+    assert all(rows * columns - len(panels) < columns for rows, columns in places)
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_no_figure_is_so_wide_that_a_page_makes_its_letters_small(name):
+    assert PANELS[name](6).get_figwidth() <= style.WIDEST
+
+
+def test_an_empty_panel_is_noticed():
+    axis = style.new_plot(3, 3)[1]
+    axis.plot([], [])
+    axis.plot([1.0, 2.0], [np.nan, np.nan])
+    axis.axhline(0.5)
+    assert marks(axis) == 0
+    axis.plot([1.0], [1.0], "o")
+    assert marks(axis) == 1
+
+
+def test_a_detector_without_a_measure_has_no_panel_for_it():
+    both = pd.concat([regions, regions.assign(detector="y", f1=np.nan)]).assign(recall=0.5)
+    figure = result_figures.rules(both, ["recall", "f1"])
+    names = [(axis.get_xlabel(), axis.get_ylabel()) for axis in panels_of(figure)]
+    assert names == [("regions, x", "recall"), ("regions, x", "f1"), ("regions, y", "recall")]
+    assert [axis.get_legend().get_visible() for axis in panels_of(figure)] == [False, True, False]
+    no_auc = result_figures.learning_curves({"x": history, "y": history.assign(val_auc=np.nan)})
+    assert len(panels_of(no_auc)) == 3
+
+
+def test_a_kind_without_frames_is_not_in_the_legend():
+    axis = result_figures.bits_plot({"x": frames[frames.label == 1]}).axes[0]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["fake"]
+
+
+def test_one_measure_has_a_legend_too():
+    axis = result_figures.threshold_curves(sweep, ["iou"]).axes[0]
+    assert {"real", "fake"} <= {text.get_text() for text in axis.get_legend().get_texts()}
+
+
 def test_figures_show_what_they_are_given():
     images = np.zeros((2, 16, 16, 3), np.uint8)
     maps = np.random.default_rng(0).random((2, 16, 16))
@@ -185,14 +332,38 @@ def test_figures_of_a_comparison():
     plot = result_figures.worth_and_cost(
         {"one": table, "two": table}, "seconds", "ratio", "x", "y", 1.0
     )
-    assert [t.get_text() for t in plot.axes[0].texts] == sorted(
-        names, key=lambda n: table.set_index("name").seconds[n]
-    )
+    assert [t.get_text() for t in plot.axes[0].texts] == list(table.sort_values("ratio").name)
+    plot.draw_without_rendering()
+    boxes = [Text.get_window_extent(name) for name in plot.axes[0].texts]  # without their lines
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    near = table.assign(seconds=[0.2, 0.3, 0.4, 0.5, 0.6])
+    axis = result_figures.worth_and_cost({"x": near}, "seconds", "ratio", "x", "y").axes[0]
+    axis.figure.draw_without_rendering()
+    ticks = [t.get_text() for t in axis.get_xticklabels(which="both") if t.get_text()]
+    assert ticks, "an axis within one power of ten has numbers"
     heat = result_figures.heat(table.set_index("name")[["seconds", "ratio"]], "over chance", 1.0)
     assert len(heat.axes[0].texts) == 10
 
 
+def test_names_that_are_too_close_are_moved_apart():
+    np.testing.assert_allclose(
+        result_figures.spread(np.array([0.2, 0.21, 0.9]), 0.1), [0.2, 0.3, 0.9]
+    )
+    np.testing.assert_allclose(result_figures.spread(np.array([0.97, 0.98, 1]), 0.1), [0.8, 0.9, 1])
+    crowded = result_figures.spread(np.full(30, 0.4), 0.1)
+    np.testing.assert_allclose(crowded, np.linspace(0, 1, 30), atol=1e-12)
+    assert result_figures.spread(np.zeros(0), 0.1).size == 0
+
+
 NOTHING = {
+    "learning_curves": lambda: result_figures.learning_curves({"x": nothing["history"]}),
+    "scores_by_method": lambda: result_figures.scores_by_method({"x": nothing["frames"]}),
+    "bits_plot": lambda: result_figures.bits_plot({"x": nothing["frames"]}),
+    "by_method": lambda: result_figures.by_method({}),
+    "threshold_curves": lambda: result_figures.threshold_curves(sweep.assign(iou=np.nan), ["iou"]),
+    "robustness": lambda: result_figures.robustness(worse.assign(auc=np.nan)),
+    "seconds_bars": lambda: result_figures.seconds_bars(seconds.assign(seconds=np.nan)),
+    "over_budget": lambda: result_figures.over_budget(budgets(0), 1.0),
     "intervals": lambda: result_figures.intervals(rows.assign(iou=np.nan), ["iou"]),
     "paper_plot": lambda: result_figures.paper_plot(beside.assign(run=np.nan)),
     "region_frequencies": lambda: result_figures.region_frequencies(shares.assign(share=0.0), "L"),

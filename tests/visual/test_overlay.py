@@ -78,6 +78,18 @@ def test_controls_over_the_lower_edge_hide_no_prediction():
             assert (image[-len(alone) :] == alone).all(), "the picture ends the image"
 
 
+@pytest.mark.parametrize("width", [130, 330, 640])
+def test_the_curve_does_not_run_through_the_number(width):
+    frames, p_fake = np.zeros((3, 300, width, 3), np.uint8), np.array([0.98, 0.5, 0.02])
+    for image in painted(frames, np.zeros((3, 8, 8)), 1.0, p_fake):
+        strip = image[: len(image) - 300].astype(int)
+        curve = np.flatnonzero((strip[..., 0] - strip[..., 2] > 100).any(axis=0))
+        letters = np.argwhere((strip.min(axis=2) > 100)[:, : curve[0] - 5])
+        assert len(letters) > 30 and curve[-1] > 0.9 * image.shape[1]
+        # Letters of a wide video can be read on a phone, where it is shown at half its width.
+        assert np.ptp(letters[:, 0]) >= min(14, 0.03 * image.shape[1])
+
+
 def test_as_many_maps_as_frames_are_needed(tmp_path):
     with pytest.raises(VibaError, match="as many"):
         overlay_video(tmp_path / "a.mp4", grey, np.ones((2, 8, 8)), 5)

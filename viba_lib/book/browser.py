@@ -23,6 +23,7 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SLIDE: ViewportSize = {"width": 1280, "height": 720}
 SMALLEST = 240  # pixels of height that a slide leaves for a figure
+THEMES = ("light", "dark")
 INDEX = "searchindex.js"  # what pages are found by
 BROWSERS = 2  # that look at pages side by side
 FOOTER = """<div style="font-size:8px;width:100%;text-align:center">
@@ -46,6 +47,11 @@ _SLIDES = """([width, height, smallest]) => Reveal.getSlides().flatMap((section,
   return found;
 })"""
 MATHJAX = "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1"
+# Letters of a figure have 12 points at 110 dots per inch, so 18 pixels, and at least 10 on a page.
+_TINY = """() => [...document.querySelectorAll("figure > img")]
+  .filter(image => image.naturalWidth > 0)
+  .filter(image => image.getBoundingClientRect().width < 0.55 * image.naturalWidth)
+  .map(image => image.alt.slice(0, 60))"""
 
 
 def find_browser() -> str | None:
@@ -96,12 +102,12 @@ def look_at(browser: Browser, path: Path) -> list[str]:
     page.wait_for_timeout(300)
     found += violations(page)
     page.set_viewport_size(PHONE)
-    if wide := page.evaluate(_WIDER):
-        found.append(f"{wide} px wide on a phone of {PHONE['width']} px")
+    found += on_a_phone(page)
     page.emulate_media(color_scheme="dark")
-    page.set_viewport_size(DESKTOP)
     page.reload(wait_until="load")
     page.wait_for_timeout(400)  # colours fade in
+    found += [f"in dark mode: {line}" for line in on_a_phone(page)]
+    page.set_viewport_size(DESKTOP)
     found += [f"in dark mode: {line}" for line in violations(page, "color-contrast")]
     context.close()
     return found
@@ -137,6 +143,17 @@ def look_at_slides(browser: Browser, path: Path) -> list[str]:
 def is_deck(path: Path) -> bool:
     """Whether a built page has the slides of a chapter."""
     return path.parent.name == "slides"
+
+
+def on_a_phone(page: Page) -> list[str]:
+    """What does not fit on a phone, on a page that is shown in its size."""
+    found = []
+    if wide := page.evaluate(_WIDER):
+        found.append(f"{wide} px wide on a phone of {PHONE['width']} px")
+    found += [
+        f"letters of a figure are too small on a phone: {alt}" for alt in page.evaluate(_TINY)
+    ]
+    return found
 
 
 def page_reports(html: Path, pages: Sequence[Path], browser: str) -> list[str]:

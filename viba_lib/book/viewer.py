@@ -37,12 +37,13 @@ from viba_lib.visual.overlay import colours, scale_maximum
 
 DATA = "viewer-data.js"
 GLOBAL = "VIBA_VIEWER"
-CLIPS, FRAMES = 4, 8  # at most, of a viewer and of a clip
+PEOPLE, FRAMES = 4, 24  # at most: people of a viewer, frames of a clip
 SIDE = 224  # pixels of an image
 BUDGET = 4_000_000  # bytes of all images
 QUALITIES = (78, 70, 62, 54, 46, 38, 30, 20)  # of WebP, the first that fits the budget
 CYAN = (0, 229, 255)  # truth has this colour in every figure of the book
 TITLES = {"real": "Real", "spatial": "Spatial fake", "temporal": "Temporal fake", "fake": "Fake"}
+WORST = "Largest error of all other test clips"
 TWO_PARTS = ("eyes_brows", "nose_cheeks", "chin_neck")
 # A late layer beside the paper's; each further one costs as many maps again.
 LATE = ("block12", "features.16")
@@ -78,24 +79,28 @@ def clips_in_scope(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     video_id, label, method, category, take (the real video that a fake was made of, or itself),
-    p_fake, error (distance to the label), wrong.
+    person (the take, where the catalog names nobody), p_fake, error (distance to the label), wrong.
     """
     found = predictions[(predictions.split == "test") & predictions.in_scope]
-    names = {"label": "first", "method": "first", "original": "first", "p_fake": "mean"}
+    names = dict.fromkeys(("label", "method", "original", "identity"), "first")
+    names["p_fake"] = "mean"
     clips = found.groupby("video_id", sort=True).agg(names).reset_index()
     clips["method"] = clips.method.where(clips.label == 1, "")
     clips["category"] = clips.method.map(_category)
     clips["take"] = clips.original.where(clips.label == 1, clips.video_id)
+    named = clips.identity.notna() & (clips.identity != "")
+    clips["person"] = clips.identity.where(named, clips["take"])
     clips["error"] = (clips.label - clips.p_fake).abs()
     return clips.assign(wrong=clips.error >= 0.5)
 
 
-def choose_clips(clips: pd.DataFrame, count: int = CLIPS) -> list[str]:
-    """Videos of `clips_in_scope` to show: one of each category, then those with the greatest error.
+def choose_clips(clips: pd.DataFrame, people: int = PEOPLE) -> dict[str, str]:
+    """Videos of `clips_in_scope` to show, each with its heading in the list of clips.
 
-    Of a category, a clip that is decided correctly comes first, and among those one of the same
-    take as the others, so that the same seconds can be seen real and fake. Mistakes are shown as
-    well.
+    First, one clip of each category. A clip that is decided correctly comes first, and among those
+    one of the same take as the others, so that the same seconds can be seen real and fake. Then,
+    one fake of each further person, of up to `people`. Last, the clip with the greatest error of
+    all others, because mistakes are shown as well.
     """
     found: dict[str, str] = {}
     # A fake first: every take has a real video, but not each category of fake.
@@ -105,14 +110,27 @@ def choose_clips(clips: pd.DataFrame, count: int = CLIPS) -> list[str]:
         part = part.assign(far=~part["take"].isin(takes)).sort_values(["wrong", "far", "video_id"])
         if len(part):
             found[category] = str(part.video_id.iloc[0])
-    first = [found[category] for category in TITLES if category in found][:count]
-    rest = clips[~clips.video_id.isin(first)]
+    first = [found[category] for category in TITLES if category in found]
+    others = _of_further_people(clips, first, people)
+    rest = clips[~clips.video_id.isin([*first, *others])]
     rest = rest.sort_values(["error", "video_id"], ascending=[False, True])
-    return [*first, *rest.video_id.head(count - len(first)).astype(str)]
+    person = clips.set_index("video_id").person
+    worst = dict.fromkeys(rest.video_id.head(1).astype(str), WORST)
+    return {video: f"Person {person[video]}" for video in (*first, *others)} | worst
+
+
+def _of_further_people(clips: pd.DataFrame, shown: Sequence[str], people: int) -> list[str]:
+    """A fake of each person of whom nothing is shown, until `people` people are."""
+    seen = clips.person[clips.video_id.isin(shown)].unique()
+    others = clips[(clips.label == 1) & ~clips.person.isin(seen)]
+    others = others.sort_values(["person", "wrong", "video_id"]).drop_duplicates("person")
+    return list(others.video_id.head(max(0, people - len(seen))).astype(str))
 
 
 def viewer_rows(study: Study) -> pd.DataFrame:
     """Rows of `Study.frames` that the viewer shows: clip after clip, up to FRAMES of each.
+
+    The column `group` is the heading of the clip in the list of clips.
 
     Raises
     ------
@@ -120,12 +138,13 @@ def viewer_rows(study: Study) -> pd.DataFrame:
         No test clip was prepared.
     """
     predictions = pd.concat([study.predictions(name) for name in DETECTORS])
-    videos = choose_clips(clips_in_scope(predictions))
-    if not videos:
+    groups = choose_clips(clips_in_scope(predictions))
+    if not groups:
         raise VibaError("no test clip was prepared; the viewer needs one: see study.problems()")
     rows = study.frames("test")
-    rows = select(rows[rows.video_id.isin(videos)], per_video=FRAMES)
-    return rows.sort_values("video_id", key=lambda v: v.map(videos.index), kind="stable")
+    rows = select(rows[rows.video_id.isin(groups)], per_video=FRAMES)
+    rows = rows.sort_values("video_id", key=lambda v: v.map(list(groups).index), kind="stable")
+    return rows.assign(group=rows.video_id.map(groups))
 
 
 # ---- maps --------------------------------------------------------------------------------------
@@ -287,8 +306,9 @@ def _detector_entry(
 
 
 def _clip_entry(
-    clips: PreparedSet, views: Mapping[str, _View], rows: pd.DataFrame, name: str, images: Images
-) -> dict[str, Any]:
+    clips: PreparedSet, views: Mapping[str, _View], rows: pd.DataFrame, name: str, group: str,
+    images: Images,
+) -> dict[str, Any]:  # fmt: skip
     """One clip: its frames, their truth, and the results of each detector."""
     first = rows.iloc[0]
     video, positions = str(first.video_id), rows.position.to_numpy()
@@ -301,6 +321,7 @@ def _clip_entry(
     return {
         "id": video,
         "title": _title(first),
+        "group": group,
         "fake": bool(first.label),
         "frames": [int(i) for i in rows.frame],
         "seconds": [round(int(i) / rate, 3) for i in rows.frame],
@@ -314,14 +335,14 @@ def _clip_entry(
 
 
 def _title(row: Any) -> str:
-    """Title of a clip: its category, its method and region in words, and its name."""
+    """Title of a clip: its category, and its method and region in words."""
     method = str(row.method) if row.label else ""
     region = str(getattr(row, "region", "") or "")
     # The names of two parts of the face are joined by "and".
     words = [n.replace("_", " and " if n in TWO_PARTS else " ") for n in (method, region)]
     words[1] = f"({words[1]})" if region not in ("", method) else ""
     what = " ".join(filter(None, words))
-    return f"{TITLES[_category(method)]}{': ' if what else ''}{what} – {row.video_id}"
+    return f"{TITLES[_category(method)]}{': ' if what else ''}{what}"
 
 
 def _about(detector: Detector) -> dict[str, Any]:
@@ -346,6 +367,7 @@ def draw_viewer(
     dataset: Path,
     prepared: Path,
     rows: Sequence[tuple[str, int]],
+    groups: Mapping[str, str],
     detectors: Sequence[str],
     bottlenecks: Mapping[str, Mapping[str, Any]],
     about: Mapping[str, Any],
@@ -356,6 +378,7 @@ def draw_viewer(
     Parameters
     ----------
     rows : frames to show, clip after clip
+    groups : heading in the list of clips, by video
     detectors : names of those that are shown
     bottlenecks : settings of the bottleneck of each detector
     about : what the page says of the run and the methods
@@ -370,14 +393,17 @@ def draw_viewer(
         views[name] = _view(clips, table, roles, bottlenecks[name], work.device)
     images: Images = {}
     scale = mpl.colormaps["inferno"](np.linspace(0, 1, 9))
-    parts = enumerate(part for _, part in table.groupby("video_id", sort=False))
+    parts = enumerate(table.groupby("video_id", sort=False))
     manifest = {
-        "version": 1,
+        "version": 2,
         **about,
         "side": SIDE,
         "colours": [mpl.colors.to_hex(c) for c in scale],
         "detectors": [_about(view.detector) for view in views.values()],
-        "clips": [_clip_entry(clips, views, part, f"c{number}", images) for number, part in parts],
+        "clips": [
+            _clip_entry(clips, views, part, f"c{number}", groups[video], images)
+            for number, (video, part) in parts
+        ],
     }
     for name, data in encode_all(images).items():
         (folder / name).write_bytes(data)
@@ -396,8 +422,10 @@ def viewer_stage(study: Study) -> Stage:
         inputs |= {f"{name} {role}": value for role, value in roles.items()}
     texts = yaml.safe_load((paths.ROOT / "book/_ext/viewer.yaml").read_text(encoding="utf-8"))
     about = {"profile": profile.name, "note": profile.note, "seed": study.seed}
+    rows = viewer_rows(study)
     settings = {
-        "rows": positions_of(viewer_rows(study)),
+        "rows": positions_of(rows),
+        "groups": dict(zip(rows.video_id, rows.group, strict=True)),
         "detectors": list(DETECTORS),
         "bottlenecks": {d: stages.bottleneck(stages.detector(d)) for d in DETECTORS},
         "about": about | texts,

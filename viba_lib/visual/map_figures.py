@@ -21,7 +21,8 @@ def frames_grid(
     masks: Sequence[np.ndarray | None] | None = None,
 ) -> Figure:
     """Images (H, W, 3) in a grid, each with a label under it; masks (H, W) are outlined in cyan."""
-    figure, axes = style.new_panels(len(images), 2.6, 2.9, columns)
+    side = style.fitting(2.6, min(columns, len(images)))
+    figure, axes = style.new_panels(len(images), side, side + 0.3, columns)
     masks = [None] * len(images) if masks is None else masks
     for axis, image, label, mask in zip(axes, images, labels, masks, strict=True):
         style.show_image(axis, image, label, mask)
@@ -46,7 +47,8 @@ def relevance_grid(
     top : upper end of the colour scale; None = `scale_maximum` of the maps
     """
     count, top = len(images), scale_maximum(relevance) if top is None else top
-    figure, axes = style.new_figure(max(4.0, 2.5 * count), 5.2, 2, count)
+    side = style.fitting(2.5, count)
+    figure, axes = style.new_figure(max(4.0, side * count), 2 * side + 0.2, 2, count)
     labels = list(labels) or [""] * count
     for i in range(count):
         mask = None if masks is None else masks[i]
@@ -66,7 +68,8 @@ def layers_grid(
 ) -> Figure:
     """One column per layer, one row per input; each column has its own scale (its maximum)."""
     count, columns = len(images), len(maps) + 1
-    figure, axes = style.new_figure(2.3 * columns, 2.5 * count, count, columns)
+    side = style.fitting(2.3, columns)
+    figure, axes = style.new_figure(side * columns, (side + 0.2) * count, count, columns)
     for row, image, mask, label in zip(axes, images, masks, labels, strict=True):
         style.show_image(row[0], image, label, mask)
     for column, (name, relevance) in zip(axes.T[1:], maps.items(), strict=True):
@@ -113,7 +116,7 @@ def history_plot(history: Mapping[str, Any]) -> Figure:
 @style.figure_style()
 def maps_row(maps: Mapping[str, np.ndarray]) -> Figure:
     """Scalar maps (H, W) side by side, each with its own colour bar."""
-    figure, axes = style.new_panels(len(maps), 3.1, 3, len(maps))
+    figure, axes = style.new_panels(len(maps), 3.1, 3, 4)
     for axis, (name, values) in zip(axes, maps.items(), strict=True):
         shown = axis.imshow(values, cmap="inferno")
         axis.set(xticks=[], yticks=[], xlabel=name)
@@ -137,7 +140,8 @@ def method_grid(
     ----------
     maxima : of each method's colour scale; None = `scale_maximum` of its map
     """
-    figure, axes = style.new_panels(len(maps) + 1, 2.3, 2.6, min(columns, len(maps) + 1))
+    side = style.fitting(2.3, min(columns, len(maps) + 1))
+    figure, axes = style.new_panels(len(maps) + 1, side, side + 0.3, columns)
     style.show_image(axes[0], image, label, mask)
     for axis, (name, relevance) in zip(axes[1:], maps.items(), strict=True):
         maximum = scale_maximum(relevance) if maxima is None else maxima[name]

@@ -76,15 +76,23 @@ def _curve(shape: tuple[int, ...], p_fake: np.ndarray, at: int, label: bool) -> 
     """Strip (h, W, 3) for above a frame: probability of fake over time, with frame `at` marked."""
     height, width = max(36, shape[0] // 8), shape[1]
     strip = np.full((height, width, 3), 24, np.uint8)
-    xs = np.linspace(6, width - 7, max(2, len(p_fake)))[: len(p_fake)]
+    left = _write_left(strip, f"p(fake) {p_fake[at]:.2f}") if label else 0
+    xs = np.linspace(left + 6, width - 7, max(2, len(p_fake)))[: len(p_fake)]
     ys = (height - 7) - p_fake * (height - 14)
-    cv2.line(strip, (0, height // 2), (width, height // 2), (90, 90, 90), 1)
+    cv2.line(strip, (left, height // 2), (width, height // 2), (90, 90, 90), 1)
     points = np.stack([xs, ys], 1).round().astype(np.int32)
     cv2.polylines(strip, [points], False, (222, 143, 5), 2, cv2.LINE_AA)
     cv2.circle(strip, points[at].tolist(), 5, (255, 255, 255), -1, cv2.LINE_AA)
-    if label:
-        _write(strip, f"p(fake) {p_fake[at]:.2f}", (8, 14))
     return strip
+
+
+def _write_left(strip: np.ndarray, text: str) -> int:
+    """Write a text as large as a third of a strip allows, for phones; returns where it ends."""
+    height, width = strip.shape[:2]
+    (length, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, SIZE, 1)
+    zoom = min(2.0, (width / 3 - 8) / length, 0.6 * height / high)
+    _write(strip, text, (8, round((height + zoom * high) / 2)), zoom * SIZE)
+    return 8 + round(zoom * length)
 
 
 def with_note(image: np.ndarray, p_fake: float, note: str) -> np.ndarray:

@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
@@ -15,18 +16,28 @@ from viba_lib.visual import style
 from viba_lib.visual.style import FAKE, FIRST, INK, OTHERS, REAL, SECOND
 
 KINDS = {"real": REAL, "fake": FAKE}
+ACROSS = 3  # panels in a row; more would have small letters on a page
 DOTTED: dict[str, Any] = {"color": INK, "ls": ":", "lw": 1}
 
 
 @style.figure_style()
-def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Training and validation loss, and validation AUC, over steps; a row of two per detector."""
+def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure | None:
+    """Training and validation loss, and validation AUC, over steps; a row of two per detector.
+
+    None if no detector has a loss. Without an AUC, the second panel of a row is left out.
+    """
+    histories = style.with_values(histories, "loss")
+    if not histories:
+        return None
     figure, axes = style.new_figure(8, 3 * len(histories), len(histories), 2)
     for (loss, auc), (name, history) in zip(axes, histories.items(), strict=True):
         loss.plot(history.step, history.loss, "o-", color=FIRST, label="training")
         loss.plot(history.step, history.val_loss, "s--", color=SECOND, label="validation")
         loss.set(xlabel="step", ylabel=f"{name}: loss (nats)")
         loss.legend()
+        if history.val_auc.isna().all():
+            auc.remove()
+            continue
         auc.plot(history.step, history.val_auc, "s--", color=SECOND)
         auc.axhline(0.5, **DOTTED)
         auc.set(xlabel="step", ylabel="validation AUC", ylim=(0, 1.02))
@@ -34,8 +45,14 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 @style.figure_style()
-def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure:
-    """Probability of fake per method, one row per detector; every dot is a frame."""
+def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure | None:
+    """Probability of fake per method, one row per detector; every dot is a frame.
+
+    None if no detector has a prediction.
+    """
+    predictions = style.with_values(predictions, "p_fake")
+    if not predictions:
+        return None
     figure, axes = style.new_panels(len(predictions), 8, 3.6)
     for axis, (name, frame) in zip(axes, predictions.items(), strict=True):
         kind = np.where(frame.label == 1, "fake", "real")
@@ -51,14 +68,21 @@ def scores_by_method(predictions: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 @style.figure_style()
-def robustness(table: pd.DataFrame) -> Figure:
+def robustness(table: pd.DataFrame) -> Figure | None:
     """AUC over the levels of each corruption, one panel each, with its interval.
 
     Parameters
     ----------
     table : see `experiments.detection.robustness_table`; unchanged frames are the dotted lines
+
+    Returns
+    -------
+    The figure; None if no corruption has a value.
     """
-    kinds = [kind for kind in table.corruption.unique() if kind != UNCHANGED]
+    known = table.corruption[table.auc.notna()].unique()
+    kinds = [kind for kind in known if kind != UNCHANGED]
+    if not kinds:
+        return None
     figure, axes = style.new_panels(len(kinds), 4.75, 5.6 / -(-len(kinds) // 2), 2)
     for axis, kind in zip(axes, kinds, strict=True):
         groups = table.groupby("detector", sort=False)
@@ -97,16 +121,23 @@ def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 
 
 @style.figure_style()
-def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure:
-    """Measures over the threshold of the mask; one panel per measure, one line per group."""
+def threshold_curves(frame: pd.DataFrame, measures: Sequence[str]) -> Figure | None:
+    """Measures over the threshold of the mask; one panel per measure, one line per group.
+
+    None if no measure has a value.
+    """
+    measures = [measure for measure in measures if frame[measure].notna().any()]
+    if not measures:
+        return None
     figure, axes = style.new_panels(len(measures), 3.8, 3, 2)
-    for number, (axis, measure) in enumerate(zip(axes, measures, strict=True)):
+    right = axes[min(1, len(measures) - 1)]  # end of the first row
+    for axis, measure in zip(axes, measures, strict=True):
         sns.lineplot(
             frame, x="threshold", y=measure, hue="label", style="detector", ax=axis, errorbar=None,
-            palette=KINDS, legend=number == 1,
+            palette=KINDS, legend=axis is right,
         )  # fmt: skip
         axis.set(xlabel="threshold", ylabel=measure)
-    style.legend_beside(axes[min(1, len(measures) - 1)])
+    style.legend_beside(right)
     return figure
 
 
@@ -116,20 +147,25 @@ def rules(frame: pd.DataFrame, measures: Sequence[str]) -> Figure | None:
 
     None if no measure has a value.
     """
-    if frame[list(measures)].isna().all(axis=None):
-        return None
     measures = [measure for measure in measures if frame[measure].notna().any()]
+    if not measures:
+        return None
+    frame = frame[frame[measures].notna().any(axis=1)]
     names, columns = list(dict.fromkeys(frame.detector)), len(measures)
-    figure, axes = style.new_figure(2.7 * columns, 2.7 * len(names), len(names), columns)
+    width = style.fitting(2.7, columns) * columns
+    figure, axes = style.new_figure(width, 2.7 * len(names), len(names), columns)
     for row, name in zip(axes, names, strict=True):
         part = frame[frame.detector == name]
         for axis, measure in zip(row, measures, strict=True):
+            if part[measure].isna().all():
+                axis.remove()
+                continue
             sns.lineplot(part, x="top", y=measure, hue="rule", style="rule", markers=True,
-                         palette=list(OTHERS[: part.rule.nunique()]), ax=axis,
-                         legend=axis is axes[0, -1])  # fmt: skip
+                         palette=list(OTHERS[: part.rule.nunique()]), ax=axis)  # fmt: skip
             axis.set(xlabel=f"regions, {name}", ylabel=measure, ylim=(0, 1.02))
             axis.set_xticks(sorted(part.top.unique()))
-    style.legend_beside(axes[0, -1])
+            axis.get_legend().set_visible(False)
+    style.legend_beside([axis for axis in axes[0] if axis in figure.axes][-1])
     return figure
 
 
@@ -243,12 +279,20 @@ def intervals(
 
 
 @style.figure_style()
-def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure:
-    """Total bits of each explained frame over its probability of fake, one panel per detector."""
-    figure, axes = style.new_panels(len(groups), 4, 3.2, len(groups))
+def bits_plot(groups: Mapping[str, pd.DataFrame]) -> Figure | None:
+    """Total bits of each explained frame over its probability of fake, one panel per detector.
+
+    None if no frame has bits.
+    """
+    groups = style.with_values(groups, "total_bits")
+    if not groups:
+        return None
+    figure, axes = style.new_panels(len(groups), 4, 3.2, ACROSS)
     for axis, (name, frame) in zip(axes, groups.items(), strict=True):
         for kind, marker in (("real", "o"), ("fake", "^")):
             part = frame[frame.label == (kind == "fake")]
+            if part.empty:
+                continue
             axis.plot(part.p_fake, part.total_bits, marker, c=KINDS[kind], alpha=0.7, label=kind)
         axis.set(xlabel=f"{name}: probability of fake", ylabel="bits per frame", xlim=(-0.02, 1.02))
         axis.legend()
@@ -296,15 +340,22 @@ def sensitivity(frame: pd.DataFrame) -> Figure:
 
 
 @style.figure_style()
-def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure:
+def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure | None:
     """Share of right decisions per method, without and with the bottleneck; a panel per detector.
 
     Parameters
     ----------
     groups : name -> columns method, frames, without, with_bottleneck
+
+    Returns
+    -------
+    The figure; None if no method has a share.
     """
+    groups = style.with_values(groups, "without", "with_bottleneck")
+    if not groups:
+        return None
     height = 0.5 * max(map(len, groups.values())) + 1.8
-    figure, axes = style.new_panels(len(groups), 4.6, height, len(groups))
+    figure, axes = style.new_panels(len(groups), 4.6, height, ACROSS)
     for axis, (name, frame) in zip(axes, groups.items(), strict=True):
         names = [f"{m} ({n})" for m, n in zip(frame.method, frame.frames, strict=True)]
         at = style.label_rows(axis, names)
@@ -329,11 +380,14 @@ def cost_shares(table: pd.DataFrame) -> Figure:
 
 
 @style.figure_style()
-def seconds_bars(table: pd.DataFrame) -> Figure:
+def seconds_bars(table: pd.DataFrame) -> Figure | None:
     """Seconds per frame of each setting on a log axis (columns detector, layer, settings, seconds).
 
-    One panel per detector and layer, one below the other.
+    One panel per detector and layer, one below the other. None if no setting has a time.
     """
+    table = table[table.seconds.notna()]
+    if table.empty:
+        return None
     groups = list(table.groupby(["detector", "layer"], sort=False))
     total = sum(0.4 * len(part) + 1 for _, part in groups)
     figure, axes = style.new_figure(7, total, len(groups))
@@ -369,10 +423,10 @@ def over_steps(
     -------
     The figure; None if the measure has no value.
     """
-    panels = {name: frame for name, frame in panels.items() if frame[measure].notna().any()}
+    panels = style.with_values(panels, measure)
     if not panels:
         return None
-    figure, axes = style.new_panels(len(panels), 4.4, 3.6, len(panels))
+    figure, axes = style.new_panels(len(panels), 4.4, 3.6, ACROSS)
     steps = sorted({s for frame in panels.values() for s in frame.steps})
     for axis, (name, frame) in zip(axes, panels.items(), strict=True):
         axis.sharey(axes[0])  # so that panels can be compared
@@ -407,7 +461,7 @@ def over_budget(frame: pd.DataFrame, chance: float) -> Figure | None:
     if frame.empty:
         return None
     methods, detectors = frame.method.unique(), frame.detector.unique()
-    figure, axes = style.new_panels(len(methods), 2.8, 2.6, min(3, len(methods)))
+    figure, axes = style.new_panels(len(methods), 2.8, 2.6, ACROSS)
     for axis, method in zip(axes, methods, strict=True):
         for turn, detector in enumerate(detectors):
             line = frame[(frame.method == method) & (frame.detector == detector)]
@@ -471,7 +525,7 @@ def worth_and_cost(
     -------
     The figure; None if no group has a value.
     """
-    groups = {name: table for name, table in groups.items() if table[worth].notna().any()}
+    groups = style.with_values(groups, worth)
     if not groups:
         return None
     figure, axes = style.new_panels(len(groups), 8.0, 4.6)
@@ -481,15 +535,41 @@ def worth_and_cost(
         axis.plot(front[cost], front[worth], "o-", color=FIRST, ms=8, lw=1.5)
         axis.plot(rest[cost], rest[worth], "o", mfc="none", mec=INK, ms=8)
         axis.plot(control[cost], control[worth], "x", color=INK, ms=7)
-        for turn, row in enumerate(table.sort_values(cost).itertuples()):
-            point = (getattr(row, cost), getattr(row, worth))
-            # Neighbours in cost have their names on different sides, so that they can be read.
-            side = (6, 5) if turn % 2 else (6, -13)
-            axis.annotate(str(row.name), point, side, textcoords="offset points", fontsize=10)
         if chance is not None:
             axis.axhline(chance, **DOTTED)
         axis.set(xscale="log", xlabel=xlabel, ylabel=f"{ylabel}\n{title}")
         axis.xaxis.set_major_formatter("{x:g}")
-        axis.xaxis.set_minor_formatter("")
-        axis.margins(x=0.2, y=0.1)
+        least, most = axis.get_xlim()
+        # Within one power of ten, no other number is on the axis.
+        axis.xaxis.set_minor_formatter("{x:g}" if most < 10 * least else "")
+        axis.margins(y=0.1)
+        _name_beside(axis, table.set_index("name")[[cost, worth]].dropna())
     return figure
+
+
+def _name_beside(axis: Axes, points: pd.DataFrame) -> None:
+    """Names of points (x, y) in a column on the right, each with a line to its point.
+
+    Beside their points, names of close ones would cover each other.
+    """
+    points = points.sort_values(points.columns[1])
+    low, high = axis.get_ylim()
+    heights = spread((points.iloc[:, 1].to_numpy() - low) / (high - low), 0.055)
+    line = {"arrowstyle": "-", "color": INK, "lw": 0.7, "alpha": 0.5, "relpos": (0, 0.5),
+            "shrinkA": 1, "shrinkB": 4}  # fmt: skip
+    for height, (name, point) in zip(heights, points.iterrows(), strict=True):
+        axis.annotate(
+            str(name), tuple(point), (1.03, height), textcoords="axes fraction", va="center",
+            fontsize=10, arrowprops=line,
+        )  # fmt: skip
+
+
+def spread(heights: np.ndarray, gap: float) -> np.ndarray:
+    """Ascending heights in [0, 1], moved apart by `gap`, or by less if they are too many."""
+    found, gap = np.array(heights, float), min(gap, 1 / max(1, len(heights) - 1))
+    for at in range(1, len(found)):
+        found[at] = max(found[at], found[at - 1] + gap)
+    found[-1:] = found[-1:].clip(max=1)
+    for at in range(len(found) - 2, -1, -1):
+        found[at] = min(found[at], found[at + 1] - gap)
+    return found

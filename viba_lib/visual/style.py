@@ -1,12 +1,13 @@
 """One figure style for the whole book; importing it changes nothing of a user's matplotlib."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,6 +18,7 @@ REAL, FAKE = "#0173b2", "#de8f05"  # seaborn's colour-blind palette
 # one meaning throughout the book.
 OTHERS = ("#029e73", "#cc78bc", "#ca9161", "#56b4e9")
 FIRST, SECOND = OTHERS[:2]
+WIDEST = 9.6  # inches of a figure: a page shrinks a wider one, and its letters with it
 # At least 4.5:1 on white. No grey reaches that on white and on the dark theme as well, so
 # book/_static/custom.css gives figures, which are transparent, a light ground in the dark.
 INK = "#595959"
@@ -76,13 +78,24 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
+def fitting(width: float, columns: int) -> float:
+    """The width of a panel, or less, so that a row of panels is not wider than `WIDEST`."""
+    return min(width, WIDEST / columns)
+
+
 def new_panels(count: int, width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
-    """Figure of panels of a size in inches, in rows of `columns`, and the axes of the panels."""
-    rows = -(-count // columns)
+    """Figure of panels of a size in inches, in rows of up to `columns`, and the panels' axes."""
+    columns = min(columns, count)
+    width, rows = fitting(width, columns), -(-count // columns)
     figure, axes = new_figure(width * columns, height * rows, rows, columns)
     for unused in axes.flat[count:]:
-        unused.set_visible(False)
+        unused.remove()
     return figure, axes.flat[:count]
+
+
+def with_values(groups: Mapping[str, pd.DataFrame], *columns: str) -> dict[str, pd.DataFrame]:
+    """Groups that have a value in one of the columns: a panel without values is not drawn."""
+    return {n: t for n, t in groups.items() if len(t) and t[list(columns)].notna().any(axis=None)}
 
 
 def new_plot(width: float, height: float) -> tuple[Figure, Axes]:
