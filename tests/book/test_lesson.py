@@ -30,7 +30,7 @@ class Section(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A row of the lesson plan; text and code are labels of sections."""
+    """A block of the lesson plan; text and code are labels of sections."""
 
     start: int
     end: int
@@ -40,6 +40,7 @@ class Block(NamedTuple):
     questions: int
     practice: int
     needed: int
+    minutes: int
 
 
 def page() -> str:
@@ -47,13 +48,22 @@ def page() -> str:
 
 
 def blocks() -> list[Block]:
-    """Rows of the table of the lesson."""
+    """Rows of the two tables of the lesson: what is read, and the minutes."""
     part = page().split("### 90 minutes")[1].split("\n### ")[0]
+    plan = re.findall(r"(?m)^\| (\d+) to (\d+) \| [A-Z][^|]+ \|(.*)\|$", part)
+    counted = re.findall(
+        r"(?m)^\| (\d+) to (\d+) \|" + r" (\d+) \|" * 3 + r" (\d+) of (\d+) \|$", part
+    )
     found = []
-    for row in re.findall(r"(?m)^\| (\d+ to \d+ \|.*) \|$", part):
-        time, _, text, code, *numbers = (cell.strip() for cell in row.split("|"))
-        labels = [re.findall(r"\{ref\}`([\w-]+)`", cell) for cell in (text, code)]
-        found.append(Block(*map(int, time.split(" to ")), *labels, *map(int, numbers)))
+    for (start, end, text), (*times, slides, questions, practice, needed, of) in zip(
+        plan, counted, strict=True
+    ):
+        assert times == [start, end]
+        labels = [
+            re.findall(r"\{ref\}`([\w-]+)`" + after, text) for after in ("", " with its code")
+        ]
+        numbers = map(int, (slides, questions, practice, needed, of))
+        found.append(Block(int(start), int(end), *labels, *numbers))
     return found
 
 
@@ -112,12 +122,13 @@ def minutes(block: Block) -> float:
 def test_the_blocks_fill_ninety_minutes():
     starts, ends = zip(*[(b.start, b.end) for b in blocks()], strict=True)
     assert (starts[0], ends[-1]) == (0, 90) and starts[1:] == ends[:-1]
+    assert [b.minutes for b in blocks()] == [b.end - b.start for b in blocks()]
 
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda block: str(block.start))
 def test_what_a_block_contains_fits_into_it(block):
     needed = math.ceil(minutes(block))
-    assert needed <= block.end - block.start, f"{needed} minutes: shorten the block"
+    assert needed <= block.minutes, f"{needed} minutes: shorten the block"
     assert block.needed == needed, f"the plan must say {needed}"
 
 
