@@ -25,7 +25,8 @@ SMALL = f"<style>img {{ width: 300px }}</style><figure>{IMAGE}</figure>"
 WORDS = (
     "a claim of the paper in one sentence that is longer than a phone is wide, and then some more"
 )
-PARTS = f"""<div class="bd-content">
+PARTS = f"""<div class="bd-content" style="font-size: 16px">
+<p><mjx-container display="true" style="font-size: 127%">formula</mjx-container></p>
 <figure>{IMAGE}
 <figcaption>A curve over time, in a caption of more than one line.</figcaption></figure>
 <div class="cell tag_parameters"><div class="cell_input"><pre>x = 1  # {WORDS}</pre></div>
@@ -118,6 +119,8 @@ def test_the_style_of_the_book_fits_a_phone(phone, theme):
     assert page.locator("td:has-text('claim')").first.bounding_box()["height"] < 150
     heading = page.locator(".dataframe th")
     assert heading.evaluate("e => getComputedStyle(e).verticalAlign") == "top"
+    size = page.locator("mjx-container").evaluate("e => getComputedStyle(e).fontSize")
+    assert size == "16px", "a formula is as large as the text"
     # Comments of parameters and output are read without scrolling.
     for text in page.locator("pre").all():
         assert text.evaluate("e => e.scrollWidth <= e.clientWidth")
