@@ -6,6 +6,7 @@ import pytest
 from nbformat import v4
 
 from viba_lib.book import chapters as pairs
+from viba_lib.book import paths
 from viba_lib.book.exercises import (
     IGNORED,
     OF_STUDY,
@@ -105,3 +106,13 @@ def test_later_cells_do_not_need_the_tests_of_an_exercise(source):
     # No test uses what only another one imports or defines.
     for test in tests:
         assert not needed_cells(made, others | {test}) & (tests - {test}), made.cells[test].source
+
+
+def test_the_teaching_page_lists_the_exercises_without_data_and_results():
+    page = (paths.ROOT / "book" / "teaching.md").read_text(encoding="utf-8")
+    listed = page.partition("These exercises need neither data nor results: ")[2]
+    listed = re.findall(r"\{ref\}`[^`<]+<([\w-]+)>`", listed.partition("All other")[0])
+    made = [pairs.as_notebook(source) for source in CHAPTERS]
+    light = [e.label for n in made for e in exercises(n) if not needs_study(n, e)]
+    assert listed == light
+    assert len(light) == 12, "README.md says twelve"

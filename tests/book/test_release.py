@@ -104,9 +104,8 @@ def test_students_get_a_notebook_and_the_teacher_solution_and_tests(released):
     stem = pairs.find_chapter("01").stem
     files = {p.relative_to(released).as_posix() for p in released.rglob("*") if p.is_file()}
     tests = {f"teacher/{stem}/tests/{x}.py" for x in ("ex-one-bit", "ex-bound", "ex-other-answer")}
-    assert (
-        files == {f"students/{stem}.ipynb", f"teacher/{stem}/solution.ipynb", "README.md"} | tests
-    )
+    tests |= {f"students/{stem}.ipynb", f"teacher/{stem}/solution.ipynb", "README.md"}
+    assert files == tests
     student = nbformat.read(released / "students" / f"{stem}.ipynb", 4)
     own = nbformat.read(released / "teacher" / stem / "solution.ipynb", 4)
     made = pairs.as_notebook(pairs.find_chapter("01"))

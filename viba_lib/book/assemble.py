@@ -15,6 +15,7 @@ from nbformat import v4
 from viba_lib.book import paths
 from viba_lib.book.chapters import find_chapter, key_of
 from viba_lib.book.execute import STAGES, kernel_environment
+from viba_lib.book.exercises import tagged
 from viba_lib.book.parameters import parameters_page
 from viba_lib.book.paths import BookError, fill_template, package_folder, write_changed
 from viba_lib.book.repository import UNKNOWN, repository, with_repository
@@ -83,8 +84,9 @@ def decorated(notebook: Any, stem: str, seconds: Mapping[str, float], videos: Se
 
 def chapter_files(executed: Path, results: Path, videos: Sequence[str]) -> dict[str, str]:
     """What an executed chapter puts in the book, by path: page, notebooks and slides."""
-    stem, text = executed.stem, executed.read_text(encoding="utf-8")
-    notebook = nbformat.reads(text, 4)
+    stem, notebook = executed.stem, nbformat.read(executed, 4)
+    notebook.cells = [cell for cell in notebook.cells if not tagged(cell, "hidden")]
+    text = nbformat.writes(notebook, indent=1)
     slides, student = slides_page(notebook), student_notebook(find_chapter(stem))
     own = videos if "relevance_videos" in stem else ()
     page = decorated(notebook, stem, running_seconds(stem, results), own)
