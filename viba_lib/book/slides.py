@@ -186,7 +186,7 @@ class _Deck:
         short = [opening(item, budget)[0].strip() for item in block.items]
         parts, at = groups([f"<li>{item}</li>" for item in short], budget), 1
         for number, part in enumerate(parts):
-            # An ordered list goes on with the number after that of the slide before.
+            # An ordered list continues with the number after that of the slide before.
             head = f'<ol start="{at}">' if tag == "ol" else "<ul>"
             slide = self._place(f"{head}{''.join(part)}</{tag}>", self._part(number, len(parts)))
             full = "".join(f"<li>{item}</li>" for item in block.items[at - 1 : at - 1 + len(part)])
@@ -235,7 +235,7 @@ class _Deck:
         slide.notes.append(answer)
 
     def _section(self, block: Block) -> None:
-        """An exercise or an admonition, after which the section goes on."""
+        """An exercise or an admonition, after which the section continues."""
         outer = self.title, self.section, self.said
         self._enter(block.title)
         self.complete = block.title.startswith("Exercise: ")
