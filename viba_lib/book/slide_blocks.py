@@ -3,6 +3,7 @@
 import ast
 import base64
 import html
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+from PIL import Image, UnidentifiedImageError
 
 from viba_lib.book import paths
 from viba_lib.book.roles import without_roles
 from viba_lib.book.students import tagged, without_solutions
 
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
+LONG_FORMULA = 150  # characters of TeX
 _OPTIONS = re.compile(r"\A(?::[\w-]+:.*\n?)+")
 
 
@@ -45,12 +48,17 @@ def _reader() -> MarkdownIt:
     reader.use(dollarmath_plugin, double_inline=True).use(amsmath_plugin)
     reader.add_render_rule("math_inline", lambda s, t, i, o, e: rf"\({html.escape(t[i].content)}\)")
     for rule in ("math_block", "math_inline_double", "amsmath", "math_block_label"):
-        reader.add_render_rule(
-            rule, lambda s, t, i, o, e: rf"<div>\[{html.escape(t[i].content.strip())}\]</div>"
-        )
+        reader.add_render_rule(rule, lambda s, t, i, o, e: _display(t[i].content))
     for rule in ("link_open", "link_close"):  # a slide shows the text of a link
         reader.add_render_rule(rule, lambda s, t, i, o, e: "")
     return reader
+
+
+def _display(formula: str) -> str:
+    """A formula on a line of its own, in smaller letters if it is long."""
+    formula = formula.strip()
+    long = ' class="long"' if len(formula) > LONG_FORMULA else ""
+    return rf"<div{long}>\[{html.escape(formula)}\]</div>"
 
 
 _READER = _reader()
@@ -151,7 +159,7 @@ def _fence(info: str, content: str) -> Iterator[Block]:
     name, title = directive.groups()
     options, body = _OPTIONS.match(content), _OPTIONS.sub("", content)
     if name == "math":
-        yield Block("formula", rf"<div>\[{html.escape(body.strip())}\]</div>")
+        yield Block("formula", _display(body))
     elif name == "figure":
         yield from _image_file(title, options[0] if options else "", body)
     elif name == "exercise":
@@ -177,7 +185,18 @@ def _image_file(path: str, options: str, caption: str) -> Iterator[Block]:
 
 
 def _image(kind: str, data: str, alt: str) -> str:
-    return f'<img src="data:{kind};base64,{data.strip()}" alt="{html.escape(alt, quote=True)}">'
+    tall = ' class="tall"' if kind != "image/svg+xml" and _is_tall(data) else ""
+    text = html.escape(alt, quote=True)
+    return f'<img{tall} src="data:{kind};base64,{data.strip()}" alt="{text}">'
+
+
+def _is_tall(data: str) -> bool:
+    """Whether an image is at least as high as it is wide."""
+    try:
+        width, height = Image.open(io.BytesIO(base64.b64decode(data))).size
+    except UnidentifiedImageError:
+        return False
+    return height >= width
 
 
 def _outputs(cell: Any) -> Iterator[Block]:
