@@ -36,6 +36,14 @@ def test_only_what_changed_is_written(tmp_path):
     assert (static / "executed" / executed.name).read_text() == executed.read_text()
 
 
+def test_published_notebooks_have_no_hidden_tests(tmp_path):
+    executed = tmp_path / "01_information_bottleneck.ipynb"
+    secret = v4.new_code_cell("assert secret == 1", metadata={"tags": ["hidden", "remove-cell"]})
+    nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell("# One"), secret]), executed)
+    files = assemble.chapter_files(executed, tmp_path, ())
+    assert not [name for name, text in files.items() if "secret" in text]
+
+
 def test_another_table_of_contents_forgets_built_pages(tmp_path):
     (tmp_path / "book").mkdir()
     (tmp_path / "_toc.yml").write_text("root: book/index")

@@ -86,7 +86,7 @@ def chapter_files(executed: Path, results: Path, videos: Sequence[str]) -> dict[
     """What an executed chapter puts in the book, by path: page, notebooks and slides."""
     stem, notebook = executed.stem, nbformat.read(executed, 4)
     notebook.cells = [cell for cell in notebook.cells if not tagged(cell, "hidden")]
-    text = nbformat.writes(notebook, indent=1)
+    text = nbformat.writes(notebook, indent=1) + "\n"
     slides, student = slides_page(notebook), student_notebook(find_chapter(stem))
     own = videos if "relevance_videos" in stem else ()
     page = decorated(notebook, stem, running_seconds(stem, results), own)
