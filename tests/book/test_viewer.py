@@ -192,11 +192,11 @@ def test_real_spatial_and_temporal_clips_of_the_test_split(study, manifest):
 
 
 @pytest.mark.network
-def test_all_prepared_frames_of_several_people_are_shown(study, manifest):
-    frames = study.frames("test")
+def test_consecutive_frames_of_several_people_are_shown(study, manifest):
+    # The last frame of a clip has no successor, and so no flow.
+    count = min(FRAMES, study.profile.dataset.planted.clip_length - 1)
     for clip in manifest["clips"]:
-        prepared = frames.frame[frames.video_id == clip["id"]]
-        assert len(clip["frames"]) == min(len(prepared), FRAMES)
+        assert clip["frames"] == list(range(count))
     ids = [clip["id"] for clip in manifest["clips"]]
     people = study.catalog().query("split == 'test'").set_index("video_id").identity
     assert people[ids].nunique() == min(people.nunique(), PEOPLE)
@@ -226,8 +226,12 @@ def test_numbers_are_those_of_the_study(study, manifest):
         count = len(clip["frames"])
         lists = (found["p_fake"], found["area"], series["pictures"], series["inside"])
         assert all(len(values) == count for values in lists)
-        table = study.predictions(name).query("video_id == @clip['id']").sort_values("frame")
-        np.testing.assert_allclose(found["p_fake"], table.p_fake, atol=1e-4)
+        table = study.predictions(name).query("video_id == @clip['id']").set_index("frame")
+        same = [i for i, frame in enumerate(clip["frames"]) if frame in table.index]
+        assert same
+        p_fake = table.p_fake[[clip["frames"][i] for i in same]]
+        # A batch of other frames rounds differently.
+        np.testing.assert_allclose(np.array(found["p_fake"])[same], p_fake, atol=3e-3)
         assert (series["bits"] is None) == (series["method"] != "viba")
         assert all(a is None for a in found["area"]) != clip["fake"]
         assert all(x is None or 0 <= x <= 1 for x in series["inside"])
@@ -241,8 +245,9 @@ def test_bits_are_those_of_the_chapters(study, manifest):
     for clip, name, found, series in every_series(manifest):
         if name == "xception" and found["in_scope"] and series["layer"] == study.layer(name):
             for frame, bits in zip(clip["frames"], series["bits"] or (), strict=False):
-                assert bits == pytest.approx(totals[clip["id"], frame], rel=1e-4)
-                seen += 1
+                if (clip["id"], frame) in totals.index:
+                    assert bits == pytest.approx(totals[clip["id"], frame], rel=1e-4)
+                    seen += 1
     assert seen >= 4
 
 

@@ -15,6 +15,7 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import torch
 import yaml
 
 from viba_lib.baselines.explainers import Network, explain_with
@@ -25,19 +26,20 @@ from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL
 from viba_lib.data.catalog import segment
+from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.faithfulness import mass_inside
 from viba_lib.models.detectors import DETECTORS, Detector
+from viba_lib.models.training import predict
 from viba_lib.pipeline.prepared_set import PreparedSet
-from viba_lib.pipeline.run import WEIGHTS, statistics_file
-from viba_lib.pipeline.select import select
+from viba_lib.pipeline.run import WEIGHTS, forward_of, statistics_file
 from viba_lib.pipeline.stages import positions_of
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import colours, scale_maximum
 
 DATA = "viewer-data.js"
 GLOBAL = "VIBA_VIEWER"
-PEOPLE, FRAMES = 4, 24  # at most: people of a viewer, frames of a clip
+PEOPLE, FRAMES = 4, 12  # at most: people of a viewer, consecutive frames of a clip
 SIDE = 224  # pixels of an image
 BUDGET = 4_000_000  # bytes of all images
 QUALITIES = (78, 70, 62, 54, 46, 38, 30, 20)  # of WebP, the first that fits the budget
@@ -53,12 +55,15 @@ Series = tuple[str, str]  # method, layer
 
 
 @dataclass(frozen=True)
-class _View:
-    """A detector, the shown frames with its decisions, and maps (S, S) by series and row."""
+class _Result:
+    """Results of a detector for a clip: p(fake) (T,) and maps (T, S, S) by series."""
 
-    detector: Detector
-    rows: pd.DataFrame
-    maps: Mapping[Series, Mapping[int, np.ndarray]]
+    in_scope: bool
+    p_fake: np.ndarray
+    maps: Mapping[Series, np.ndarray]
+
+
+Clips = Mapping[str, PreparedClip]  # by video
 
 
 # ---- selection ---------------------------------------------------------------------------------
@@ -128,7 +133,7 @@ def _of_further_people(clips: pd.DataFrame, shown: Sequence[str], people: int) -
 
 
 def viewer_rows(study: Study) -> pd.DataFrame:
-    """Rows of `Study.frames` that the viewer shows: clip after clip, up to FRAMES of each.
+    """First row of `Study.frames` of each clip that the viewer shows.
 
     The column `group` is the heading of the clip in the list of clips.
 
@@ -141,10 +146,8 @@ def viewer_rows(study: Study) -> pd.DataFrame:
     groups = choose_clips(clips_in_scope(predictions))
     if not groups:
         raise VibaError("no test clip was prepared; the viewer needs one: see study.problems()")
-    rows = study.frames("test")
-    rows = select(rows[rows.video_id.isin(groups)], per_video=FRAMES)
-    rows = rows.sort_values("video_id", key=lambda v: v.map(list(groups).index), kind="stable")
-    return rows.assign(group=rows.video_id.map(groups))
+    rows = study.frames("test").drop_duplicates("video_id").set_index("video_id", drop=False)
+    return rows.loc[list(groups)].reset_index(drop=True).assign(group=list(groups.values()))
 
 
 # ---- maps --------------------------------------------------------------------------------------
@@ -169,27 +172,36 @@ def series_of(detector: Detector, in_scope: bool) -> list[Series]:
             (GRAD_CAM_PLUS, paper)]  # fmt: skip
 
 
-def _view(
-    clips: PreparedSet, table: pd.DataFrame, given: Mapping[str, Any],
-    bottleneck: Mapping[str, Any], device: str,
-) -> _View:  # fmt: skip
-    """Decisions and maps of one detector, from its inputs; see `viewer_stage`."""
+def _results(
+    clips: Clips, given: Mapping[str, Any], bottleneck: Mapping[str, Any], precision: str,
+    device: str,
+) -> dict[str, _Result]:  # fmt: skip
+    """Decisions and maps of one detector by video, from its inputs; see `viewer_stage`."""
     detector: Detector = given["detector"]
     predicted = pd.read_parquet(given["predictions"] / "predictions.parquet")
-    frame = ["video_id", "position"]
-    rows = table.merge(predicted[[*frame, "p_fake", "in_scope"]], on=frame, validate="one_to_one")
+    scope = predicted.groupby("video_id").in_scope.first()
     layers = shown_layers(detector)
     statistics = {n: LayerStatistics.load(given[n] / statistics_file(n)) for n in layers}
     model = detector.open(given["trained"] / WEIGHTS, device)
     network = Network(model, layers, statistics, dict(bottleneck))
-    maps: dict[Series, dict[int, np.ndarray]] = {}
+    forward = forward_of(detector, model, precision)
+    found: dict[str, _Result] = {}
     # All clips of a series at once: what a method builds before its first frame is built once.
-    for in_scope, part in rows.groupby("in_scope"):
-        inputs = clips.inputs(detector, part)
-        for method, layer in series_of(detector, bool(in_scope)):
-            found = explain_with(method, network, inputs, seed=bottleneck["seed"], value=layer)
-            maps.setdefault((method, layer), {}).update(zip(part.index, found, strict=True))
-    return _View(detector, rows, maps)
+    for in_scope in (False, True):
+        videos = [video for video in clips if scope[video] == in_scope]
+        if not videos:
+            continue
+        parts = [detector.inputs(clips[video], None, detector.size) for video in videos]
+        ends, inputs = np.cumsum([len(part) for part in parts])[:-1], torch.cat(parts)
+        p_fake = np.split(predict(forward, inputs, device)[:, 1], ends)
+        maps: dict[Series, list[np.ndarray]] = {}
+        for method, layer in series_of(detector, in_scope):
+            every = explain_with(method, network, inputs, seed=bottleneck["seed"], value=layer)
+            maps[method, layer] = np.split(np.asarray(every), ends)
+        for number, video in enumerate(videos):
+            own = {series: values[number] for series, values in maps.items()}
+            found[video] = _Result(in_scope, p_fake[number], own)
+    return found
 
 
 # ---- images ------------------------------------------------------------------------------------
@@ -283,55 +295,54 @@ def _series_entry(
 
 
 def _detector_entry(
-    clips: PreparedSet, view: _View, video: str, name: str, images: Images
+    clip: PreparedClip, detector: Detector, found: _Result, name: str, images: Images
 ) -> dict[str, Any]:
     """One detector on one clip."""
-    rows = view.rows[view.rows.video_id == video]
-    shown = clips.images(view.detector, rows)
-    regions = np.stack([region(m) for m in clips.masks(view.detector, rows)])
-    stem, in_scope = f"{name}-{view.detector.name}", bool(rows.in_scope.iloc[0])
+    shown = detector.images(clip, None, detector.size)
+    regions = np.stack([region(m) for m in detector.masks(clip, None, detector.size)])
+    stem = f"{name}-{detector.name}"
     # The original already shows the face.
-    inputs = [_sized(image) for image in shown] if view.detector.temporal else []
-    series = []
-    for which in series_of(view.detector, in_scope):
-        maps = np.stack([view.maps[which][row] for row in rows.index])
-        series.append(_series_entry(which, maps, shown, regions, stem, images))
+    inputs = [_sized(image) for image in shown] if detector.temporal else []
     return {
-        "in_scope": in_scope,
-        "p_fake": [_number(p, 4) for p in rows.p_fake],
+        "in_scope": found.in_scope,
+        "p_fake": [_number(p, 4) for p in found.p_fake],
         "inputs": _add(images, f"{stem}-input", inputs) or None,
         "area": [_number(r.mean() if r.any() else math.nan, 4) for r in regions],
-        "series": series,
+        "series": [
+            _series_entry(which, maps, shown, regions, stem, images)
+            for which, maps in found.maps.items()
+        ],
     }
 
 
 def _clip_entry(
-    clips: PreparedSet, views: Mapping[str, _View], rows: pd.DataFrame, name: str, group: str,
-    images: Images,
-) -> dict[str, Any]:  # fmt: skip
-    """One clip: its frames, their truth, and the results of each detector."""
-    first = rows.iloc[0]
-    video, positions = str(first.video_id), rows.position.to_numpy()
-    clip, listed = clips.clip(video), clips.catalog.set_index("video_id")
-    with VideoReader(*segment(listed.loc[video], clips.root)) as reader:
-        rate = reader.rate
-    originals = (_sized(face) for face in clip.faces[positions])
-    masks = clip.masks[positions]
-    truth = (outline(mask) for mask in masks) if masks.any() else ()
+    row: Any, clip: PreparedClip, rate: float, name: str, images: Images
+) -> dict[str, Any]:
+    """One clip without the results of detectors: its frames and their truth.
+
+    Parameters
+    ----------
+    row : of `viewer_rows`
+    rate : frames in a second of the video
+    """
+    truth = (outline(mask) for mask in clip.masks) if clip.masks.any() else ()
     return {
-        "id": video,
-        "title": _title(first),
-        "group": group,
-        "fake": bool(first.label),
-        "frames": [int(i) for i in rows.frame],
-        "seconds": [round(int(i) / rate, 3) for i in rows.frame],
-        "originals": _add(images, f"{name}-original", originals),
+        "id": str(row.video_id),
+        "title": _title(row),
+        "group": row.group,
+        "fake": bool(row.label),
+        "frames": [int(i) for i in clip.frame],
+        "seconds": [round(int(i) / rate, 3) for i in clip.frame],
+        "originals": _add(images, f"{name}-original", map(_sized, clip.faces)),
         "truth": _add(images, f"{name}-truth", truth) or None,
-        "detectors": {
-            detector: _detector_entry(clips, view, video, name, images)
-            for detector, view in views.items()
-        },
     }
+
+
+def _rate(clips: PreparedSet, video: str) -> float:
+    """Frames in a second of a video."""
+    row = clips.catalog.set_index("video_id").loc[video]
+    with VideoReader(*segment(row, clips.root)) as reader:
+        return reader.rate
 
 
 def _title(row: Any) -> str:
@@ -368,8 +379,10 @@ def draw_viewer(
     prepared: Path,
     rows: Sequence[tuple[str, int]],
     groups: Mapping[str, str],
-    detectors: Sequence[str],
+    frames: int,
+    preparation: Mapping[str, Any],
     bottlenecks: Mapping[str, Mapping[str, Any]],
+    precisions: Mapping[str, str],
     about: Mapping[str, Any],
     **given: Any,
 ) -> None:
@@ -377,33 +390,44 @@ def draw_viewer(
 
     Parameters
     ----------
-    rows : frames to show, clip after clip
+    rows : a frame of each clip to show
     groups : heading in the list of clips, by video
-    detectors : names of those that are shown
-    bottlenecks : settings of the bottleneck of each detector
+    frames : consecutive frames of a clip, at most
+    preparation : settings of the crops
+    bottlenecks : settings of the bottleneck of each detector that is shown
+    precisions : of the forward passes of each detector
     about : what the page says of the run and the methods
     given : inputs of each detector, as `<name> <role>`, see `viewer_stage`
     """
-    clips = PreparedSet(dataset, prepared, work)
-    table = clips.rows(rows)
-    work.progress(f"viewer: {table.video_id.nunique()} clips, {len(table)} frames")
-    views = {}
-    for name in detectors:
-        roles = {key.split()[1]: value for key, value in given.items() if key.split()[0] == name}
-        views[name] = _view(clips, table, roles, bottlenecks[name], work.device)
+    prepared_set = PreparedSet(dataset, prepared, work)
+    table = prepared_set.rows(rows).assign(group=[groups[video] for video, _ in rows])
+    clips: dict[str, PreparedClip] = {}
+    for video in table.video_id:
+        work.progress(f"viewer: preparing clip {len(clips) + 1} of {len(table)}")
+        clips[video] = prepared_set.consecutive(video, frames, preparation)
     images: Images = {}
+    entries = [
+        _clip_entry(row, clips[row.video_id], _rate(prepared_set, row.video_id), f"c{i}", images)
+        | {"detectors": {}}
+        for i, row in enumerate(table.itertuples())
+    ]
+    detectors = []
+    for name, bottleneck in bottlenecks.items():
+        work.progress(f"viewer: explaining {len(clips)} clips of {name}")
+        roles = {key.split()[1]: value for key, value in given.items() if key.split()[0] == name}
+        found = _results(clips, roles, bottleneck, precisions[name], work.device)
+        detectors.append(roles["detector"])
+        for i, (video, clip) in enumerate(clips.items()):
+            entry = _detector_entry(clip, detectors[-1], found[video], f"c{i}", images)
+            entries[i]["detectors"][name] = entry
     scale = mpl.colormaps["inferno"](np.linspace(0, 1, 9))
-    parts = enumerate(table.groupby("video_id", sort=False))
     manifest = {
         "version": 2,
         **about,
         "side": SIDE,
         "colours": [mpl.colors.to_hex(c) for c in scale],
-        "detectors": [_about(view.detector) for view in views.values()],
-        "clips": [
-            _clip_entry(clips, views, part, f"c{number}", groups[video], images)
-            for number, (video, part) in parts
-        ],
+        "detectors": [_about(detector) for detector in detectors],
+        "clips": entries,
     }
     for name, data in encode_all(images).items():
         (folder / name).write_bytes(data)
@@ -426,8 +450,10 @@ def viewer_stage(study: Study) -> Stage:
     settings = {
         "rows": positions_of(rows),
         "groups": dict(zip(rows.video_id, rows.group, strict=True)),
-        "detectors": list(DETECTORS),
+        "frames": FRAMES,
+        "preparation": profile.preparation.model_dump(),
         "bottlenecks": {d: stages.bottleneck(stages.detector(d)) for d in DETECTORS},
+        "precisions": {d: study.settings(d).training.precision for d in DETECTORS},
         "about": about | texts,
     }
     return Stage("viewer", draw_viewer, settings, inputs)
