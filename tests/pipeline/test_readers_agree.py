@@ -69,9 +69,12 @@ def test_all_readers_show_the_same_frames(tmp_path: Path, face_frames, make) -> 
 
     np.testing.assert_array_equal(prepared.first_frames("odd", 6)[0], every)
     images: viewer.Images = {}
-    entry = viewer._clip_entry(prepared, {}, prepared.all_frames, "c0", images)
+    row = prepared.all_frames.assign(group="").iloc[0]
+    clip = prepared.consecutive("odd", 12, SETTINGS.model_dump())
+    entry = viewer._clip_entry(row, clip, viewer._rate(prepared, "odd"), "c0", images)
+    assert entry["frames"] == compared.frame.tolist()
     assert entry["seconds"] == [round(number / 25, 3) for number in entry["frames"]]
-    for name, face in zip(entry["originals"], prepared.clip("odd").faces, strict=True):
+    for name, face in zip(entry["originals"], compared.faces, strict=True):
         np.testing.assert_array_equal(images[name], viewer._sized(face))
     annotated = read_video(preview(catalog.iloc[0], tmp_path, tmp_path / "page.mp4")).frames
     assert annotated.shape == every.shape

@@ -62,12 +62,13 @@ def revealjs() -> dict[str, Path]:
 
 def slides_page(notebook: Any) -> str:
     """The slides of an executed chapter, as an HTML page."""
-    slides = chapter_slides(chapter_blocks(notebook))
+    blocks = list(chapter_blocks(notebook))
     shown = [
         {"title": s.title, "body": Markup("\n".join(s.shown)), "notes": Markup("\n".join(s.notes))}
-        for s in slides
+        for s in chapter_slides(blocks)
     ]
-    return fill_template("slides.html", title=slides[0].title, slides=shown)
+    title = next((block.title for block in blocks if block.kind == "heading"), "Slides")
+    return fill_template("slides.html", title=title, slides=shown)
 
 
 def chapter_slides(blocks: Iterable[Block]) -> list[Slide]:
