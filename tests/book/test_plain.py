@@ -65,6 +65,13 @@ def test_every_construct_is_converted():
     assert "x.png" not in made
 
 
+def test_equations_have_the_numbers_of_their_page():
+    made = plain_markdown("$$ a = b. $$ (eq-idea-channel)\n\nBy {eq}`eq-idea-channel`.")
+    assert made == "$$ a = b. \\tag{1.1} $$\n\nBy (1.1)."
+    directive = "```{math}\n:label: eq-idea-channel\na = b\n```"
+    assert plain_markdown(directive) == "$$\na = b\\tag{1.1} \n$$"
+
+
 def test_links_go_to_the_published_page_if_its_address_is_known():
     assert plain_markdown("{doc}`the page </book/ethics>`", "https://b.org/") == (
         "[the page](https://b.org/book/ethics.html)"

@@ -7,7 +7,7 @@ import yaml
 
 from viba_lib.book import paths
 from viba_lib.book.links import link_text
-from viba_lib.book.roles import without_roles
+from viba_lib.book.roles import equation_numbers, without_roles
 
 _FENCE = re.compile(r"(?ms)^(```+)\{([\w:-]+)\}[ \t]*([^\n]*)\n(.*?)^\1[ \t]*$\n?")
 _DOC = re.compile(r"\{doc\}`([^`]+)`")
@@ -37,16 +37,23 @@ def plain_markdown(text: str, address: str = "") -> str:
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
     text = _FENCE.sub(_directive, text)
     text = _DOC.sub(lambda found: _page_link(found[1], address), text)
+    text = re.sub(r"\$\$[ \t]*\((eq-[\w-]+)\)", lambda found: f"{_tag(found[1])}$$", text)
     text = without_roles(text)
-    text = re.sub(r"(\$\$)[ \t]*\(eq-[\w-]+\)", r"\1", text)
     return text.strip("\n")
 
 
 def _directive(found: re.Match[str]) -> str:
     _, name, title, body = found.groups()
-    body = re.sub(_OPTIONS, "", body).strip("\n")
+    label = re.search(r"(?m)^:label: (eq-[\w-]+)$", body)
+    body = re.sub(_OPTIONS, "", body).strip("\n") + (_tag(label[1]) if label else "")
     made = _DIRECTIVES.get(name, _quoted)(title.strip(), body)
     return f"{made}\n" if made else ""
+
+
+def _tag(label: str) -> str:
+    """The number of an equation beside its formula, as on the page."""
+    number = equation_numbers().get(label)
+    return rf"\tag{{{number}}} " if number else ""
 
 
 def _quoted(title: str, body: str) -> str:

@@ -54,8 +54,8 @@ def student_notebook(source: Path) -> Any:
             heading = "# This cell runs without an error when the exercise is solved.\n"
             cell.source = heading + cell.source
             cell.metadata["tags"].remove("remove-cell")  # seen by students, not on the page
-        elif inside or tagged(cell, "hidden"):
-            continue
+        elif inside or tagged(cell, "hidden") or "study.provenance_html(" in cell.source:
+            continue  # provenance is of a finished run, which a student may not have
         if cell.cell_type == "code" or cell.source.strip():
             cells.append(cell)
     if inside:

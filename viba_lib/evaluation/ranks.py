@@ -109,7 +109,10 @@ def rank_text(what: str, rank: Mapping[str, Any], name: str = VIBA) -> str:
     if said == BY_MEAN:
         return f"{start}{name} is first by the mean, not distinguished from {even}."
     if said == OPEN:
-        return f"{start}{name} has {place}, not distinguished from {even}. None is better."
+        return (
+            f"{start}{name} has {place}, not distinguished from {even}. The test finds no method "
+            f"that is better than {name}."
+        )
     return (
         f"{start}{name} is behind {', '.join(rank['behind'])}; {place}, not distinguished from "
         f"{even}."
