@@ -16,8 +16,8 @@ from viba_lib.book.chapters import chapters, key_of
 from viba_lib.book.make import pages_of
 from viba_lib.pipeline.study import Study
 
-# Chapters with results that need masks or known regions.
-NEED_TRUTH = {"04", "05", "06", "07", "10", "11", "12", "13", "14", "15", "speed"}
+# Chapters with results that need masks, known regions or planted methods.
+NEED_TRUTH = {"03", "04", "05", "06", "07", "10", "11", "12", "13", "14", "15", "speed"}
 
 
 @pytest.fixture
