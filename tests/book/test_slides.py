@@ -221,3 +221,11 @@ def test_names_come_from_the_bibliography():
     assert (
         without_roles("{doc}`here </book/x>` {term}`Bottleneck` {math}`a`") == "here Bottleneck $a$"
     )
+
+
+def test_a_figure_from_a_file_has_its_type_and_its_alternative_text():
+    text = "```{figure} ../book/_static/annotation.jpg\n:alt: A dialog.\nOne *frame*.\n```"
+    cell = v4.new_markdown_cell("# A\n\n## B\n\n" + text)
+    deck = slides.slides_page(v4.new_notebook(cells=[cell]))
+    image = BeautifulSoup(deck, "html.parser").select_one("figure img")
+    assert image["src"].startswith("data:image/jpeg;base64,") and image["alt"] == "A dialog."

@@ -18,8 +18,7 @@ from viba_lib.pipeline.study import Study
 COMMANDS = ("build", "stages", "viewer", "check", "links", "notebooks", "release", "grade")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Build or check the book, or write the notebooks; returns the exit status."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Build and check the book.")
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--profile", default="quick")
@@ -33,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--submissions", type=Path, default=Path("submissions"), help=submitted)
     light = "leave out the exercises that need data and results"
     parser.add_argument("--light", action="store_true", help=light)
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build or check the book, or write the notebooks; returns the exit status."""
+    given = _parser().parse_args(arguments)
     # A shell starts background commands with interrupts ignored; these can be resumed.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -164,13 +164,8 @@ def page_reports(html: Path, pages: Sequence[Path], browser: str) -> list[str]:
     seen, checks = html.parent / "seen", code_key(look_at, look_at_slides, search)
     index = html / INDEX
     hashes = {path: file_sha256(path) for path in [*pages, index] if path.is_file()}
-    # Names of style sheets and scripts in a page contain their hash; in slides they do not.
-    sheet = html / "_static" / "slides.css"
-    style = file_sha256(sheet) if sheet.is_file() else ""
-    marks = {
-        path: seen / digest([checks, hashes.get(path), style if is_deck(path) else ""])
-        for path in [*pages, index]
-    }
+    # Names of style sheets and scripts in a page contain their hash.
+    marks = {path: seen / digest([checks, hashes.get(path)]) for path in [*pages, index]}
     new = [path for path in marks if not marks[path].is_file()]
 
     def reports(part: Sequence[Path]) -> list[str]:

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,11 @@ def grade(
     The table of marks. Beside it is a summary of the tests of each notebook.
     """
     root, source = root or paths.ROOT, find_chapter(number)
-    tests = _tests(source, root, light)
+    notebook = as_notebook(source)
+    heavy = {e.label: needs_study(notebook, e) for e in exercises(notebook)}
+    tests = _tests(source.stem, [e for e in heavy if not (light and heavy[e])], root)
     if not light:
-        _check_results(source, tests, root / "results" / profile)
+        _check_results(source.stem, [e for e in heavy if heavy[e]], root / "results" / profile)
     files = sorted(submissions.glob("*.ipynb"))
     if not files:
         raise BookError(
@@ -122,28 +124,24 @@ def _run_otter(work: Path, name: str, tests: Mapping[str, Path]) -> dict[str, An
     return found
 
 
-def _tests(source: Path, root: Path, light: bool) -> dict[str, Path]:
-    """Test files of a chapter by exercise."""
+def _tests(stem: str, graded: Sequence[str], root: Path) -> dict[str, Path]:
+    """Test files of the graded exercises of a chapter."""
     if importlib.util.find_spec("otter") is None:
         raise BookError("otter-grader is not installed; run `make release`")
-    notebook = as_notebook(source)
-    folder = (root / "_build" / "release" / "teacher" / source.stem / "tests").resolve()
-    graded = [e for e in exercises(notebook) if not (light and needs_study(notebook, e))]
     if not graded:
-        raise BookError(f"every exercise of {source.stem} needs data and results; omit `--light`")
-    tests = {e.label: folder / f"{e.label}.py" for e in graded}
+        raise BookError(f"every exercise of {stem} needs data and results; omit `--light`")
+    folder = (root / "_build" / "release" / "teacher" / stem / "tests").resolve()
+    tests = {label: folder / f"{label}.py" for label in graded}
     missing = [path.name for path in tests.values() if not path.is_file()]
     if missing:
         raise BookError(f"{folder} does not contain {', '.join(missing)}; run `make release`")
     return tests
 
 
-def _check_results(source: Path, tests: Mapping[str, Path], results: Path) -> None:
+def _check_results(stem: str, heavy: Sequence[str], results: Path) -> None:
     """Refuse to grade what would first compute a whole run."""
-    notebook = as_notebook(source)
-    heavy = [e.label for e in exercises(notebook) if needs_study(notebook, e)]
-    if heavy and not (results / STAGES / source.stem).is_dir():
+    if heavy and not (results / STAGES / stem).is_dir():
         raise BookError(
-            f"{', '.join(heavy)} need the results of {source.stem} in {results}; run `make book` "
+            f"{', '.join(heavy)} need the results of {stem} in {results}; run `make book` "
             "or copy `data` and `results`, or leave these exercises out with `--light`"
         )

@@ -4,6 +4,7 @@ import ast
 import base64
 import html
 import io
+import mimetypes
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from PIL import Image, UnidentifiedImageError
 
 from viba_lib.book import paths
+from viba_lib.book.exercises import tagged
 from viba_lib.book.roles import without_roles
-from viba_lib.book.students import tagged, without_solutions
+from viba_lib.book.students import without_solutions
 
 IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
 LONG_FORMULA = 150  # characters of TeX
@@ -176,12 +178,10 @@ def _image_file(path: str, options: str, caption: str) -> Iterator[Block]:
     file = (paths.NOTEBOOKS / path).resolve()
     if file.is_file():
         alt = re.search(r"(?m)^:alt: (.*)$", options)
-        kind = {"svg": "svg+xml", "jpg": "jpeg"}.get(file.suffix[1:], file.suffix[1:])
+        kind = mimetypes.guess_type(file.name)[0] or ""
         data = base64.b64encode(file.read_bytes()).decode()
         text = " ".join(b.html for b in text_blocks(caption) if b.kind == "text")
-        yield Block(
-            "figure", _image(kind.replace("jpg", "jpeg"), data, alt[1] if alt else ""), text
-        )
+        yield Block("figure", _image(kind, data, alt[1] if alt else ""), text)
 
 
 def _image(kind: str, data: str, alt: str) -> str:

@@ -16,9 +16,11 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from viba_lib.book import paths
 from viba_lib.book.paths import fill_template, package_folder
 from viba_lib.book.slide_blocks import Block, chapter_blocks
 from viba_lib.book.slide_text import LIMIT, groups, opening, unfinished_end, words
+from viba_lib.core.files import file_sha256
 
 OMITTED = ("References", "What next")  # sections without a slide
 OBJECTS = ("formula", "list", "table", "code", "figure")
@@ -68,7 +70,9 @@ def slides_page(notebook: Any) -> str:
         for s in chapter_slides(blocks)
     ]
     title = next((block.title for block in blocks if block.kind == "heading"), "Slides")
-    return fill_template("slides.html", title=title, slides=shown)
+    # With its hash, as Sphinx names the style sheets of pages: another style makes another page.
+    style = file_sha256(paths.ROOT / "book" / "_static" / "slides.css")[:8]
+    return fill_template("slides.html", title=title, slides=shown, style=style)
 
 
 def chapter_slides(blocks: Iterable[Block]) -> list[Slide]:

@@ -400,7 +400,8 @@ def draw_viewer(
     given : inputs of each detector, as `<name> <role>`, see `viewer_stage`
     """
     prepared_set = PreparedSet(dataset, prepared, work)
-    table = prepared_set.rows(rows).assign(group=[groups[video] for video, _ in rows])
+    table = prepared_set.rows(rows)
+    table["group"] = table.video_id.map(groups)
     clips: dict[str, PreparedClip] = {}
     for video in table.video_id:
         work.progress(f"viewer: preparing clip {len(clips) + 1} of {len(table)}")

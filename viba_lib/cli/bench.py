@@ -49,10 +49,8 @@ def settings(
     if context.invoked_subcommand:
         return
     from viba_lib.experiments import speed
-    from viba_lib.models.detectors import DETECTORS
 
-    study = open_study()
-    chosen = tuple(DETECTORS) if detector == "all" else (detector,)
+    study, chosen = open_study(), _detectors(detector)
     runs: dict[str, Any] = {"repeats": repeats, "plain_steps": plain_steps}
     runs |= {"runs": 8 if agreement else 0, "progress": print_progress}
     rows: dict[str, Rows] = {"rows": [], "growth": []}
@@ -69,6 +67,13 @@ def settings(
                     speed.save_rows(out, study, rows["rows"], rows["growth"])
     finally:
         _print_costs(rows["rows"], rows["growth"])
+
+
+def _detectors(name: str) -> tuple[str, ...]:
+    """The detector of a name, or those of the paper for "all"."""
+    from viba_lib.models.detectors import DETECTORS
+
+    return tuple(DETECTORS) if name == "all" else (name,)
 
 
 def _print_costs(rows: Rows, growth: Rows) -> None:
@@ -174,17 +179,16 @@ def beta(
     """
     from viba_lib.experiments import beta_choice
     from viba_lib.experiments.speed import save_rows
-    from viba_lib.models.detectors import DETECTORS
 
     study, rows, texts = open_study(), [], []
-    for name in tuple(DETECTORS) if detector == "all" else (detector,):
+    for name in _detectors(detector):
         chosen_from = beta_choice.validation_rows(study, name, frames)
         table = beta_choice.beta_table(study, name, chosen_from)
         rows += table.assign(detector=name).to_dict("records")
         own = study.stages.bottleneck(study.registered(name))["beta"]
         texts.append(beta_choice.beta_text(name, table, own))
     if out is not None:
-        save_rows(out, study, rows, [])
+        save_rows(out, study, rows)
     columns = "detector | beta | kept | for fake | for real | relevance, times chance"
     cells = "{detector} | {beta:g} | {kept:.0%} | {kept_fake} of {fake} | {kept_real} of {real}"
     print_rows(rows, columns, cells + " | {ratio:.2f}")

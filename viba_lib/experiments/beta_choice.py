@@ -6,6 +6,7 @@ import xarray as xr
 
 from viba_lib.core.errors import VibaError
 from viba_lib.experiments.localisation import localisation
+from viba_lib.experiments.noise_class import kept_decisions
 from viba_lib.pipeline.study import Study
 
 BETAS = (30.0, 10.0, 3.0, 1.0)
@@ -37,12 +38,12 @@ def beta_row(beta: float, maps: xr.Dataset, ratio: float) -> dict[str, float]:
     maps : of `Study.explain` at this beta
     ratio : mean relevance mass ratio of these maps
     """
-    fake = maps.p_fake.values > 0.5
-    kept = (maps.p_fake_bottleneck.values > 0.5) == fake
+    frames = maps[["p_fake", "p_fake_bottleneck"]].to_dataframe()
+    kept_fake, fake = kept_decisions(frames, fake=True)
+    kept_real, real = kept_decisions(frames, fake=False)
     return {
-        "beta": beta, "kept": float(kept.mean()),
-        "kept_fake": int(kept[fake].sum()), "fake": int(fake.sum()),
-        "kept_real": int(kept[~fake].sum()), "real": int((~fake).sum()), "ratio": ratio,
+        "beta": beta, "kept": (kept_fake + kept_real) / len(frames),
+        "kept_fake": kept_fake, "fake": fake, "kept_real": kept_real, "real": real, "ratio": ratio,
     }  # fmt: skip
 
 
