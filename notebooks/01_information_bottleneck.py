@@ -181,7 +181,7 @@ rows = {"closed form": divergence(share, activation), "integral": integral,
 error = ratios.std().item() / len(ratios) ** 0.5
 pd.DataFrame(
     {"bits": rows, "standard error": {"mean of samples": error}}
-).round(4)
+).round(4).fillna("none")
 
 # %% [markdown]
 # ## The estimate as an upper bound

@@ -31,6 +31,11 @@ def test_the_download_holds_what_the_page_leaves_out(study):
     pd.testing.assert_frame_equal(pd.read_parquet(study.root / "tables" / "things.parquet"), whole)
 
 
+def test_a_rounded_zero_has_no_sign(study):
+    page = study.save_table("zero", pd.DataFrame({"value": [-0.004, 1.0]}).round(2))._repr_html_()
+    assert [c.text for c in BeautifulSoup(page, "html.parser").select("td")] == ["0.0", "1.0"]
+
+
 def test_a_sentence_replaces_a_table_and_keeps_its_place(study):
     frame = pd.DataFrame({"value": []})
     saved = study.save_table("none", frame, instead="Nothing has a <mask>.")

@@ -133,8 +133,8 @@ def robustness_text(losses: pd.DataFrame) -> str:
     """Which corruption costs each detector most and least, from `corruption_losses`."""
     means = losses.groupby(["detector", "corruption"], sort=False).loss.mean().unstack()
     return " ".join(
-        f"{name} loses most AUC under {row.idxmax()} ({row.max():.2f}, mean over levels) and "
-        f"least under {row.idxmin()} ({row.min():.2f})."
+        f"{name} loses most AUC under {row.idxmax()} ({row.max():z.2f}, mean over levels) and "
+        f"least under {row.idxmin()} ({row.min():z.2f})."
         for name, row in means.dropna(how="all").iterrows()
     )
 

@@ -64,6 +64,8 @@ class SavedTable:
 def _cell(value: object) -> object:
     if isinstance(value, Link):
         return f'<a href="{html.escape(value.href, quote=True)}">{html.escape(value.text)}</a>'
+    if isinstance(value, float):
+        return value + 0.0  # without the sign of a rounded zero
     return html.escape(value) if isinstance(value, str) else value
 
 
