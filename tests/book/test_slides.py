@@ -165,6 +165,8 @@ def test_lists_and_code_are_split(page):
 def test_exercises_and_questions(page):
     shown = " ".join(s.select_one(".slide").text for s in titled(page, "Exercise"))
     assert "Do this." in shown and "Then do the last thing." in shown and LONG[-20:] in shown
+    counts = [words(str(s.select_one(".slide"))) for s in titled(page, "Exercise")]
+    assert len(counts) > 2 and min(counts) > LIMIT / 3, "a sentence alone on a slide"
     short, long = titled(page, "Quiz 1") + titled(page, "Quiz 2")[:1]
     assert "Why?" in short.text and "Because of it" in short.select_one(".fragment").text
     assert "How?" in long.text and not long.select(".fragment")

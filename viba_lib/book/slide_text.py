@@ -6,6 +6,7 @@ Texts are HTML of one paragraph, with formulas as `\\(...\\)`.
 import html
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 LIMIT = 60  # visible words of a slide, with its title
 
@@ -84,7 +85,8 @@ def groups(items: Sequence[str], budget: int, most: int = 10) -> list[list[str]]
             found[-1].append(item)
         else:
             found.append([item])
-    # Of the same size, if they fit: one row alone on the last slide looks lost.
-    size = -(-len(items) // max(1, len(found))) or 1
-    even = [list(items[at : at + size]) for at in range(0, len(items), size)]
+    # Of about the same size, if they fit: one row alone on the last slide looks lost.
+    count = len(found)
+    cuts = [len(items) * n // count for n in range(count + 1)] if count else []
+    even = [list(items[start:end]) for start, end in pairwise(cuts)]
     return even if all(words(" ".join(part)) <= budget for part in even) else found

@@ -19,7 +19,7 @@ from pygments.util import ClassNotFound
 from viba_lib.book import paths
 from viba_lib.book.paths import fill_template, package_folder
 from viba_lib.book.slide_blocks import Block, chapter_blocks
-from viba_lib.book.slide_text import LIMIT, groups, opening, unfinished_end, words
+from viba_lib.book.slide_text import LIMIT, groups, opening, sentences, unfinished_end, words
 from viba_lib.core.files import file_sha256
 
 OMITTED = ("References", "What next")  # sections without a slide
@@ -133,15 +133,17 @@ class _Deck:
     def _all_of(self, text: str) -> None:
         """Show each sentence of an exercise, on several slides if they do not fit on one."""
         slide = self.slides[-1]
-        while text:
-            shown, text = opening(text, slide.room())
-            if shown:
-                slide.shown.append(f"<p>{shown.strip()}</p>")
-            elif slide.shown:
+        if words(text) <= slide.room():
+            slide.shown.append(f"<p>{text.strip()}</p>")
+            return
+        for part in groups(sentences(text), LIMIT - words(self.title)):
+            shown = "".join(part)
+            if words(shown) > slide.room() and slide.shown:
                 slide = self._new()
-                slide.notes.append(f"<p>{text}</p>")
-            else:
+                slide.notes.append(f"<p>{shown}</p>")
+            if words(shown) > slide.room():
                 return  # a sentence that is too long for a slide
+            slide.shown.append(f"<p>{shown.strip()}</p>")
 
     def _place(self, part: str, title: str = "", alone: bool = False) -> Slide:
         """Put a formula, list, table, figure or code on the slide, or on a new one."""
