@@ -125,8 +125,9 @@ HTML(f"<p>{noise_text(table, study.profile.evaluation.noise_draws)}</p>")
 # without any information. For the other class it has to let information through, and information costs $\beta$. Expect
 # therefore that more decisions for the other class are lost.
 #
-# A profile can set $\beta$ for a detector. Its rule: of 1, 3, 10 and 30, the largest value at which the bottleneck keeps nine of
-# ten decisions on validation frames; {ref}`viba bench beta <bench-beta>` applies it. The paper gives no value.
+# A profile can set $\beta$ for a detector. Its rule: of 1, 3 and 10, the largest value at which the bottleneck keeps nine of
+# ten decisions for each class on validation frames; {ref}`viba bench beta <bench-beta>` applies it. The paper gives no
+# value.
 
 # %%
 from viba_lib.experiments.noise_class import (
