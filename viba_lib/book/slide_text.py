@@ -6,7 +6,6 @@ Texts are HTML of one paragraph, with formulas as `\\(...\\)`.
 import html
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 
 LIMIT = 60  # visible words of a slide, with its title
 
@@ -86,7 +85,6 @@ def groups(items: Sequence[str], budget: int, most: int = 10) -> list[list[str]]
         else:
             found.append([item])
     # Of about the same size, if they fit: one row alone on the last slide looks lost.
-    count = len(found)
-    cuts = [len(items) * n // count for n in range(count + 1)] if count else []
-    even = [list(items[start:end]) for start, end in pairwise(cuts)]
+    count, slides = len(items), len(found)
+    even = [list(items[count * n // slides : count * (n + 1) // slides]) for n in range(slides)]
     return even if all(words(" ".join(part)) <= budget for part in even) else found

@@ -133,9 +133,6 @@ class _Deck:
     def _all_of(self, text: str) -> None:
         """Show each sentence of an exercise, on several slides if they do not fit on one."""
         slide = self.slides[-1]
-        if words(text) <= slide.room():
-            slide.shown.append(f"<p>{text.strip()}</p>")
-            return
         for part in groups(sentences(text), LIMIT - words(self.title)):
             shown = "".join(part)
             if words(shown) > slide.room() and slide.shown:
