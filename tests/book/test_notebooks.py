@@ -31,6 +31,12 @@ def test_pair_agrees(source):
     assert not any(c.get("outputs") or c.get("execution_count") for c in found.cells)
 
 
+def test_ids_drawn_twice_are_no_warning(monkeypatch):
+    monkeypatch.setattr("nbformat.v4.nbbase.random_cell_id", lambda: "479c52ec")
+    ids = [cell.id for cell in pairs.as_notebook(CHAPTERS[0]).cells]
+    assert len(set(ids)) == len(ids)
+
+
 @each
 def test_parameters(source):
     assert COMMON.items() <= parameters.parameters_of(source).items()

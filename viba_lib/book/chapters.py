@@ -1,11 +1,13 @@
 """Chapters as pairs: the percent script is the source, the notebook is made from it."""
 
 import runpy
+import warnings
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
+from nbformat.warnings import DuplicateCellId
 
 from viba_lib.book import paths
 from viba_lib.book.paths import BookError, fill_template, print_progress, write_changed
@@ -45,7 +47,10 @@ def key_of(stem: str) -> str:
 
 def as_notebook(source: Path) -> Any:
     """Notebook without outputs that a source stands for; cell ids follow from the position."""
-    notebook = jupytext.read(source)
+    with warnings.catch_warnings():
+        # Until then, ids are drawn at random, and now and then the same one twice.
+        warnings.simplefilter("ignore", DuplicateCellId)
+        notebook = jupytext.read(source)
     notebook.metadata["kernelspec"] = KERNEL
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{key_of(source.stem)}-{number:03d}"
