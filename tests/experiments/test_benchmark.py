@@ -273,6 +273,12 @@ def test_each_method_is_tuned_by_the_same_rule(study):
     assert isinstance(values["Occlusion"], int)
 
 
+def test_a_setting_that_follows_from_the_budget_is_named_so(study):
+    benchmark = Benchmark(with_comparison(study, passes=20), "xception", "tuned", ("Sobol",))
+    assert list(benchmark.tuning.value) == ["by the budget", "3", "4"]
+    assert benchmark.values["Sobol"] in (None, 3, 4)
+
+
 def test_scores_of_a_study_are_complete(study):
     benchmark = Benchmark(study, "xception", "default", FEW)
     scores = localisation_scores(benchmark)

@@ -33,6 +33,11 @@ from viba_lib.pipeline.study import Study
 SETTINGS = ("default", "tuned")
 
 
+def _setting(value: Any) -> str:
+    """Name of a value of a method's setting in tables; None follows from the budget."""
+    return "by the budget" if value is None else str(value)
+
+
 def benchmark_rows(study: Study, detector: str, split: str, count: int) -> pd.DataFrame:
     """Up to `count` fakes, one frame of each video, of all planted methods in turn.
 
@@ -181,7 +186,7 @@ class Benchmark:
                 maps = maps_of(study, detector, frames, name, value).maps.values
                 ratios = map_measures(maps, masks).ratio
                 ratio = ratios.mean() if ratios.notna().any() else 0.0
-                rows.append((name, option_of(name), str(value), ratio, at == 0))
+                rows.append((name, option_of(name), _setting(value), ratio, at == 0))
         table = pd.DataFrame(rows, columns=["method", "option", "value", "ratio", "default"])
         best = table.groupby("method").ratio.idxmax()
         return table.assign(chosen=table.index.isin(best), detector=detector)
@@ -193,7 +198,7 @@ class Benchmark:
         if self.settings == "tuned":
             for row in self.tuning[self.tuning.chosen].itertuples():
                 candidates = candidates_of(row.method, self.study.layers(self.detector))
-                values[row.method] = next(v for v in candidates if str(v) == row.value)
+                values[row.method] = next(v for v in candidates if _setting(v) == row.value)
         return values
 
     @property

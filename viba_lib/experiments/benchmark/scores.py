@@ -120,7 +120,6 @@ def tuned_gain(plain: pd.DataFrame, tuned: pd.DataFrame, tried: pd.DataFrame) ->
     """
     chosen = tried[tried.chosen].reset_index(drop=True)
     table = chosen[["detector", "method", "option", "value"]].assign(changed=~chosen.default)
-    table["value"] = table.value.replace("None", "by the budget")
     for name, scores in (("default", plain), ("tuned", tuned)):
         table[name] = table.method.map(scores.groupby("method").ratio.mean())
     return table.assign(gain=table.tuned - table.default)
