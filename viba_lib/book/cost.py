@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ import psutil
 from viba_lib.book import paths
 from viba_lib.core.cache import read_meta
 
-INTERVAL = 2.0  # seconds between two samples; one of a large process takes a tenth of a second
+INTERVAL = 2.0  # seconds between two samples
 SOURCES = ("viba_lib", "notebooks", "book", "_config.yml", "_toc.yml", "requirements.lock")
 
 
@@ -38,12 +38,12 @@ class MemorySampler(threading.Thread):
 
     def sample(self) -> None:
         """Take one sample."""
-        own, total = psutil.Process(), 0
-        for process in [own, *own.children(recursive=True)]:
-            with suppress(psutil.Error):  # it has ended meanwhile
-                memory = process.memory_full_info()
-                total += getattr(memory, "pss", memory.rss)
-        self.peak = max(self.peak, total)
+        own = psutil.Process()
+        processes = [own, *own.children(recursive=True)]
+        # What is shared takes a tenth of a second to find in a large process, which meanwhile gets
+        # no memory. It only makes the sum smaller.
+        if _total(processes, lambda process: process.memory_info().rss) > self.peak:
+            self.peak = max(self.peak, _total(processes, _own_memory))
 
     def __enter__(self) -> "MemorySampler":
         self.sample()
@@ -53,6 +53,20 @@ class MemorySampler(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self.join()
+
+
+def _own_memory(process: psutil.Process) -> int:
+    """Bytes of a process, with its part of what it shares."""
+    memory = process.memory_full_info()
+    return int(getattr(memory, "pss", memory.rss))
+
+
+def _total(processes: Sequence[psutil.Process], measure: Callable[[psutil.Process], int]) -> int:
+    total = 0
+    for process in processes:
+        with suppress(psutil.Error):  # it has ended meanwhile
+            total += measure(process)
+    return total
 
 
 def measure_build(profile: str, seed: int, device: str) -> dict[str, Any]:
