@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from viba_lib.evaluation.sentences import Finding
-from viba_lib.experiments.bottleneck_type import clear_and_right, types_text
+from viba_lib.experiments.bottleneck_type import clear_and_right, saved_time_text, types_text
 from viba_lib.experiments.common import Bootstrap
 
 
@@ -21,7 +21,7 @@ def found(estimate, p=0.01, at=0.0, people=8, videos=12):
         (
             found(-1),
             found(1.2, 0.6, at=1),
-            "lower entropy), and wrong, as far as this run can tell",
+            "lower entropy), and not shown to be right",
         ),
         (found(-1), found(3, at=1), "clearer by the book's measure (lower entropy), and right"),
         (found(1), found(3, at=1), "less clear by the book's measure (higher entropy), but right"),
@@ -55,3 +55,12 @@ def test_the_reading_of_measured_maps():
     assert text.endswith("and wrong: they are off the artefact more than chance.")
     blank = types_text(rows.assign(ratio=np.nan), Bootstrap(100))
     assert "Relevance on the artefact, readout: not computed" in blank and "wrong" not in blank
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.5, "after 20 frames"), (1.0, "never saves"), (2.0, "never saves")]
+)
+def test_the_readout_saves_time_only_if_it_is_faster(seconds, expected):
+    rows = {"training": [10.0, 0.0], "seconds": [seconds, 1.0]}
+    types = pd.DataFrame(rows, index=["readout", "per-sample"])
+    assert expected in saved_time_text(types)

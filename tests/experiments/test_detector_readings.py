@@ -7,10 +7,12 @@ from sklearn.metrics import roc_auc_score
 
 from viba_lib.evaluation.robustness import UNCHANGED
 from viba_lib.experiments.common import Bootstrap
+from viba_lib.experiments.detection import held_out_table
 from viba_lib.experiments.detector_readings import (
     compared_losses,
     compared_texts,
     corruption_losses,
+    held_out_text,
     methods_text,
     robustness_text,
     sizes_text,
@@ -33,6 +35,34 @@ def test_a_rising_validation_loss_is_named() -> None:
     assert "overfitting" not in better and "wrong decisions become more confident" in better
     assert "AUC is 0.70 there and 0.65 at the end" in text
     assert text.endswith("has the weights of the last step.")
+
+
+def test_performance_is_read_with_its_interval_and_its_people() -> None:
+    rows = pd.DataFrame(
+        {
+            "video_id": [f"v{i}" for i in range(8)],
+            "label": [0, 1] * 4,
+            "p_fake": [0.1, 0.9, 0.2, 0.8, 0.3, 0.4, 0.4, 0.7],
+        }
+    )
+    text = held_out_text(held_out_table({"a": rows}, Bootstrap(50)))
+    assert text.startswith("a: accuracy 0.875 (") and "AUC 0.969 (" in text
+    assert text.endswith("on 8 videos from 8 source clips of 8 people.")
+
+
+def test_a_test_that_cannot_decide_is_called_inconclusive() -> None:
+    names = [f"{clip}-{label}" for clip in range(12) for label in (0, 1)]
+    clips = [name.split("-")[0] for name in names]
+
+    def said(people: int) -> str:
+        person = [str(int(clip) % people) for clip in clips]
+        units = pd.DataFrame({"clip": clips, "person": person}, index=names)
+        losses = corruption_losses({"a": degraded(0.3, 0.1), "b": degraded(0.6, 0.1)})
+        return " ".join(compared_texts(losses, Bootstrap(50, 0, units)))
+
+    # Six people, two corruptions: 2 x 2 / 2^6.
+    assert "smallest corrected p-value that this number of people can give is 0.0625" in said(6)
+    assert "inconclusive" not in said(8) and "inconclusive" not in said(3)
 
 
 def test_a_falling_validation_loss_is_not_called_overfitting() -> None:

@@ -85,3 +85,36 @@ def test_an_empty_table_gives_an_empty_table(frames):
 def test_rules_that_need_probabilities_say_so(frames, rules):
     with pytest.raises(VibaError, match="needs the column p_fake"):
         select(frames.drop(columns="p_fake"), **rules)
+
+
+def of_people(people: int = 4, clips: int = 6) -> pd.DataFrame:
+    """A real clip and three fakes of each of some clips of people, whose names begin alike."""
+    rows = []
+    for who in range(people):
+        for clip in range(clips):
+            real = f"p{who}-{clip}"
+            known = {"identity": f"p{who}", "split": "test", "position": 0, "p_fake": 0.5}
+            rows.append(known | {"video_id": real, "label": 0, "method": "", "original": ""})
+            for method in ("chin", "eyes", "mouth"):
+                fake = {"video_id": f"{real}-{method}", "label": 1, "method": method}
+                rows.append(known | fake | {"original": real})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("given", [{"label": 0}, {"label": 1, "in_turn": True}, {"balanced": True}])
+def test_people_take_turns(given):
+    rows = of_people()
+    named = select(rows, videos=8, per_video=1, **given)
+    found = select(rows, order="person", videos=8, per_video=1, **given)
+    assert found.identity.nunique() == 4 and named.identity.nunique() < 4
+    assert found.identity.value_counts().max() <= 3
+    assert list(found.method) == list(select(rows, videos=8, per_video=1, **given).method)
+    shuffled = rows.sample(frac=1, random_state=1)
+    again = select(shuffled, order="person", videos=8, per_video=1, **given)
+    assert list(again.video_id) == list(found.video_id), "the order of the table does not count"
+
+
+def test_unknown_people_are_not_one_person():
+    rows = of_people().assign(identity="")
+    found = select(rows, order="person", label=0, videos=5)
+    assert list(found.video_id) == sorted(rows.video_id[rows.label == 0])[:5]

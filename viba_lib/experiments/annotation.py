@@ -4,6 +4,7 @@ import hashlib
 import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets  # in the extra `book`
 import numpy as np
@@ -27,11 +28,12 @@ def clips_to_annotate(rows: pd.DataFrame, count: int, with_real: bool = False) -
     Parameters
     ----------
     rows : frames that are explained, of all detectors
-    count : at most this many videos, of all methods in turn (the paper: 27)
+    count : at most this many videos, of all methods and people in turn (the paper: 27)
     with_real : real videos as well; the paper shows fakes only
     """
     label = None if with_real else 1
-    chosen = select(rows, label=label, in_turn=True, videos=count, per_video=1)
+    turns: dict[str, Any] = {"order": "person", "in_turn": True}
+    chosen = select(rows, label=label, videos=count, per_video=1, **turns)
     return chosen.video_id.tolist()
 
 

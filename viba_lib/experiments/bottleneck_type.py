@@ -123,9 +123,9 @@ def stored_types(
 
 
 def choose_pairs(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Two frames of each video: of a fake of each method, up to `count`, then of real videos."""
+    """Two frames of each video: a fake of each method up to `count`, then real; people in turn."""
     methods = rows.method[rows.label == 1].nunique()
-    pairs: dict[str, Any] = {"per_video": 2, "take": "first"}
+    pairs: dict[str, Any] = {"order": "person", "per_video": 2, "take": "first"}
     fakes = select(rows, label=1, in_turn=True, videos=methods, **pairs)
     reals = select(rows, label=0, **pairs)
     return pd.concat([fakes.head(count), reals.head(count)], ignore_index=True)
@@ -166,6 +166,19 @@ def types_text(measures: pd.DataFrame, bootstrap: common.Bootstrap) -> str:
     return " ".join(sentences)
 
 
+def saved_time_text(types: pd.DataFrame) -> str:
+    """Whether and when the training of the readout saves time.
+
+    Parameters
+    ----------
+    types : training and seconds (of a frame), by type
+    """
+    gain = types.seconds[PER_SAMPLE] - types.seconds[READOUT]
+    if gain <= 0:
+        return "The readout is not faster here, so its training never saves time."
+    return f"The training saves time after {types.training[READOUT] / gain:,.0f} frames."
+
+
 def clear_and_right(focus: Finding, place: Finding) -> str:
     """Sentence on two questions about the readout's maps that have independent answers.
 
@@ -191,8 +204,8 @@ def clear_and_right(focus: Finding, place: Finding) -> str:
     correct = {
         HIGHER: "right: they are on the artefact more than chance",
         LOWER: "wrong: they are off the artefact more than chance",
-        NO_DIFFERENCE: "wrong, as far as this run can tell: they are on the artefact no more than "
-        "chance",
+        NO_DIFFERENCE: "not shown to be right: the test does not distinguish their relevance on "
+        "the artefact from chance",
     }[right]
     return f"{start} readout's maps are {clearer}, {join} {correct}."
 

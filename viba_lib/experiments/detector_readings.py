@@ -1,13 +1,15 @@
 """Sentences about the detectors: inputs, training, methods without a find, degraded frames."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from viba_lib.evaluation.robustness import UNCHANGED
-from viba_lib.evaluation.sentences import Finding, difference_text
+from viba_lib.evaluation.sentences import Finding, difference_text, least_p, number, sample_size
+from viba_lib.evaluation.significance import SIGNIFICANCE
 from viba_lib.experiments.common import Bootstrap, compared, stacked
 
 RISE = 1.05  # the validation loss is said to rise if it ends above this multiple of its minimum
@@ -38,7 +40,8 @@ def training_text(name: str, history: pd.DataFrame, restore: str) -> str:
     if rises and falls and last.val_auc < best.val_auc:
         text += (
             " The validation loss rises and the order of the validation frames becomes worse while "
-            "the training loss falls: this is overfitting."
+            "the training loss falls: this can be overfitting, or a difference between the "
+            "training and the validation people."
         )
     elif rises and falls:
         text += (
@@ -47,6 +50,20 @@ def training_text(name: str, history: pd.DataFrame, restore: str) -> str:
         )
     kept = "of the last step" if restore == "last" else "with the lowest validation loss"
     return f"{text} The detector has the weights {kept}."
+
+
+def held_out_text(table: pd.DataFrame) -> str:
+    """Accuracy, AUC and ECE of each detector, from `detection.held_out_table`."""
+
+    def shown(row: Any, measure: str) -> str:
+        low, high = (getattr(row, f"{measure}_{end}") for end in ("low", "high"))
+        return f"{getattr(row, measure):.3f} ({low:.3f} to {high:.3f})"
+
+    return " ".join(
+        f"{row.name}: accuracy {shown(row, 'accuracy')}, AUC {shown(row, 'auc')}, calibration "
+        f"error (ECE) {shown(row, 'ece')}, on {sample_size(row.videos, row.clips, row.people)}."
+        for row in table.itertuples(index=False)
+    )
 
 
 def methods_text(predictions: Mapping[str, pd.DataFrame]) -> str:
@@ -144,9 +161,17 @@ def compared_texts(losses: pd.DataFrame, bootstrap: Bootstrap) -> list[str]:
     if losses.detector.nunique() != 2:
         return []  # one detector, or a set of one class, which has no AUC
     first, second = map(str, losses.detector.unique())
-    return [
+    found = compared_losses(losses, bootstrap)
+    texts = [
         difference_text(f"Loss of AUC under {name}", first, second, one)
-        for name, one in compared_losses(losses, bootstrap).items()
+        for name, one in found.items()
+    ]
+    least = {one.tested: least_p(one, len(found)) for one in found.values() if one.clips}
+    return texts + [
+        f"These tests are inconclusive: the smallest corrected p-value that this number of {units} "
+        f"can give is {number(p)}."
+        for units, p in least.items()
+        if p >= SIGNIFICANCE
     ]
 
 

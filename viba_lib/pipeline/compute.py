@@ -157,8 +157,9 @@ def predict_degraded(
     """Probability of fake of test frames that were degraded, see `evaluation.robustness`."""
     run = Run(work=work, **given)
     rows = select(
-        run.frames("test"), balanced=clips is not None, videos=clips, per_video=frames_per_clip
-    ).sort_values(["video_id", "position"], ignore_index=True)
+        run.frames("test"), order="person", balanced=clips is not None, videos=clips,
+        per_video=frames_per_clip,
+    ).sort_values(["video_id", "position"], ignore_index=True)  # fmt: skip
 
     def inputs(how: tuple[str, float]) -> torch.Tensor:
         return run.clips.inputs(run.detector, rows, lambda image: corrupt(image, *how))

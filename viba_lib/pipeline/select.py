@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.core.errors import VibaError
+from viba_lib.evaluation.clusters import PERSON, units_of
 
-Order = Literal["name", "random", "surest frame", "surest video"]
+Order = Literal["name", "person", "random", "surest frame", "surest video"]
 FAKE = 1
 
 
@@ -38,8 +39,10 @@ def select(
         p_fake where the order or `correct_first` needs it
     split, label : keep rows of this split and this label (0 real, 1 fake)
     in_scope : keep real frames and the methods that the detector is trained for
-    order : of the videos. "name": by video_id; "random": shuffled by the seed; "surest frame" and
-        "surest video": by the highest probability of the true class, of a frame or on average
+    order : of the videos. "name": by video_id; "person": people in turn, and with `in_turn` or
+        `balanced` each method from another person on, because names begin with the person's;
+        "random": shuffled by the seed; "surest frame" and "surest video": by the highest
+        probability of the true class, of a frame or on average
     correct_first : frames that the detector gets right come first, because a map explains the
         decision, and the mask is the truth of a right one only
     in_turn : one video of each method, then the second of each, and so on
@@ -96,11 +99,26 @@ def _ordered(rows: pd.DataFrame, order: Order, seed: int) -> pd.DataFrame:
         return rows.sample(frac=1, random_state=seed)
     if order == "name":
         return rows.sort_values("video_id", kind="stable")
+    if order == "person":
+        return _people_in_turn(rows)
     sure = rows.p_fake.where(rows.label == FAKE, 1 - rows.p_fake)
     if order == "surest video":
         sure = sure.groupby(rows.video_id).transform("mean")
     at = sure.sort_values(ascending=False, kind="stable").index
     return rows.loc[at]
+
+
+def _people_in_turn(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows ordered by their videos: the first of each person, then the second, and so on."""
+    videos = rows.drop_duplicates("video_id").sort_values("video_id", kind="stable")
+    person = pd.Categorical(units_of(videos)[PERSON])
+    method = pd.Categorical(videos.method.fillna(""))
+    shifted = (person.codes - method.codes) % max(1, len(person.categories))
+    videos = videos.assign(shifted=shifted)
+    turn = videos.groupby(["label", "method", "shifted"], sort=False, dropna=False).cumcount()
+    ordered = videos.assign(turn=turn).sort_values(["turn", "shifted"], kind="stable").video_id
+    place = dict(zip(ordered, range(len(ordered)), strict=True))
+    return rows.loc[rows.video_id.map(place).sort_values(kind="stable").index]
 
 
 def _wrong(rows: pd.DataFrame) -> pd.Series:

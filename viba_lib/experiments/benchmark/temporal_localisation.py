@@ -87,7 +87,8 @@ def compute_temporal(folder: Path, work: Work, *, values: Values, **given: Any) 
     """
     run, rows = BenchmarkRun(work=work, **given), []
     clips, frames, passes = (run.numbers[name] for name in NUMBERS)
-    real = select(run.frames("test"), label=0, videos=clips, per_video=1).video_id
+    tested = run.frames("test")
+    real = select(tested, label=0, order="person", videos=clips, per_video=1).video_id
     for number, video in enumerate(real):
         method, seed = TEMPORAL[number % len(TEMPORAL)], run.seed + number
         work.progress(f"temporal localisation: clip {number + 1} of {len(real)}, {method}")
