@@ -384,7 +384,7 @@ HTML(f"<p>{example_text(row.iloc[0])} {of_motion}</p>")
 
 # %% [markdown]
 # The artefact of this example lies between two frames. The outlined region moved differently from the face around it,
-# and no single frame shows this. Relevance in the middle of the region says that its own motion was necessary.
+# which a single frame does not show. Relevance in the middle of the region says that its own motion was necessary.
 # Relevance along its border says that the *contrast* of two motions was necessary.
 #
 # ## Preservation of the prediction
@@ -393,13 +393,14 @@ HTML(f"<p>{example_text(row.iloc[0])} {of_motion}</p>")
 # with the bottleneck in place. The reference implementation uses ten steps. They may end shortly after a peak like that
 # of step 4, when too many units are noise and no step is left to correct this. There are two remedies, more steps and a
 # lower $\beta$. Expect both to bring the probability closer to the one without a bottleneck. A lower $\beta$ should
-# give more bits. The fraction inside the mask shows whether the relevance stays at its location.
+# give more bits; the last row has a tenth of the $\beta$ of the map above. The fraction inside the mask shows whether the relevance stays at its location.
 
 # %%
+own = study.bottleneck("flow-vgg11").settings.beta
 tried = {"as above": motion}
 for name, setting in {
     "40 steps": {"steps": 40},
-    "beta 1": {"beta": 1.0},
+    f"beta {own / 10:g}": {"beta": own / 10},
 }.items():
     other = study.bottleneck("flow-vgg11", **setting)
     tried[name] = other.attribute(study.inputs("flow-vgg11", row))

@@ -48,7 +48,7 @@ results_root = "../results"
 device = "cpu"
 seed = 0
 layer = "all"  # injection layer; one of all, block4, bn3, conv3, block12, bn4, features.9, features.12, features.16
-beta = 10.0  # trade-off weight of the information; above 0
+beta = 0.0  # trade-off weight of the information, 0 for that of the profile; at least 0
 frames = 2  # real and fake inputs each that are shown; at least 1
 measured = 6  # real and fake test videos each that are measured; at least 1
 detector = ""  # a further detector to explain at its layers, as module:function; any text
@@ -93,7 +93,8 @@ map_figures.layers_grid(one.images, one.maps, one.masks, one.labels)
 # ## Maps of VGG11 by layer
 #
 # The next figure shows the same comparison for the motion detector. The input is {term}`optical flow <Optical flow>` in
-# colour: the hue is the direction, and the brightness is the speed. Expect smaller differences between the layers,
+# colour: the hue is the direction, and the brightness is the speed. The paper shows the pairs of frames beside these
+# maps; here {numref}`fig-pipeline` shows one such pair. Expect smaller differences between the layers,
 # because all three are close together in a shallow network.
 
 # %% mystnb={"image": {"alt": "Grid of flow maps with relevance maps at layers 9, 12 and 16 of VGG11; planted regions are outlined."}, "figure": {"caption": "Relevance of real and fake flow maps at the injection layers of VGG11 (the paper's Figures 9 to 11).", "name": "fig-layers-flow"}}
@@ -129,6 +130,8 @@ if detector:
 # - `bits` is the total of the map, $\sum_i B_i$, which is the sum of the information estimates of the units.
 # - `entropy` is the entropy of the map over pixels, in bits. Lower values mean a more concentrated map.
 # - `ratio` is the fraction of relevance inside the mask over the mask's fraction of the frame, on fakes. Chance is 1.
+# - `kept` is the fraction of decisions that are the same with the bottleneck. A map explains a decision only if the
+#   bottleneck keeps it.
 # - `deletion` is the area under the probability of the prediction while the most relevant pixels are set to zero first
 #   {cite}`petsiuk2018rise`. Lower values mean a more faithful map. The value depends on how sensitive the detector is
 #   to removed pixels.
@@ -151,6 +154,7 @@ columns = [
     "bits",
     "entropy",
     "ratio",
+    "kept",
     "deletion",
     "over_random",
 ]
@@ -162,6 +166,11 @@ result_figures.intervals(
     ["ratio", "entropy", "over_random"],
     chance={"ratio": 1, "over_random": 0},
 )
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.injection_layer import kept_text
+
+HTML(f"<p>{kept_text(measures)}</p>")
 
 # %% [markdown]
 # The figure tests the paper's choice by eye. It shows the measures at each other layer minus those at the paper's

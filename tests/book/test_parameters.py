@@ -86,7 +86,7 @@ def test_pairs_of_the_command_line():
     [
         (["-p", "layer", "block99"], ["block12", "features.9", "all"]),
         (["-p", "layr", "block12"], ["'layr'", "layer", "beta"]),
-        (["-p", "beta", "-5"], ["'-5'", "above 0"]),
+        (["-p", "beta", "-5"], ["'-5'", "at least 0"]),
         (["-p", "profile", "fast"], ["quick", "standard", "paper"]),
         (["-p", "seed=minus"], ["int, from 0 to 4294967295"]),
         (["-p", "layer"], ["no value"]),

@@ -9,6 +9,7 @@ from viba_lib.experiments.injection_layer import (
     LAYER_MEASURES,
     choice_text,
     deletion_text,
+    kept_text,
     layer_differences,
     layer_table,
     ours_and_others,
@@ -24,6 +25,7 @@ def measures():
     frames = pd.DataFrame({"video_id": [f"v{i}" for i in range(12)], "label": [0, 1] * 6})
     base = frames.assign(detector="xception", **{m: rng.normal(0, 5, 12) for m in LAYER_MEASURES})
     base.loc[base.label == 0, "ratio"] = np.nan
+    base = base.assign(kept=[1.0] * 11 + [0.0])
     other = base.assign(layer="bn4", **{m: base[m] + 1 for m in LAYER_MEASURES})
     return pd.concat([base.assign(layer="block4"), other])
 
@@ -35,6 +37,14 @@ def test_the_table_holds_means_and_intervals(measures):
     assert (table.ratio_low < table.ratio).all() and (table.ratio < table.ratio_high).all()
     # Each interval alone is much wider than the difference ...
     assert table.bits_high["block4"] - table.bits_low["block4"] > 2
+
+
+def test_lost_decisions_are_counted(measures):
+    text = kept_text(measures)
+    assert "xception, decisions that the bottleneck keeps: block4 11 of 12, bn4 11 of 12." in text
+    assert "A map of a lost decision" in text
+    assert "lost" not in kept_text(measures.assign(kept=1.0))
+    assert layer_table(measures, BOOTSTRAP).kept.tolist() == pytest.approx([11 / 12] * 2)
 
 
 def test_small_differences_are_found_on_the_same_frames(measures):

@@ -35,7 +35,7 @@ from viba_lib.models.xception import XCEPTION_LAYERS
 from viba_lib.pipeline.study import Study
 
 FACE, FLOW = DETECTORS
-MEASURED, BETA = 6, 10.0  # defaults of `05_injection_layer`, whose stored maps are opened again
+MEASURED, BETA = 6, 0.0  # defaults of `05_injection_layer`, whose stored maps are opened again
 SWAPS = 999
 Values = Callable[[pd.DataFrame], pd.Series]  # from rows of `relevance_by_part`
 _over_attribution = cache(toy_claims.over_attribution)

@@ -1,7 +1,7 @@
 """What experiments share: explained frames and videos, and intervals over videos."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -174,13 +174,17 @@ def _planted_letters(region: str, clip: PreparedClip) -> str:
 
 @dataclass(frozen=True)
 class Explained:
-    """Inputs with their maps: images (T, S, S, 3), masks (T, S, S), maps by name, measures."""
+    """Inputs with their maps: images (T, S, S, 3), masks (T, S, S), maps by name, measures.
+
+    `kept` tells for the maps of a name which decisions (T,) are the same with the bottleneck.
+    """
 
     images: np.ndarray
     masks: np.ndarray
     labels: list[str]
     maps: dict[str, np.ndarray]
     table: pd.DataFrame
+    kept: dict[str, np.ndarray] = field(default_factory=dict, kw_only=True)
 
 
 def no_masks(ratios: ArrayLike, what: str) -> str:

@@ -1,6 +1,7 @@
 """Injection layers compared on the same frames (`05_injection_layer`)."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,10 @@ def injection_maps(
 ) -> dict[str, common.Explained]:
     """The same real and fake inputs, `count` of each class, explained at the injection layers.
 
+    Parameters
+    ----------
+    beta : weight of the information; 0 = that of each detector in the profile
+
     Raises
     ------
     VibaError
@@ -39,20 +44,27 @@ def injection_maps(
     # A detector without that layer is explained at its default layer.
     layers = {name: [study.layer(name)] for name in detectors}
     layers |= common.named_layers(study, detectors, layer)
-    explained = {}
+    explained: dict[str, common.Explained] = {}
+    given: dict[str, Any] = {"beta": beta} if beta else {}
     for detector, names in layers.items():
         rows = common.choose_rows(study, detector, count)
-        maps = {n: study.explain(detector, rows, n, beta=beta).relevance.values for n in names}
+        found = {name: study.explain(detector, rows, name, **given) for name in names}
+        maps = {name: one.relevance.values for name, one in found.items()}
+        kept = {
+            name: ((one.p_fake > 0.5) == (one.p_fake_bottleneck > 0.5)).values
+            for name, one in found.items()
+        }
         labels = [f"{r.method or 'real'}, {r.p_fake:.2f}" for r in rows.itertuples()]
         images, masks = study.images(detector, rows), study.masks(detector, rows)
-        explained[detector] = common.Explained(images, masks, labels, maps, rows)
+        explained[detector] = common.Explained(images, masks, labels, maps, rows, kept=kept)
     return explained
 
 
 def _rows(detector: str, layer: str, explained: common.Explained) -> pd.DataFrame:
     facts = explained.table[["video_id", "label"]].assign(detector=detector, layer=layer)
     measures = map_measures(explained.maps[layer], explained.masks)
-    return facts.join(measures[["bits", "entropy", "ratio"]])
+    measures = measures[["bits", "entropy", "ratio"]]
+    return facts.join(measures).assign(kept=explained.kept[layer].astype(float))
 
 
 def map_rows(explained: Mapping[str, common.Explained]) -> pd.DataFrame:
@@ -60,7 +72,7 @@ def map_rows(explained: Mapping[str, common.Explained]) -> pd.DataFrame:
 
     Returns
     -------
-    video_id, label, detector, layer, bits, entropy and ratio, see `layer_measures`.
+    video_id, label, detector, layer, bits, entropy, ratio and kept, see `layer_measures`.
     """
     parts = [_rows(name, layer, one) for name, one in explained.items() for layer in one.maps]
     return pd.concat(parts, ignore_index=True)
@@ -78,7 +90,8 @@ def layer_measures(
     Returns
     -------
     detector, layer, video_id, label, and per frame: bits (total), entropy (of the map over pixels,
-    in bits), ratio (relevance inside the planted mask over chance; fakes only), deletion (area
+    in bits), ratio (relevance inside the planted mask over chance; fakes only), kept (1 if the
+    decision is the same with the bottleneck, else 0), deletion (area
     under the probability of the predicted class as the most relevant pixels are removed first),
     random (the same with pixels in random order), over_random (random minus deletion).
     """
@@ -100,7 +113,8 @@ def layer_measures(
 
 def layer_table(measures: pd.DataFrame, bootstrap: common.Bootstrap) -> pd.DataFrame:
     """Means of `layer_measures` by detector and layer, see `interval_table`."""
-    return interval_table(measures, ["detector", "layer"], means_of(LAYER_MEASURES), bootstrap)
+    shown = means_of((*LAYER_MEASURES, "kept"))
+    return interval_table(measures, ["detector", "layer"], shown, bootstrap)
 
 
 def layer_differences(
@@ -168,6 +182,20 @@ def choice_text(
         claim = f"{layer} is a better layer of {name} than the others on average"
         sentences.append(difference_text(what, layer, "the mean of the other layers", found))
         sentences.append(claim_text(claim, claim_verdict(found, "higher")))
+    return " ".join(sentences)
+
+
+def kept_text(measures: pd.DataFrame) -> str:
+    """How many decisions the bottleneck keeps at each layer, from `layer_measures`."""
+    sentences = []
+    for name, rows in measures.groupby("detector", sort=False):
+        counts = rows.groupby("layer", sort=False).kept.agg(["sum", "count"])
+        layers = ", ".join(
+            f"{n} {row['sum']:.0f} of {row['count']:.0f}" for n, row in counts.iterrows()
+        )
+        sentences.append(f"{name}, decisions that the bottleneck keeps: {layers}.")
+    if (measures.kept == 0).any():
+        sentences.append("A map of a lost decision does not explain this decision.")
     return " ".join(sentences)
 
 
