@@ -208,8 +208,8 @@ HTML(
 )
 
 # %% [markdown]
-# One validation person sits in a car and was recorded in images of 176 by 144 stored pixels, the most difficult of the
-# sources. The other validation person is generated. The curves on them show how the training proceeded, but not how
+# In the default data set, one validation person sits in a car and was recorded in images of 176 by 144 stored pixels, the most difficult of the
+# sources, and the other validation person is generated. The curves on them show how the training proceeded, but not how
 # good a detector is on other people. A gap between both losses has two possible causes: overfitting, or a difference
 # between the training and the validation people. The loss depends on confidence as well as on decisions. It can rise
 # while the AUC, which depends on the order of the scores only, does not fall. A profile with `restore: last` keeps the
@@ -244,6 +244,11 @@ study.save_table("held_out", held_out, held_out[columns].round(3))
 # %% mystnb={"image": {"alt": "Points and horizontal intervals of accuracy and AUC for both detectors."}, "figure": {"caption": "Accuracy and AUC on held-out identities, with 95 % intervals over people and their source clips.", "name": "fig-held-out"}}
 result_figures.intervals(held_out, ["accuracy", "auc"])
 
+# %% tags=["remove-input"]
+from viba_lib.experiments.detector_readings import held_out_text
+
+HTML(f"<p>{held_out_text(held_out)}</p>")
+
 # %% [markdown]
 # `ece` is the mean gap between confidence and accuracy. The figure shows this gap for each bin of confidence. On the
 # diagonal, 80 % of the frames with a confidence of 80 % are classified correctly.
@@ -256,8 +261,8 @@ result_figures.reliability(
 # %% [markdown]
 # ## Detection by manipulation method
 #
-# Single frames of the temporal methods look real to Xception by construction, and spatial artefacts that move with the
-# face hardly change the flow. Expect each detector to have high scores only on the methods that were made for it.
+# A single frame of a temporal method contains only real content, with at most a faint seam or blur, and spatial artefacts
+# that move with the face hardly change the flow. Expect each detector to have high scores only on the methods that were made for it.
 
 # %% mystnb={"image": {"alt": "Dots of the probability of fake for each test frame, one row per method, for both detectors; real frames have low values and detected methods have high values."}, "figure": {"caption": "Probability of fake of every test frame, by planted method; the dotted line is the decision threshold.", "name": "fig-by-method"}}
 tested = {n: study.predictions(n).query("split == 'test'") for n in settings}
@@ -293,9 +298,9 @@ HTML(f"<p>{methods_text(in_scope)}</p>")
 # %% [markdown]
 # ## Detection by identity
 #
-# Some test people were filmed. The others are generated portraits that were animated ([the page of the data
-# set](../book/dataset.md)). A detector can rank the frames of a person well (the AUC) and still call most real frames
-# of that person fake. Its threshold is then wrong for that face or camera. The threshold was set on degraded frames of
+# In the default data set, some test people were filmed, and the others are generated portraits that were animated ([the
+# page of the data set](../book/dataset.md)). A detector can rank the frames of a person well (the AUC) and still call most real frames
+# of that person fake. Its threshold is then wrong for that face or camera. With `calibrate`, the threshold is set on degraded frames of
 # the validation people, so that few of their real frames are called fake (`viba_lib.evaluation.calibration`). Expect
 # false alarms to differ between people.
 

@@ -221,6 +221,7 @@ HTML(f"<p>{types_text(both.measures, Bootstrap.of(study))}</p>")
 # only if it keeps predictions with few bits. The result of this run is:
 
 # %% tags=["remove-input"]
+from viba_lib.experiments.bottleneck_type import saved_time_text
 from viba_lib.experiments.common import no_masks
 
 start, end = study.readout_history("xception").loss.iloc[[0, -1]]
@@ -235,14 +236,13 @@ HTML(
     f"the per-sample bottleneck needs {types.bits['per-sample']:,.0f} and keeps {types.kept['per-sample']:.0%}. "
     f"{place} The readout took "
     f"{types.training['readout']:.0f} s of training and takes {types.seconds['readout']:.2f} s per frame; the "
-    f"per-sample bottleneck takes {types.seconds['per-sample']:.2f} s. The training saves time after "
-    f"{types.training['readout'] / max(types.seconds['per-sample'] - types.seconds['readout'], 1e-9):,.0f} frames.</p>"
+    f"per-sample bottleneck takes {types.seconds['per-sample']:.2f} s. {saved_time_text(types)}</p>"
 )
 
 # %% [markdown]
 # The paper trained for ten epochs on its whole training split and found the readout's maps less consistent and less
-# clear. Ten epochs of the few frames of a short profile are far fewer steps, so this page evaluates a readout with less
-# training than the paper's.
+# clear. Ten epochs of the few frames of a short profile are far fewer steps, so such a profile evaluates a readout with
+# less training than the paper's.
 
 # %% [markdown]
 # ## Exercises

@@ -32,7 +32,7 @@
 # |---|---|---|
 # | Relevance videos | the maps that are measured here | {doc}`/notebooks/07_relevance_videos` |
 # | {term}`Intersection over union` | the first of the three measures | {doc}`/book/glossary` |
-# | Confidence intervals | every point below has one | {doc}`/notebooks/08_detection_performance` |
+# | Confidence intervals | most points below have one | {doc}`/notebooks/08_detection_performance` |
 # ```
 #
 # <!-- time -->

@@ -332,8 +332,8 @@ text = f"{curves_text(over_budget)} {sample_text('These curves', curves, bootstr
 HTML(f"<p>{text}</p>") if len(curves) else None
 
 # %% [markdown]
-# The result depends on the planted method. A whole face is easy to localise, and a mouth or a blending edge is
-# difficult. The area of the mask limits the ratio: the larger the mask, the smaller the largest possible ratio.
+# The result depends on the planted method and on the size of its region. The area of the mask limits the ratio: the
+# larger the mask, the smaller the largest possible ratio.
 
 # %% mystnb={"image": {"alt": "Table in colours of relevance inside the mask over chance, methods down, planted methods of both detectors across."}, "figure": {"caption": "Relevance inside the mask over chance, by method and by what was planted; white is chance.", "name": "fig-benchmark-planted"}}
 cells = both.pivot_table(index="method", columns="planted", values="ratio")
@@ -344,6 +344,12 @@ size = both.pivot_table(
     index="method", columns=["detector", "size"], values="ratio", observed=True
 ).reindex(NAMES)
 study.save_table("comparison_sizes", both, size.round(2), unmasked)
+
+# %% tags=["remove-input"]
+from viba_lib.experiments.benchmark.scores import groups_text
+
+groups = (("planted", "planted method"), ("size", "size of the mask"))
+HTML("".join(f"<p>{groups_text(both, *group)}</p>" for group in groups))
 
 # %% [markdown]
 # ### Degraded frames
@@ -449,8 +455,22 @@ study.save_table(
     ),
 )
 
-# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method and the detector's probability: area under the ROC curve for disturbed pairs of frames against the others of a clip, with a dotted line at one half."}, "figure": {"caption": "Area under the ROC curve for disturbed pairs of frames by the sum of a map, with 95 % intervals over clips; dotted is chance.", "name": "fig-benchmark-temporal"}}
+# %% mystnb={"image": {"alt": "Points with horizontal intervals for each method and the detector's probability: area under the ROC curve for disturbed pairs of frames against the others of a clip, with a dotted line at one half."}, "figure": {"caption": "Area under the ROC curve for disturbed pairs of frames by the sum of a map, with 95 % intervals over people and their clips; dotted is chance.", "name": "fig-benchmark-temporal"}}
 result_figures.intervals(when[motion[0]], ["auc"], chance={"auc": 0.5})
+
+# %% tags=["remove-input"]
+from viba_lib.evaluation.sentences import level_text
+from viba_lib.experiments.benchmark.temporal_localisation import PROBABILITY
+from viba_lib.experiments.common import level
+
+lines = []
+for name, scores in in_time.items():
+    lines.append(sample_text(f"Disturbed clips, {name}", scores, bootstrap.units))
+    for method in (VIBA, PROBABILITY):
+        rows = scores[scores.method == method]
+        what = f"AUC of {method} for disturbed pairs"
+        lines.append(level_text(what, level(rows, rows.auc, bootstrap, at=0.5)))
+HTML("".join(f"<p>{line}</p>" for line in lines))
 
 # %% [markdown]
 # ## Failures of the bottleneck

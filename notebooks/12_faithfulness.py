@@ -31,7 +31,7 @@
 # | Concept | Why | Where |
 # |---|---|---|
 # | Localisation of the artefact | the same methods, frames and maps | {doc}`/notebooks/11_localisation` |
-# | Intervals over videos | every measure has one | {doc}`/notebooks/08_detection_performance` |
+# | Intervals over videos | most measures have one | {doc}`/notebooks/08_detection_performance` |
 # | Measures of consistency | temporal coupling changes them | {doc}`/notebooks/09_consistency` |
 # ```
 #
@@ -130,6 +130,17 @@ result_figures.intervals(
     chance={"degradation": 0, "sensitivity": 0},
 )
 
+# %% tags=["remove-input"]
+from viba_lib.evaluation.ranks import rank_of, rank_text
+
+given = {"seed": seed, "units": units}
+lines = [
+    rank_text(f"{measure} on {name}", rank_of(scores, measure, **given))
+    for name, scores in faithful.items()
+    for measure in FAITHFULNESS
+]
+HTML("".join(f"<p>{line}</p>" for line in lines))
+
 # %% [markdown]
 # The next lines write deletion out for the bottleneck's map of one frame. The pixels are sorted by relevance. In each step,
 # the same number of pixels is set to zero, the most relevant ones first, and the detector gives the probability of the class
@@ -197,6 +208,11 @@ from viba_lib.experiments.benchmark.robustness import attack_table, attacks
 attacked = attack_table(attacks(benchmarks["xception"]))
 study.save_table("comparison_attack", attacked, attacked.round(3))
 
+# %% tags=["remove-input"]
+from viba_lib.experiments.benchmark.robustness import attack_text
+
+HTML(f"<p>{attack_text(attacked)}</p>")
+
 # %% [markdown]
 # ## Parameter randomisation test
 #
@@ -228,8 +244,8 @@ similarity = checks.pivot_table(index="method", columns="stage", values="rank")
 result_figures.heat(similarity.reindex(NAMES)[stages], "rank correlation", 0.0)
 
 # %% [markdown]
-# Methods that divide the image into superpixels or blobs give similar smooth maps of the same face for every network.
-# A part of this similarity comes from the image.
+# Methods that divide the image into superpixels or cells can give similar smooth maps of the same face for every network,
+# because a part of the similarity comes from the image. The sentences above name the methods that fail.
 
 # %% [markdown]
 # ## Temporal coupling

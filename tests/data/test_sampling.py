@@ -10,6 +10,7 @@ from viba_lib.data.sampling import (
     PAPER_COUNTS,
     draw_catalog,
     fair_shares,
+    is_paper_sample,
     join_catalogs,
     sample_catalog,
 )
@@ -53,6 +54,14 @@ def test_too_few_videos_are_said(faces):
 def test_the_papers_counts_are_those_of_its_table():
     assert list(PAPER_COUNTS) == list(DATASET_NAMES.index)
     assert sum(PAPER_COUNTS.values()) == 378
+
+
+def test_a_part_of_the_papers_videos_is_not_its_sample():
+    names = [name for name, count in PAPER_COUNTS.items() for _ in range(count)]
+    catalog = pd.DataFrame({"dataset": names})
+    assert is_paper_sample(catalog)
+    assert not is_paper_sample(catalog.iloc[1:])
+    assert not is_paper_sample(pd.concat([catalog, pd.DataFrame({"dataset": ["own"]})]))
 
 
 def test_a_study_is_drawn_from_several_catalogs(faces):

@@ -37,13 +37,19 @@ from viba_lib.experiments.benchmark.maps import (
     with_comparison,
 )
 from viba_lib.experiments.benchmark.memory import memory_of, memory_stage
-from viba_lib.experiments.benchmark.ranking import costs, pareto
-from viba_lib.experiments.benchmark.robustness import attack_stage, sanity_stage, sanity_text
+from viba_lib.experiments.benchmark.ranking import costs, front_text, pareto
+from viba_lib.experiments.benchmark.robustness import (
+    attack_stage,
+    attack_text,
+    sanity_stage,
+    sanity_text,
+)
 from viba_lib.experiments.benchmark.scores import (
     FAITHFULNESS,
     LOCALISATION,
     faithfulness_scores,
     faithfulness_stage,
+    groups_text,
     localisation_scores,
     score_table,
     tuned_gain,
@@ -417,3 +423,40 @@ def test_an_unknown_video_is_refused(study):
     preparation = study.profile.preparation.model_dump()
     with pytest.raises(VibaError, match="not in the catalog"):
         study.prepared.consecutive("nobody", 5, preparation)
+
+
+def test_groups_are_read_without_a_verdict():
+    rows = [
+        {"method": name, "detector": "a", "planted": planted, "ratio": ratio}
+        for name, factor in ((VIBA, 1.0), ("Grad-CAM", 9.0))
+        for planted, ratio in (("mouth", 3 * factor), ("mouth", factor), ("eyes", 4 * factor))
+    ]
+    rows.append({"method": VIBA, "detector": "a", "planted": "chin", "ratio": np.nan})
+    text = groups_text(pd.DataFrame(rows), "planted", "planted method")
+    assert text == f"{VIBA} on a, mean ratio by planted method: eyes 4.00, mouth 2.00 (no test)."
+    assert groups_text(pd.DataFrame(rows[-1:]), "planted", "planted method") == ""
+
+
+def test_the_front_is_named_the_cheapest_first():
+    rows = {
+        "method": ["dear", "worse", "cheap"],
+        "seconds": [3.0, 2.0, 1.0],
+        "ratio": [3.0, 1.0, 2.0],
+    }
+    text = front_text({"a": pareto(pd.DataFrame(rows))})
+    assert "better by the mean than cheap, dear (cheapest first" in text
+    none = pareto(pd.DataFrame(rows).assign(ratio=np.nan))
+    assert front_text({"a": none}) == ""
+
+
+def test_the_attack_is_read_beside_the_best_method():
+    columns = ["method", "sufficiency 1", "sufficiency 2", "kept 1", "stability"]
+    rows = [
+        (VIBA, 0.1, 0.2, 1.0, 0.9),
+        ("Grad-CAM", 0.3, 0.4, 1.0, 0.8),
+        ("Random", 1.0, 1.0, 0, 1),
+    ]
+    text = attack_text(pd.DataFrame(rows, columns=columns))
+    assert "sufficiency with 2 segments 0.20 (highest: Grad-CAM, 0.40)" in text
+    assert f"stability 0.90 (highest: {VIBA}, 0.90)" in text
+    assert attack_text(pd.DataFrame(rows[1:], columns=columns)) == ""

@@ -58,7 +58,7 @@ def test_a_lower_calibration_error_is_a_side_effect_of_higher_confidence():
     assert "underconfident" in text and "side effect" in text
     assert "from 0.300 to 0.100" in text
     worse = detection_readings.calibration_text({"net": frames(0.9, 0.7)})
-    assert "side effect" not in worse and "less reliable" in worse
+    assert "side effect" not in worse and "ECE is higher" in worse
 
 
 def test_an_overconfident_detector_is_called_so():

@@ -257,8 +257,8 @@ def test_the_text_of_the_choices_names_the_largest_and_smallest_effects():
     furthest = open_choices.furthest(table)
     assert furthest.other.tolist() == ["1", "1", "5", "0", "both"]
     text = open_choices.sensitivity_text(table, shown=1)
-    assert "most on smoothing (-50% with 0 instead of 1)" in text or "most on beta (+50%" in text
-    assert "least on macro F1 (0.0% at most)" in text
+    assert "own: smoothing (-50% with 0 instead of 1)" in text or "own: beta (+50%" in text
+    assert "The smallest: macro F1 (0.0% at most)" in text
     assert "With 2 of 4 choices" in text
     nothing = open_choices.sensitivity([("beta", "net", {"10": np.nan, "1": np.nan})])
     assert "Too few" in open_choices.sensitivity_text(nothing)

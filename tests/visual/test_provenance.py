@@ -8,8 +8,9 @@ from viba_lib.visual import provenance
 from viba_lib.visual.provenance import banner_html, commit, provenance_html, save_table
 
 
-def test_only_the_paper_profile_has_no_banner():
-    assert banner_html("paper", "licensed data") == ""
+def test_only_the_papers_videos_have_no_banner():
+    assert banner_html("paper", "licensed data", licensed=True) == ""
+    assert "<code>paper</code>" in banner_html("paper", "licensed data")
     found = banner_html("quick", "a <few> clips")
     assert "<code>quick</code>" in found and "a &lt;few&gt; clips" in found
     assert "Its results" not in found

@@ -48,7 +48,7 @@ def key_of(stem: str) -> str:
 def as_notebook(source: Path) -> Any:
     """Notebook without outputs that a source stands for; cell ids follow from the position."""
     with warnings.catch_warnings():
-        # Until then, ids are drawn at random, and now and then the same one twice.
+        # Until then, ids are random, and now and then two of them agree.
         warnings.simplefilter("ignore", DuplicateCellId)
         notebook = jupytext.read(source)
     notebook.metadata["kernelspec"] = KERNEL

@@ -15,6 +15,11 @@ PAPER_COUNTS = {
 }  # fmt: skip
 
 
+def is_paper_sample(catalog: pd.DataFrame) -> bool:
+    """Whether a catalog has as many videos of each data set as the paper's Table 1."""
+    return catalog.dataset.value_counts().to_dict() == PAPER_COUNTS
+
+
 def fair_shares(available: Mapping[str, int], total: int) -> dict[str, int]:
     """Divide `total` among categories as evenly as the available numbers allow.
 

@@ -151,7 +151,7 @@ def calibration_text(explained: ByDetector) -> str:
         elif ece_after < ece and after > before:
             sentences.append("The ECE is lower although the confidence has risen.")
         elif ece_after > ece:
-            sentences.append("So the bottleneck makes the probabilities less reliable here.")
+            sentences.append("The ECE is higher with the bottleneck, without a test here.")
     return " ".join(sentences)
 
 

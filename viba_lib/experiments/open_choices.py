@@ -252,7 +252,7 @@ def furthest(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def sensitivity_text(table: pd.DataFrame, shown: int = 3) -> str:
-    """The choices on which results depend most and least, from `sensitivity`.
+    """The choices with the largest and the smallest relative changes, from `sensitivity`.
 
     Parameters
     ----------
@@ -271,7 +271,8 @@ def sensitivity_text(table: pd.DataFrame, shown: int = 3) -> str:
     )
     largest = (order["size"] > LARGE).sum()
     return (
-        f"The results depend most on {most}. They depend least on {least}. With {largest} of "
-        f"{len(order)} choices, an alternative changes a result by more than {LARGE:.0%} of its "
-        "value."
+        f"The largest relative changes, each of a measure of its own: {most}. The smallest: "
+        f"{least}. "
+        f"With {largest} of {len(order)} choices, an alternative changes a result by more than "
+        f"{LARGE:.0%} of its value."
     )

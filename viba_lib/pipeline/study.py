@@ -25,6 +25,7 @@ from viba_lib.core.progress import Progress
 from viba_lib.data.card import data_card
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.prepare import account
+from viba_lib.data.sampling import is_paper_sample
 from viba_lib.evaluation.domain import Domain
 from viba_lib.models.detectors import DETECTORS, Detector
 from viba_lib.pipeline import compute
@@ -410,9 +411,9 @@ class Study:
         It gives the size of the test split, unless the data set is not there yet: a page without
         results must not wait for it.
         """
-        size = ""
+        size, licensed = "", False
         with suppress(VibaError):  # no catalog in the data folder
             data = self.stages.dataset
             if not isinstance(data, Stage) or self.cache.folder(data).is_dir():
-                size = split_text(self.catalog())
-        return banner_html(self.profile.name, self.profile.note, size)
+                size, licensed = split_text(self.catalog()), is_paper_sample(self.catalog())
+        return banner_html(self.profile.name, self.profile.note, size, licensed)

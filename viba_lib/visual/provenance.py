@@ -24,15 +24,16 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def banner_html(profile: str, note: str, test_split: str = "") -> str:
+def banner_html(profile: str, note: str, test_split: str = "", licensed: bool = False) -> str:
     """HTML warning for the top of a page with other numbers than the paper's, or nothing.
 
     Parameters
     ----------
     profile, note : name of the profile, and its description
     test_split : its size, such as "3 test people, 24 source clips, 72 videos"; "" = not known
+    licensed : whether the videos are as many of each data set as the paper's
     """
-    if profile == "paper":
+    if licensed:
         return ""
     size = f" Its results come from {html.escape(test_split)}." if test_split else ""
     return (

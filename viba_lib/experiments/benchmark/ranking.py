@@ -19,6 +19,19 @@ def costs(maps: Mapping[str, xr.Dataset]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "seconds", "forward", "backward", "equivalents"])
 
 
+def front_text(costs_of: Mapping[str, pd.DataFrame]) -> str:
+    """Methods that none beats in both cost and quality, from a `pareto` of each detector."""
+    sentences = []
+    for name, table in costs_of.items():
+        front = table[table.front].sort_values("seconds").method
+        if len(front):
+            sentences.append(
+                f"{name}: no method is both cheaper and better by the mean than {', '.join(front)} "
+                "(cheapest first, without a test)."
+            )
+    return " ".join(sentences)
+
+
 def pareto(table: pd.DataFrame, cost: str = "seconds", worth: str = "ratio") -> pd.DataFrame:
     """The table with `control`, and `front`: whether no other method is both cheaper and better.
 

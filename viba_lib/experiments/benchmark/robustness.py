@@ -83,6 +83,23 @@ def attack_table(scores: pd.DataFrame) -> pd.DataFrame:
     return wide.sort_values(last, ascending=False).reset_index()
 
 
+def attack_text(table: pd.DataFrame, name: str = VIBA) -> str:
+    """Sufficiency and stability of a method and of the best one, from an `attack_table`."""
+    methods = table[~table.method.isin(CONTROLS)].set_index("method")
+    if name not in methods.index:
+        return ""
+    last = [column for column in methods if column.startswith("sufficiency")][-1]
+    parts = []
+    for column, what in ((last, f"sufficiency with {last.split()[-1]} segments"),
+                         ("stability", "stability")):  # fmt: skip
+        values = methods[column].dropna()
+        if name in values:
+            parts.append(
+                f"{what} {values[name]:.2f} (highest: {values.idxmax()}, {values.max():.2f})"
+            )
+    return f"{name}: {'; '.join(parts)}. These means have no test." if parts else ""
+
+
 def compute_sanity(
     folder: Path, work: Work, *, rows: Positions, values: Values, **given: Any
 ) -> None:

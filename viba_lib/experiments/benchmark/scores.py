@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from viba_lib.baselines.names import VIBA
 from viba_lib.core.cache import Stage, Work
 from viba_lib.evaluation.faithfulness import (
     degradation_scores,
@@ -123,6 +124,25 @@ def tuned_gain(plain: pd.DataFrame, tuned: pd.DataFrame, tried: pd.DataFrame) ->
     for name, scores in (("default", plain), ("tuned", tuned)):
         table[name] = table.method.map(scores.groupby("method").ratio.mean())
     return table.assign(gain=table.tuned - table.default)
+
+
+def groups_text(scores: pd.DataFrame, column: str, what: str, name: str = VIBA) -> str:
+    """Mean ratio of a method in groups of frames, for each detector, highest first, without a test.
+
+    Parameters
+    ----------
+    scores : `localisation_scores`, with the column of the groups
+    what : the groups
+    """
+    sentences = []
+    for detector, rows in scores[scores.method == name].groupby("detector", sort=False):
+        means = rows.groupby(column, observed=True).ratio.mean().dropna()
+        shown = ", ".join(
+            f"{group} {value:.2f}" for group, value in means.sort_values(ascending=False).items()
+        )
+        if shown:
+            sentences.append(f"{name} on {detector}, mean ratio by {what}: {shown} (no test).")
+    return " ".join(sentences)
 
 
 def score_table(
