@@ -439,12 +439,12 @@ def test_groups_are_read_without_a_verdict():
 
 def test_the_front_is_named_the_cheapest_first():
     rows = {
-        "method": ["dear", "worse", "cheap"],
+        "method": ["costly", "worse", "cheap"],
         "seconds": [3.0, 2.0, 1.0],
         "ratio": [3.0, 1.0, 2.0],
     }
     text = front_text({"a": pareto(pd.DataFrame(rows))})
-    assert "better by the mean than cheap, dear (cheapest first" in text
+    assert "better by the mean than cheap, costly (cheapest first" in text
     none = pareto(pd.DataFrame(rows).assign(ratio=np.nan))
     assert front_text({"a": none}) == ""
 

@@ -18,7 +18,13 @@ from viba_lib.evaluation.sentences import (
     sample_size,
     too_few,
 )
-from viba_lib.evaluation.significance import INCONCLUSIVE, LOWER, SIGNIFICANCE, paired_tests
+from viba_lib.evaluation.significance import (
+    INCONCLUSIVE,
+    LOWER,
+    SIGNIFICANCE,
+    least_p,
+    paired_tests,
+)
 
 FIRST, BY_MEAN, OPEN, BEHIND = (
     "first", "first by the mean", "not distinguished from the best", "behind",
@@ -64,7 +70,7 @@ def rank_of(
         "ahead": list(tests.index[tests.better == name]),
         "even": list(tests.index[tests.better == INCONCLUSIVE]),
         **counts(scores, units),
-        "min_p": min(1.0, len(tests) * 2.0 ** (1 - clips)) if clips else 1.0,
+        "min_p": least_p(clips, len(tests)),
     }
     return rank | {"verdict": _verdict(rank, name)}
 

@@ -92,12 +92,6 @@ def finding(
     )
 
 
-def least_p(found: Finding, comparisons: int = 1) -> float:
-    """Smallest p-value that a sign-flip test can give, corrected for a number of comparisons."""
-    units = found.people if found.tested == "people" else found.clips
-    return min(1.0, comparisons * 2.0 ** (1 - units))
-
-
 def paired(
     rows: pd.DataFrame,
     measure: str,

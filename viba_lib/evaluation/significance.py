@@ -201,3 +201,8 @@ def flip_test(differences: np.ndarray, draws: int = 10_000, seed: int = 0) -> fl
         rng=np.random.default_rng(seed),
     )  # fmt: skip
     return float(result.pvalue)
+
+
+def least_p(units: int, comparisons: int) -> float:
+    """Smallest p-value that `flip_test` of so many units can give, corrected for comparisons."""
+    return min(1.0, comparisons * 2.0 ** (1 - units)) if units else 1.0

@@ -8,8 +8,8 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from viba_lib.evaluation.robustness import UNCHANGED
-from viba_lib.evaluation.sentences import Finding, difference_text, least_p, number, sample_size
-from viba_lib.evaluation.significance import SIGNIFICANCE
+from viba_lib.evaluation.sentences import Finding, difference_text, number, sample_size
+from viba_lib.evaluation.significance import SIGNIFICANCE, least_p
 from viba_lib.experiments.common import Bootstrap, compared, stacked
 
 RISE = 1.05  # the validation loss is said to rise if it ends above this multiple of its minimum
@@ -166,7 +166,12 @@ def compared_texts(losses: pd.DataFrame, bootstrap: Bootstrap) -> list[str]:
         difference_text(f"Loss of AUC under {name}", first, second, one)
         for name, one in found.items()
     ]
-    least = {one.tested: least_p(one, len(found)) for one in found.values() if one.clips}
+    sizes = {
+        one.tested: one.people if one.tested == "people" else one.clips
+        for one in found.values()
+        if one.clips
+    }
+    least = {units: least_p(size, len(found)) for units, size in sizes.items()}
     return texts + [
         f"These tests are inconclusive: the smallest corrected p-value that this number of {units} "
         f"can give is {number(p)}."

@@ -272,7 +272,6 @@ def sensitivity_text(table: pd.DataFrame, shown: int = 3) -> str:
     largest = (order["size"] > LARGE).sum()
     return (
         f"The largest relative changes, each of a measure of its own: {most}. The smallest: "
-        f"{least}. "
-        f"With {largest} of {len(order)} choices, an alternative changes a result by more than "
-        f"{LARGE:.0%} of its value."
+        f"{least}. With {largest} of {len(order)} choices, an alternative changes a result by more "
+        f"than {LARGE:.0%} of its value."
     )

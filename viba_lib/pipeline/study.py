@@ -415,5 +415,6 @@ class Study:
         with suppress(VibaError):  # no catalog in the data folder
             data = self.stages.dataset
             if not isinstance(data, Stage) or self.cache.folder(data).is_dir():
-                size, licensed = split_text(self.catalog()), is_paper_sample(self.catalog())
+                catalog = self.catalog()
+                size, licensed = split_text(catalog), is_paper_sample(catalog)
         return banner_html(self.profile.name, self.profile.note, size, licensed)
