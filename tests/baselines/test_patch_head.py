@@ -97,3 +97,12 @@ def test_a_network_gives_the_head_of_the_layer(model, head):
     assert asked == ["0"] and METHODS["Patch head"].option == "layer"
     with pytest.raises(VibaError, match="no labelled frames"):
         explain_with("Patch head", Network(model, ("0",), {}, {}), frames, 1)
+
+
+def test_the_fit_stops_at_the_layer_and_is_the_same_in_batches(model, head):
+    inputs, labels, _ = frames_with_squares(40, seed=0)  # three batches
+    ran = []
+    model[4].register_forward_hook(lambda *_: ran.append(1))
+    again = PatchHead.fit(model, "0", inputs, labels)
+    assert not ran
+    assert torch.equal(again.weight, head.weight) and again.bias == head.bias

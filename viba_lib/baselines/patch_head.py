@@ -1,6 +1,7 @@
 """A linear classifier of the locations of a layer, after Tantaru et al. (2024)."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -23,13 +24,23 @@ MISSING = (
 )
 
 
+class _Reached(Exception):
+    """A pass has come to the layer, and the layers downstream are not needed."""
+
+
 def _features(
     model: nn.Module,
     layer: str,
     inputs: torch.Tensor,
     reduce: Callable[[torch.Tensor], torch.Tensor],
+    whole: bool = True,
 ) -> torch.Tensor:
-    """Reduced outputs of a layer for inputs (N, 3, H, W); they are (N, C, h, w) before."""
+    """Reduced outputs of a layer for inputs (N, 3, H, W); they are (N, C, h, w) before.
+
+    Parameters
+    ----------
+    whole : whether a pass goes to the end of the network, where it can be counted
+    """
     parts: list[torch.Tensor] = []
 
     def keep(_module: nn.Module, _given: object, output: torch.Tensor) -> None:
@@ -40,10 +51,13 @@ def _features(
             )
         # Reduced now, because a layer that follows may change the output in place.
         parts.append(reduce(output.detach().float()).cpu())
+        if not whole:
+            raise _Reached
 
     with hooked(find_layer(model, layer), keep), torch.no_grad():
         for part in as_inputs(model, inputs).split(BATCH):
-            model(part.to(device_of(model)))
+            with suppress(_Reached):
+                model(part.to(device_of(model)))
     return torch.cat(parts)
 
 
@@ -79,9 +93,9 @@ class PatchHead:
         known = np.asarray(labels)
         if len(np.unique(known)) < 2:
             raise VibaError("the labels of the patch head are of one class; expected real and fake")
-        pooled = _features(model, layer, inputs, lambda x: x.mean((2, 3))).numpy()
+        means = _features(model, layer, inputs, lambda x: x.mean((2, 3)), whole=False)
         fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        scaler, linear = (step for _, step in fitted.fit(pooled, known).steps)
+        scaler, linear = (step for _, step in fitted.fit(means.numpy(), known).steps)
         weight = linear.coef_[0] / scaler.scale_
         bias = linear.intercept_[0] - weight @ scaler.mean_
         return cls(torch.from_numpy(weight).float(), float(bias))

@@ -19,6 +19,7 @@ from viba_lib.baselines.explainers import (
     option_of,
     spent,
 )
+from viba_lib.baselines.methods import METHODS
 from viba_lib.baselines.names import VIBA
 from viba_lib.core.cache import Stage, Work
 from viba_lib.core.errors import VibaError
@@ -64,8 +65,9 @@ def compute_maps(
     work.progress(f"{run.detector.name}: {len(rows)} maps by {method}{setting}")
     inputs, model = run.inputs_at(rows), run.network.model_of(method)
     classes = run.classes(inputs)
-    # One-off work of a first call, such as tracing the tail, is not part of the cost of a frame.
-    run.maps(method, inputs[:1], LEAST, value, classes[:1])
+    if method == VIBA or METHODS[method].category == "trained":
+        # To split the network and to fit a head is done once, and not part of the cost of a frame.
+        run.maps(method, inputs[:1], LEAST, value, classes[:1])
     passes = run.numbers["passes"]
     start = time.perf_counter()
     with counted(model) as found:
