@@ -504,12 +504,12 @@ price.live() if live else price
 #
 # Six units with activations $r$ are the input of a linear classifier with weights $w$, and $\sigma(w \cdot z)$ is the
 # probability of the class. This is small enough to write the gradient of {eq}`eq-idea-objective` by hand. The noise has
-# an adjustable standard deviation here, and its four draws are fixed.
+# an adjustable standard deviation here, and its four samples are fixed.
 
 # %% tags=["browser-toy"]
 r = np.array([2, 1, -1, 0.5, 3, -2])
 weight = np.array([2, 1, 0, 0, 0, 0.5])
-draws = np.array([
+samples = np.array([
     [0.13, -0.13, 0.64, 0.1, -0.54, 0.36],
     [1.3, 0.95, -0.7, -1.27, -0.62, 0.04],
     [-2.33, -0.22, -1.25, -0.73, -0.54, -0.32],
@@ -520,12 +520,12 @@ draws = np.array([
 def objective(alpha, beta, noise):
     """Loss, its gradient, and the signal fraction and bits of each unit."""
     lam = 1 / (1 + np.exp(-alpha))
-    logits = (lam * r + (1 - lam) * noise * draws) @ weight
+    logits = (lam * r + (1 - lam) * noise * samples) @ weight
     spread = (lam * r / noise) ** 2 + (1 - lam) ** 2 - 1
     nats = 0.5 * spread - np.log(1 - lam)
     loss = np.log1p(np.exp(-logits)).mean() + beta * nats.mean()
     wrong = 1 / (1 + np.exp(logits))  # probability of the other class
-    fit = -(wrong[:, None] * weight * (r - noise * draws)).mean(0)
+    fit = -(wrong[:, None] * weight * (r - noise * samples)).mean(0)
     price = (lam * (r / noise) ** 2 - (1 - lam) + 1 / (1 - lam)) / len(r)
     return loss, (fit + beta * price) * lam * (1 - lam), lam, nats / np.log(2)
 
@@ -544,8 +544,10 @@ pd.DataFrame(table).round(2)
 
 # %% [markdown]
 # On the page of this chapter, the sliders below compute `descend` in your browser, in the same way as the cell above; a
-# test of the book compares both. Raise $\beta$ and watch the unit with the rarest activation, $r = 3$: its weight is 0,
-# so its information has a price and no use.
+# test of the book compares both. Three units have weight 0, so their bits only increase the objective. Of these, the unit
+# with the rarest activation, $r = 3$, has the lowest $\lambda$ in the table, because its estimate has the steepest gradient.
+# The other two still have bits after 100 steps: the descent has not converged. Raise $\beta$ or the number of steps, and
+# watch them fall.
 #
 # ```{raw} html
 # <link rel="stylesheet" href="../_static/toy.css">
@@ -732,8 +734,8 @@ assert torch.allclose(against, expected, rtol=1e-3, atol=1e-3)
 #
 # ## Summary
 # - Noise turns each unit into a channel, and the information of this channel is estimated in bits.
-# - The estimate is the divergence from pure noise. Its mean over inputs is an upper bound of the mutual information,
-#   under the assumption of independent, normal units; it is loose if units are correlated.
+# - The estimate is the divergence from pure noise. Its mean over inputs is an upper bound of the mutual information for
+#   any units. It is tight only if the units after the noise are independent and normal, and loose if they are correlated.
 # - The bottleneck minimises cross-entropy plus $\beta$ times information with two formulas and one loop.
 # - In the test case with a known answer, the relevance lies on the bar; $\beta$ sets how much information is kept.
 #

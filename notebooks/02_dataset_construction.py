@@ -39,9 +39,10 @@
 #
 # <!-- time -->
 #
-# The paper's videos come from FaceForensics++ {cite}`rossler2019`, Celeb-DF {cite}`li2019celebdf`, DFDC
+# The text of the paper names the sources of its videos: FaceForensics++ {cite}`rossler2019`, Celeb-DF {cite}`li2019celebdf`, DFDC
 # {cite}`dolhansky2020dfdc`, DFD {cite}`dufour2019dfd`, FakeAVCeleb {cite}`khalid2021fakeavceleb`, AV-Deepfake1M
-# {cite}`cai2023avdeepfake1m`, KoDF {cite}`kwon2021kodf` and DeeperForensics {cite}`jiang2020deeperforensics`. They are
+# {cite}`cai2023avdeepfake1m`, KoDF {cite}`kwon2021kodf` and DeeperForensics {cite}`jiang2020deeperforensics`. Its Table 1 lists
+# the first seven, YouTube videos and a TV show. These data sets are
 # licensed and cannot be distributed with this book. The default data set takes filmed and generated faces from
 # published packages and plants artefacts in them: a {term}`Planted artefact` is a {term}`Self-blended image` or a
 # disturbed motion. With the profile `paper` and a catalog of the licensed sets, every step below is the same.
@@ -261,7 +262,7 @@ HTML(f"<p>{table_1_text(beside)}</p>")
 
 # %% [markdown]
 # The next table shows the methods and splits of this run. Fakes outnumber real videos, because several fakes are made from
-# each real clip. Training draws both classes equally often.
+# each real clip. A training batch has as many frames of one class as of the other.
 
 # %%
 catalog.groupby(["label", "method", "split"]).size().unstack(
@@ -535,9 +536,12 @@ study.problems()
 
 # %% tags=["remove-input"]
 frames = study.frames()
+log = study.account().set_index("what").number
+chosen, found = log["frames chosen"], log["key frames found in them"]
 HTML(
     f"<p>{len(frames)} frames of {frames.video_id.nunique()} videos were prepared; "
-    f"{len(study.problems())} problems.</p>"
+    f"{len(study.problems())} problems. At most {min(found, chosen)} of the {chosen} chosen frames are key "
+    "frames; the others were added because their videos have too few. The paper takes key frames only.</p>"
 )
 
 # %% [markdown]
@@ -591,8 +595,8 @@ assert number_of_peaks(peaks, 0.15) > number_of_peaks(peaks, 0.95)
 # ```{exercise} Leakage over many random splits
 # :label: ex-leak
 # The random split above uses one seed. Is there another seed without leakage? Split the catalog with the seeds 0 to 49,
-# join the tables of `leaks` in this order as `draws`, and inspect the fraction of test videos whose person is also in
-# training.
+# join the tables of `leaks` in this order as `random_splits`, and inspect the fraction of test videos whose person is
+# also in training.
 # ```
 #
 # ```{solution-start} ex-leak
@@ -600,27 +604,30 @@ assert number_of_peaks(peaks, 0.15) > number_of_peaks(peaks, 0.95)
 # ```
 
 # %% tags=["solution"]
-draws = pd.concat([leaks(split_catalog(catalog, seed=s)) for s in range(50)])
-draws.query("split == 'test'")[["person", "original"]].agg(
+random_splits = pd.concat(
+    [leaks(split_catalog(catalog, seed=s)) for s in range(50)]
+)
+random_splits.query("split == 'test'")[["person", "original"]].agg(
     ["min", "median", "max"]
 ).round(3)
 
 # %% tags=["check", "remove-cell"]
-of_test = draws.query("split == 'test'")
+of_test = random_splits.query("split == 'test'")
 assert len(of_test) == 50 and of_test.person.between(0, 1).all()
-assert len(draws) == 50 * len(leaks(split_catalog(catalog, seed=0)))
+assert len(random_splits) == 50 * len(leaks(split_catalog(catalog, seed=0)))
 
 # %% tags=["hidden", "remove-cell"]
 for number in (0, 7, 49):
     expected = leaks(split_catalog(catalog, seed=number)).set_index("split")
-    one_of_them = draws.query("split == 'test'").iloc[number]
+    one_of_them = random_splits.query("split == 'test'").iloc[number]
     for column in ("person", "original"):
         wanted = expected.at["test", column]
         assert abs(one_of_them[column] - wanted) < 1e-9
 
 # %% [markdown]
 # With many videos of few people, no seed avoids leakage: a person is in the test split only if all of their videos are
-# sampled into it. The same holds, with a weaker effect, for sets with thousands of people and tens of videos of each.
+# sampled into it. The same holds for sets with thousands of people and tens of videos of each. Leakage is rare only if most
+# people have one video.
 #
 # ```{solution-end}
 # ```
@@ -744,8 +751,8 @@ for distance in (2, 6):
 # - The default data set has real faces, nine kinds of planted artefacts, and a mask for every fake frame.
 # - Readers convert the folders of any set to one catalog. A random split of it has leakage, and the split of this book
 #   does not.
-# - Key frames, faces, crops and flow maps are computed as the paper describes. A face that is not detected is tracked
-#   or reported, and the log of videos and frames is complete.
+# - Key frames, faces, crops and flow maps are computed as the paper describes. Short videos get further frames beside
+#   their key frames. A face that is not detected is tracked or reported, and the log of videos and frames is complete.
 #
 # ## What next
 #

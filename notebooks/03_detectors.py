@@ -176,8 +176,8 @@ study.save_table("training", training.reset_index(), training)
 # flips, crops and changes of brightness, so that they differ only in the artefact. Real frames are degraded by
 # simulated cameras and codecs *before* an artefact is planted. Both frames of a pair are compressed again *after* it,
 # as published forgeries are. In pairs of frames for the flow detector the texture of skin is removed, so that flow is
-# estimated at eyes, nose and mouth only, and a camera motion is added. The first `crop_steps` batches show only half
-# the side of the input, around the artefact, because the artefact is a small fraction of the averaged area in a
+# estimated at eyes, nose and mouth only, and a camera motion is added. If `crop_steps` is above 0, the first batches show only
+# half the side of the input, around the artefact, because the artefact is a small fraction of the averaged area in a
 # complete map.
 
 # %% mystnb={"image": {"alt": "Learning curves of both detectors: training loss, validation loss and validation AUC over training steps."}, "figure": {"caption": "Loss on training and validation frames, and validation AUC, of both detectors.", "name": "fig-learning"}}
@@ -543,10 +543,10 @@ HTML(answer_html(2, motion_hidden(tested["xception"], bootstrap)))
 # %% [markdown]
 # ## Summary
 #
-# - The networks agree with the paper's tables except for rows that change no result.
+# - The networks agree with the paper's tables, except for the rows that the first section names.
 # - The tables by method and by identity show which artefacts each detector finds on unseen identities, and which it
 #   misses.
-# - The last figure and the text below it show which corruption lowers the AUC of each detector most.
+# - The last figure and the text below it show the loss of AUC under each corruption, and whether the detectors differ.
 #
 # ## What next
 #

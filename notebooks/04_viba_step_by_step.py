@@ -43,7 +43,7 @@
 # other units are the explanation. The method uses no label: the bottleneck preserves the *prediction* of the detector,
 # whether it is correct or not.
 #
-# The text describes the complete method, and the code can be skipped. The symbols are:
+# The text describes the method, and the code can be skipped. The symbols are:
 #
 # | Symbol | Meaning | Step |
 # |---|---|---|
@@ -96,6 +96,7 @@ from viba_lib.experiments.localisation import (
     example_text,
     localisation,
     localisation_text,
+    settings_text,
 )
 from viba_lib.visual import map_figures, result_figures
 
@@ -111,8 +112,8 @@ HTML(f"<p>{example_text(row.iloc[0])}</p>")
 # ## Step 2: statistics of the layer
 #
 # The layer maps the frame to $R$, which consists of $C$ channels of $h \times w$ locations. The noise must have the
-# statistics of such activations. Otherwise the layers downstream would react to inputs that differ from all training
-# data. Therefore the mean $\mu_R$ and the standard deviation $\sigma_R$ of each unit are measured over training frames,
+# statistics of such activations. Otherwise the layers downstream would react to values that no training frame has
+# caused. Therefore the mean $\mu_R$ and the standard deviation $\sigma_R$ of each unit are measured over training frames,
 # and the activations of this frame are expressed as z-scores,
 #
 # $$ r' = \frac{r - \mu_R}{\sigma_R}: $$ (eq-step-unit)
@@ -200,8 +201,9 @@ HTML(
 )
 
 # %% [markdown]
-# At $\lambda = 0$ the output shows how the detector classifies a typical activation of this layer. One $\lambda$ for
-# all units treats the artefact and the background in the same way. The bottleneck therefore optimises one $\lambda$ for
+# At $\lambda = 0$ the output shows how the detector classifies noise with the statistics of this layer. Each unit has its
+# own mean and standard deviation, but the units are not correlated as those of a frame are. One $\lambda$ for all units
+# treats the artefact and the background in the same way. The bottleneck therefore optimises one $\lambda$ for
 # each unit.
 #
 # (step-optimisation)=
@@ -246,6 +248,11 @@ HTML(
 # {doc}`/book/notation`. Losses are in {term}`nats <Nat>`, and so is the information in the next figure.
 # ```
 #
+# Near $\lambda = 1$ the cross-entropy has almost no gradient. To save time, the profiles of this book follow the information
+# alone in the first steps, without noise, and use one sample of the noise in each further step, mirrored in every second
+# one. The defaults of the library are those of the reference: ten samples in each step. {doc}`/notebooks/speed` compares
+# the maps of both.
+#
 # Adam optimises $\alpha$ for a few steps. Expect the information to fall steeply and the cross-entropy to end at a low
 # value, because most of the layer is not necessary for this prediction. A peak of the cross-entropy is a step in which
 # too many units became noise. The next step corrects it.
@@ -264,8 +271,8 @@ lost, said = (
     for k in ("information_loss", "model_loss")
 )
 HTML(
-    f"<p>With &beta; = {settings.beta:g}, {settings.steps} steps and {settings.noise_samples} samples of the noise in each, the "
-    f"information went from {lost[0]:.2f} to {lost[-1]:.2f} nats per unit, and the cross-entropy from {said[0]:.2f} to "
+    f"<p>With &beta; = {settings.beta:g} and {settings.steps} steps, of which the first {settings.information_steps} follow the "
+    f"information alone, and with a noise sample size of {settings.noise_samples} in each further step, the information went from {lost[0]:.2f} to {lost[-1]:.2f} nats per unit, and the cross-entropy from {said[0]:.2f} to "
     f"{said[-1]:.2f} nats.</p>"
 )
 
@@ -332,11 +339,15 @@ HTML(
 #
 # The example is typical by the rule of step 1, but it is one frame. The table has the means over all explained test
 # fakes, for each method: `inside` (the fraction of relevance inside the mask), `area` (the mask's fraction of the
-# frame), `ratio` (`inside` over `area`; chance is 1) and `hit` (the strongest pixel lies inside the mask). Expect large
-# differences between methods: a map can be far above chance for one artefact and below it for another.
+# frame), `ratio` (`inside` over `area`; chance is 1), `hit` (the strongest pixel lies inside the mask), and `called fake`,
+# the fraction of frames that the detector calls fake. The map of a frame that it calls real explains the answer "real",
+# so the text reads the two groups apart. Expect large differences between methods: a map can be far above chance for one
+# artefact and below it for another.
 
 # %%
-means = places.groupby("method")[["inside", "area", "ratio", "hit"]].mean()
+places["called fake"] = places.p_fake > 0.5
+shown = ["inside", "area", "ratio", "hit", "called fake"]
+means = places.groupby("method")[shown].mean()
 unknown = no_masks(places.ratio, "the localisation")
 study.save_table("localisation", places, means.round(2), unknown)
 
@@ -357,7 +368,9 @@ HTML(
 # %% [markdown]
 # ## Explanation of the motion detector
 #
-# The motion detector is explained in the same five steps with a different input. The input is the
+# The motion detector is explained in the same five steps with a different input, and with the β of the profile for motion:
+# the largest of a few that keeps nine of ten decisions on validation frames ({ref}`bench-beta`). Totals in bits of the two
+# detectors can therefore not be compared. The input is the
 # {term}`optical flow <Optical flow>` from one frame to the next, shown in colour: the hue is the direction, and the
 # brightness is the speed. One map therefore explains a pair of frames. The example is the median frame by the same
 # rule. Expect high relevance on the outlined region with the disturbed motion, and lower relevance on motion that all
@@ -380,7 +393,8 @@ map_figures.relevance_grid(
 # %% tags=["remove-input"]
 known = not no_masks(moved.ratio, "the localisation")
 of_motion = localisation_text(moved, Bootstrap.of(study)) if known else ""
-HTML(f"<p>{example_text(row.iloc[0])} {of_motion}</p>")
+beta = study.bottleneck("flow-vgg11").settings.beta
+HTML(f"<p>{example_text(row.iloc[0])} &beta; is {beta:g}. {of_motion}</p>")
 
 # %% [markdown]
 # The artefact of this example lies between two frames. The outlined region moved differently from the face around it,
@@ -392,15 +406,15 @@ HTML(f"<p>{example_text(row.iloc[0])} {of_motion}</p>")
 # A map explains a prediction only if the bottleneck preserves it. The last check is therefore the probability of fake
 # with the bottleneck in place. The reference implementation uses ten steps. They may end shortly after a peak like that
 # of step 4, when too many units are noise and no step is left to correct this. There are two remedies, more steps and a
-# lower $\beta$. Expect both to bring the probability closer to the one without a bottleneck. A lower $\beta$ should
-# give more bits; the last row has a tenth of the $\beta$ of the map above. The fraction inside the mask shows whether the relevance stays at its location.
+# lower $\beta$. The bottleneck is optimised for the predicted class, so its probability can also be higher than without
+# a bottleneck. A lower $\beta$ should give more bits; the last row has a tenth of the $\beta$ of the map above. The
+# fraction inside the mask shows whether the relevance stays at its location.
 
 # %%
-own = study.bottleneck("flow-vgg11").settings.beta
 tried = {"as above": motion}
 for name, setting in {
     "40 steps": {"steps": 40},
-    f"beta {own / 10:g}": {"beta": own / 10},
+    f"beta {beta / 10:g}": {"beta": beta / 10},
 }.items():
     other = study.bottleneck("flow-vgg11", **setting)
     tried[name] = other.attribute(study.inputs("flow-vgg11", row))
@@ -427,20 +441,16 @@ before, after = (
     x.softmax(1)[0, 1].item() for x in (motion.logits_clean, motion.logits)
 )
 kept = (before > 0.5) == (after > 0.5)
-inside = (
-    f", and {mask.mean():.0%} of the image lies inside the mask"
-    if mask.any()
-    else ""
-)
+inside = f" {mask.mean():.0%} of the image lies inside it." if mask.any() else ""
 HTML(
-    f"<p>Without the bottleneck the probability of fake is {before:.2f}{inside}. The prediction of the map "
-    f"above was <i>{'preserved' if kept else 'lost'}</i> at the last step.</p>"
+    f"<p>{settings_text(survived.dropna(axis=1), before)}{inside} The prediction of the map above was "
+    f"<i>{'preserved' if kept else 'lost'}</i> at the last step.</p>"
 )
 
 # %% [markdown]
 # If the prediction was lost, a map shows only a part of the information that was necessary. If the fraction inside the
-# mask is nearly the same in all rows, the location of the relevance is reliable, but its strength is not. Check the
-# probability before you interpret a map. {doc}`/notebooks/08_detection_performance` counts how often decisions change,
+# mask differs between the rows, the location of the relevance depends on the settings as well, and not only its strength.
+# Check the probability before you interpret a map. {doc}`/notebooks/08_detection_performance` counts how often decisions change,
 # and {doc}`/notebooks/speed` measures how the map changes with the number of steps.
 #
 # ## Exercises
@@ -532,14 +542,14 @@ if device == "cpu":
 # %% [markdown]
 # Your channel and that of the library are the same. At 1 nothing changes. At 0 the face and its mirror image get the
 # same logits, because the downstream layers receive only noise. This noise has the mean and standard deviation of the
-# layer, so that its values are typical inputs for these layers.
+# layer, so that each of its values is one that occurs there.
 #
 # ```{solution-end}
 # ```
 #
 # ```{exercise} The bits of a unit
 # :label: ex-bits-by-hand
-# Write `price(r, lam, mean, std)`, the bits of each unit by {eq}`eq-step-unit` and {eq}`eq-step-bits`. Let
+# Write `unit_bits(r, lam, mean, std)`, the bits of each unit by {eq}`eq-step-unit` and {eq}`eq-step-bits`. Let
 # $1 - \lambda$ be at least $10^{-6}$, because $\ln 0$ is infinite. Consider two units with $\lambda = 0.5$: one at its
 # mean, the other three standard deviations away. Predict which one has more bits. Then compute the total `in_all` from
 # `activation` and the optimised $\lambda$, `attribution.lam[0]`, without the units that hardly vary, and compare it
@@ -554,22 +564,22 @@ if device == "cpu":
 import math
 
 
-def price(r, lam, mean, std):
+def unit_bits(r, lam, mean, std):
     """Bits of each unit."""
     r, rest = (r - mean) / std, (1 - lam).clamp_min(1e-6)
     return ((lam * r) ** 2 + rest**2 - 1 - (rest**2).log()) / (2 * math.log(2))
 
 
 in_all = (
-    (price(activation, attribution.lam[0], mean, std) * statistics.active)
+    (unit_bits(activation, attribution.lam[0], mean, std) * statistics.active)
     .sum()
     .item()
 )
 half, one = torch.tensor(0.5), torch.tensor(1.0)
 pd.Series(
     {
-        "at the mean": price(0 * one, half, 0, 1).item(),
-        "three away": price(3 * one, half, 0, 1).item(),
+        "at the mean": unit_bits(0 * one, half, 0, 1).item(),
+        "three away": unit_bits(3 * one, half, 0, 1).item(),
         "layer, by hand": in_all,
         "layer, by the library": attribution.capacity.sum().item(),
     }
@@ -581,7 +591,7 @@ from viba_lib.bottleneck import gaussian_kl
 found = attribution.lam[0].clamp(max=0.999)
 wanted = gaussian_kl(activation, found, mean, std) / math.log(2)
 assert torch.allclose(
-    price(activation, found, mean, std), wanted, rtol=1e-3, atol=1e-3
+    unit_bits(activation, found, mean, std), wanted, rtol=1e-3, atol=1e-3
 )
 wanted = (
     gaussian_kl(activation, attribution.lam[0], mean, std)[statistics.active]
@@ -596,9 +606,9 @@ from math import log
 given, fraction = torch.tensor([5.0, -1.0]), torch.tensor([0.25, 0.9])
 two, rest = torch.tensor(2.0), 1 - fraction
 expected = (fraction * (given - 1) / 2) ** 2 + rest**2 - 1 - 2 * rest.log()
-found = price(given, fraction, two / 2, two)
+found = unit_bits(given, fraction, two / 2, two)
 assert torch.allclose(found, expected / (2 * log(2)), rtol=1e-4)
-assert price(given, torch.ones(2), two / 2, two).isfinite().all()
+assert unit_bits(given, torch.ones(2), two / 2, two).isfinite().all()
 
 # %% [markdown]
 # The rare activation has more bits at the same $\lambda$. A bright spot of a map therefore does not only mean a large
@@ -705,7 +715,8 @@ for first, half_of_bits in ((0, 1 / 5), (1, 2 / 5)):
 # - c) so that the downstream layers receive typical values
 #
 # ```{dropdown} Answer to question 2
-# **c.** Other noise could change the output because it is unusual, and not because information is missing.
+# **c.** Other noise could change the output because its values are unusual, and not because information is missing. The
+# noise is still no typical activation as a whole, because its units are independent.
 # ```
 #
 # **3. The bottleneck reduces the probability of fake, which stays above one half. What has happened?**
@@ -715,8 +726,8 @@ for first, half_of_bits in ((0, 1 / 5), (1, 2 / 5)):
 # - c) some evidence was removed at this $\beta$ and step count
 #
 # ```{dropdown} Answer to question 3
-# **c.** The objective {eq}`eq-objective` weighs both terms, and a smaller $\beta$ keeps more of the probability and
-# more bits. The decision is unchanged, so the map is useful. Answer b is wrong because the method uses no label.
+# **c.** The objective {eq}`eq-objective` weighs both terms, and a smaller $\beta$ gives the prediction more weight and
+# keeps more bits. The decision is unchanged, so the map is useful. Answer b is wrong because the method uses no label.
 # ```
 #
 # ## Summary

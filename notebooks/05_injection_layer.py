@@ -174,8 +174,9 @@ HTML(f"<p>{kept_text(measures)}</p>")
 
 # %% [markdown]
 # The figure tests the paper's choice by eye. It shows the measures at each other layer minus those at the paper's
-# layer, on the same frames. If an interval contains 0, the test is inconclusive.
-
+# layer, on the same frames. The text names a difference only if its p-value is below 0.05 and its interval does not
+# contain 0; with few source clips, no p-value can be so small. Means in the table are over frames, and those in the text
+# are over source clips.
 
 # %% mystnb={"image": {"alt": "Points with horizontal intervals of the difference of each other layer to the paper's layer, in relevance on the artefact and in deletion over random, with a line at zero."}, "figure": {"caption": "Each other layer minus the paper's layer, on the same frames, with 95 % intervals over people and their source clips.", "name": "fig-layers-against"}}
 defaults = {name: study.layer(name) for name in detectors}

@@ -19,7 +19,7 @@
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - to explain how the readout bottleneck predicts $\lambda$ in one pass
+# - to explain how the readout bottleneck predicts $\lambda$ without an optimisation
 # - to compare maps of both types on the same frames by measures
 # - to distinguish a trained readout from one that has learned little
 # - to compute after how many frames the training saves time
@@ -140,9 +140,8 @@ rows.round(3)
 # ## Maps of both types on the same frames
 #
 # The frames are fakes and real frames that are not part of the training, two of each video, because consistency needs
-# pairs of frames. Expect the per-sample maps to differ from frame to frame, because each has its own optimisation.
-# Expect the readout's maps to be more similar to each other, because one network predicts them for all faces, and faces
-# have much in common.
+# pairs of frames. It is open which type gives more similar maps of two frames of a video. Each per-sample map has its own
+# optimisation, and one network predicts all maps of the readout. The measure `iou` below compares them.
 
 # %%
 from viba_lib.experiments.bottleneck_type import bottleneck_types
@@ -162,7 +161,7 @@ map_figures.relevance_grid(
     both.images[some], both.maps["per-sample"][some], both.masks[some], shown
 )
 
-# %% mystnb={"image": {"alt": "The same face crops above and the relevance maps of the readout bottleneck below, with planted regions outlined."}, "figure": {"caption": "Readout bottleneck: predicted in one pass.", "name": "fig-readout"}}
+# %% mystnb={"image": {"alt": "The same face crops above and the relevance maps of the readout bottleneck below, with planted regions outlined."}, "figure": {"caption": "Readout bottleneck: predicted by a trained network.", "name": "fig-readout"}}
 map_figures.relevance_grid(
     both.images[some], both.maps["readout"][some], both.masks[some], shown
 )
@@ -208,7 +207,9 @@ result_figures.intervals(
 from viba_lib.experiments.bottleneck_type import types_text
 from viba_lib.experiments.common import Bootstrap
 
-HTML(f"<p>{types_text(both.measures, Bootstrap.of(study))}</p>")
+HTML(
+    f"<p>{types_text(both.measures, both.overlaps, Bootstrap.of(study))}</p>"
+)
 
 # %% [markdown]
 # Entropy measures how few pixels contain the relevance, and the ratio measures whether they are the correct pixels. A
@@ -292,13 +293,13 @@ assert breakeven(5, 3, 1) == breakeven(0.1, 0.5, 0.5) == math.inf
 # ```
 #
 # ```{exercise} Entropy of a map
-# :label: ex-spread
-# `entropy` treats a map as a distribution over pixels, {eq}`eq-layer-measures`. Write `spread(relevance)` that returns
+# :label: ex-map-entropy
+# `entropy` treats a map as a distribution over pixels, {eq}`eq-layer-measures`. Write `map_entropy(relevance)` that returns
 # the entropy of one map. What are the smallest and the largest values for a map of $n$ pixels? Apply the function to
 # the maps of both types, `both.maps`.
 # ```
 #
-# ```{solution-start} ex-spread
+# ```{solution-start} ex-map-entropy
 # :class: dropdown
 # ```
 
@@ -306,7 +307,7 @@ assert breakeven(5, 3, 1) == breakeven(0.1, 0.5, 0.5) == math.inf
 import numpy as np
 
 
-def spread(relevance):
+def map_entropy(relevance):
     """Entropy of a map over its pixels, in bits."""
     p = np.asarray(relevance, float).ravel()
     p = p[p > 0] / p.sum()
@@ -314,24 +315,24 @@ def spread(relevance):
 
 
 {
-    kind: round(float(np.mean([spread(m) for m in maps])), 2)
+    kind: round(float(np.mean([map_entropy(m) for m in maps])), 2)
     for kind, maps in both.maps.items()
 }
 
 # %% tags=["check", "remove-cell"]
 flat, point = np.ones((16, 16)), np.zeros((16, 16))
 point[3, 4] = 7.0
-assert abs(spread(flat) - 8) < 1e-9 and abs(spread(point)) < 1e-9
+assert abs(map_entropy(flat) - 8) < 1e-9 and abs(map_entropy(point)) < 1e-9
 from viba_lib.evaluation.faithfulness import entropy
 
 some_map = next(iter(both.maps.values()))[0]
-assert abs(spread(some_map) - entropy(some_map)) < 1e-3
+assert abs(map_entropy(some_map) - entropy(some_map)) < 1e-3
 
 # %% tags=["hidden", "remove-cell"]
 uneven, half_empty = np.array([[1.0, 1.0], [2.0, 0.0]]), np.eye(8) + 0.0
-assert abs(spread(uneven) - 1.5) < 1e-9
-assert abs(spread(10 * uneven) - 1.5) < 1e-9
-assert abs(spread(half_empty) - 3) < 1e-9
+assert abs(map_entropy(uneven) - 1.5) < 1e-9
+assert abs(map_entropy(10 * uneven) - 1.5) < 1e-9
+assert abs(map_entropy(half_empty) - 3) < 1e-9
 
 # %% [markdown]
 # The entropy lies between 0 for a map with all relevance on one pixel and $\log_2 n$ for a uniform map. A low entropy
@@ -388,7 +389,8 @@ assert abs(spread(half_empty) - 3) < 1e-9
 #
 # ## Summary
 #
-# - The trained readout needs one pass per frame; its bits and kept predictions show how much it has learned.
+# - The trained readout needs no optimisation, but one pass without noise, which it reads, and one with noise. Its bits
+#   and kept predictions show how much it has learned.
 # - The per-sample bottleneck needs no training, but an optimisation for each frame.
 # - Clarity, localisation and consistency are three measures, and a type can be better in one and worse in another.
 #

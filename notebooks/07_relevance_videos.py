@@ -87,8 +87,8 @@ HTML(videos["xception real"])
 # ## Motion detector: fake video
 #
 # The motion detector uses motion only ({term}`Optical flow`). Its heat map is shown on the frame in which the motion
-# starts. The paper finds such maps harder to read than those of single frames, because the cause lies between two
-# frames.
+# starts. The paper calls such maps less intuitive than those of single frames. The cause of the decision lies between
+# two frames, which no single frame shows.
 
 # %% tags=["remove-input"]
 HTML(videos["flow-vgg11 fake"])
@@ -129,14 +129,18 @@ HTML(f"<p>{bits_text(frames, Bootstrap.of(study))}</p>")
 # A video needs two computations after the optimisation. First, the bits of all channels are added at each location of
 # the layer, enlarged to the pixels, and scaled so that each frame keeps its total, {eq}`eq-step-map`. Second, one
 # number of bits per pixel gets full colour in both videos. It is the 99.5th percentile of the fake, and at least four times
-# the mean of its pixels, so that an even map stays dark. The lines optimise the bottleneck for one fake frame of this run,
-# and use the stored map of one real frame.
+# the mean of its pixels, so that an even map has a quarter of full colour at most. The lines optimise the bottleneck for
+# the fake frame with the median relevance on the artefact, and use the stored map of one real frame.
 
 # %%
 import numpy as np
 import torch
 
-one_fake = study.evaluation_rows("xception").query("label == 1").head(1)
+from viba_lib.experiments.localisation import example_frame, localisation
+
+one_fake = example_frame(
+    study.predictions("xception"), localisation(study, "xception")
+)
 faces = study.inputs("xception", one_fake)
 capacity = study.bottleneck("xception").attribute(faces).capacity
 stored = study.explanations("xception")
@@ -164,7 +168,8 @@ for kind, level in zip(("fake", "real"), levels, strict=True):
 
 # %% [markdown]
 # The lines and the library agree: the maps are those of `bits_per_pixel`, and full colour is that of `scale_maximum`.
-# The library uses all maps of a video, and these lines use that of one frame.
+# The library uses all maps of a video, and these lines use that of one frame. A mean level of 0.25 belongs to an even map,
+# and a lower level to a map with its relevance in few pixels.
 
 # %% [markdown]
 # ## Exercises
@@ -313,8 +318,8 @@ assert np.isclose(share_needed * raw_bits, median, equal_nan=True)
 #
 # ## References
 #
-# - {cite:t}`solopova2024`: relevance videos of both detectors in Section 4, and the remark that maps of motion are
-#   harder to read.
+# - {cite:t}`solopova2024`: relevance videos of both detectors in Section 3.3, and the remark that maps of motion are
+#   less intuitive in Section 5.
 
 # %% tags=["remove-input"]
 HTML(study.provenance_html())

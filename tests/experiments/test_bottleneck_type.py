@@ -34,8 +34,8 @@ def test_clear_and_right_are_said_apart(focus, place, expected):
 
 def test_few_people_are_an_illustration_and_no_mask_is_no_sentence():
     text = clear_and_right(found(-1, people=1), found(0.5, at=1, people=1))
-    assert text.startswith("In this illustration the readout's maps are clearer")
-    assert "and wrong" in text
+    assert "is not decided here: there are too few videos or people" in text
+    assert "lower entropy" not in text and "wrong" not in text
     assert clear_and_right(found(-1), found(np.nan, videos=0, at=1)) == ""
 
 
@@ -49,16 +49,25 @@ def test_the_reading_of_measured_maps():
         for kind, given in values.items()
         for i, wobble in enumerate(np.linspace(-0.01, 0.01, 8))
     ])  # fmt: skip
-    text = types_text(rows, Bootstrap(100))
+    overlaps = rows[["type", "video_id"]].assign(iou=(rows.type == "readout") * 0.3 + 0.2)
+    text = types_text(rows, overlaps, Bootstrap(100))
     assert "readout minus per-sample: -1 (" in text and "It is lower for readout" in text
     assert "readout: 0.5 (" in text and "below chance" in text and "above chance" in text
-    assert text.endswith("and wrong: they are off the artefact more than chance.")
-    blank = types_text(rows.assign(ratio=np.nan), Bootstrap(100))
+    assert "and wrong: they are off the artefact more than chance. Overlap (iou)" in text
+    assert "two frames of a video, readout minus per-sample: 0.3 (" in text
+    blank = types_text(rows.assign(ratio=np.nan), overlaps, Bootstrap(100))
     assert "Relevance on the artefact, readout: not computed" in blank and "wrong" not in blank
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.5, "after 20 frames"), (1.0, "never saves"), (2.0, "never saves")]
+    ("seconds", "expected"),
+    [
+        (0.5, "after 20 frames"),
+        (0.6, "after 25 frames"),
+        (0.3, "after 15 frames"),
+        (1.0, "never saves"),
+        (2.0, "never saves"),
+    ],
 )
 def test_the_readout_saves_time_only_if_it_is_faster(seconds, expected):
     rows = {"training": [10.0, 0.0], "seconds": [seconds, 1.0]}

@@ -76,11 +76,13 @@ def constant_layers(**by_layer):
 
 def test_the_choice_of_a_layer_is_compared_with_the_mean_of_the_others():
     units = Bootstrap(200, 0, several_people())
-    rows = constant_layers(a={"ratio": 3.0}, b={"ratio": 1.0}, c={"ratio": 2.0})
+    rows = constant_layers(a={"ratio": 3.0}, b={"ratio": 1.0}, c={"ratio": 2.0}).assign(kept=1.0)
     assert ours_and_others(rows, "ratio", "a", units).estimate == pytest.approx(1.5, abs=0.02)
     text = choice_text(rows, {"net": "a"}, units)
     assert "It is higher for a" in text
-    assert "supports the paper's claim that a is a better layer" in text
+    assert "supports the paper's claim that a of net is a better choice" in text
+    lost = rows.assign(kept=(rows.layer != "b").astype(float))
+    assert "the other layers: 1 (" in choice_text(lost, {"net": "a"}, units)
     assert "contradicts" in choice_text(rows, {"net": "b"}, units)
     # One person decides nothing, and one layer has no others.
     alone = Bootstrap(200, 0, several_people().assign(person="p"))

@@ -4,7 +4,12 @@ import pandas as pd
 import pytest
 
 from viba_lib.experiments.common import Bootstrap
-from viba_lib.experiments.localisation import example_frame, example_text, localisation_text
+from viba_lib.experiments.localisation import (
+    example_frame,
+    example_text,
+    localisation_text,
+    settings_text,
+)
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def ratios(**methods: list[float]) -> pd.DataFrame:
     rows = [(name, ratio) for name, values in methods.items() for ratio in values]
     table = pd.DataFrame(rows, columns=["method", "ratio"])
     videos = [f"v{i}" for i in range(len(table))]
-    return table.assign(video_id=videos, hit=table.ratio > 2, area=0.1)
+    return table.assign(video_id=videos, hit=table.ratio > 2, area=0.1, p_fake=0.9)
 
 
 def test_the_text_names_methods_below_near_and_above_chance() -> None:
@@ -71,3 +76,23 @@ def test_the_verdict_is_that_of_the_interval_and_the_test() -> None:
     assert "not distinguished from chance" in localisation_text(mixed, Bootstrap(200))
     few = localisation_text(high.head(3), Bootstrap(200))
     assert "illustration" in few
+
+
+def test_frames_that_are_called_real_are_read_apart() -> None:
+    table = ratios(nose=[3.0] * 6, mouth=[1.0] * 6)
+    text = localisation_text(table.assign(p_fake=(table.method == "nose") * 0.9), Bootstrap(200))
+    assert "over 12 frames: 2 (" in text
+    assert "Called fake, ratio over 6 frames: 3 (" in text
+    assert "Called real, ratio over 6 frames: 1 (" in text
+    assert "Called real" not in localisation_text(table, Bootstrap(200))
+
+
+def test_settings_are_read_beside_the_decision_without_a_bottleneck() -> None:
+    tried = pd.DataFrame(
+        {"probability of fake": [0.92, 0.7], "fraction inside the mask": [0.9, 0.5]},
+        index=["as above", "beta 0.1"],
+    )
+    text = settings_text(tried, 0.66)
+    assert "is 0.66 without the bottleneck, 0.92 as above and 0.70 with beta 0.1" in text
+    assert "goes from 0.50 to 0.90" in text
+    assert "fraction" not in settings_text(tried.drop(columns="fraction inside the mask"), 0.66)

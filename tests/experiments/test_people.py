@@ -46,6 +46,11 @@ def test_the_text_names_the_person_with_most_false_alarms() -> None:
     text = people_text(people_table({"a": predictions()}, Bootstrap(50, 0)))
     assert text.startswith("a: AUC 0.50 to 1.00, recall 0.50 to 0.50 over 2 people; ")
     assert "most false alarms 0.50" in text and text.endswith(f", {min(GENERATED)}.")
+    table = people_table({"a": predictions()}, Bootstrap(50, 0))
+    none = people_text(table.assign(false_alarms=0.0))
+    assert none.endswith("; no false alarm on any of 2 people.")
+    tie = people_text(table.assign(false_alarms=0.25))
+    assert f"most false alarms 0.25, filmed, {min(GENERATED)}" in tie
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -1,5 +1,6 @@
 """Comparison of the bottleneck types, per-sample and readout, on the same frames."""
 
+import math
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -141,12 +142,12 @@ def _overlaps(rows: pd.DataFrame, maps: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(overlaps, columns=["video_id", "iou"])
 
 
-def types_text(measures: pd.DataFrame, bootstrap: common.Bootstrap) -> str:
-    """Whether the maps of the readout are clearer than the per-sample ones, and whether right.
+def types_text(measures: pd.DataFrame, overlaps: pd.DataFrame, bootstrap: common.Bootstrap) -> str:
+    """Whether maps of the readout are clearer than per-sample ones, right, and more consistent.
 
     Parameters
     ----------
-    measures : see `ComparedTypes`
+    measures, overlaps : see `ComparedTypes`
     """
     focus, ratio = (
         common.compared(measures, name, "type", READOUT, PER_SAMPLE, bootstrap)
@@ -162,8 +163,12 @@ def types_text(measures: pd.DataFrame, bootstrap: common.Bootstrap) -> str:
         level_text("Relevance on the artefact, per-sample", own),
         difference_text("Relevance on the artefact", READOUT, PER_SAMPLE, ratio),
         clear_and_right(focus, readout),
-    ]
-    return " ".join(sentences)
+        difference_text(
+            "Overlap (iou) of the maps of two frames of a video", READOUT, PER_SAMPLE,
+            common.compared(overlaps, "iou", "type", READOUT, PER_SAMPLE, bootstrap),
+        ),
+    ]  # fmt: skip
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def saved_time_text(types: pd.DataFrame) -> str:
@@ -176,7 +181,7 @@ def saved_time_text(types: pd.DataFrame) -> str:
     gain = types.seconds[PER_SAMPLE] - types.seconds[READOUT]
     if gain <= 0:
         return "The readout is not faster here, so its training never saves time."
-    return f"The training saves time after {types.training[READOUT] / gain:,.0f} frames."
+    return f"The training saves time after {math.ceil(types.training[READOUT] / gain):,} frames."
 
 
 def clear_and_right(focus: Finding, place: Finding) -> str:
@@ -190,11 +195,12 @@ def clear_and_right(focus: Finding, place: Finding) -> str:
     said = verdict(focus), verdict(place)
     if NOT_COMPUTED in said:
         return ""
-    start = "In this illustration the" if ILLUSTRATION in said else "The"
-    clear, right = (
-        _side(found) if ILLUSTRATION in said else one
-        for found, one in zip((focus, place), said, strict=True)
-    )
+    if ILLUSTRATION in said:
+        return (
+            "Whether the readout's maps are clearer and whether they are right is not decided "
+            "here: there are too few videos or people."
+        )
+    clear, right = said
     clearer = {
         LOWER: "clearer by the book's measure (lower entropy)",
         HIGHER: "less clear by the book's measure (higher entropy)",
@@ -207,8 +213,4 @@ def clear_and_right(focus: Finding, place: Finding) -> str:
         NO_DIFFERENCE: "not shown to be right: the test does not distinguish their relevance on "
         "the artefact from chance",
     }[right]
-    return f"{start} readout's maps are {clearer}, {join} {correct}."
-
-
-def _side(found: Finding) -> str:
-    return HIGHER if found.estimate > found.at else LOWER
+    return f"The readout's maps are {clearer}, {join} {correct}."

@@ -67,12 +67,22 @@ def people_text(table: pd.DataFrame) -> str:
     for name, part in single.groupby("detector", sort=False):
         text = f"{name}: AUC {_span(part.auc)}, recall {_span(part.recall)} over {len(part)} people"
         if part.false_alarms.notna().any():
-            worst = part.loc[part.false_alarms.idxmax()]
-            ends = worst.false_alarms_low, worst.false_alarms_high
-            interval = "no interval" if np.isnan(ends).any() else f"{ends[0]:.2f} to {ends[1]:.2f}"
-            text += f"; most false alarms {worst.false_alarms:.2f} ({interval}), {worst.identity}"
+            text += f"; {_most_false_alarms(part)}"
         sentences.append(text)
     return "; ".join(sentences) + "."
+
+
+def _most_false_alarms(part: pd.DataFrame) -> str:
+    most = part.false_alarms.max()
+    names = part.identity[part.false_alarms == most].astype(str)
+    if most == 0:
+        return f"no false alarm on any of {len(names)} people"
+    if len(names) > 1:
+        return f"most false alarms {most:.2f}, {', '.join(names)}"
+    row = part.loc[names.index[0]]
+    ends = row.false_alarms_low, row.false_alarms_high
+    interval = "no interval" if np.isnan(ends).any() else f"{ends[0]:.2f} to {ends[1]:.2f}"
+    return f"most false alarms {most:.2f} ({interval}), {names.iloc[0]}"
 
 
 def _span(values: pd.Series) -> str:

@@ -39,14 +39,14 @@ def training_text(name: str, history: pd.DataFrame, restore: str) -> str:
     text += f"; the validation AUC is {best.val_auc:.2f} there and {last.val_auc:.2f} at the end."
     if rises and falls and last.val_auc < best.val_auc:
         text += (
-            " The validation loss rises and the order of the validation frames becomes worse while "
-            "the training loss falls: this can be overfitting, or a difference between the "
-            "training and the validation people."
+            f" The validation loss rises and the AUC ends {best.val_auc - last.val_auc:.2f} lower "
+            "while the training loss falls: this can be overfitting, a difference between the "
+            "training and the validation people, or chance."
         )
     elif rises and falls:
         text += (
-            " The validation loss rises while the training loss falls, but the order of the "
-            "validation frames does not become worse: wrong decisions become more confident."
+            " The validation loss rises while the training loss falls, but the AUC does not end "
+            "lower: wrong decisions become more confident."
         )
     kept = "of the last step" if restore == "last" else "with the lowest validation loss"
     return f"{text} The detector has the weights {kept}."

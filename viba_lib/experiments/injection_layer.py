@@ -168,18 +168,23 @@ def choice_text(
 ) -> str:
     """Whether relevance on the artefact confirms the default layers.
 
+    Only maps of decisions that the bottleneck keeps count: others do not explain the decision.
+
     Parameters
     ----------
     measures, defaults : see `layer_differences`
     """
     sentences = []
-    for name, rows in measures.groupby("detector", sort=False):
+    for name, rows in measures[measures.kept == 1].groupby("detector", sort=False):
         layer = defaults[str(name)]
         if set(rows.layer) <= {layer}:
             continue
         found = ours_and_others(rows, "ratio", layer, bootstrap)
-        what = f"{name}, relevance on the artefact"
-        claim = f"{layer} is a better layer of {name} than the others on average"
+        what = f"{name}, relevance on the artefact in maps of kept decisions"
+        claim = (
+            f"{layer} of {name} is a better choice than the other layers on average, as far as "
+            "relevance on the artefact measures it"
+        )
         sentences.append(difference_text(what, layer, "the mean of the other layers", found))
         sentences.append(claim_text(claim, claim_verdict(found, "higher")))
     return " ".join(sentences)

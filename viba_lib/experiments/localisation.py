@@ -22,16 +22,16 @@ def localisation(study: Study, detector: str, maps: xr.Dataset | None = None) ->
 
     Returns
     -------
-    video_id, frame, method, and the columns LOCALISATION of `map_measures`.
+    video_id, frame, method, p_fake, and the columns LOCALISATION of `map_measures`.
     """
     maps = study.explanations(detector) if maps is None else maps
     fakes = maps.isel(item=np.flatnonzero(maps.label.values == 1))
     keys = list(zip(fakes.video_id.values.astype(str), fakes.position.values, strict=True))
     frames = study.frames(detector=detector).set_index(["video_id", "position"])
-    rows = frames.loc[keys].reset_index()
+    rows = frames.loc[keys].reset_index().assign(p_fake=fakes.p_fake.values)
     masks = study.masks(detector, rows)
     measures = map_measures(fakes.relevance.values, masks)[LOCALISATION]
-    table = rows[["video_id", "frame", "method"]].join(measures)
+    table = rows[["video_id", "frame", "method", "p_fake"]].join(measures)
     return table[masks.max((1, 2)) > 0].reset_index(drop=True)
 
 
@@ -92,20 +92,26 @@ def example_text(row: pd.Series) -> str:
 
 
 def localisation_text(table: pd.DataFrame, bootstrap: Bootstrap) -> str:
-    """Mass ratio of all frames against chance, and the methods below, near and above chance.
+    """Mass ratio of all frames against chance, by decision, and the methods around chance.
 
     Parameters
     ----------
     table : of `localisation`, with a ratio in at least one row
     """
-    found = level(table, table.ratio, bootstrap, at=1.0)
-    text = level_text(f"Relevance mass ratio over {table.ratio.count()} frames", found)
+    called = table.p_fake > 0.5
+    names = ("Relevance mass ratio over", "Called fake, ratio over", "Called real, ratio over")
+    groups = (table, table[called], table[~called])
+    text = " ".join(
+        level_text(f"{name} {group.ratio.count()} frames", level(group, group.ratio, bootstrap, 1))
+        for name, group in zip(names, groups, strict=True)
+        if group.ratio.count()
+    )
     means = table.groupby("method").ratio.mean().dropna().sort_values()
     near = (means >= 1) & (means <= 1 + NEAR)
-    groups = {"below chance": means < 1, "near chance": near, "above chance": means > 1 + NEAR}
+    sides = {"below chance": means < 1, "near chance": near, "above chance": means > 1 + NEAR}
     parts = [
         f"{name}: {', '.join(f'{m} {v:.2f}' for m, v in means[rows].items())}"
-        for name, rows in groups.items()
+        for name, rows in sides.items()
         if rows.any()
     ]
     return (
@@ -113,3 +119,26 @@ def localisation_text(table: pd.DataFrame, bootstrap: Bootstrap) -> str:
         f"pixel lies inside the mask in {table.hit.mean():.0%} of the frames; a random pixel would "
         f"in {table.area.mean():.0%}."
     )
+
+
+def settings_text(tried: pd.DataFrame, clean: float) -> str:
+    """How the decision and the location of one map depend on the bottleneck's settings.
+
+    Parameters
+    ----------
+    tried : one row for each setting, whose name is in the index ("as above" for that of the map):
+        "probability of fake", and "fraction inside the mask" where there is a mask
+    clean : probability of fake without the bottleneck
+    """
+    said = [
+        f"{p:.2f} {name if name == 'as above' else f'with {name}'}"
+        for name, p in tried["probability of fake"].items()
+    ]
+    text = (
+        f"The probability of fake of this frame is {clean:.2f} without the bottleneck, "
+        f"{', '.join(said[:-1])} and {said[-1]}."
+    )
+    if "fraction inside the mask" not in tried:
+        return text
+    low, high = tried["fraction inside the mask"].agg(["min", "max"])
+    return f"{text} The fraction of relevance inside the mask goes from {low:.2f} to {high:.2f}."
