@@ -15,7 +15,7 @@
 # # Detection performance, with and without the bottleneck
 #
 # A {term}`bottleneck <Bottleneck>` removes information. Does the detector decide as before? The paper answers yes, and
-# interprets this result as evidence that the maps contain what the decision needs. This chapter recomputes the result and
+# takes this result as evidence that the method is robust. This chapter recomputes the result and
 # shows what it depends on.
 #
 # ```{admonition} What you will learn
@@ -99,7 +99,9 @@ from viba_lib.experiments.detection_readings import cost_text
 HTML(f"<p>{cost_text(explained, bootstrap)}</p>")
 
 # %% [markdown]
-# The paper reports differences of at most 0.1 points and calls them not significant.
+# The paper reports differences of accuracy of at most 0.1 points and calls them not significant. An accuracy that stays the
+# same says only that the decisions are on the same side of 0.5. The AUC uses the order of all probabilities, so it shows
+# what the bottleneck does to them.
 #
 # ## Samples of the noise
 #
@@ -149,7 +151,7 @@ HTML("".join(f"<p>{reading}</p>" for reading in readings))
 #
 # A bottleneck is optimised for a class, and its accuracy depends on this class. The table compares three targets:
 #
-# - the **predicted** class, which is the paper's choice and the target in the tables above,
+# - the **predicted** class, which is the target in the tables above; the paper names none,
 # - the **true** class, which leaks the label,
 # - a **random** class, which depends neither on the frame nor on the network.
 #
@@ -488,7 +490,7 @@ HTML(answer_html(1, target_preserves(targets, bootstrap)))
 #
 # ## References
 #
-# - {cite:t}`solopova2024`: Table 2 and the claim in Section 4 that the drop is not significant.
+# - {cite:t}`solopova2024`: Table 2, and the claim that the drop is not significant in Section 5.
 # - {cite:t}`guo2017calibration`: calibration, the {term}`Expected calibration error` and the reliability diagram.
 # - {cite:t}`mcnemar1947`: the paired test.
 

@@ -71,7 +71,9 @@ HTML(study.banner())
 # with the centroid $C_i$ of the mask. The text of the paper describes TCS as the share of frames in which regions stay
 # highlighted. The formula is the mean highlighted *area*, so a map that highlights everything has the best score. The column
 # `persistence` is a measure of this book for the description in the text. For each pixel that is highlighted at least once,
-# it takes the share of frames in which the pixel is highlighted, and averages over these pixels.
+# it takes the share of frames in which the pixel is highlighted, and averages over these pixels. If only two frames of a
+# video are explained, `persistence` is (1 + IoU) / 2 and says nothing new. Consecutive frames are those that the profile
+# explains, evenly spaced over a clip, so they can lie many frames apart.
 #
 # Masks have the paper's 924 by 924 pixels. This size changes the results little, because TCS and RPI are relative to the
 # frame, and an enlarged mask keeps its IoU.

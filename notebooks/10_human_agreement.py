@@ -287,8 +287,10 @@ print(f"{questions} questions: alpha {alpha:.2f}, {1 - observed:.0%} equal")
 # %% [markdown]
 # ## Figure 2: frequency of regions
 #
-# The figure shows how often each region is annotated and how often it is highlighted. If the maps of a detector highlight the
-# artefacts, the two frequencies of each region are similar.
+# The figure shows how often each region is annotated and how often it is highlighted. Each map marks three regions, even if
+# fewer are annotated. Therefore compare the order of the regions, and not the height of the bars: if the maps of a
+# detector highlight the artefacts, the regions that are annotated most often are also marked most often. The paper's
+# Figure 2 shows matches of both.
 
 # %% mystnb={"image": {"alt": "Bars per region: share of fake videos in which the region is planted and in which each detector's map highlights it."}, "figure": {"caption": "Frequency of regions: planted, and highlighted by VIBA (after the paper's Figure 2). L lips and mouth, E edges, B brows, eyes and forehead, N nose, cheeks and ears, O outside, C chin and neck.", "name": "fig-regions-frequency"}}
 from viba_lib.experiments.human_agreement import region_shares
@@ -766,7 +768,7 @@ assert abs(of_means - f1_of_means) < 1e-9
 #
 # ## References
 #
-# - {cite:t}`solopova2024`: Table 4, Figure 2 and the experiment with eight annotators and 27 fakes in Section 4.
+# - {cite:t}`solopova2024`: Table 4, Figure 2 and the experiment with eight annotators and 27 fakes in Section 3.4.
 # - {cite:t}`selvaraju2019gradcam`: Grad-CAM.
 # - {cite:t}`krippendorff2019content`: agreement beyond chance for several annotators with missing answers.
 

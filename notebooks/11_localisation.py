@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Comparison of methods: localisation
 #
-# The paper argues that the bottleneck suits deepfake detectors better than Grad-CAM and other methods, and illustrates
-# this with examples. In this chapter the artefacts are planted and their masks are known to the pixel. Therefore it can be
+# The paper argues that the bottleneck suits deepfake detectors better than Grad-CAM and other methods, but it does not
+# compare their maps. In this chapter the artefacts are planted and their masks are known to the pixel. Therefore it can be
 # measured which method localises an artefact, in space and in time, including the frames on which the bottleneck fails.
 # Two chapters continue the comparison: {doc}`/notebooks/12_faithfulness` and {doc}`/notebooks/13_cost`.
 #
@@ -205,7 +205,8 @@ result_figures.intervals(
 )
 
 # %% [markdown]
-# Intervals that overlap do not mean that the methods are equal, because all methods explain the same videos. Each
+# Intervals that overlap do not mean that the methods are equal, because all methods explain the same videos. The test holds
+# for the people of these clips; there are too few people to say the same of others. Each
 # method is therefore compared with the bottleneck, source clip by source clip: a real clip and its fakes count once. The
 # test flips the signs of the differences, and its p-values are corrected for the number of methods (Holm). `difference`
 # is positive if the bottleneck is better. A method is called first only if its mean is strictly the best and every other
@@ -633,7 +634,8 @@ for name in prior.columns:
 # ## Summary
 #
 # - If the ground truth is known, attribution methods can be ranked, and the ranking depends on the measure.
-# - Every table needs an input-agnostic control, because some methods are hardly better than it.
+# - Every table needs an input-agnostic control. A method that is not better than a centre prior shows no more than the
+#   location of the face.
 # - A setting that is tuned on few frames of one identity can be worse on the test frames.
 #
 # ## What next

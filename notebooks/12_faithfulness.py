@@ -198,8 +198,8 @@ rows = benchmarks["xception"].rows.head(numbers.attacked)
 HTML(
     f"<p>{sample_text('Attack', rows, units)} An attack in this run has "
     f"{numbers.attack_samples * numbers.attack_steps} queries, and the protocol has 2,000. With few "
-    "queries the estimated sign of the gradient is unreliable, and small values mean that the attacks "
-    "failed for all methods.</p>"
+    "queries the estimated sign of the gradient is unreliable, and a small `sufficiency` can mean that "
+    "the attack failed.</p>"
 )
 
 # %%
@@ -236,16 +236,18 @@ study.save_table("comparison_sanity", marks, marks.round(2))
 
 # %% tags=["remove-input"]
 rows = pd.concat(b.rows.head(numbers.sanity) for b in benchmarks.values())
-HTML(f"<p>{sanity_text(marks)} {sample_text('This check', rows, units)}</p>")
+HTML(
+    f"<p>{sanity_text(marks)} {sample_text('Both detectors', rows, units)}</p>"
+)
 
-# %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the centre prior and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
+# %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the centre prior and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network, mean over both detectors; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
 stages = ["top", "upper half", "all", "random labels"]
 similarity = checks.pivot_table(index="method", columns="stage", values="rank")
 result_figures.heat(similarity.reindex(NAMES)[stages], "rank correlation", 0.0)
 
 # %% [markdown]
 # Methods that divide the image into superpixels or cells can give similar smooth maps of the same face for every network,
-# because a part of the similarity comes from the image. The sentences above name the methods that fail.
+# because a part of the similarity comes from the image. The sentences above name the methods with a high correlation.
 
 # %% [markdown]
 # ## Temporal coupling

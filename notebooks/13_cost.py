@@ -78,7 +78,10 @@ bootstrap = Bootstrap.of(study)
 # at the same time. `equivalents` counts a backward pass as two forward passes; {doc}`/notebooks/11_localisation` has the
 # budget. The patch head also needs features of training frames, once for each detector. `memory` is the peak of the tensors
 # that exist at the same time while one frame is explained, in MiB, without the weights and the frame. Methods that go
-# backward keep the activations of all layers, and methods that sample keep a batch of frames. No method is both cheaper and better
+# backward through the whole network keep the activations of all layers, the bottleneck keeps those downstream of its layer,
+# and methods that sample keep a batch of frames. The bottleneck and the methods that sample run in the precision that is
+# faster on this machine and with folded batch norms, and gradient methods run the plain network in float32. A part of the
+# differences in seconds is due to this; the counts of passes are not affected. No method is both cheaper and better
 # than a filled point: methods on the left are cheaper, and methods at the top have more relevance on the
 # {term}`artefact <Planted artefact>`. Crosses are the controls.
 
@@ -202,8 +205,8 @@ HTML(f"<p>{unmasked or front_text(cost)}</p>")
 # The table contains the best methods of every measure, such as the {term}`pointing game <Pointing game>` (`hit`), and the
 # rank and verdict of the {term}`bottleneck <Per-sample bottleneck>`. `first` means that its mean is strictly the best and
 # that every other method is worse in the corrected test over source clips. `first by the mean` means that some methods
-# are not distinguished from it. `min_p` is the smallest corrected p-value that is possible with this number of source
-# clips. If it is 0.05 or more, the verdict is `inconclusive` for all means. Fewer than five videos or two people are an
+# are not distinguished from it. `min_p` is the smallest corrected p-value that is possible with the source clips that have
+# a difference. If it is 0.05 or more, the verdict is `inconclusive` for all means. Fewer than five videos or two people are an
 # `illustration`.
 
 # %%
@@ -406,7 +409,7 @@ assert np.allclose(related, expected, atol=1e-9, equal_nan=True)
 #
 # - Cost belongs to every comparison: the front of the methods depends on what a pass costs on the machine.
 # - A verdict is valid for the measure, the clips and the people on which it rests.
-# - Few clips make most verdicts inconclusive, and correlated measures add little evidence.
+# - With few clips a test decides little, and correlated measures add little evidence.
 #
 # ## What next
 #

@@ -85,7 +85,7 @@ layers = layers_beside_run(study)
 # columns are then about *different videos*, and a match is not evidence of a reproduction.
 #
 # Tables 5 to 7 describe the networks, which are the same with any data. Each row is compared with the printed row and
-# *agrees* or *differs*. A row that agrees shows that the same network was built. It does not show that a result was
+# *agrees* or *differs*. A row that agrees shows that the network has what the paper prints of this layer. It does not show that a result was
 # reproduced. Therefore, the rows of these tables are counted separately.
 
 # %% tags=["remove-input"]
@@ -251,9 +251,10 @@ study.save_table("paper_tables_5_to_7", layers, for_page(order))
 # The paper's numbers need the licensed data. To check an installation without the licensed data, the library stores the
 # numbers of one finished run of a profile, with their intervals and a record of the settings, versions and weights behind
 # them. Tables 2 to 4 above show this reference run beside this run. The table below contains two more results of this run:
-# the detection of unseen identities, and how much relevance lies on the planted artefact. Expect a run with the same weights
-# to lie inside every interval. Weights that were trained on another processor can differ as much as weights of another random
-# seed, so a few numbers can lie outside.
+# the detection of unseen identities, and how much relevance lies on the planted artefact. The intervals are over the people
+# and clips of the test videos, and both runs have the same ones. So a run with the same weights lies well inside, and a
+# number outside means that training on another processor changed it more than other videos would. Weights that were trained
+# on another processor can differ as much as weights of another random seed.
 
 # %%
 from viba_lib.experiments.paper_and_run import RESULTS

@@ -367,11 +367,13 @@ def test_a_method_that_goes_backward_needs_more_memory(study):
 def test_the_sentences_on_the_randomisation_check_begin_with_the_bottleneck():
     table = pd.DataFrame({
         "detector": ["a", "a", "b", "b", "b"], "method": ["RISE", VIBA, VIBA, "LIME", "Edges"],
-        "rank": [0.2, 0.4, 0.6, 0.7, 1.0], "same": [False, False, True, True, True],
+        "rank": [0.2, 0.4, 0.6, 0.7, 1.0], "same": [False, False, True, True, True], "frames": 5,
     })  # fmt: skip
     text = sanity_text(table)
-    assert text.startswith("VIBA passes the check on a:") and "VIBA fails the check on b:" in text
-    assert text.endswith("On b, the check fails for 1 other method: LIME.")
+    assert text.startswith("VIBA on a, 5 frames:") and "is 0.40, at most 0.5." in text
+    assert "is 0.60, above 0.5." in text
+    assert text.endswith("On b, it is above that for 1 other method: LIME.")
+    assert sanity_text(table.assign(frames=1)).endswith("too few for a verdict.")
 
 
 def test_a_benchmark_shows_its_worst_frame(study):

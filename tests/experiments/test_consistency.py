@@ -60,7 +60,7 @@ def test_both_detectors_are_compared_on_the_same_clips():
     assert table.difference["iou"] == pytest.approx(-0.3) and table.clips["iou"] == 12
     assert table.xception["tcs"] == pytest.approx(0.2) and table["flow-vgg11"]["tcs"] == 0.5
     assert table.claim.to_dict() == {
-        "iou": "contradicts", "tcs": "supports", "rpi": "undecided", "persistence": "",
+        "iou": "contradicts", "tcs": "supports", "rpi": "", "persistence": "",
     }  # fmt: skip
     text = c.detectors_text(videos(motion=0.3), BOOTSTRAP)
     assert (

@@ -24,8 +24,23 @@ def frames(p_fake: float = 0.7, with_bottleneck: float = 0.7, turned: int = 0) -
 
 def test_the_cost_of_the_bottleneck_is_said_and_judged():
     text = detection_readings.cost_text({"a": frames(), "b": frames(turned=1)}, BOOTSTRAP)
-    assert "supports the paper's claim that the accuracy of a changes by less than 2 points" in text
-    assert "contradicts the paper's claim that the accuracy of b changes" in text
+    # Not one decision of `a` changes, so that its interval has no width.
+    assert "does not decide whether the accuracy of a does not change" in text
+    assert "less than 2 points per frame" in text
+    assert "contradicts the paper's claim that the accuracy of b does not change" in text
+    assert "AUC of a per frame, the bottleneck minus none:" in text
+
+
+def test_a_lost_order_is_said_beside_kept_decisions():
+    some = frames(0.9, 0.9)
+    rng = np.random.default_rng(0)
+    some["p_fake_bottleneck"] = np.where(some.p_fake > 0.5, 0.6, 0.4)
+    some["p_fake"] = np.clip(some.p_fake + rng.normal(0, 0.01, len(some)), 0, 1)
+    shuffled = some.assign(p_fake_bottleneck=rng.random(len(some)))
+    text = detection_readings.cost_text({"net": shuffled}, BOOTSTRAP)
+    assert "It is lower for the bottleneck (p = 0.001, swap test over source clips" in text
+    kept = detection_readings.cost_text({"net": some}, BOOTSTRAP)
+    assert "AUC of net per frame, the bottleneck minus none: 0 (" in kept
 
 
 def test_a_bottleneck_after_which_one_class_is_left_is_named():
@@ -48,7 +63,9 @@ def test_methods_that_are_never_found_are_named():
     assert "most found is edge (100% of 16 frames, videos: 4)" in text
     assert "Not one frame is found of mouth (32 frames)." in text
     assert "The bottleneck changes mouth from 0% to 100%." in text
-    assert "Too few videos or people for a verdict: edge." in text
+    assert "Share called fake, edge, fakes minus their real clips: 1 (" in text
+    alone = detection_readings.methods_text({"net": some}, ALONE)
+    assert "Too few videos or people for a verdict: edge, mouth." in alone
     none = detection_readings.methods_text({"net": frames()}, BOOTSTRAP)
     assert "Not one frame" not in none and "The bottleneck changes no method." in none
 

@@ -26,7 +26,10 @@ def study() -> SimpleNamespace:
     outside = (1 - mask) / (1 - mask).sum()
     maps = np.stack([s * mask / mask.sum() + (1 - s) * outside for s in shares])
     stored = xr.Dataset(
-        {"relevance": (("item", "y", "x"), maps.astype(np.float32))},
+        {
+            "relevance": (("item", "y", "x"), maps.astype(np.float32)),
+            "p_fake": ("item", rows.p_fake),
+        },
         {"video_id": ("item", VIDEOS), "position": ("item", [0] * 5), "label": ("item", [1] * 5)},
     )
     return SimpleNamespace(

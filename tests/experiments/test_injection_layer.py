@@ -7,6 +7,7 @@ import pytest
 from viba_lib.experiments.common import Bootstrap
 from viba_lib.experiments.injection_layer import (
     LAYER_MEASURES,
+    against_best,
     choice_text,
     deletion_text,
     kept_text,
@@ -74,15 +75,20 @@ def constant_layers(**by_layer):
     return pd.DataFrame(made)
 
 
-def test_the_choice_of_a_layer_is_compared_with_the_mean_of_the_others():
+def test_the_choice_of_a_layer_is_compared_with_the_others():
     units = Bootstrap(200, 0, several_people())
     rows = constant_layers(a={"ratio": 3.0}, b={"ratio": 1.0}, c={"ratio": 2.0}).assign(kept=1.0)
     assert ours_and_others(rows, "ratio", "a", units).estimate == pytest.approx(1.5, abs=0.02)
     text = choice_text(rows, {"net": "a"}, units)
     assert "It is higher for a" in text
-    assert "supports the paper's claim that a of net is a better choice" in text
-    lost = rows.assign(kept=(rows.layer != "b").astype(float))
-    assert "the other layers: 1 (" in choice_text(lost, {"net": "a"}, units)
+    assert "supports the paper's claim that a is the best choice for net" in text
+    assert "a minus c, the closest other layer: 1 (" in text
+    lost = rows.assign(kept=(rows.layer != "c").astype(float))
+    assert "a minus b, the closest other layer: 2 (" in choice_text(lost, {"net": "a"}, units)
+    found, other = against_best(rows, "ratio", "b", units)
+    assert other == "a" and found.p == pytest.approx(2 * 2**-7)
+    nothing = against_best(rows.assign(kept=0.0), "ratio", "a", units)
+    assert nothing[1] == "" and nothing[0].videos == 0
     assert "contradicts" in choice_text(rows, {"net": "b"}, units)
     # One person decides nothing, and one layer has no others.
     alone = Bootstrap(200, 0, several_people().assign(person="p"))

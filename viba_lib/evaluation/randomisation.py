@@ -221,8 +221,10 @@ def marked(checks: pd.DataFrame, limit: float = SIMILAR) -> pd.DataFrame:
 
     Returns
     -------
-    method, rank and ssim (means with all weights random), same (whether rank is above `limit`).
+    method, rank and ssim (means with all weights random), frames, same (whether rank is above
+    `limit`).
     """
     last = checks[checks.stage == STAGES[-1]]
-    table = last.groupby("method", sort=False)[["rank", "ssim"]].mean().reset_index()
+    groups = last.groupby("method", sort=False)
+    table = groups[["rank", "ssim"]].mean().join(groups.size().rename("frames")).reset_index()
     return table.assign(same=table["rank"] > limit)

@@ -51,16 +51,16 @@ def rank_of(
     rank (1 is best, by the mean), best (the methods with the best mean), behind (methods that are
     better at a corrected level of 5 %), ahead (methods that are worse), even (methods for which the
     test is inconclusive), videos, clips, people, min_p (the smallest corrected p-value that is
-    possible with this number of source clips), and verdict: FIRST (the mean is strictly best, and
-    every other method is worse at the corrected level), BY_MEAN (strictly best, and some methods
-    are not distinguished), OPEN (another mean is as good or better, and none significantly),
-    BEHIND, INCONCLUSIVE (min_p is 0.05 or more), ILLUSTRATION (fewer than five videos or two
-    people), or NOT_COMPUTED.
+    possible with the number of source clips that have a difference), and verdict: FIRST (the mean
+    is strictly best, and every other method is worse at the corrected level), BY_MEAN (strictly
+    best, and some methods are not distinguished), OPEN (another mean is as good or better, and none
+    significantly), BEHIND, INCONCLUSIVE (min_p is 0.05 or more), ILLUSTRATION (fewer than five
+    videos or two people), or NOT_COMPUTED.
     """
     scores = scores[~scores.method.isin(CONTROLS) & scores[measure].notna()]
     means = scores.groupby("method")[measure].mean() * (-1 if measure in LOWER else 1)
     tests = paired_tests(scores, measure, name, seed=seed, units=units).set_index("method")
-    clips = int(tests.clips.max()) if len(tests) else 0
+    unequal = int(tests.unequal.max()) if len(tests) else 0
     above = list(means.index[means > means[name]]) if name in means else list(means.index)
     rank = {
         "measure": measure,
@@ -70,7 +70,7 @@ def rank_of(
         "ahead": list(tests.index[tests.better == name]),
         "even": list(tests.index[tests.better == INCONCLUSIVE]),
         **counts(scores, units),
-        "min_p": least_p(clips, len(tests)),
+        "min_p": least_p(unequal, len(tests)),
     }
     return rank | {"verdict": _verdict(rank, name)}
 
@@ -108,7 +108,8 @@ def rank_text(what: str, rank: Mapping[str, Any], name: str = VIBA) -> str:
     if said == INCONCLUSIVE:
         return (
             f"{start}{name} has {place}. The test is inconclusive: the smallest corrected p-value "
-            f"that this number of source clips can give is {number(rank['min_p'])}."
+            "that this number of source clips with a difference can give is "
+            f"{number(rank['min_p'])}."
         )
     if said == FIRST:
         return f"{start}{name} is first, and each of the {others} other methods is worse."

@@ -22,6 +22,7 @@ FEWEST_VIDEOS, FEWEST_PEOPLE = 5, 2  # below, a result is an illustration
 # The smallest number of people that an exact two-sided test at 5 % can decide with.
 PEOPLE_FOR_TEST = 6
 VALUE = "value"
+CLIPS, PEOPLE = "source clips", "people"  # units of a test
 UNEQUAL: Final = "unequal"
 Direction = Literal["higher", "lower", "equal", "unequal"]
 _OPPOSITE = {SUPPORTS: CONTRADICTS, CONTRADICTS: SUPPORTS}
@@ -38,6 +39,7 @@ class Finding(NamedTuple):
     videos, clips, people : numbers behind it
     at : the value that the mean is compared with
     tested : "people" or "source clips", the units of the test
+    how : name of the test
     """
 
     estimate: float
@@ -48,7 +50,8 @@ class Finding(NamedTuple):
     clips: int
     people: int
     at: float = 0.0
-    tested: str = "source clips"
+    tested: str = CLIPS
+    how: str = "sign-flip test"
 
 
 def finding(
@@ -61,8 +64,9 @@ def finding(
     """Mean of values over source clips, its interval, and an exact test against a constant.
 
     The interval is a bootstrap over people and their clips. The test flips signs: of the clips'
-    means, or of the people's means if there are at least six people. With fewer people the test
-    holds for these people, and says nothing about others.
+    means, or of each person's sum of them if there are at least six people, so that it tests the
+    mean that is given. With fewer people the test holds for these people, and says nothing about
+    others.
 
     Parameters
     ----------
@@ -73,9 +77,9 @@ def finding(
     """
     known = with_units(values[values[VALUE].notna()], units)
     by_clip = known.groupby([PERSON, CLIP], sort=True, as_index=False)[VALUE].mean()
-    by_person = by_clip.groupby(PERSON, sort=True)[VALUE].mean()
+    differences = by_clip[VALUE] - at
+    by_person = differences.groupby(by_clip[PERSON]).sum()
     enough = len(by_person) >= PEOPLE_FOR_TEST
-    tested = (by_person if enough else by_clip[VALUE]).to_numpy(float)
     clips = by_clip.rename(columns={CLIP: VIDEO})
     people = clips.set_index(VIDEO, drop=False)[[VIDEO, PERSON]].set_axis([CLIP, PERSON], axis=1)
     row = with_intervals(clips, means_of([VALUE]), samples, seed, people)
@@ -83,12 +87,12 @@ def finding(
         estimate=row[VALUE],
         low=row[VALUE + "_low"],
         high=row[VALUE + "_high"],
-        p=flip_test(tested - at, seed=seed),
+        p=flip_test((by_person if enough else differences).to_numpy(float), seed=seed),
         videos=known[VIDEO].nunique(),
         clips=len(by_clip),
         people=len(by_person),
         at=at,
-        tested="people" if enough else "source clips",
+        tested=PEOPLE if enough else CLIPS,
     )
 
 
@@ -150,7 +154,8 @@ def claim_verdict(found: Finding, direction: Direction, margin: float = float("n
     direction : "higher" or "lower" than `found.at`, "equal": within a margin of it, or "unequal",
         the opposite
     margin : for "equal"; that no difference was found does not support it, an interval within the
-        margin does
+        margin does, unless it has no width: then all bootstrap samples agree, which says nothing
+        about other videos
     """
     if direction == UNEQUAL:
         equal = claim_verdict(found, "equal", margin)
@@ -160,7 +165,7 @@ def claim_verdict(found: Finding, direction: Direction, margin: float = float("n
         return said
     if direction == "equal":
         if max(abs(found.low - found.at), abs(found.high - found.at)) < margin:
-            return SUPPORTS
+            return UNDECIDED if found.low == found.high else SUPPORTS
         return CONTRADICTS if said in (HIGHER, LOWER) else UNDECIDED
     if said == NO_DIFFERENCE:
         return UNDECIDED
@@ -193,7 +198,10 @@ def _shown(found: Finding) -> str:
 
 
 def _tested(found: Finding) -> str:
-    return f"p = {number(found.p)}, sign-flip test over {found.tested}"
+    if found.tested == PEOPLE:
+        return f"p = {number(found.p)}, {found.how} over people"
+    people = "this person" if found.people == 1 else f"these {found.people} people"
+    return f"p = {number(found.p)}, {found.how} over source clips of {people}"
 
 
 def level_text(what: str, found: Finding, reference: str = "chance") -> str:
@@ -228,6 +236,11 @@ def difference_text(what: str, first: str, second: str, found: Finding) -> str:
         return f"{pair}: not computed, because no source clip has both."
     if said == ILLUSTRATION:
         return f"{pair}: {_shown(found)}.{ILLUSTRATED}"
+    if said == NO_DIFFERENCE and found.p < SIGNIFICANCE:
+        return (
+            f"{pair}: {_shown(found)}. It is not decided: the test finds a difference "
+            f"({_tested(found)}), but the interval over people contains {number(found.at)}."
+        )
     if said == NO_DIFFERENCE:
         return f"{pair}: {_shown(found)}. No difference was found ({_tested(found)})."
     return f"{pair}: {_shown(found)}. It is {said} for {first} ({_tested(found)})."

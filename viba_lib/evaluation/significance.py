@@ -165,9 +165,9 @@ def paired_tests(
 
     Returns
     -------
-    method, clips, difference (mean of the reference minus the method, with the sign changed for
-    measures in LOWER: positive if the reference is better), p, p_holm, better (name of the better
-    method, or INCONCLUSIVE at a corrected level of 5 %).
+    method, clips, unequal (clips with a difference), difference (mean of the reference minus the
+    method, with the sign changed for measures in LOWER: positive if the reference is better), p,
+    p_holm, better (name of the better method, or INCONCLUSIVE at a corrected level of 5 %).
     """
     from statsmodels.stats.multitest import multipletests
 
@@ -179,8 +179,17 @@ def paired_tests(
         differences = _sign(measure) * (both[reference] - both[name]).to_numpy(float)
         p = flip_test(differences, draws, seed)
         mean = float(differences.mean()) if len(differences) else float("nan")
-        rows.append({"method": name, "clips": len(differences), "difference": mean, "p": p})
-    table = pd.DataFrame(rows, columns=["method", "clips", "difference", "p"])
+        unequal = int(np.count_nonzero(differences))
+        rows.append(
+            {
+                "method": name,
+                "clips": len(differences),
+                "unequal": unequal,
+                "difference": mean,
+                "p": p,
+            }
+        )
+    table = pd.DataFrame(rows, columns=["method", "clips", "unequal", "difference", "p"])
     table["p_holm"] = multipletests(table.p, method="holm")[1] if len(table) else []
     better = np.where(table.difference > 0, reference, table.method)
     return table.assign(better=np.where(table.p_holm < SIGNIFICANCE, better, INCONCLUSIVE))

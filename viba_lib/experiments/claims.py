@@ -71,7 +71,8 @@ def claims_table(tables: ClaimTables) -> pd.DataFrame:
             continue
         tested = TESTS[name](tables)
         facts |= {"result": _result(claim, tested), "verdict": _verdict(claim, tested)}
-        rows.append(facts | (tested.found._asdict() if isinstance(tested, Measured) else {}))
+        numbers = tested.found._asdict() if isinstance(tested, Measured) else {}
+        rows.append(numbers | facts)  # `tested` of a finding is not how a claim is tested
     return pd.DataFrame(rows)
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 
 from viba_lib.core.words import plural
-from viba_lib.evaluation import expected_calibration_error, overlap_coefficient
-from viba_lib.evaluation.agreement import REGIONS, shuffled_agreement
+from viba_lib.evaluation import expected_calibration_error
+from viba_lib.evaluation.agreement import REGIONS
 from viba_lib.evaluation.clusters import with_units
 from viba_lib.evaluation.sentences import Finding, finding, paired
-from viba_lib.evaluation.significance import with_intervals
+from viba_lib.evaluation.swaps import swap_finding
 from viba_lib.experiments import claims_by_design as design
 from viba_lib.experiments import common, toy_claims
 from viba_lib.experiments.affine_layers import UNDEFINED, forward_order, same_maps
@@ -23,10 +23,10 @@ from viba_lib.experiments.consistency import consistency_by_video
 from viba_lib.experiments.face_parts import PARTS, relevance_by_part
 from viba_lib.experiments.human_agreement import regions_by_video
 from viba_lib.experiments.injection_layer import (
+    against_best,
     injection_maps,
     layer_difference,
     map_rows,
-    ours_and_others,
 )
 from viba_lib.experiments.localisation import localisation
 from viba_lib.experiments.region_claims import part_shares
@@ -36,7 +36,6 @@ from viba_lib.pipeline.study import Study
 
 FACE, FLOW = DETECTORS
 MEASURED, BETA = 6, 0.0  # defaults of `05_injection_layer`, whose stored maps are opened again
-SWAPS = 999
 Values = Callable[[pd.DataFrame], pd.Series]  # from rows of `relevance_by_part`
 _over_attribution = cache(toy_claims.over_attribution)
 
@@ -144,16 +143,6 @@ def _detectors_tcs(t: ClaimTables) -> Measured:
     return Measured(t.difference(rows, "tcs", "detector", FLOW, FACE))
 
 
-def _annotations(t: ClaimTables) -> Measured:
-    parts = []
-    for _, rows in t.regions.groupby("detector"):
-        chance = shuffled_agreement(rows, t.bootstrap.seed).overlap.mean()
-        overlaps = list(map(overlap_coefficient, rows.annotated, rows.highlighted))
-        parts.append(rows[["video_id"]].assign(value=np.array(overlaps) - chance))
-    rows = pd.concat(parts) if parts else t.regions.assign(value=np.nan)
-    return Measured(t.found(rows, rows.value))
-
-
 def _accuracy(detector: str, t: ClaimTables) -> Measured:
     rows = _of(t.frames, detector) if detector else t.frames
     right = {c: (rows[c] > 0.5) == rows.label for c in ("p_fake_bottleneck", "p_fake")}
@@ -173,31 +162,18 @@ def _overconfidence(t: ClaimTables) -> Measured:
 
 
 def _calibration(t: ClaimTables) -> Measured:
-    """Difference of the ECE; the test swaps both probabilities of random source clips."""
-    samples, seed, units = t.bootstrap
-    rows = with_units(_of(t.frames, FACE), units).reset_index(drop=True)
+    pair = ("p_fake_bottleneck", "p_fake")
 
-    def statistic(columns: Mapping[str, Any]) -> dict[str, float]:
-        labels = np.asarray(columns["label"])
-        probabilities = (np.asarray(columns[c]) for c in ("p_fake_bottleneck", "p_fake"))
-        noisy, clean = (expected_calibration_error(np.c_[1 - p, p], labels) for p in probabilities)
-        return {"ece": noisy - clean}
+    def error(columns: Mapping[str, Any]) -> dict[str, float]:
+        p = np.asarray(columns[pair[0]])
+        return {"ece": expected_calibration_error(np.c_[1 - p, p], np.asarray(columns["label"]))}
 
-    row = with_intervals(rows, statistic, samples, seed, units)
-    clips, rng, extreme = rows["clip"].astype("category").cat, np.random.default_rng(seed), 0
-    both = rows[["p_fake_bottleneck", "p_fake"]].to_numpy()
-    for _ in range(SWAPS):
-        swap = rng.random(len(clips.categories))[clips.codes] < 0.5
-        first, second = np.where(swap[:, None], both[:, ::-1], both).T
-        swapped = {"label": rows.label, "p_fake_bottleneck": first, "p_fake": second}
-        extreme += abs(statistic(swapped)["ece"]) >= abs(row["ece"]) - 1e-12
-    counts = (rows.video_id.nunique(), len(clips.categories), rows.person.nunique())
-    p = (extreme + 1) / (SWAPS + 1)
-    return Measured(Finding(row["ece"], row["ece_low"], row["ece_high"], p, *counts))
+    return Measured(swap_finding(_of(t.frames, FACE), error, pair, *t.bootstrap))
 
 
 def _layer(detector: str, layer: str, t: ClaimTables) -> Measured:
-    return Measured(ours_and_others(_of(t.layers, detector), "ratio", layer, t.bootstrap))
+    found, other = against_best(_of(t.layers, detector), "ratio", layer, t.bootstrap)
+    return Measured(found, f"the other layer is {other}" if other else "")
 
 
 def _diffuse(detector: str, first: str, second: str, t: ClaimTables) -> Measured:
@@ -262,7 +238,7 @@ def _flow_finds(t: ClaimTables) -> Measured:
 
 def _localised(detector: str, t: ClaimTables) -> Measured:
     rows = _of(t.localisation, detector)
-    return Measured(t.found(rows, rows.ratio, 1.0))
+    return Measured(t.found(rows, rows.ratio - rows.centre))
 
 
 def _saturation(t: ClaimTables) -> Measured:
@@ -293,7 +269,6 @@ TESTS: Mapping[str, Test] = {
     "consistent-flow": partial(_consistent, FLOW),
     "printed-iou-xception": _fact(partial(design.printed_iou, FACE)),
     "printed-iou-flow": _fact(partial(design.printed_iou, FLOW)),
-    "human-annotations": _annotations,
     "top1": _fact(design.printed_top1),
     "over-time": _fact(design.over_time),
     "in-bits": _fact(design.bits_are_information),

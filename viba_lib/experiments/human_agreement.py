@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.multitest import multipletests
 
 from viba_lib.baselines.names import VIBA
 from viba_lib.core.errors import VibaError
@@ -272,6 +273,8 @@ def rules_text(rules: pd.DataFrame, top: int = 3) -> str:
 def controls_text(scores: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> str:
     """Relevance on the artefact of VIBA beside that of the other methods.
 
+    The p-values of a detector are corrected for the number of methods (Holm).
+
     Parameters
     ----------
     scores : rows with method, video_id and ratio (relevance inside the mask over chance) of each
@@ -279,9 +282,12 @@ def controls_text(scores: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> s
     """
     sentences = []
     for detector, rows in scores.items():
-        for other in rows.method.unique():
-            if other != VIBA:
-                found = compared(rows, "ratio", "method", VIBA, other, bootstrap)
-                what = f"Relevance on the artefact / chance, {detector}"
-                sentences.append(difference_text(what, VIBA, other, found))
+        others = [name for name in rows.method.unique() if name != VIBA]
+        found = [compared(rows, "ratio", "method", VIBA, name, bootstrap) for name in others]
+        corrected = multipletests([one.p for one in found], method="holm")[1] if found else []
+        what = f"Relevance on the artefact / chance, {detector}"
+        sentences += [
+            difference_text(what, VIBA, name, one._replace(p=float(p)))
+            for name, one, p in zip(others, found, corrected, strict=True)
+        ]
     return " ".join(sentences)

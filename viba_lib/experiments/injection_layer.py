@@ -163,29 +163,58 @@ def layer_difference(
     return common.compared(measures, measure, "layer", *pair, bootstrap)
 
 
+def against_best(
+    measures: pd.DataFrame, measure: str, layer: str, bootstrap: common.Bootstrap
+) -> tuple[Finding, str]:
+    """A measure at a layer minus that at the other layer that comes closest, or passes it.
+
+    Only maps of kept decisions count: others do not explain the decision. A layer is the best if it
+    is better than each other one, so the largest p-value and the lowest interval count. That
+    another layer is better is one of several comparisons, so its p-value is multiplied by their
+    number (Bonferroni).
+
+    Parameters
+    ----------
+    measures : rows of one detector, of `layer_measures` or `map_rows`
+
+    Returns
+    -------
+    The finding, and the name of the other layer; "" if there is none.
+    """
+    rows = measures[measures.kept == 1]
+    others = [name for name in measures.layer.unique() if name != layer]
+    found = {n: layer_difference(rows, measure, (layer, n), bootstrap) for n in others}
+    known = {name: one for name, one in found.items() if np.isfinite(one.estimate)}
+    if not known:
+        return common.level(rows.head(0), [], bootstrap), ""
+    name = min(known, key=lambda other: known[other].estimate)
+    least = known[name]
+    if least.estimate > 0:
+        p, low = (max(f.p for f in known.values()), min(f.low for f in known.values()))
+        return least._replace(p=p, low=low), name
+    return least._replace(p=min(1.0, least.p * len(known))), name
+
+
 def choice_text(
     measures: pd.DataFrame, defaults: Mapping[str, str], bootstrap: common.Bootstrap
 ) -> str:
-    """Whether relevance on the artefact confirms the default layers.
-
-    Only maps of decisions that the bottleneck keeps count: others do not explain the decision.
+    """Whether relevance on the artefact confirms the default layers, see `against_best`.
 
     Parameters
     ----------
     measures, defaults : see `layer_differences`
     """
     sentences = []
-    for name, rows in measures[measures.kept == 1].groupby("detector", sort=False):
+    for name, rows in measures.groupby("detector", sort=False):
         layer = defaults[str(name)]
         if set(rows.layer) <= {layer}:
             continue
-        found = ours_and_others(rows, "ratio", layer, bootstrap)
+        found, other = against_best(rows, "ratio", layer, bootstrap)
         what = f"{name}, relevance on the artefact in maps of kept decisions"
-        claim = (
-            f"{layer} of {name} is a better choice than the other layers on average, as far as "
-            "relevance on the artefact measures it"
+        claim = f"{layer} is the best choice for {name}, if relevance on the artefact measures it"
+        sentences.append(
+            difference_text(what, layer, f"{other or 'another'}, the closest other layer", found)
         )
-        sentences.append(difference_text(what, layer, "the mean of the other layers", found))
         sentences.append(claim_text(claim, claim_verdict(found, "higher")))
     return " ".join(sentences)
 

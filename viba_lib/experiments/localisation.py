@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 
-from viba_lib.evaluation.faithfulness import map_measures
+from viba_lib.baselines.controls import centred_gaussian
+from viba_lib.evaluation.faithfulness import map_measures, mass_ratio
 from viba_lib.evaluation.sentences import level_text
 from viba_lib.experiments.common import Bootstrap, level
 from viba_lib.pipeline.study import Study
@@ -22,7 +24,8 @@ def localisation(study: Study, detector: str, maps: xr.Dataset | None = None) ->
 
     Returns
     -------
-    video_id, frame, method, p_fake, and the columns LOCALISATION of `map_measures`.
+    video_id, frame, method, p_fake, the columns LOCALISATION of `map_measures`, and centre (the
+    ratio of a centre prior, which does not depend on the frame).
     """
     maps = study.explanations(detector) if maps is None else maps
     fakes = maps.isel(item=np.flatnonzero(maps.label.values == 1))
@@ -31,7 +34,9 @@ def localisation(study: Study, detector: str, maps: xr.Dataset | None = None) ->
     rows = frames.loc[keys].reset_index().assign(p_fake=fakes.p_fake.values)
     masks = study.masks(detector, rows)
     measures = map_measures(fakes.relevance.values, masks)[LOCALISATION]
-    table = rows[["video_id", "frame", "method", "p_fake"]].join(measures)
+    priors = centred_gaussian(torch.zeros(len(masks), 1, *masks.shape[1:]))
+    centre = [mass_ratio(*pair) for pair in zip(priors, masks, strict=True)]
+    table = rows[["video_id", "frame", "method", "p_fake"]].join(measures).assign(centre=centre)
     return table[masks.max((1, 2)) > 0].reset_index(drop=True)
 
 

@@ -31,12 +31,12 @@ FINDINGS: Mapping[str, tuple[str, Direction, str]] = {
     "nose": (
         "flow-vgg11",
         "lower",
-        "maps of real videos mark the nose and those of fakes never do",
+        "maps of real videos mark the nose more often than those of fakes",
     ),
     "chin": (
         "flow-vgg11",
         "lower",
-        "maps of real videos mark the chin and those of fakes never do",
+        "maps of real videos mark the chin more often than those of fakes",
     ),
 }
 

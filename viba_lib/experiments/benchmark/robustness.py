@@ -13,6 +13,7 @@ from viba_lib.core.cache import Stage, Work
 from viba_lib.core.words import plural
 from viba_lib.evaluation.attack import AttackSettings, attack_scores, stability
 from viba_lib.evaluation.randomisation import SIMILAR, marked, sanity_checks
+from viba_lib.evaluation.sentences import FEWEST_VIDEOS, ILLUSTRATED
 from viba_lib.experiments.benchmark.maps import Benchmark
 from viba_lib.experiments.benchmark.runs import BenchmarkRun, Positions, Values, run_stage
 from viba_lib.experiments.common import stacked
@@ -138,17 +139,22 @@ def sanity_table(checks: pd.DataFrame) -> pd.DataFrame:
 
 
 def sanity_text(table: pd.DataFrame, name: str = VIBA) -> str:
-    """Sentences on a `sanity_table`, the method `name` first."""
+    """Sentences on a `sanity_table`, the method `name` first.
+
+    Fewer than FEWEST_VIDEOS frames of a detector are an illustration.
+    """
     text = ""
     for row in table[table.method == name].itertuples():
         text += (
-            f"{name} {'fails' if row.same else 'passes'} the check on {row.detector}: the rank "
-            f"correlation of its maps with those of a fully randomised network is {row.rank:.2f}, "
+            f"{name} on {row.detector}, {plural(row.frames, 'frame')}: the rank correlation of its "
+            f"maps with those of a fully randomised network is {row.rank:.2f}, "
             f"{'above' if row.same else 'at most'} {SIMILAR:g}. "
         )
     others = table[table.same & (table.method != name)]
     for detector, part in others.groupby("detector", sort=False):
         known = [method for method in part.method if method not in CONTROLS]
-        text += f"On {detector}, the check fails for {plural(len(known), 'other method')}"
+        text += f"On {detector}, it is above that for {plural(len(known), 'other method')}"
         text += f": {', '.join(known)}. " if known else ". "
-    return text.strip()
+    if len(table) and table.frames.max() < FEWEST_VIDEOS:
+        text += ILLUSTRATED
+    return text.strip().replace("  ", " ")
