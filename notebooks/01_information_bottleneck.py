@@ -54,6 +54,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -237,7 +238,7 @@ from viba_lib.experiments.information_gap import (
     single_text,
 )
 
-HTML(f"<p>{single_text((0.5, 0.9))}</p>")
+prose(single_text((0.5, 0.9)))
 
 # %% [markdown]
 # An activation at the mean is the most probable one, so for a large $\lambda$ many inputs have a value below the mutual
@@ -301,7 +302,7 @@ gaps = gap_table(units=units, seed=seed)
 result_figures.information_gap(gaps, lam)
 
 # %% tags=["remove-input"]
-HTML(f"<p>{gap_text(gaps, lam)}</p><p>{ratio_text(gaps)}</p>")
+prose(gap_text(gaps, lam), ratio_text(gaps))
 
 # %% [markdown]
 # Three conclusions follow for the maps of this book:
@@ -334,8 +335,8 @@ with torch.no_grad():
     )
 
 # %% tags=["remove-input"]
-HTML(
-    f"<p>The network classifies {right:.0%} of {len(labels[500:])} unseen images correctly.</p>"
+prose(
+    f"The network classifies {right:.0%} of {len(labels[500:])} unseen images correctly."
 )
 
 # %% [markdown]
@@ -446,10 +447,10 @@ concentration = [
 ]
 unsmoothed = library_map(beta=10.0, sigma=0.0).capacity.sum(1)
 same = np.corrcoef(bits.flatten(), unsmoothed.flatten())[0, 1]
-HTML(
-    f"<p>The fraction of the bits on the bar is {np.mean(concentration):.1f} times the bar's "
+prose(
+    f"The fraction of the bits on the bar is {np.mean(concentration):.1f} times the bar's "
     "fraction of the image; an input-agnostic map would reach 1.0. The forty lines above and the "
-    f"library, with its smoothing switched off, agree with a correlation of {same:.3f}.</p>"
+    f"library, with its smoothing switched off, agree with a correlation of {same:.3f}."
 )
 
 # %% [markdown]

@@ -59,6 +59,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -89,7 +90,7 @@ stages = [*study.stages.shared(), *maps]
 pipeline_figure.pipeline_diagram(stages)
 
 # %% tags=["remove-input"]
-HTML(f"<p>{pipeline_figure.pipeline_sentence(stages)}</p>")
+prose(pipeline_figure.pipeline_sentence(stages))
 
 # %% [markdown]
 # The chapters start from these stages. They add the measures, the figures and the stages that only one chapter needs,
@@ -258,7 +259,7 @@ study.save_table(
 )
 
 # %% tags=["remove-input"]
-HTML(f"<p>{table_1_text(beside)}</p>")
+prose(table_1_text(beside))
 
 # %% [markdown]
 # The next table shows the methods and splits of this run. Fakes outnumber real videos, because several fakes are made from
@@ -272,7 +273,7 @@ catalog.groupby(["label", "method", "split"]).size().unstack(
 # %% tags=["remove-input"]
 from viba_lib.experiments.paper_and_run import splits_text
 
-HTML(f"<p>{splits_text(catalog)}</p>")
+prose(splits_text(catalog))
 
 # %% [markdown]
 # #### The region of a real forgery
@@ -296,7 +297,7 @@ study.save_table("true_regions", regions, wide.round(2)) if len(
 ) else None
 
 # %% tags=["remove-input"]
-HTML(f"<p>{regions_message(regions)}</p>")
+prose(regions_message(regions))
 
 # %% [markdown]
 # A region whose content hardly differs, such as a frozen region of a face at rest, cannot be detected from the
@@ -315,9 +316,9 @@ shares = catalog.split.value_counts(normalize=True)
 identities.assign(videos=known.identity.value_counts())
 
 # %% tags=["remove-input"]
-HTML(
-    f"<p>Identities that are in more than one split: {(identities['nunique'] > 1).sum()} of "
-    f"{len(identities)}. Fractions of the videos: " + ", ".join(f"{k} {v:.0%}" for k, v in shares.items()) + ".</p>"
+prose(
+    f"Identities that are in more than one split: {(identities['nunique'] > 1).sum()} of "
+    f"{len(identities)}. Fractions of the videos: " + ", ".join(f"{k} {v:.0%}" for k, v in shares.items()) + "."
 )
 
 # %% [markdown]
@@ -337,11 +338,11 @@ study.save_table("leaks", leak, leak.round(3))
 
 # %% tags=["remove-input"]
 test = leak[leak.split == "test"].set_index("way")
-HTML(
-    f"<p>In the random split, {test.person['at random']:.0%} of the test videos show a person who is also in "
+prose(
+    f"In the random split, {test.person['at random']:.0%} of the test videos show a person who is also in "
     f"training, and for {test.original['at random']:.0%} the original, or another fake of it, is in training. In "
     f"the split that all results of this book use, the fractions are {test.person['used here']:.0%} and "
-    f"{test.original['used here']:.0%}.</p>"
+    f"{test.original['used here']:.0%}."
 )
 
 # %% [markdown]
@@ -401,10 +402,10 @@ map_figures.frames_grid(
 
 # %% tags=["remove-input"]
 share = len(found) / len(differences)
-HTML(
-    f"<p>{len(found)} of {len(differences)} frames are key frames ({share:.0%}). If a video has more than "
+prose(
+    f"{len(found)} of {len(differences)} frames are key frames ({share:.0%}). If a video has more than "
     f"the {study.profile.preparation.frames_per_video} that this profile takes, they are sampled at random. "
-    "If it has fewer, evenly spaced frames are added.</p>"
+    "If it has fewer, evenly spaced frames are added."
 )
 
 # %% [markdown]
@@ -460,9 +461,9 @@ data_figures.followed_faces([worse[n] for n in seen], list(seen.values()))
 # %% tags=["remove-input"]
 how = {True: "tracked", False: "detected"}
 states = [how[bool(s.tracked)] if s else "not found" for s in seen.values()]
-HTML(
-    f"<p>The face is {states[0]} in the first frame, {states[1]} and {states[2]} in the two blurred frames, "
-    f"{states[3]} under the bar, and {states[4]} after it.</p>"
+prose(
+    f"The face is {states[0]} in the first frame, {states[1]} and {states[2]} in the two blurred frames, "
+    f"{states[3]} under the bar, and {states[4]} after it."
 )
 
 # %% [markdown]
@@ -494,7 +495,7 @@ sizes = {
     "Stored face crops": (stored.spatial_size, paper.spatial_size),
     "stored pairs and flow maps": (stored.flow_size, paper.flow_size),
 }
-HTML(f"<p>{sizes_text(sizes)}</p>")
+prose(sizes_text(sizes))
 
 # %% [markdown]
 # If the two crops look similar, the flow map still shows which part of the face moved, and in which direction. The
@@ -538,10 +539,10 @@ study.problems()
 frames = study.frames()
 log = study.account().set_index("what").number
 chosen, found = log["frames chosen"], log["key frames found in them"]
-HTML(
-    f"<p>{len(frames)} frames of {frames.video_id.nunique()} videos were prepared; "
+prose(
+    f"{len(frames)} frames of {frames.video_id.nunique()} videos were prepared; "
     f"{len(study.problems())} problems. At most {min(found, chosen)} of the {chosen} chosen frames are key "
-    "frames; the others were added because their videos have too few. The paper takes key frames only.</p>"
+    "frames; the others were added because their videos have too few. The paper takes key frames only."
 )
 
 # %% [markdown]

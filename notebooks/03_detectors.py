@@ -51,6 +51,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -83,7 +84,7 @@ sizes = {
     f"Inputs of {n}": (study.settings(n).size, d.size)
     for n, d in DETECTORS.items()
 }
-HTML(f"<p>{sizes_text(sizes)}</p>")
+prose(sizes_text(sizes))
 
 # %% [markdown]
 # The paper's "typical block" corresponds to block 2 of this network. It consists of two sequences of ReLU, separable
@@ -113,8 +114,8 @@ study.save_table(
 )
 
 # %% tags=["remove-input"]
-HTML(
-    f"<p>Of {len(both)} rows {both.agrees.sum()} agree; those that do not are shown.</p>"
+prose(
+    f"Of {len(both)} rows {both.agrees.sum()} agree; those that do not are shown."
 )
 
 # %% [markdown]
@@ -138,8 +139,8 @@ study.save_table(
 )
 
 # %% tags=["remove-input"]
-HTML(
-    f"<p>Of the {len(seven)} rows of Table 7, {seven.agrees.sum()} agree.</p>"
+prose(
+    f"Of the {len(seven)} rows of Table 7, {seven.agrees.sum()} agree."
 )
 
 # %% [markdown]
@@ -191,20 +192,20 @@ readings = [
     training_text(n, curves[n], s.training.restore)
     for n, s in settings.items()
 ]
-HTML("".join(f"<p>{reading}</p>" for reading in readings))
+prose(*readings)
 
 # %% tags=["remove-input"]
 spent = study.seconds()
 seen = {n: study.frames("train", n) for n in settings}
-HTML(
-    "<p>Cost of the training: "
+prose(
+    "Cost of the training: "
     + "; ".join(
         f"{n} {curves[n].step.max():,} steps of {s.training.batch_size} in {spent[f'train-{n}'] / 60:.0f} min, on "
         f"{len(seen[n]):,} frames of {seen[n].identity.nunique()} people"
         for n, s in settings.items()
     )
     + f". Before that, {spent.get('dataset', 0) / 60:.0f} min for the data set and {spent['prepare'] / 60:.0f} min for "
-    f"key frames, crops and flow. All on {study.provenance()['device']}.</p>"
+    f"key frames, crops and flow. All on {study.provenance()['device']}."
 )
 
 # %% [markdown]
@@ -247,7 +248,7 @@ result_figures.intervals(held_out, ["accuracy", "auc"])
 # %% tags=["remove-input"]
 from viba_lib.experiments.detector_readings import held_out_text
 
-HTML(f"<p>{held_out_text(held_out)}</p>")
+prose(held_out_text(held_out))
 
 # %% [markdown]
 # `ece` is the mean gap between confidence and accuracy. The figure shows this gap for each bin of confidence. On the
@@ -289,7 +290,7 @@ called = called.rename_axis("method").reset_index()
 study.save_table("by_method", called, called.round(2))
 
 # %% tags=["remove-input"]
-HTML(f"<p>{methods_text(in_scope)}</p>")
+prose(methods_text(in_scope))
 
 # %% [markdown]
 # A method without a detected frame limits every later chapter, because the map of such a frame explains the answer
@@ -325,7 +326,7 @@ columns = [
 study.save_table("people", people, people[columns].round(2))
 
 # %% tags=["remove-input"]
-HTML(f"<p>{people_text(people)}</p>")
+prose(people_text(people))
 
 # %% [markdown]
 # ## Robustness to degraded frames
@@ -346,13 +347,13 @@ result_figures.robustness(worse)
 # %% tags=["remove-input"]
 changed = worse[worse.corruption != "unchanged"]
 lowest = changed.sort_values("auc").groupby("detector", sort=False).first()
-HTML(
-    "<p>The lowest AUC: "
+prose(
+    "The lowest AUC: "
     + "; ".join(
         f"{name} {row.auc:.2f} ({row.auc_low:.2f} to {row.auc_high:.2f}) at {row.corruption} {row.level:g}"
         for name, row in lowest.iterrows()
     )
-    + f". Each point is computed from at least {worse.frames.min()} frames.</p>"
+    + f". Each point is computed from at least {worse.frames.min()} frames."
 )
 
 # %%
@@ -375,10 +376,7 @@ study.save_table(
 
 # %% tags=["remove-input"]
 losses = corruption_losses({name: study.robustness(name) for name in settings})
-compared = "".join(
-    f"<li>{text}</li>" for text in compared_texts(losses, bootstrap)
-)
-HTML(f"<p>{robustness_text(losses)}</p><ul>{compared}</ul>")
+prose(robustness_text(losses), *compared_texts(losses, bootstrap))
 
 # %% [markdown]
 # A map cannot show evidence that its detector can no longer detect. The maps of the following chapters therefore depend

@@ -73,6 +73,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -105,7 +106,7 @@ row = example_frame(study.predictions("xception"), places, clip)
 picture, mask = study.images("xception", row), study.masks("xception", row)
 
 # %% tags=["remove-input"]
-HTML(f"<p>{example_text(row.iloc[0])}</p>")
+prose(example_text(row.iloc[0]))
 
 # %% [markdown]
 # (step-statistics)=
@@ -146,11 +147,11 @@ map_figures.maps_row({k: v.float().mean(0).numpy() for k, v in shown.items()})
 usual = ((activation - statistics.mean) / statistics.std)[
     statistics.active
 ].abs()
-HTML(
-    f"<p>The layer has {activation.shape[0]} channels of {activation.shape[1]} by {activation.shape[2]} locations, "
+prose(
+    f"The layer has {activation.shape[0]} channels of {activation.shape[1]} by {activation.shape[2]} locations, "
     f"{activation.numel():,} units in all; {statistics.active.float().mean():.0%} of them vary. In this frame "
     f"{(usual < 1).float().mean():.0%} of those lie within one standard deviation of their mean, and "
-    f"{(usual > 3).float().mean():.1%} lie more than three away from it.</p>"
+    f"{(usual > 3).float().mean():.1%} lie more than three away from it."
 )
 
 # %% [markdown]
@@ -194,10 +195,10 @@ result_figures.draws(
 
 # %% tags=["remove-input"]
 over = response.groupby("lambda").p_fake.agg(["mean", "std"])
-HTML(
-    f"<p>At &lambda; = 1 the probability of fake is {over['mean'].iloc[-1]:.2f}. On noise alone it is "
-    f"{over['mean'].iloc[0]:.2f}, the mean of the samples. The samples differ most at &lambda; = {over['std'].idxmax():.1f}, with a "
-    f"standard deviation of {over['std'].max():.2f}.</p>"
+prose(
+    f"At λ = 1 the probability of fake is {over['mean'].iloc[-1]:.2f}. On noise alone it is "
+    f"{over['mean'].iloc[0]:.2f}, the mean of the samples. The samples differ most at λ = {over['std'].idxmax():.1f}, with a "
+    f"standard deviation of {over['std'].max():.2f}."
 )
 
 # %% [markdown]
@@ -265,15 +266,18 @@ attribution = bottleneck.attribute(inputs, with_lam=True)
 map_figures.history_plot(attribution.history)
 
 # %% tags=["remove-input"]
+from viba_lib.core.words import plural
+
 settings = bottleneck.settings
 lost, said = (
     attribution.history[k][:, 0].tolist()
     for k in ("information_loss", "model_loss")
 )
-HTML(
-    f"<p>With &beta; = {settings.beta:g} and {settings.steps} steps, of which the first {settings.information_steps} follow the "
-    f"information alone, and with a noise sample size of {settings.noise_samples} in each further step, the information went from {lost[0]:.2f} to {lost[-1]:.2f} nats per unit, and the cross-entropy from {said[0]:.2f} to "
-    f"{said[-1]:.2f} nats.</p>"
+prose(
+    f"With β = {settings.beta:g} and {settings.steps} steps, of which the first {settings.information_steps} follow the "
+    f"information alone and each further one uses {plural(settings.noise_samples, 'sample')} of the noise, the "
+    f"information went from {lost[0]:.2f} to {lost[-1]:.2f} nats per unit, and the cross-entropy from {said[0]:.2f} to "
+    f"{said[-1]:.2f} nats."
 )
 
 # %% [markdown]
@@ -305,7 +309,7 @@ map_figures.maps_row(
 # %% tags=["remove-input"]
 from viba_lib.experiments.information_gap import total_text
 
-HTML(f"<p>{total_text(attribution.capacity[0].numpy())}</p>")
+prose(total_text(attribution.capacity[0].numpy()))
 
 # %% [markdown]
 # The map is the enlarged right image. Expect high relevance on the outlined region, with a lower resolution than the
@@ -327,8 +331,8 @@ place = no_masks(ratio, "the share of bits inside it") or (
     f"{inside:.0%} of the bits lie inside the planted mask, {ratio:.1f} times the mask's fraction of the "
     "frame (chance is 1)."
 )
-HTML(
-    f"<p>{place} With the bottleneck in place the probability of fake is {after:.2f}.</p>"
+prose(
+    f"{place} With the bottleneck in place the probability of fake is {after:.2f}."
 )
 
 # %% [markdown]
@@ -354,9 +358,7 @@ study.save_table("localisation", places, means.round(2), unknown)
 # %% tags=["remove-input"]
 from viba_lib.experiments.common import Bootstrap
 
-HTML(
-    f"<p>{localisation_text(places, Bootstrap.of(study))}</p>"
-) if not unknown else None
+prose(localisation_text(places, Bootstrap.of(study))) if not unknown else None
 
 # %% [markdown]
 # A ratio below 1 says that the map has less relevance on the artefact than an input-agnostic map would have. This can
@@ -394,7 +396,9 @@ map_figures.relevance_grid(
 known = not no_masks(moved.ratio, "the localisation")
 of_motion = localisation_text(moved, Bootstrap.of(study)) if known else ""
 beta = study.bottleneck("flow-vgg11").settings.beta
-HTML(f"<p>{example_text(row.iloc[0])} &beta; is {beta:g}. {of_motion}</p>")
+prose(
+    f"{example_text(row.iloc[0])} β is {beta:g}. {of_motion}"
+)
 
 # %% [markdown]
 # The artefact of this example lies between two frames. The outlined region moved differently from the face around it,
@@ -442,9 +446,9 @@ before, after = (
 )
 kept = (before > 0.5) == (after > 0.5)
 inside = f" {mask.mean():.0%} of the image lies inside it." if mask.any() else ""
-HTML(
-    f"<p>{settings_text(survived.dropna(axis=1), before)}{inside} The prediction of the map above was "
-    f"<i>{'preserved' if kept else 'lost'}</i> at the last step.</p>"
+prose(
+    f"{settings_text(survived.dropna(axis=1), before)}{inside} The prediction of the map above was "
+    f"{'preserved' if kept else 'lost'} at the last step."
 )
 
 # %% [markdown]

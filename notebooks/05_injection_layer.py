@@ -59,6 +59,7 @@ from IPython.display import HTML, display
 from viba_lib.book.injected import check_injected
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -170,7 +171,7 @@ result_figures.intervals(
 # %% tags=["remove-input"]
 from viba_lib.experiments.injection_layer import kept_text
 
-HTML(f"<p>{kept_text(measures)}</p>")
+prose(kept_text(measures))
 
 # %% [markdown]
 # The figure tests the paper's choice by eye. It shows the measures at each other layer minus those at the paper's
@@ -193,7 +194,7 @@ from viba_lib.experiments.injection_layer import choice_text
 text = no_masks(measures.ratio, "the ratio") or choice_text(
     measures, defaults, Bootstrap.of(study)
 )
-HTML(f"<p>{text}</p>")
+prose(text)
 
 # %% [markdown]
 # A layer can be the best in one measure and not in another, because a map on the artefact need not contain the pixels
@@ -203,7 +204,7 @@ HTML(f"<p>{text}</p>")
 # %% tags=["remove-input"]
 from viba_lib.experiments.injection_layer import deletion_text
 
-HTML(f"<p>{deletion_text(measures, Bootstrap.of(study))}</p>")
+prose(deletion_text(measures, Bootstrap.of(study)))
 
 # %% [markdown]
 # If deletion is not distinguished from a random order, there are two possible reasons. The map may not rank pixels by
@@ -381,7 +382,7 @@ found = [
     for p in pairs
 ]
 texts = [affine_text(affine, same), *found, order_text(order, XCEPTION_LAYERS)]
-HTML("".join(f"<p>{text}</p>" for text in texts if text))
+prose(*texts)
 
 # %% [markdown]
 # The proof holds for any weights, inputs and $\beta$. The difference between the paper's Figures 5 and 7 can therefore

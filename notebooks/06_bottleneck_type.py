@@ -53,6 +53,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -207,9 +208,7 @@ result_figures.intervals(
 from viba_lib.experiments.bottleneck_type import types_text
 from viba_lib.experiments.common import Bootstrap
 
-HTML(
-    f"<p>{types_text(both.measures, both.overlaps, Bootstrap.of(study))}</p>"
-)
+prose(types_text(both.measures, both.overlaps, Bootstrap.of(study)))
 
 # %% [markdown]
 # Entropy measures how few pixels contain the relevance, and the ratio measures whether they are the correct pixels. A
@@ -231,13 +230,13 @@ place = no_masks(types.ratio, "the ratio") or (
     f"Relevance on the artefact is {types.ratio['readout']:.1f} times chance for the readout and "
     f"{types.ratio['per-sample']:.1f} times for the per-sample bottleneck."
 )
-HTML(
-    f"<p>From its first to its last epoch the readout's mean loss went from {start:.2f} to {end:.2f} nats. On these "
+prose(
+    f"From its first to its last epoch the readout's mean loss went from {start:.2f} to {end:.2f} nats. On these "
     f"frames it transmits {types.bits['readout']:,.0f} bits and keeps {types.kept['readout']:.0%} of the predictions; "
     f"the per-sample bottleneck needs {types.bits['per-sample']:,.0f} and keeps {types.kept['per-sample']:.0%}. "
     f"{place} The readout took "
     f"{types.training['readout']:.0f} s of training and takes {types.seconds['readout']:.2f} s per frame; the "
-    f"per-sample bottleneck takes {types.seconds['per-sample']:.2f} s. {saved_time_text(types)}</p>"
+    f"per-sample bottleneck takes {types.seconds['per-sample']:.2f} s. {saved_time_text(types)}"
 )
 
 # %% [markdown]

@@ -55,6 +55,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -121,7 +122,7 @@ result_figures.bits_plot(frames)
 from viba_lib.experiments.common import Bootstrap
 from viba_lib.experiments.relevance_videos import bits_text
 
-HTML(f"<p>{bits_text(frames, Bootstrap.of(study))}</p>")
+prose(bits_text(frames, Bootstrap.of(study)))
 
 # %% [markdown]
 # ## From capacity to colours

@@ -54,6 +54,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -96,7 +97,7 @@ result_figures.intervals(frames, ["accuracy", "recall", "auc", "ece"])
 # %% tags=["remove-input"]
 from viba_lib.experiments.detection_readings import cost_text
 
-HTML(f"<p>{cost_text(explained, bootstrap)}</p>")
+prose(cost_text(explained, bootstrap))
 
 # %% [markdown]
 # The paper reports differences of accuracy of at most 0.1 points and calls them not significant. An accuracy that stays the
@@ -118,7 +119,7 @@ study.save_table("noise_std", std.reset_index(), std.reset_index().round(4))
 # %% tags=["remove-input"]
 from viba_lib.experiments.detection_readings import noise_text
 
-HTML(f"<p>{noise_text(table, study.profile.evaluation.noise_draws)}</p>")
+prose(noise_text(table, study.profile.evaluation.noise_draws))
 
 # %% [markdown]
 # ## Class of the noise alone
@@ -144,7 +145,7 @@ betas = {d: study.bottleneck(d).settings.beta for d in DETECTORS}
 readings = [
     noise_class_text(d, p, explained[d], betas[d]) for d, p in alone.items()
 ]
-HTML("".join(f"<p>{reading}</p>" for reading in readings))
+prose(*readings)
 
 # %% [markdown]
 # ## Target class of the bottleneck
@@ -189,11 +190,7 @@ study.save_table("target_classes", by_target, by_target[columns].round(3))
 result_figures.intervals(by_target, ["accuracy", "ece", "confidence", "gain"])
 
 # %% tags=["remove-input"]
-HTML(
-    "".join(
-        f"<p>{targets_text({d: targets[d]}, bootstrap)}</p>" for d in DETECTORS
-    )
-)
+prose(*(targets_text({d: targets[d]}, bootstrap) for d in DETECTORS))
 
 # %% [markdown]
 # ## Detection by method
@@ -221,12 +218,7 @@ study.save_table("decisions_by_method", by_method, by_method.round(3))
 # %% tags=["remove-input"]
 from viba_lib.experiments.detection_readings import methods_text
 
-HTML(
-    "".join(
-        f"<p>{methods_text({d: explained[d]}, bootstrap)}</p>"
-        for d in DETECTORS
-    )
-)
+prose(*(methods_text({d: explained[d]}, bootstrap) for d in DETECTORS))
 
 # %% [markdown]
 # ## Significance of the difference
@@ -243,7 +235,7 @@ study.save_table("mcnemar", tests, tests.round(4))
 # %% tags=["remove-input"]
 from viba_lib.experiments.detection_readings import mcnemar_text
 
-HTML(f"<p>{mcnemar_text(tests)}</p>")
+prose(mcnemar_text(tests))
 
 # %% [markdown]
 # "Not significant" is not "equal", because a few videos can show only a large drop. For the predicted class, even equal
@@ -269,7 +261,7 @@ result_figures.reliability(groups)
 # %% tags=["remove-input"]
 from viba_lib.experiments.detection_readings import calibration_text
 
-HTML(f"<p>{calibration_text(explained)}</p>")
+prose(calibration_text(explained))
 
 # %% [markdown]
 # The paper finds a slightly lower ECE for Xception and suggests less overconfidence as the reason. The sentences above report

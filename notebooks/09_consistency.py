@@ -51,6 +51,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -175,7 +176,7 @@ study.save_table("flat_maps", table, table[columns].round(3))
 # %% tags=["remove-input"]
 from viba_lib.experiments.consistency import flat_text
 
-HTML(f"<p>{flat_text(table)}</p>")
+prose(flat_text(table))
 
 # %% [markdown]
 # The same calculation is possible for the numbers that the paper prints:
@@ -183,7 +184,7 @@ HTML(f"<p>{flat_text(table)}</p>")
 # %% tags=["remove-input"]
 from viba_lib.experiments.paper_numbers import TABLE_3
 
-HTML(f"<p>{flat_text(TABLE_3)}</p>")
+prose(flat_text(TABLE_3))
 
 # %% [markdown]
 # ## Differences between real and fake videos
@@ -205,7 +206,7 @@ result_figures.intervals(
 # %% tags=["remove-input"]
 from viba_lib.experiments.consistency import label_text
 
-HTML(f"<p>{label_text(videos, bootstrap)}</p>")
+prose(label_text(videos, bootstrap))
 
 # %%
 study.save_table(
@@ -229,7 +230,7 @@ detectors = detectors_table(videos, bootstrap)
 study.save_table("detectors_consistency", detectors, detectors.round(3))
 
 # %% tags=["remove-input"]
-HTML(f"<p>{detectors_text(videos, bootstrap)}</p>")
+prose(detectors_text(videos, bootstrap))
 
 # %% [markdown]
 # Read the TCS of each detector together with the section on flat maps, because an area says nothing about consistency over
@@ -249,7 +250,7 @@ result_figures.threshold_curves(sweep, list(CONSISTENCY))
 # %% tags=["remove-input"]
 from viba_lib.experiments.consistency import sweep_text
 
-HTML(f"<p>{sweep_text(sweep)}</p>")
+prose(sweep_text(sweep))
 
 # %%
 study.save_table("threshold_sweep", sweep, sweep.round(3))

@@ -64,6 +64,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -127,11 +128,11 @@ means = (
     * TABLE_4.recall
     / (TABLE_4.precision + TABLE_4.recall)
 )
-HTML(
-    f"<p>By chance, {top} of 6 regions contain a given region in {min(top, 6) / 6:.0%} of videos. Top 1 must be "
+prose(
+    f"By chance, {top} of 6 regions contain a given region in {min(top, 6) / 6:.0%} of videos. Top 1 must be "
     "compared with this value. The paper calls its F1 macro, but the printed F1 is the harmonic mean of the printed "
     f"precision and recall to within {(means - TABLE_4.f1).abs().max():.2f} points. A mean of the F1 of each region "
-    "need not have this value. This book computes the mean over regions, because the paper calls its F1 macro.</p>"
+    "need not have this value. This book computes the mean over regions, because the paper calls its F1 macro."
 )
 
 # %% mystnb={"image": {"alt": "Points with intervals of F1, precision, recall, overlap and Top 1 for both detectors."}, "figure": {"caption": "Agreement between highlighted and annotated regions, with 95 % intervals over people and source clips.", "name": "fig-table-4"}}
@@ -180,7 +181,7 @@ if overlaps:
 from viba_lib.experiments.human_agreement import recall_text
 
 bootstrap = Bootstrap.of(study)
-HTML(f"<p>{recall_text(regions, top, bootstrap)}</p>") if not unknown else None
+prose(recall_text(regions, top, bootstrap)) if not unknown else None
 
 # %% [markdown]
 # In the paper, recall is above precision. The paper concludes that maps cover the regions that people marked and further
@@ -205,7 +206,7 @@ study.save_table("agreement_by_chance", beside, beside.round(3), unknown)
 # %% tags=["remove-input"]
 from viba_lib.experiments.human_agreement import agreement_text
 
-HTML(f"<p>{agreement_text(regions, bootstrap)}</p>") if not unknown else None
+prose(agreement_text(regions, bootstrap)) if not unknown else None
 
 # %% [markdown]
 # ## Rules for turning maps into regions
@@ -227,7 +228,7 @@ study.save_table("region_rules", rules, three.round(3), unknown)
 # %% tags=["remove-input"]
 from viba_lib.experiments.human_agreement import rules_text
 
-HTML(f"<p>{rules_text(rules)}</p>") if not unknown else None
+prose(rules_text(rules)) if not unknown else None
 
 # %% [markdown]
 # ## Agreement between annotators
@@ -309,7 +310,7 @@ study.save_table("figure_2", wide, wide.round(3), unknown)
 # %% tags=["remove-input"]
 from viba_lib.experiments.human_agreement import shares_text
 
-HTML(f"<p>{shares_text(shares)}</p>") if not unknown else None
+prose(shares_text(shares)) if not unknown else None
 
 # %% [markdown]
 # ## The paper's findings by region
@@ -343,7 +344,7 @@ columns = [
 study.save_table("region_findings", findings, findings[columns].round(3))
 
 # %% tags=["remove-input"]
-HTML(f"<p>{findings_text(findings)}</p>")
+prose(findings_text(findings))
 
 # %% [markdown]
 # The fakes of this book are made with other methods than the fakes of the paper, and this book defines the borders of the
@@ -402,10 +403,8 @@ result_figures.intervals(compared, ["ratio", "hit"], chance={"ratio": 1.0})
 # %% tags=["remove-input"]
 from viba_lib.experiments.human_agreement import controls_text
 
-paragraphs = "".join(
-    f"<p>{controls_text({d: s}, bootstrap)}</p>" for d, s in scores_of.items()
-)
-HTML(paragraphs) if not unmasked else None
+known = scores_of if not unmasked else {}
+prose(*(controls_text({d: s}, bootstrap) for d, s in known.items()))
 
 # %% [markdown]
 # (annotation)=
@@ -469,7 +468,7 @@ study.save_table("annotation_progress", progress, progress)
 # %% tags=["remove-input"]
 from viba_lib.experiments.annotation import progress_text
 
-HTML(f"<p>{progress_text(progress, len(session.videos))}</p>")
+prose(progress_text(progress, len(session.videos)))
 
 # %% [markdown]
 # ### Comparison of the answers with maps

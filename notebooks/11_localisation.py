@@ -55,6 +55,7 @@ from IPython.display import HTML, display
 from viba_lib.book.injected import check_injected
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -92,9 +93,9 @@ counts = [
     f"{name} {len(b.rows)}, of which {int((b.rows.p_fake > 0.5).sum())} are classified correctly"
     for name, b in benchmarks.items()
 ]
-HTML(
-    f"<p>Number of explained frames, each from another video: {'; '.join(counts)}. "
-    f"{sample_text('Together', everything, bootstrap.units)}</p>"
+prose(
+    f"Number of explained frames, each from another video: {'; '.join(counts)}. "
+    f"{sample_text('Together', everything, bootstrap.units)}"
 )
 
 # %% [markdown]
@@ -143,7 +144,7 @@ spent = budget_table(benchmarks["xception"])
 study.save_table("comparison_budget", spent)
 
 # %% tags=["remove-input"]
-HTML(f"<p>{budget_text(spent, study.profile.comparison.passes)}</p>")
+prose(budget_text(spent, study.profile.comparison.passes))
 
 # %% [markdown]
 # ## Maps of one frame
@@ -226,11 +227,8 @@ tests = pd.concat(
 study.save_table("comparison_tests", tests, tests.round(3), unmasked)
 
 # %% tags=["remove-input"]
-messages = [
-    f"<p>{rank_text(f'Ratio on {name}', rank_of(scores, 'ratio', **given))}</p>"
-    for name, scores in localised.items()
-]
-HTML("".join(messages))
+ranks = {n: rank_of(s, "ratio", **given) for n, s in localised.items()}
+prose(*(rank_text(f"Ratio on {name}", rank) for name, rank in ranks.items()))
 
 # %% [markdown]
 # ### Ratio and interval written out
@@ -330,7 +328,7 @@ result_figures.over_budget(over_budget, 1.0)
 
 # %% tags=["remove-input"]
 text = f"{curves_text(over_budget)} {sample_text('These curves', curves, bootstrap.units)}"
-HTML(f"<p>{text}</p>") if len(curves) else None
+prose(text) if len(curves) else None
 
 # %% [markdown]
 # The result depends on the planted method and on the size of its region. The area of the mask limits the ratio: the
@@ -350,7 +348,7 @@ study.save_table("comparison_sizes", both, size.round(2), unmasked)
 from viba_lib.experiments.benchmark.scores import groups_text
 
 groups = (("planted", "planted method"), ("size", "size of the mask"))
-HTML("".join(f"<p>{groups_text(both, *group)}</p>" for group in groups))
+prose(*(groups_text(both, *group) for group in groups))
 
 # %% [markdown]
 # ### Degraded frames
@@ -382,7 +380,7 @@ columns = [
 study.save_table("comparison_degraded", degraded, degraded[columns].round(2))
 
 # %% tags=["remove-input"]
-HTML(f"<p>{degraded_text(degraded)}</p>")
+prose(degraded_text(degraded))
 
 # %% [markdown]
 # ### Tuned settings
@@ -417,10 +415,10 @@ messages = [
     )
     for name, scores in tuned_scores.items()
 ]
-HTML(
-    f"<p>Tuning changed the setting in {int(gains.changed.sum())} of {len(gains)} cases and raised "
+prose(
+    f"Tuning changed the setting in {int(gains.changed.sum())} of {len(gains)} cases and raised "
     f"the ratio on the test frames in {len(better)} of these. Number of validation frames for each "
-    f"detector: {study.profile.comparison.tuning}. {' '.join(messages)}</p>"
+    f"detector: {study.profile.comparison.tuning}. {' '.join(messages)}"
 ) if not unmasked else None
 
 # %% [markdown]
@@ -471,7 +469,7 @@ for name, scores in in_time.items():
         rows = scores[scores.method == method]
         what = f"AUC of {method} for disturbed pairs"
         lines.append(level_text(what, level(rows, rows.auc, bootstrap, at=0.5)))
-HTML("".join(f"<p>{line}</p>" for line in lines))
+prose(*lines)
 
 # %% [markdown]
 # ## Failures of the bottleneck
@@ -490,7 +488,7 @@ map_figures.method_grid(*benchmarks["flow-vgg11"].worst()) if len(
 ) else None
 
 # %% tags=["remove-input"]
-HTML(f"<p>{no_masks(both.ratio, 'the worst frame')}</p>") if unmasked else None
+prose(no_masks(both.ratio, 'the worst frame')) if unmasked else None
 
 # %% [markdown]
 # ## A further detector

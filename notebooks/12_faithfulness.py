@@ -54,6 +54,7 @@ from IPython.display import HTML
 from viba_lib.book.injected import check_injected
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -93,7 +94,7 @@ lines = [
     sample_text(f"Faithfulness on {name}", r, units)
     for name, r in explained.items()
 ]
-HTML("".join(f"<p>{line}</p>" for line in lines))
+prose(*lines)
 
 # %%
 from viba_lib.experiments.benchmark.scores import (
@@ -139,7 +140,7 @@ lines = [
     for name, scores in faithful.items()
     for measure in FAITHFULNESS
 ]
-HTML("".join(f"<p>{line}</p>" for line in lines))
+prose(*lines)
 
 # %% [markdown]
 # The next lines write deletion out for the bottleneck's map of one frame. The pixels are sorted by relevance. In each step,
@@ -195,11 +196,11 @@ print(f"area under the curve {area:.3f}")
 
 # %% tags=["remove-input"]
 rows = benchmarks["xception"].rows.head(numbers.attacked)
-HTML(
-    f"<p>{sample_text('Attack', rows, units)} An attack in this run has "
+prose(
+    f"{sample_text('Attack', rows, units)} An attack in this run has "
     f"{numbers.attack_samples * numbers.attack_steps} queries, and the protocol has 2,000. With few "
     "queries the estimated sign of the gradient is unreliable, and a small `sufficiency` can mean that "
-    "the attack failed.</p>"
+    "the attack failed."
 )
 
 # %%
@@ -211,7 +212,7 @@ study.save_table("comparison_attack", attacked, attacked.round(3))
 # %% tags=["remove-input"]
 from viba_lib.experiments.benchmark.robustness import attack_text
 
-HTML(f"<p>{attack_text(attacked)}</p>")
+prose(attack_text(attacked))
 
 # %% [markdown]
 # ## Parameter randomisation test
@@ -236,8 +237,8 @@ study.save_table("comparison_sanity", marks, marks.round(2))
 
 # %% tags=["remove-input"]
 rows = pd.concat(b.rows.head(numbers.sanity) for b in benchmarks.values())
-HTML(
-    f"<p>{sanity_text(marks)} {sample_text('Both detectors', rows, units)}</p>"
+prose(
+    f"{sanity_text(marks)} {sample_text('Both detectors', rows, units)}"
 )
 
 # %% mystnb={"image": {"alt": "Table in colours of rank correlation between maps of the trained and of randomised networks, methods down, stages of randomisation across; the centre prior and the edges stay at one."}, "figure": {"caption": "Rank correlation of each method's map with that of a randomised network, mean over both detectors; 1 means that the map does not depend on what was learned.", "name": "fig-sanity"}}
@@ -309,11 +310,8 @@ ways = {
 unmasked = no_masks(
     pd.concat(jointly.values()).ratio, "the relevance on the artefact"
 )
-HTML(
-    "".join(
-        f"<p>{name}. {'; '.join(lines)}.</p>" for name, lines in ways.items()
-    )
-    + unmasked
+prose(
+    *(f"{name}. {'; '.join(lines)}." for name, lines in ways.items()), unmasked
 )
 
 # %% [markdown]

@@ -53,6 +53,7 @@ from IPython.display import HTML
 from viba_lib.book.injected import check_injected
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -197,7 +198,7 @@ result_figures.worth_and_cost(
 # %% tags=["remove-input"]
 from viba_lib.experiments.benchmark.ranking import front_text
 
-HTML(f"<p>{unmasked or front_text(cost)}</p>")
+prose(unmasked or front_text(cost))
 
 # %% [markdown]
 # ## Results by criterion
@@ -231,7 +232,7 @@ for scores_of, measures in (
         ]
 
 # %% tags=["remove-input"]
-HTML(f"<p>{verdicts_text(verdicts)}</p>")
+prose(verdicts_text(verdicts))
 
 # %%
 overall = pd.DataFrame(verdicts)
@@ -255,7 +256,7 @@ lines = [
     rank_text(f"{rank['measure']} on {rank['detector']}", rank)
     for rank in verdicts
 ]
-HTML("".join(f"<p>{line}</p>" for line in lines))
+prose(*lines)
 
 # %% [markdown]
 # Three limitations remain for every profile with few identities. The videos show few faces and cameras, and a test over

@@ -52,6 +52,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -100,7 +101,7 @@ study.save_table("sensitivity", every, furthest(every)[columns].round(3))
 # alternatives.
 
 # %% tags=["remove-input"]
-HTML(f"<p>{sensitivity_text(every)}</p><p>{unmeasured(every)}</p>")
+prose(sensitivity_text(every), unmeasured(every))
 
 # %% [markdown]
 # These numbers are differences of means over the same videos, without intervals. They show how much another decision changes

@@ -51,13 +51,13 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
 HTML(study.banner())
 
 # %%
-from viba_lib.data.sampling import is_paper_sample
 from viba_lib.experiments.paper_and_run import (
     DIFFERS,
     for_page,
@@ -70,7 +70,7 @@ from viba_lib.experiments.paper_and_run import (
 from viba_lib.experiments.reference_run import stored_reference
 from viba_lib.experiments.reproduction import beside_reference
 
-licensed = is_paper_sample(study.catalog())
+licensed = study.is_paper_run()
 numbers = paper_beside_run(study.catalog(), run_tables(study), licensed)
 reference = stored_reference(study.profile.name)
 numbers = beside_reference(numbers, reference)
@@ -89,7 +89,7 @@ layers = layers_beside_run(study)
 # reproduced. Therefore, the rows of these tables are counted separately.
 
 # %% tags=["remove-input"]
-HTML(f"<p>{headline(numbers, layers)}</p>")
+prose(headline(numbers, layers))
 
 # %% [markdown]
 # The table below contains the same counts for each table of the paper. The last column links to the cell that computed the
@@ -191,7 +191,7 @@ result_figures.paper_plot(fourth[fourth.measure == "overlap (%)"])
 from viba_lib.experiments.human_agreement import no_regions
 
 unknown = no_regions(fourth.run)
-HTML(f"<p>{unknown}</p>") if unknown else None
+prose(unknown) if unknown else None
 
 # %% [markdown]
 # ## Claims of the paper
@@ -222,7 +222,7 @@ claims = claims_table(claim_inputs)
 study.save_table("claims", claims, claims_for_page(claims))
 
 # %% tags=["remove-input"]
-HTML(f"<p>{claims_text(claims)}</p>")
+prose(claims_text(claims))
 
 # %% [markdown]
 # Three of these claims need an explanation, because they hold or fail by construction:
@@ -272,7 +272,7 @@ study.save_table("this_run", run.numbers, others.reset_index(drop=True))
 # %% tags=["remove-input"]
 from html import escape
 
-HTML(f"<p>{escape(reference_text(run, reference))}</p>")
+prose(escape(reference_text(run, reference)))
 
 # %% [markdown]
 # `viba reproduce` makes the same comparison on the command line, and `viba reproduce --write FILE` writes the numbers of

@@ -52,6 +52,7 @@ from IPython.display import HTML
 
 from viba_lib.book.injected import check_injected
 from viba_lib.pipeline.study import Study
+from viba_lib.visual.prose import prose
 
 check_injected()
 study = Study(profile, data_root, results_root, device, seed)
@@ -84,7 +85,7 @@ chosen = costs[
 ]
 from viba_lib.experiments import speed_readings
 
-HTML(f"<p>{speed_readings.costs_text(chosen)}</p>")
+prose(speed_readings.costs_text(chosen))
 
 # %% [markdown]
 # The cost is counted in passes. A plain step costs three passes of the complete network (forward, backward to the
@@ -180,10 +181,10 @@ study.save_table(
 result_figures.seconds_bars(timed)
 
 # %% tags=["remove-input"]
-HTML(
-    f"<p>{speed_readings.settings_text(timed)} Measured on {study.provenance()['device']}; the mean map is of "
+prose(
+    f"{speed_readings.settings_text(timed)} Measured on {study.provenance()['device']}; the mean map is of "
     f"{numbers.runs} runs in {numbers.precision}. Two steps of the plain version were timed. The time of the others is "
-    "computed from them, because all steps do the same work.</p>"
+    "computed from them, because all steps do the same work."
 )
 
 # %% [markdown]
@@ -208,7 +209,7 @@ figure.axes[0].set_ylim(bottom=0)
 figure
 
 # %% tags=["remove-input"]
-HTML(f"<p>{speed_readings.growth_text(clip)}</p>")
+prose(speed_readings.growth_text(clip))
 
 # %% [markdown]
 # ## Number of steps
@@ -266,7 +267,7 @@ result_figures.over_steps(panels, "bits", "bits per frame", log=True)
 ten, last, best = summary(means).values()
 text = no_masks(means.ratio, "the relevance on the artefact")
 text = text or speed_readings.convergence_text(ten, last, best)
-HTML(f"<p>{text}</p>")
+prose(text)
 
 # %% [markdown]
 # Are fewer steps enough from a better start? The readout may start far from the optimum. The gradients are computed
@@ -283,7 +284,7 @@ study.save_table(
 )
 
 # %% tags=["remove-input"]
-HTML(f"<p>{few_steps_message(few)}</p>")
+prose(few_steps_message(few))
 
 # %% [markdown]
 # With the few frames of a short profile, similar values do not give a ranking. A map with fewer bits is also not
@@ -318,7 +319,7 @@ result_figures.intervals(
 # %% tags=["remove-input"]
 text = no_masks(coupled.ratio, "the relevance on the artefact")
 text = text or speed_readings.coupling_text(scores, bootstrap)
-HTML(f"<p>{text}</p>")
+prose(text)
 
 # %% [markdown]
 

@@ -65,6 +65,17 @@ def test_a_chapter_runs_with_parameters(chapter, tmp_path):
     assert str(tmp_path) not in out.read_text()
     with pytest.raises(BookError, match="expected int"):
         execute.run_chapter("1", ["seed=many"], out)
+    for wrong in (tmp_path, tmp_path / "out.html"):
+        with pytest.raises(BookError, match=r"--out is .*; expected the path of a notebook"):
+            execute.run_chapter("1", [], wrong)
+
+
+def test_a_file_in_the_folder_does_not_replace_a_module_of_python(chapter, tmp_path, monkeypatch):
+    (tmp_path / "html.py").write_text("raise SystemExit('replaced')\n")
+    monkeypatch.chdir(tmp_path)
+    chapter.write_text(chapter.read_text() + "\n# %%\nimport html\nprint(html.escape('<'))\n")
+    execute.run_chapter("1", [], tmp_path / "out.ipynb")
+    assert "&lt;" in (tmp_path / "out.ipynb").read_text()
 
 
 def test_a_failing_chapter_leaves_nothing(chapter, tmp_path):

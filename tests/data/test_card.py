@@ -2,7 +2,9 @@
 
 import pandas as pd
 import pytest
+import yaml
 
+from viba_lib.book.paths import ROOT
 from viba_lib.core.files import write_text
 from viba_lib.data.card import data_card
 from viba_lib.data.catalog import validate_catalog
@@ -33,6 +35,13 @@ def test_numbers_come_from_the_catalog_and_its_files(catalog, tmp_path):
 def test_names_cannot_break_the_page(catalog, tmp_path):
     card = data_card(catalog, tmp_path)
     assert "<b>" not in card and "lips&#124;&#60;b&#62;x" in card
+
+
+def test_names_are_no_templates_and_no_formulas(catalog, tmp_path):
+    card = data_card(catalog.assign(dataset="{{ 7 * 7 }}", licence="$a$ _b_ ~~c~~"), tmp_path)
+    assert not set("{}$~") & set(card) and "&#123;&#123; 7 &#42; 7 &#125;&#125;" in card
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    assert "substitution" not in settings["parse"]["myst_enable_extensions"]
 
 
 def test_a_preparation_is_counted(catalog, tmp_path):

@@ -27,6 +27,11 @@ def test_left_out_columns_are_filled_and_others_kept(catalog: pd.DataFrame) -> N
     [
         ({"video_id": "same"}, "given twice.*'same'"),
         ({"video_id": [f"a/{i}" for i in range(20)]}, "file name"),
+        ({"video_id": [".a", *map(str, range(19))]}, r"hidden file.*'\.a'"),
+        ({"video_id": ["a\nb", *map(str, range(19))]}, "file name"),
+        ({"video_id": ["A", "a", *map(str, range(18))]}, "given twice.*'a'"),
+        ({"video_id": ["\u00e9", "e\u0301", *map(str, range(18))]}, "given twice"),
+        ({"path": "caf\udce9.mp4"}, r"not Unicode; rename these files .'caf.udce9\.mp4'"),
         ({"video_id": ["..", *map(str, range(19))]}, r"file name.*'\.\.'"),
         ({"video_id": [None, *map(str, range(19))]}, "empty"),
         ({"path": ""}, "empty"),
@@ -92,6 +97,27 @@ def test_unreadable_files(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(CatalogError, match=name):
             load_catalog(tmp_path / name)
+
+
+def test_the_suffix_says_how_a_catalog_is_written(tmp_path: Path, catalog: pd.DataFrame) -> None:
+    saved = save_catalog(catalog, tmp_path / "c.csv")
+    assert saved.read_bytes().startswith(b"dataset,video_id,path,label,")
+    pd.testing.assert_frame_equal(load_catalog(saved), load_catalog(
+        save_catalog(catalog, tmp_path / "c.parquet")))  # fmt: skip
+    with pytest.raises(CatalogError, match=r"c\.xlsx is no name of a catalog; expected"):
+        save_catalog(catalog, tmp_path / "c.xlsx")
+    assert not (tmp_path / "c.xlsx").exists()
+
+
+def test_links_in_a_circle_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    try:
+        found = resolve("a", tmp_path)  # newer versions of Python follow such links to nowhere
+    except CatalogError as error:
+        assert "cannot be followed" in str(error) and "repair the link" in str(error)
+    else:
+        assert not found.exists()
 
 
 def test_paths_stay_inside_the_folder(tmp_path: Path) -> None:

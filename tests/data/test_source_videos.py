@@ -54,6 +54,11 @@ def test_a_person_in_two_splits_is_refused() -> None:
         read_source_videos(listed(ENTRY, ENTRY | {"split": "test"}))
 
 
+def test_other_names_of_sources_are_refused() -> None:
+    with pytest.raises(VibaError, match="'Quick' are not known; choose quick or standard"):
+        default_files("Quick")
+
+
 def test_npm_is_needed_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     without = tuple(file for file in STANDARD_FILES if file.registry == "pip")

@@ -24,6 +24,7 @@ from viba_lib.evaluation.robustness import corrupt
 from viba_lib.models.detectors import (
     DETECTORS,
     FLOW_VGG11,
+    MODULES,
     XCEPTION,
     Detector,
     face_images,
@@ -152,6 +153,24 @@ def test_a_users_module_may_lie_in_the_current_folder(tmp_path, monkeypatch) -> 
     (tmp_path / "lies_here.py").write_text(f"from {__name__} import toy\n")
     monkeypatch.chdir(tmp_path)
     assert find_detector("lies_here:toy") == toy()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def make(:", "SyntaxError"),
+        ("make = undefined", "NameError: name 'undefined'"),
+        ("def make(needed): ...", "TypeError: make.. missing 1 required"),
+        ("def make(): return 1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_mistakes_in_a_users_module_are_named(tmp_path, monkeypatch, text, said) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv(MODULES, str(tmp_path))
+    name = f"wrong_{abs(hash(text))}"
+    (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(VibaError, match=f"cannot be imported .{said}.*; expected module:function"):
+        find_detector(f"{name}:make")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ def test_profiles_are_valid(name):
         ("name: x\nnote: y\nxcption: {}", "xception"),
         ("name: [", "not valid YAML"),
         ("- 1", "profile"),
+        ("name: x\nnote: 2024-13-45", "month must be in"),
+        ("name: x\nname: y", "name is given twice"),
     ],
 )
 def test_wrong_profiles_are_refused(tmp_path, text, words):
@@ -33,6 +35,17 @@ def test_wrong_profiles_are_refused(tmp_path, text, words):
         load_profile(path)
     with pytest.raises(VibaError, match="choose one of"):
         load_profile("slow")
+
+
+def test_weights_beside_a_profile_are_found_from_every_folder(tmp_path, monkeypatch):
+    content = load_profile("tiny").model_dump(mode="json")
+    content["flow"]["weights"] = "w.pth"
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(content))
+    monkeypatch.chdir(tmp_path.parent)
+    assert load_profile(path).flow.weights == "w.pth", "not a file: the name of another start"
+    (tmp_path / "w.pth").touch()
+    assert load_profile(path).flow.weights == str(tmp_path / "w.pth")
 
 
 def load_changed(tmp_path, settings):

@@ -13,6 +13,7 @@ import pytest
 import viba_lib
 from viba_lib.core.cache import Stage
 from viba_lib.core.code import _key, code_key
+from viba_lib.data.catalog import save_catalog
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.pipeline.profiles import Profile, load_profile
 from viba_lib.pipeline.run import Run
@@ -194,3 +195,17 @@ def test_code_that_computes_a_stage_changes_its_key(copy, path, old, new, touche
     after = keys(copy)
     named = [name for name in NAMES if name.split("-")[0] == touched]
     assert named and all(before[name] != after[name] for name in named)
+
+
+def test_the_videos_of_a_catalog_count_and_not_their_names_alone(tmp_path):
+    rows = {"video_id": ["a"], "path": ["a.mp4"], "dataset": ["d"], "label": ["real"]}
+    keys = []
+    for folder, content in (("one", b"1"), ("two", b"22"), ("two", b"333")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "a.mp4").write_bytes(content)
+        save_catalog(pd.DataFrame(rows), tmp_path / folder / "catalog.parquet")
+        profile = changed("dataset.kind", "catalog")
+        keys.append(Stages(profile, 0, tmp_path / folder).prepared.digest)
+    assert len(set(keys)) == 3
+    (tmp_path / "two" / "a.mp4").unlink()  # it becomes a problem of the preparation
+    assert Stages(profile, 0, tmp_path / "two").prepared.digest not in keys

@@ -19,6 +19,7 @@ from viba_lib.visual.overlay import (
     poster,
     video_html,
     with_note,
+    with_scale,
 )
 
 grey = np.full((3, 40, 60, 3), 128, np.uint8)
@@ -156,6 +157,12 @@ def test_the_colour_bar_runs_from_nothing_to_the_maximum(tmp_path):
     other = overlay_video(tmp_path / "other.mp4", frames, maps, 5, maximum=4.0)
     difference = np.abs(read_video(path).frames[0].astype(int) - read_video(other).frames[0])
     assert difference[:, :124].max() < 30 < difference[:, 130:].max(), "other numbers beside it"
+
+
+@pytest.mark.parametrize("height", [12, 24, 30, 34, 47])
+def test_the_colour_bar_fits_beside_a_small_frame(height):
+    found = with_scale(np.zeros((height, 40, 3), np.uint8), 1.0)
+    assert found.shape == (height, 126, 3) and found[:, 50:66].max() > 200
 
 
 @pytest.mark.parametrize("width", [120, 262, 726])

@@ -24,6 +24,7 @@ from viba_lib.core.code import reached
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256, user_path
 from viba_lib.experiments import paper_numbers
+from viba_lib.models.detectors import MODULES
 from viba_lib.pipeline.profiles import KEPT_MEMORY, Profile, load_profile, profile_names
 from viba_lib.pipeline.stages import Stages
 from viba_lib.pipeline.status import State, state_of
@@ -65,7 +66,8 @@ def kernel_environment(workers: int = 1, kept_memory: int = KEPT_MEMORY) -> dict
         # The backend of figures in a notebook is the kernel's own choice.
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         # A kernel starts in another folder, and the module of a user's detector lies in this one.
-        "PYTHONPATH": os.pathsep.join(filter(None, [given.get("PYTHONPATH"), str(Path.cwd())])),
+        # It is searched last: a file with the name of one of Python's modules must not replace it.
+        MODULES: str(Path.cwd()),
     }
 
 
@@ -126,7 +128,7 @@ def execute(
         target.with_name(f".{target.stem}.{os.getpid()}.{s}.ipynb") for s in ("in", "out")
     )
     nbformat.write(as_notebook(source), plain)
-    command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level", "ERROR"]
+    command = [sys.executable, "-P", "-m", "papermill", "--no-progress-bar", "--log-level", "ERROR"]
     command += ["--kernel", "python3", "--cwd", str(paths.NOTEBOOKS)]
     command += ["-y", yaml.safe_dump(dict(parameters))] if parameters else []
     try:
@@ -314,4 +316,8 @@ def run_chapter(number: str, given: Sequence[str], out: Path, rest: Sequence[str
     """
     source = find_chapter(number)
     values = checked(source, pairs_of(list(given), list(rest)))
+    if out.is_dir() or out.suffix != ".ipynb":
+        raise BookError(
+            f"--out is {out}; expected the path of a notebook, such as {source.stem}.ipynb"
+        )
     execute(source, out.resolve(), values, kernel_environment())

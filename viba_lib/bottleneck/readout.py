@@ -138,17 +138,18 @@ class ReadoutBottleneck:
         """Scales of the readouts, batch by batch so that memory stays small, and the network."""
         count, total, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
         for readouts in read:
-            wide = self._wide(readouts).double()
+            wide = self._wide(readouts).cpu().double()  # Apple GPUs have no float64
             count += wide.numel() // wide.shape[1]
             total = total.to(wide) + wide.sum((0, 2, 3), keepdim=True)
             squares = squares.to(wide) + (wide**2).sum((0, 2, 3), keepdim=True)
         mean = total / count
         std = (squares / count - mean**2).clamp_min(0).sqrt().clamp_min(self.min_std)
-        self._scale = (mean.float(), std.float())
+        device = read[0][0].device
+        self._scale = (mean.float().to(device), std.float().to(device))
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             network = ReadoutNetwork(mean.shape[1], self.statistics.mean.shape[0])
-        self.network = network.to(mean.device)
+        self.network = network.to(device)
 
     def fit(
         self,

@@ -522,7 +522,7 @@ def _fingerprint(model: nn.Module) -> list[tuple[float, ...]]:
     tensors = [t.detach() for t in itertools.chain(model.parameters(), model.buffers())]
     versions = [0 if t.is_inference() else t._version for t in tensors]
     # A slice is enough: weights are rarely changed one by one, and all would take long to read.
-    sums = [(t.select(-1, 0) if t.dim() else t).double().sum().cpu() for t in tensors]
+    sums = [(t.select(-1, 0) if t.dim() else t).cpu().double().sum() for t in tensors]
     return [*hooks, *zip(versions, map(float, sums), strict=True)]
 
 

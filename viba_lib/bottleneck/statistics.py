@@ -46,7 +46,7 @@ class _Moments:
 
     def add(self, activation: torch.Tensor) -> None:
         """Add a batch (B, ...)."""
-        values = activation.double().cpu()
+        values = activation.cpu().double()  # Apple GPUs have no float64
         new, mean = len(values), values.mean(0)
         total, delta = self.count + new, mean - self.mean
         self.squares = self.squares + ((values - mean) ** 2).sum(0)

@@ -140,8 +140,8 @@ def _biases(catalog: pd.DataFrame) -> Iterable[str]:
 
 
 def _text(value: Any) -> str:
-    """A value as text that is neither Markdown nor HTML."""
-    text = str(value).translate({ord(sign): f"&#{ord(sign)};" for sign in "&<>\\`*[]|"})
+    """A value as text that is no Markdown, HTML, formula or template."""
+    text = str(value).translate({ord(sign): f"&#{ord(sign)};" for sign in "&<>\\`*[]|{}$_~"})
     return " ".join(text.split())
 
 

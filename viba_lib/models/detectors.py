@@ -6,6 +6,7 @@ A third detector needs no change here: write a function that returns a `Detector
 
 import importlib
 import itertools
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from viba_lib.models.flow_vgg import FLOW_LAYERS, flow_vgg11
 from viba_lib.models.weights import load_weights
 from viba_lib.models.xception import XCEPTION_LAYERS, face_tensor, resized, xception
 
+MODULES = "VIBA_MODULES"  # variable with the folder of a user's modules
 Positions = Sequence[int] | None
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -258,16 +260,20 @@ def find_detector(name: str) -> Detector:
             f"detector {name!r} is not known; choose one of {', '.join(DETECTORS)}, or give "
             "module:function, a function that returns a viba_lib.models.detectors.Detector"
         )
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
+    for folder in filter(None, (os.environ.get(MODULES), str(Path.cwd()))):
+        if folder not in sys.path:
+            sys.path.append(folder)
     try:
         make = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+        found = make() if callable(make) else make
+    except VibaError:
+        raise
+    except Exception as error:  # the module is a user's, and can fail in any way
         raise VibaError(
-            f"detector {name!r} cannot be imported ({error}); expected module:function, with the "
-            "module in the current folder or installed"
+            f"detector {name!r} cannot be imported ({type(error).__name__}: {error}); expected "
+            "module:function, with the module in the current folder or installed, and a function "
+            "without arguments"
         ) from error
-    found = make() if callable(make) else make
     if not isinstance(found, Detector):
         raise VibaError(
             f"detector {name!r} gives {type(found).__name__}; expected a function that returns a "

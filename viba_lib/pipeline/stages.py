@@ -15,7 +15,7 @@ import pandas as pd
 from viba_lib.core.cache import External, HasDigest, Stage, digest
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
-from viba_lib.data.catalog import load_catalog
+from viba_lib.data.catalog import load_catalog, resolve
 from viba_lib.data.source_videos import default_files
 from viba_lib.models.detectors import DETECTORS, Detector, find_detector
 from viba_lib.pipeline import compute
@@ -76,7 +76,8 @@ class Stages:
                 "folder, which is not there; write it with `viba data catalog ROOT --source NAME "
                 f"--out {path.name}`, or use the profile 'quick', which needs no licensed data"
             )
-        return External(path, digest(load_catalog(path).to_json()))
+        catalog = load_catalog(path)
+        return External(path, digest([catalog.to_json(), _files(catalog, path.parent)]))
 
     @cached_property
     def prepared(self) -> Stage:
@@ -223,3 +224,18 @@ class Stages:
 def positions_of(rows: pd.DataFrame) -> list[list[Any]]:
     """Video and position of each row, for the settings of a stage."""
     return rows[["video_id", "position"]].to_numpy().tolist()
+
+
+def _files(catalog: pd.DataFrame, root: Path) -> list[tuple[int, int] | None]:
+    """Size and time of change of the files of a catalog, None for one that is not there.
+
+    Two folders may have the same catalog with other videos, and a video may be replaced.
+    """
+    found: list[tuple[int, int] | None] = []
+    for name in [*catalog.path, *catalog.mask_path[catalog.mask_path != ""]]:
+        try:
+            facts = resolve(str(name), root).stat()
+            found.append((facts.st_size, facts.st_mtime_ns))
+        except (OSError, VibaError):
+            found.append(None)
+    return found

@@ -40,6 +40,7 @@ from viba_lib.pipeline.units import split_text
 from viba_lib.visual.html_table import SavedTable
 from viba_lib.visual.provenance import banner_html, commit, provenance_html, save_table
 
+DEVICES = ("cpu", "cuda", "mps")
 OUTPUT = "VIBA_OUTPUT"  # in the environment: folder that receives a chapter's tables and videos
 
 
@@ -52,6 +53,25 @@ def _project_folder(folder: str | Path) -> Path:
     folder = user_path(folder)
     in_project = Path("_toc.yml").is_file() and Path("notebooks").is_dir()
     return Path("notebooks") / folder if folder.parts[:1] == ("..",) and in_project else folder
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises
+    ------
+    VibaError
+        Not the name of a device that this library uses, or none of that name in this machine.
+    """
+    kind, _, number = str(device).partition(":")
+    if kind not in DEVICES or (number and not number.isdecimal()):
+        raise VibaError(f"device {device!r} cannot be used here; expected cpu, cuda, cuda:1 or mps")
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise VibaError(
+            f"device {device!r} cannot be used here: PyTorch does not find it; use 'cpu'"
+        ) from error
 
 
 class Study:
@@ -111,12 +131,7 @@ class Study:
         self._bottlenecks: dict[tuple[str, str], PerSampleBottleneck] = {}
         self._precisions: dict[str, str] = {}  # of the maps that this run has used or made
         log_to(self.root)
-        try:
-            torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise VibaError(
-                f"device {device!r} cannot be used here: {str(error).splitlines()[0]}; use 'cpu'"
-            ) from error
+        check_device(device)
 
     # ---- stages -------------------------------------------------------------------------------
 
@@ -405,6 +420,10 @@ class Study:
         """Provenance as a folded HTML table for the end of a page; see `provenance`."""
         return provenance_html(self.provenance(detectors))
 
+    def is_paper_run(self) -> bool:
+        """Whether profile and numbers of videos of each data set are the paper's."""
+        return self.profile.name == "paper" and is_paper_sample(self.catalog())
+
     def banner(self) -> str:
         """HTML warning for the top of a page with other numbers than the paper's, or nothing.
 
@@ -416,5 +435,5 @@ class Study:
             data = self.stages.dataset
             if not isinstance(data, Stage) or self.cache.folder(data).is_dir():
                 catalog = self.catalog()
-                size, licensed = split_text(catalog), is_paper_sample(catalog)
+                size, licensed = split_text(catalog), self.is_paper_run()
         return banner_html(self.profile.name, self.profile.note, size, licensed)

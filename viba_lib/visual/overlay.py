@@ -111,8 +111,8 @@ def with_scale(frame: np.ndarray, maximum: float) -> np.ndarray:
     """The frame with a colour bar beside it: bits per pixel of the crop, from 0 to full colour."""
     height, width = frame.shape[0], 86
     side = np.full((height, width, 3), 24, np.uint8)
-    top, bottom = 34, height - 14
-    level = np.linspace(1, 0, max(2, bottom - top))
+    top, bottom = min(34, height // 3), height - min(14, height // 4)
+    level = np.linspace(1, 0, bottom - top)
     bar = (mpl.colormaps["inferno"](level)[:, :3] * 255).astype(np.uint8)
     side[top : top + len(bar), 10:26] = bar[:, None]
     for share in (0.0, 0.5, 1.0):

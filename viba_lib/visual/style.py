@@ -114,7 +114,7 @@ def show_image(
     axis.imshow(image)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
-    axis.set_xlabel(label, fontsize=11)
+    axis.set_xlabel(label, fontsize=11, parse_math=False)  # it may be a name from a catalog
     if mask is not None and mask.max() > 0:
         axis.contour(mask, levels=[0.5 * mask.max()], colors=["#00e5ff"], linewidths=1.4)
 

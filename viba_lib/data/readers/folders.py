@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from viba_lib.core.files import user_path
+from viba_lib.core.yaml_text import read_yaml
 from viba_lib.data.catalog import CatalogError
 from viba_lib.data.readers import COMPRESSED, SOURCES, read_source
 
@@ -29,8 +29,8 @@ def read_folders(path: str | Path) -> dict[str, Path]:
         raise CatalogError(f"{path} does not exist; expected {EXPECTED}")
     try:
         # Names such as NO and 007 stay text.
-        content = yaml.load(path.read_bytes(), yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError) as error:
+        content = read_yaml(path.read_bytes(), typed=False)
+    except ValueError as error:
         reason = str(error).splitlines()[0]
         raise CatalogError(f"{path} is not YAML ({reason}); expected {EXPECTED}") from error
     if not isinstance(content, dict) or not content:

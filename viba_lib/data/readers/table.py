@@ -58,9 +58,19 @@ def _is_table(path: Path) -> bool:
 
 def _ids(paths: pd.Series, start: pd.Series | None) -> pd.Series:
     """Names of the files, with their folders if names repeat, and the start of a part."""
+    where = [paths] if start is None else [paths, as_text(start)]
+    twice = pd.concat(where, axis=1).duplicated()
+    if twice.any():
+        named = ", ".join(map(repr, paths[twice].unique()[:3]))
+        raise CatalogError(
+            f"the table lists {int(twice.sum())} paths twice ({named}); give each video once, or "
+            "a video_id and another part (start, end) for each row"
+        )
     files = paths.map(lambda p: Path(p).stem)
     if files[~paths.duplicated()].duplicated().any():
         files = paths.map(lambda p: "-".join(Path(p).with_suffix("").parts).strip("/-"))
+    if files[~paths.duplicated()].duplicated().any():  # a.mp4 beside a.mov
+        files = files + paths.map(lambda p: Path(p).suffix.replace(".", "-"))
     if start is not None:
         seconds = pd.to_numeric(start, errors="coerce")
         files = files + seconds.map(lambda s: "" if pd.isna(s) else f"@{s}")

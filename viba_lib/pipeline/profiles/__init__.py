@@ -5,13 +5,13 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from viba_lib.bottleneck.settings import BottleneckSettings, Precision
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import user_path
 from viba_lib.core.settings import Count, Integer, Settings, Whole
+from viba_lib.core.yaml_text import read_yaml
 from viba_lib.data.artefacts import METHODS
 from viba_lib.data.planted_dataset import PlantedSettings
 from viba_lib.data.prepare import PreparationSettings
@@ -181,11 +181,15 @@ def load_profile(name: str | Path) -> Profile:
             "or give the path of a .yaml file"
         )
     try:
-        profile = Profile.model_validate(yaml.safe_load(path.read_bytes()))
+        profile = Profile.model_validate(read_yaml(path.read_bytes()))
     except ValidationError as error:
         raise VibaError(f"profile {name}: {first_problem(error)}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise VibaError(f"profile {name} is not valid YAML: {error}") from error
+    except ValueError as error:
+        raise VibaError(f"profile {name} is not valid YAML: {error}; correct the file") from error
+    for detector in (profile.xception, profile.flow):
+        # Chapters run in another folder, so a file beside the profile has its whole path.
+        if detector.weights and (file := path.parent / detector.weights).is_file():
+            detector.weights = str(file.resolve())
     unknown = {*profile.xception.methods, *profile.flow.methods} - set(METHODS)
     if unknown:
         raise VibaError(f"profile {name}: unknown methods {sorted(unknown)}; known: {METHODS}")
