@@ -140,7 +140,7 @@ def _biases(catalog: pd.DataFrame) -> Iterable[str]:
 
 
 def _text(value: Any) -> str:
-    """A value as text that is no Markdown, HTML, formula or template."""
+    """A value as text: nothing in it is Markdown, HTML, a formula or a template."""
     text = str(value).translate({ord(sign): f"&#{ord(sign)};" for sign in "&<>\\`*[]|{}$_~"})
     return " ".join(text.split())
 
