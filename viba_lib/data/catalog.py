@@ -68,7 +68,11 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
         ("start is not before end", "video_id", out.start >= out.end),
         ("names of files are not Unicode; rename these files", "path", not_unicode.any(axis=1)),
         ("video ids are given twice", "video_id", folded.duplicated()),
-        ("video ids are no file name, or that of a hidden file", "video_id", no_file_name),
+        (
+            "video ids contain characters that a file name cannot, or a dot first",
+            "video_id",
+            no_file_name,
+        ),
         (f"labels are none of {CLASSES}", "label", ~out.label.isin(CLASSES)),
         (f"splits are none of {SPLITS}", "split", ~out.split.isin([*SPLITS, ""])),
         ("paths leave the folder through '..'", "video_id", leaves),

@@ -147,8 +147,8 @@ def flat_text(table: pd.DataFrame) -> str:
     if flat:
         sentences.append(
             f"So the area explains most of the IoU of: {'; '.join(flat)}. A high IoU and a high "
-            "TCS are then no evidence of a consistent explanation. For numbers of the paper this "
-            "holds if its TCS is the area of Eq. (3)."
+            "TCS are then no evidence of a consistent explanation. For the printed "
+            "numbers this holds if their TCS is the area, as in Eq. (3) of the paper."
         )
     else:
         sentences.append("So in no row does the area explain most of the IoU.")
