@@ -81,7 +81,7 @@ from viba_lib.experiments.detector_readings import (
 from viba_lib.models.detectors import DETECTORS
 
 sizes = {
-    f"Inputs of {n}": (study.settings(n).size, d.size)
+    f"inputs of {n}": (study.settings(n).size, d.size)
     for n, d in DETECTORS.items()
 }
 prose(sizes_text(sizes))

@@ -35,6 +35,8 @@ def test_a_rising_validation_loss_is_named() -> None:
     assert "overfitting" not in better and "wrong decisions become more confident" in better
     assert "AUC is 0.70 there and 0.65 at the end" in text
     assert text.endswith("has the weights of the last step.")
+    steady = training_text("a", history([0.7, 0.2], [0.68, 0.5], [0.6, 0.7]), "last")
+    assert "lowest at step 100 (0.50), the last one; the validation AUC is 0.70 there." in steady
 
 
 def test_performance_is_read_with_its_interval_and_its_people() -> None:

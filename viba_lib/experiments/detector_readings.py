@@ -33,10 +33,15 @@ def training_text(name: str, history: pd.DataFrame, restore: str) -> str:
     text = (
         f"{name}: the training loss {verb} from {first.loss:.2f} (step {first.step:.0f}) to "
         f"{last.loss:.2f} (step {last.step:.0f}). The validation loss is lowest at step "
-        f"{best.step:.0f} ({best.val_loss:.2f}) and "
+        f"{best.step:.0f} ({best.val_loss:.2f})"
     )
-    text += f"rises to {last.val_loss:.2f}" if rises else f"ends at {last.val_loss:.2f}"
-    text += f"; the validation AUC is {best.val_auc:.2f} there and {last.val_auc:.2f} at the end."
+    if best.step == last.step:
+        text += f", the last one; the validation AUC is {last.val_auc:.2f} there."
+    else:
+        text += (
+            f" and {'rises to' if rises else 'ends at'} {last.val_loss:.2f}; the validation AUC "
+        )
+        text += f"is {best.val_auc:.2f} there and {last.val_auc:.2f} at the end."
     if rises and falls and last.val_auc < best.val_auc:
         text += (
             f" The validation loss rises and the AUC ends {best.val_auc - last.val_auc:.2f} lower "
@@ -192,4 +197,5 @@ def sizes_text(sizes: Mapping[str, tuple[int, int]]) -> str:
         + (", as in the paper" if here == paper else f" and {paper} x {paper} in the paper")
         for what, (here, paper) in sizes.items()
     ]
-    return "; ".join(parts) + "."
+    text = "; ".join(parts) + "."
+    return text[0].upper() + text[1:]
