@@ -117,3 +117,14 @@ def test_each_verdict_on_a_claim_has_its_sentence():
     said = [s.SUPPORTS, s.CONTRADICTS, s.UNDECIDED, s.ILLUSTRATION, s.NOT_COMPUTED]
     texts = [s.claim_text("maps of real videos are more consistent", v) for v in said]
     assert len(set(texts)) == 4 and all("more consistent." in t for t in texts)
+
+
+@pytest.mark.parametrize(
+    ("clips", "said"), [(12, s.UNDECIDED), (149, s.UNDECIDED), (151, s.SUPPORTS), (900, s.SUPPORTS)]
+)
+def test_clips_that_all_agree_support_equality_by_their_number(clips, said):
+    """Three in 150 is 2 %, the margin."""
+    found = s.Finding(0.0, 0.0, 0.0, 1.0, clips, clips, 6)
+    assert s.claim_verdict(found, "equal", 0.02) == said
+    assert s.claim_verdict(found._replace(low=-0.01), "equal", 0.02) == s.SUPPORTS
+    assert s.claim_verdict(found._replace(low=-0.03), "equal", 0.02) == s.UNDECIDED

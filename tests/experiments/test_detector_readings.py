@@ -69,7 +69,11 @@ def test_a_test_that_cannot_decide_is_called_inconclusive() -> None:
 
 def test_a_falling_validation_loss_is_not_called_overfitting() -> None:
     text = training_text("a", history([0.7, 0.2], [0.8, 0.5], [0.6, 0.9]), "best")
-    assert "step 100 (0.50), the last one" in text and "overfitting" not in text and "rises" not in text
+    assert (
+        "step 100 (0.50), the last one" in text
+        and "overfitting" not in text
+        and "rises" not in text
+    )
     assert text.endswith("has the weights with the lowest validation loss.")
     text = training_text("a", history([0.2, 0.7], [0.5, 0.8], [0.6, 0.9]), "best")
     assert "does not fall" in text and "rises to 0.80" in text and "overfitting" not in text

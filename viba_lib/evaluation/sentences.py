@@ -21,6 +21,7 @@ SUPPORTS, CONTRADICTS, UNDECIDED = "supports", "contradicts", "undecided"
 FEWEST_VIDEOS, FEWEST_PEOPLE = 5, 2  # below, a result is an illustration
 # The smallest number of people that an exact two-sided test at 5 % can decide with.
 PEOPLE_FOR_TEST = 6
+RULE_OF_THREE = 3
 VALUE = "value"
 CLIPS, PEOPLE = "source clips", "people"  # units of a test
 UNEQUAL: Final = "unequal"
@@ -154,8 +155,9 @@ def claim_verdict(found: Finding, direction: Direction, margin: float = float("n
     direction : "higher" or "lower" than `found.at`, "equal": within a margin of it, or "unequal",
         the opposite
     margin : for "equal"; that no difference was found does not support it, an interval within the
-        margin does, unless it has no width: then all bootstrap samples agree, which says nothing
-        about other videos
+        margin does. An interval has no width if all clips agree. Of n such clips, at most a share
+        of 3 / n of all clips differs with 95 % confidence (the rule of three), which is then the
+        bound for values whose difference is at most 1
     """
     if direction == UNEQUAL:
         equal = claim_verdict(found, "equal", margin)
@@ -165,7 +167,8 @@ def claim_verdict(found: Finding, direction: Direction, margin: float = float("n
         return said
     if direction == "equal":
         if max(abs(found.low - found.at), abs(found.high - found.at)) < margin:
-            return UNDECIDED if found.low == found.high else SUPPORTS
+            enough = found.low < found.high or RULE_OF_THREE / found.clips < margin
+            return SUPPORTS if enough else UNDECIDED
         return CONTRADICTS if said in (HIGHER, LOWER) else UNDECIDED
     if said == NO_DIFFERENCE:
         return UNDECIDED
