@@ -371,7 +371,7 @@ prose(localisation_text(places, Bootstrap.of(study))) if not unknown else None
 # ## Explanation of the motion detector
 #
 # The motion detector is explained in the same five steps with a different input, and with the β of the profile for motion:
-# the largest of a few that keeps nine of ten decisions on validation frames ({ref}`bench-beta`). Totals in bits of the two
+# the largest of a few that keeps nine of ten decisions on validation frames ({ref}`viba bench beta <bench-beta>`). Totals in bits of the two
 # detectors can therefore not be compared. The input is the
 # {term}`optical flow <Optical flow>` from one frame to the next, shown in colour: the hue is the direction, and the
 # brightness is the speed. One map therefore explains a pair of frames. The example is the median frame by the same
