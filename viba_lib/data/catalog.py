@@ -53,6 +53,24 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
         out[column] = pd.to_numeric(given, errors="coerce").replace([np.inf, -np.inf], np.nan)
         unknown |= out[column].isna() & (as_text(given) != "")
     out["video_id"], out["path"] = as_text(out.video_id), as_text(out.path)
+    for problem, column, bad in _checks(out, unknown):
+        if bad.any():
+            examples = ", ".join(map(repr, out.loc[bad, column].astype(str).unique()[:3]))
+            raise CatalogError(
+                f"the catalog is wrong in {int(bad.sum())} of {len(out)} rows: {problem} "
+                f"({examples}); correct these rows and read it again"
+            )
+    rest = [c for c in out if c not in COLUMNS]
+    return out[[*COLUMNS, *rest]].reset_index(drop=True)
+
+
+def _checks(out: pd.DataFrame, unknown: pd.Series) -> list[tuple[str, str, pd.Series]]:
+    """What may be wrong in rows of a catalog: in words, the column to show, and which rows have it.
+
+    Parameters
+    ----------
+    unknown : rows whose start or end is no number
+    """
     empty = (out.video_id == "") | (out.path == "")
     # Hidden files are those that a killed writer left, and some disks ignore the case of letters.
     no_file_name = ~out.video_id.str.fullmatch(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
@@ -62,7 +80,7 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
         lambda names: names.str.contains(surrogate)
     )
     leaves = out.path.str.split(r"[/\\]").map(lambda parts: ".." in parts)
-    checks = [
+    return [
         ("video ids or paths are empty", "video_id", empty),
         ("start or end is not a number of seconds", "video_id", unknown),
         ("start is not before end", "video_id", out.start >= out.end),
@@ -77,15 +95,6 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
         (f"splits are none of {SPLITS}", "split", ~out.split.isin([*SPLITS, ""])),
         ("paths leave the folder through '..'", "video_id", leaves),
     ]
-    for problem, column, bad in checks:
-        if bad.any():
-            examples = ", ".join(map(repr, out.loc[bad, column].astype(str).unique()[:3]))
-            raise CatalogError(
-                f"the catalog is wrong in {int(bad.sum())} of {len(out)} rows: {problem} "
-                f"({examples}); correct these rows and read it again"
-            )
-    rest = [c for c in out if c not in COLUMNS]
-    return out[[*COLUMNS, *rest]].reset_index(drop=True)
 
 
 def as_text(column: pd.Series) -> pd.Series:

@@ -169,8 +169,6 @@ def paired_tests(
     method, with the sign changed for measures in LOWER: positive if the reference is better), p,
     p_holm, better (name of the better method, or INCONCLUSIVE at a corrected level of 5 %).
     """
-    from statsmodels.stats.multitest import multipletests
-
     scores = with_units(scores[~scores.method.isin(CONTROLS)], units)
     wide = scores.pivot_table(index="clip", columns="method", values=measure, dropna=False)
     rows: list[dict[str, Any]] = []
@@ -190,7 +188,7 @@ def paired_tests(
             }
         )
     table = pd.DataFrame(rows, columns=["method", "clips", "unequal", "difference", "p"])
-    table["p_holm"] = multipletests(table.p, method="holm")[1] if len(table) else []
+    table["p_holm"] = holm(table.p)
     better = np.where(table.difference > 0, reference, table.method)
     return table.assign(better=np.where(table.p_holm < SIGNIFICANCE, better, INCONCLUSIVE))
 
@@ -210,6 +208,13 @@ def flip_test(differences: np.ndarray, draws: int = 10_000, seed: int = 0) -> fl
         rng=np.random.default_rng(seed),
     )  # fmt: skip
     return float(result.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """p-values (N,) corrected for their number by Holm's step-down procedure; N may be 0."""
+    from statsmodels.stats.multitest import multipletests
+
+    return np.asarray(multipletests(p_values, method="holm")[1] if len(p_values) else [], float)
 
 
 def least_p(units: int, comparisons: int) -> float:

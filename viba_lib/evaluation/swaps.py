@@ -1,5 +1,7 @@
 """A statistic of two sets of values of the same frames: its difference, with interval and test."""
 
+from collections import ChainMap
+
 import numpy as np
 import pandas as pd
 
@@ -34,9 +36,9 @@ def swap_finding(
     rows = with_units(rows, units).reset_index(drop=True)
 
     def difference(columns: Columns) -> dict[str, float]:
-        values = {name: np.asarray(columns[name]) for name in columns}
-        (own,) = statistic(values).values()
-        (other,) = statistic(values | {first: values[second]}).values()
+        (own,) = statistic(columns).values()
+        swapped = ChainMap({first: columns[second]}, columns)  # type: ignore[arg-type]  # only read
+        (other,) = statistic(swapped).values()
         return {VALUE: own - other}
 
     row = with_intervals(rows, difference, samples, seed, units)

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from viba_lib.evaluation.robustness import UNCHANGED
 from viba_lib.evaluation.sentences import Finding, difference_text, number, sample_size
-from viba_lib.evaluation.significance import SIGNIFICANCE, least_p
+from viba_lib.evaluation.significance import SIGNIFICANCE, holm, least_p
 from viba_lib.experiments.common import Bootstrap, compared, stacked
 
 RISE = 1.05  # the validation loss is said to rise if it ends above this multiple of its minimum
@@ -146,7 +145,7 @@ def compared_losses(losses: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Fin
         str(name): compared(part, "loss", "detector", first, second, bootstrap)
         for name, part in losses.groupby("corruption", sort=False)
     }
-    corrected = multipletests([one.p for one in found.values()], method="holm")[1]
+    corrected = holm([one.p for one in found.values()])
     pairs = zip(found.items(), corrected, strict=True)
     return {name: one._replace(p=float(p)) for (name, one), p in pairs}
 

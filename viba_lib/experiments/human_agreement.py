@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from viba_lib.baselines.names import VIBA
 from viba_lib.core.errors import VibaError
@@ -14,7 +13,7 @@ from viba_lib.core.files import user_path
 from viba_lib.core.tables import read_csv
 from viba_lib.evaluation import agreement
 from viba_lib.evaluation.sentences import claim_text, claim_verdict, difference_text
-from viba_lib.evaluation.significance import with_intervals
+from viba_lib.evaluation.significance import holm, with_intervals
 from viba_lib.experiments.common import Bootstrap, ExplainedVideo, compared
 
 # Besides the rules for the mean map of a video: each frame has a vote.
@@ -284,7 +283,7 @@ def controls_text(scores: Mapping[str, pd.DataFrame], bootstrap: Bootstrap) -> s
     for detector, rows in scores.items():
         others = [name for name in rows.method.unique() if name != VIBA]
         found = [compared(rows, "ratio", "method", VIBA, name, bootstrap) for name in others]
-        corrected = multipletests([one.p for one in found], method="holm")[1] if found else []
+        corrected = holm([one.p for one in found])
         what = f"Relevance on the artefact / chance, {detector}"
         sentences += [
             difference_text(what, VIBA, name, one._replace(p=float(p)))
