@@ -253,11 +253,12 @@ prose(single_text((0.5, 0.9)))
 # parts:
 #
 # $$ \mathbb E_R \Bigl[ \sum_i D_i(R_i) \Bigr] = I(R; Z)
-#    + \underbrace{D_{\mathrm{KL}} \Bigl[ p(z) \,\Big\|\, \prod_i p(z_i) \Bigr]}_{\text{dependence of the units}}
-#    + \underbrace{\sum_i D_{\mathrm{KL}} \bigl[ p(z_i) \,\|\, q(z_i) \bigr]}_{\text{distribution of each unit}}. $$ (eq-idea-parts)
+#    + \underbrace{D_{\mathrm{KL}} \Bigl[ p(z) \,\Big\|\, \prod_i p(z_i) \Bigr]}_{\text{dependence}}
+#    + \underbrace{\sum_i D_{\mathrm{KL}} \bigl[ p(z_i) \,\|\, q(z_i) \bigr]}_{\text{distribution}}. $$ (eq-idea-parts)
 #
-# The first part is the {term}`Total correlation` of $Z$. To see how large it can be, we use units whose mutual
-# information is known. For normal units with covariance $\Sigma$ and one $\lambda$,
+# The first part measures how much the units depend on each other; it is the {term}`Total correlation` of $Z$. The
+# second measures how far each unit is from the normal distribution of the noise. To see how large the first can be, we
+# use units whose mutual information is known. For normal units with covariance $\Sigma$ and one $\lambda$,
 #
 # $$ I(R; Z) = \tfrac12 \log_2 \det \Bigl( 1 + \frac{\lambda^2}{(1-\lambda)^2}\, \Sigma \Bigr)
 #    \quad \text{bits}. $$ (eq-idea-logdet)

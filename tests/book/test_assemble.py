@@ -58,6 +58,29 @@ def test_another_table_of_contents_forgets_built_pages(tmp_path):
     assert not html.exists()
 
 
+def test_another_title_forgets_built_pages_because_every_sidebar_shows_it(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "_toc.yml").write_text("root: book/index")
+    (tmp_path / "_config.yml").write_text("repository: {url: https://example.org/a/b}")
+    executed, cell = tmp_path / "01_information_bottleneck.ipynb", v4.new_markdown_cell
+    html = tmp_path / "_build" / "html"
+
+    def built(card, title, text="one"):
+        (tmp_path / "book" / "index.md").write_text(f"# Start\n\n{text}")
+        cells = [cell(f"# {title}\n\n{text}", id="a"), v4.new_code_cell("# one", id="b")]
+        nbformat.write(v4.new_notebook(cells=cells), executed)
+        assemble.assemble([executed], tmp_path, {"book/data_card.md": f"# Card of {card}\n"})
+        kept = html.is_dir()
+        html.mkdir(parents=True, exist_ok=True)
+        return kept
+
+    built("quick", "Bits")
+    assert built("quick", "Bits", "two")
+    assert not built("standard", "Bits")
+    assert not built("standard", "More bits")
+    assert built("standard", "More bits")
+
+
 def test_pages_and_settings_have_the_address_of_the_repository(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "running.md").write_text("git clone ADDRESS-OF-THE-REPOSITORY viba")

@@ -31,6 +31,7 @@ PROFILES = ("quick", "standard", "paper")
 TIME, MATERIALS = "<!-- time -->", "<!-- teaching materials -->"
 PDF, VIDEO, EXAMPLE = "<!-- pdf -->", "<!-- video -->", "<!-- example -->"
 CAPTION = f"{STATIC}/front.txt"  # of the example on the front page
+TITLE = re.compile(r'^[\s"]*# (.*)', re.MULTILINE)  # in Markdown, and in a line of a notebook
 FRONT = "xception-fake"  # the video on the front page
 
 
@@ -169,12 +170,22 @@ def _forget_pages(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
+def _titles(folder: Path) -> dict[str, str]:
+    """First heading of each page, as the sidebar of every page shows it."""
+    pages = [*folder.rglob("*.md"), *folder.rglob("*.ipynb")]
+    found = {p: TITLE.search(p.read_text(encoding="utf-8")) for p in pages}
+    return {p.relative_to(folder).as_posix(): m[1] for p, m in found.items() if m}
+
+
 def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
     """Write what differs, and remove what is not wanted."""
+    titles, shared = _titles(folder), False
     for name, content in wanted.items():
         data = content if isinstance(content, str) else content.read_bytes()
-        if write_changed(folder / name, data) and name in ("_toc.yml", "_config.yml"):
-            _forget_pages(folder.parent)  # every page has the sidebar and the settings
+        shared |= write_changed(folder / name, data) and name in ("_toc.yml", "_config.yml")
+    kept = {name: title for name, title in titles.items() if name in wanted}
+    if shared or kept != {name: _titles(folder).get(name) for name in kept}:
+        _forget_pages(folder.parent)  # every page has the sidebar and the settings
     for path in [p for p in folder.rglob("*") if p.is_file()]:
         if path.relative_to(folder).as_posix() not in wanted:
             path.unlink()
