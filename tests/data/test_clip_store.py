@@ -100,12 +100,31 @@ def test_formats_that_may_hold_pickles_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_store_keeps_what_fits_and_travels_empty(clip: PreparedClip, tmp_path: Path) -> None:
-    for name in "abc":
+    for name in "abcd":
         save_clip(clip, tmp_path / name, {})
-    store = ClipStore(tmp_path, limit=2 * clip.nbytes)
+    store = ClipStore(tmp_path, limit=2 * clip.faces.nbytes)
     assert store["a"] is store["a"]
     first = store["a"]
-    for name in "bac":
-        store[name]
-    assert store["a"] is first and list(store._clips) == ["c", "a"]
+    for name in "bacd":
+        assert np.array_equal(store[name].faces, clip.faces)
+    # What was read counts when the next clip is opened.
+    assert store["a"] is first and list(store._clips) == ["c", "d", "a"]
+    store["b"]
+    assert list(store._clips) == ["d", "a", "b"]
     assert not pickle.loads(pickle.dumps(store))._clips
+
+
+def test_a_stored_clip_reads_what_is_used(clip: PreparedClip, tmp_path: Path) -> None:
+    save_clip(clip, tmp_path / "a", {})
+    found = ClipStore(tmp_path)["a"]
+    assert found.nbytes == 0
+    assert found.faces is found.faces and found.nbytes == clip.faces.nbytes
+    (tmp_path / "a").unlink()
+    assert np.array_equal(found.faces, clip.faces)
+    with pytest.raises(VibaError, match="not a complete prepared clip"):
+        found.flow  # noqa: B018
+    with pytest.raises(AttributeError):
+        found.colour  # noqa: B018
+    for name in DIMENSIONS:
+        save_clip(clip, tmp_path / "a", {})
+        assert np.array_equal(getattr(ClipStore(tmp_path)["a"], name), getattr(clip, name))

@@ -132,12 +132,42 @@ def read_facts(path: str | Path) -> dict[str, Any]:
         return dict(group.attrs) | lists
 
 
+class StoredClip(PreparedClip):
+    """Prepared clip on disk. An array is read when it is first used, and then kept.
+
+    A detector of faces needs a third of the bytes of a clip, and a measure of maps a tenth.
+
+    Raises
+    ------
+    VibaError
+        As `load_clip`, when an array is read.
+    """
+
+    path: Path
+
+    def __init__(self, path: Path) -> None:
+        object.__setattr__(self, "path", path)
+
+    def __getattr__(self, name: str) -> np.ndarray:  # called for what was not read yet
+        if name not in DIMENSIONS:
+            raise AttributeError(name)
+        with _open(self.path) as group:
+            array = np.asarray(group[name])
+        object.__setattr__(self, name, array)
+        return array
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory of what was read."""
+        return sum(array.nbytes for name, array in vars(self).items() if name in DIMENSIONS)
+
+
 KEPT = 2**28  # bytes of clips that stay in memory; a training reads all clips again and again
 KEPT_FOR_TRAINING = 2**30
 
 
 class ClipStore:
-    """Prepared clips by path; those used last stay in memory.
+    """Prepared clips by path, see `StoredClip`; those used last stay in memory.
 
     Parameters
     ----------
@@ -155,9 +185,10 @@ class ClipStore:
 
     def __getitem__(self, path: str) -> PreparedClip:
         if path not in self._clips:
-            self._clips[path] = load_clip(self.root / path)
+            # What earlier clips have read since: the new one has read nothing yet.
             size = sum(clip.nbytes for clip in self._clips.values())
-            while size > self.limit and len(self._clips) > 1:
+            while size > self.limit:
                 size -= self._clips.popitem(last=False)[1].nbytes
+            self._clips[path] = StoredClip(self.root / path)
         self._clips.move_to_end(path)
         return self._clips[path]

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from viba_lib.bottleneck.split import find_layer
+from viba_lib.core.progress import ProgressLines
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.evaluation.agreement import planted_regions, region_masks
 from viba_lib.evaluation.clusters import units_of
@@ -149,10 +150,15 @@ class ExplainedVideo:
 
 
 def explained_videos(study: Study, detector: str) -> Iterator[ExplainedVideo]:
-    """Explained test videos of a detector, in the order of their identifiers."""
+    """Explained test videos of a detector, in the order of their identifiers.
+
+    Each is read when it is needed: the progress lines of `study` count what is done with them.
+    """
     maps = study.explanations(detector)
     catalog = study.catalog().set_index("video_id")
-    for video_id, frames in _table_of(maps).groupby("video_id", sort=True):
+    groups = _table_of(maps).groupby("video_id", sort=True)
+    lines = ProgressLines(study.progress, f"measures of {detector}, videos", groups.ngroups)
+    for video_id, frames in lines.counted(groups):
         frames = frames.sort_values("frame")
         clip, row = study.clip(str(video_id)), catalog.loc[video_id]
         known = study.profile.dataset.kind == "planted" and frames.label.iloc[0]
