@@ -135,7 +135,7 @@ def read_facts(path: str | Path) -> dict[str, Any]:
 class StoredClip(PreparedClip):
     """Prepared clip on disk. An array is read when it is first used, and then kept.
 
-    A detector of faces needs a third of the bytes of a clip, and a measure of maps a tenth.
+    The face detector needs a third of the bytes of a clip, and a measure of maps a tenth.
 
     Raises
     ------
