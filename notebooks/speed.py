@@ -166,7 +166,9 @@ pd.DataFrame(settings).T[
 
 # %%
 numbers = study.profile.speed
-options = numbers.model_dump(include={"settings", "runs", "precision"})
+options = numbers.model_dump(
+    include={"settings", "runs", "precision", "plain_items"}
+)
 subjects = speed.subjects(study, frames=frames or numbers.frames)
 timed = pd.DataFrame(
     [row for one in subjects for row in speed.measure_subject(one, **options)]
@@ -184,11 +186,14 @@ result_figures.seconds_bars(timed)
 prose(
     f"{speed_readings.settings_text(timed)} Measured on {study.provenance()['device']}; the mean map is of "
     f"{numbers.runs} runs in {numbers.precision}. Two steps of the plain version were timed. The time of the others is "
-    "computed from them, because all steps do the same work."
+    "computed from them, because all steps do the same work. It ran "
+    f"{numbers.plain_items} of its {BottleneckSettings().noise_samples} samples of the noise at a time. The reference "
+    "implementation runs all at once, which needs more memory."
 )
 
 # %% [markdown]
-# `viba bench` prints this table for your machine and for other layers. An option adds the memory of each setting.
+# `viba bench` prints this table for your machine and for other layers, with a plain version that runs all samples in
+# one pass. An option adds the memory of each setting.
 #
 # ## Cost of a call over its frames
 #

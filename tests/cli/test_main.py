@@ -188,6 +188,28 @@ def test_card_of_a_catalog(monkeypatch, capsys, tmp_path):
     assert_refused(capsys.readouterr().err, "avdeepfake1m", "ask for fewer")
     assert viba(monkeypatch, "data", "card", tmp_path / "none.parquet", "--out", out) == 2
     assert_refused(capsys.readouterr().err, "none.parquet", "viba data catalog")
+    for count in (("--count", "table=" + "9" * 5000), (*counts[:2], "--count", "table=3")):
+        assert viba(monkeypatch, "data", "draw", catalog, *count, "--out", drawn) == 2
+        assert_refused(capsys.readouterr().err, "--count")
+
+
+def test_a_table_or_catalog_is_not_replaced_by_what_is_made_from_it(monkeypatch, capsys, tmp_path):
+    table, catalog = tmp_path / "table.csv", tmp_path / "set.csv"
+    table.write_text("path,label\na.mp4,real\nb.mp4,fake\nc.mp4,real\n")
+    listed = ("data", "catalog", table, "--source", "table", "--out")
+    assert viba(monkeypatch, *listed, catalog) == 0
+    capsys.readouterr()
+    before = table.read_bytes(), catalog.read_bytes()
+    for command in (
+        (*listed, table),
+        ("data", "draw", catalog, "--out", catalog),
+        ("data", "card", catalog, "--out", catalog),
+    ):
+        assert viba(monkeypatch, *command) == 2
+        assert_refused(capsys.readouterr().err, "is the input itself")
+    assert viba(monkeypatch, *listed, tmp_path / "set.txt") == 2
+    assert_refused(capsys.readouterr().err, "no name of a catalog", ".csv")
+    assert (table.read_bytes(), catalog.read_bytes()) == before
 
 
 BENCH = ("bench", "--untrained", "--profile", "tiny", "--detector", "flow-vgg11", "--frames", 1)

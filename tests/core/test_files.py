@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import atomic_write, disk_message, user_path, write_text
+from viba_lib.core.files import (
+    atomic_write,
+    check_output,
+    disk_message,
+    user_path,
+    write_text,
+)
 
 
 def test_an_error_while_writing_leaves_the_old_file(tmp_path):
@@ -16,6 +22,26 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path):
         tmp.write_text("new")
         raise RuntimeError
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_folders_and_devices_are_not_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(VibaError, match=r"folder is a folder; expected the name of a file"):
+        write_text(tmp_path / "folder", "text")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(VibaError, match=r"pipe is no ordinary file"):
+        write_text(tmp_path / "pipe", "text")
+    assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
+
+
+def test_a_result_does_not_replace_what_it_is_made_from(tmp_path):
+    given = write_text(tmp_path / "given.csv", "a")
+    (tmp_path / "link.csv").symlink_to(given)
+    for name in ("given.csv", "link.csv"):
+        with pytest.raises(VibaError, match="is the input itself"):
+            check_output(tmp_path / name, tmp_path / "other.csv", given)
+    check_output(tmp_path / "new.csv", given)
+    check_output(given, tmp_path / "absent.csv")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR])

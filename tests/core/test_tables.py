@@ -65,3 +65,16 @@ def test_other_files_are_refused(tmp_path, content, said):
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(VibaError, match=said):
         read_csv(tmp_path / "t.csv", COLUMNS)
+
+
+def test_a_zero_byte_does_not_end_a_cell(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"name,other\na\x00.mp4,b\n")
+    with pytest.raises(VibaError, match="zero byte"):
+        read_csv(tmp_path / "t.csv", COLUMNS)
+
+
+def test_separators_after_the_last_column_are_no_columns(tmp_path):
+    (tmp_path / "t.csv").write_text("name,other,,\na,b,,\nc,,,\n")
+    assert read_csv(tmp_path / "t.csv", COLUMNS).to_dict("list") == {
+        "name": ["a", "c"], "other": ["b", ""]
+    }  # fmt: skip

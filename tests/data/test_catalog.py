@@ -22,6 +22,11 @@ def test_left_out_columns_are_filled_and_others_kept(catalog: pd.DataFrame) -> N
     assert (found.method == "").all() and found.start.isna().all()
 
 
+def test_categories_become_text(catalog: pd.DataFrame) -> None:
+    given = catalog.astype(dict.fromkeys(catalog.select_dtypes("object"), "category"))
+    pd.testing.assert_frame_equal(validate_catalog(given), validate_catalog(catalog))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -42,6 +47,10 @@ def test_left_out_columns_are_filled_and_others_kept(catalog: pd.DataFrame) -> N
         ({"end": float("inf")}, "not a number of seconds"),
         ({"video_id": ["", *map(str, range(19))]}, "empty"),
         ({"start": 3.0, "end": 2.0}, "not before end"),
+        ({"start": -5.0, "end": 1.0}, "not a number of seconds from 0"),
+        ({"start": pd.Timestamp("2020-01-01")}, "not a number of seconds"),
+        ({"end": pd.Timedelta("1s")}, "not a number of seconds"),
+        ({"end": True}, "not a number of seconds"),
     ],
 )
 def test_wrong_rows_are_named(catalog: pd.DataFrame, change: dict, said: str) -> None:

@@ -1,5 +1,6 @@
 """The forged region from a fake and its original, on a tree with the layout of FaceForensics++."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -115,3 +116,27 @@ def test_a_catalog_without_fakes_stays_as_it_is(tmp_path) -> None:
     found, problems = with_true_masks(load_catalog(path), tmp_path, tmp_path / "masks", Work())
     pd.testing.assert_frame_equal(found, load_catalog(path))
     assert problems.empty
+
+
+def test_a_catalog_elsewhere_finds_videos_and_masks(tree, tmp_path, monkeypatch) -> None:
+    (tmp_path / "sets").mkdir()
+    shutil.move(tree, tmp_path / "sets" / "ff")
+    known = read_source("faceforensics", tmp_path / "sets" / "ff")
+    relative = [str(Path(p).relative_to(tmp_path / "sets")) for p in known.path]
+    table = tmp_path / "sets" / "known.csv"
+    save_catalog(known.assign(path=relative, mask_path=""), table)
+    unrelated = tmp_path / "sets" / "known.parquet"
+    unrelated.write_text("another file")
+    roots = ["--profile", "tiny", "--data-root", str(tmp_path)]
+    roots += ["--results-root", str(tmp_path / "results")]
+    elsewhere = tmp_path / "new" / "masked.csv"
+    for out in (["--out", str(elsewhere)], []):
+        done = CliRunner().invoke(app, ["data", "masks", str(table), *roots, *out])
+        assert done.exit_code == 0, done.output
+        written = elsewhere if out else table
+        found = load_catalog(written)
+        fakes = found[found.label == "fake"]
+        assert all((written.parent / p).is_file() for p in [*found.path, *fakes.mask_path])
+    assert unrelated.read_text() == "another file"
+    refused = CliRunner().invoke(app, ["data", "masks", str(table), *roots, "--out", "x.txt"])
+    assert refused.exit_code != 0 and "no name of a catalog" in str(refused.exception)

@@ -10,7 +10,7 @@ from typer import Option
 
 from viba_lib.cli.options import OpenStudy, described, print_progress, print_rows
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import write_text
+from viba_lib.core.files import check_output, user_path, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,11 +77,16 @@ def _write_catalog(catalog: "pd.DataFrame", path: Path) -> None:
 def _counts(given: Iterable[str] | None, paper: bool) -> dict[str, int]:
     from viba_lib.data.sampling import PAPER_COUNTS
 
-    wanted = dict(PAPER_COUNTS) if paper else {}
+    wanted, seen = dict(PAPER_COUNTS) if paper else {}, set()
     for text in given or []:
         name, _, number = text.partition("=")
-        if not number.isdecimal():
-            raise VibaError(f"--count {text!r} is not a count; expected NAME=N, such as dfdc=50")
+        if not number.isdecimal() or len(number) > 9:
+            raise VibaError(
+                f"--count {text[:80]!r} is not a count; expected NAME=N, such as dfdc=50"
+            )
+        if name in seen:
+            raise VibaError(f"--count of {name!r} is given twice; expected it once")
+        seen.add(name)
         wanted[name] = int(number)
     return wanted
 
@@ -104,9 +109,11 @@ def data_catalog(
     out : Parquet file.
     compression : Of FaceForensics++ and DFD: c23, raw, c40, c0, all. Default: one of them.
     """
+    from viba_lib.data.catalog import catalog_name
     from viba_lib.data.readers import read_source
     from viba_lib.data.splits import complete_splits
 
+    check_output(catalog_name(out), root)
     with Console(stderr=True).status(f"listing {source} in {root}"):
         catalog = complete_splits(read_source(source, root, compression), seed)
     _write_catalog(catalog, out)
@@ -132,9 +139,10 @@ def data_draw(
     at_random : Random split, as in the paper; an identity can be in several parts.
     out : Parquet file.
     """
-    from viba_lib.data.catalog import load_catalog
+    from viba_lib.data.catalog import catalog_name, load_catalog
     from viba_lib.data.sampling import draw_catalog
 
+    check_output(catalog_name(out), *catalogs)
     frames = [load_catalog(path) for path in catalogs]
     _write_catalog(draw_catalog(frames, _counts(count, paper) or None, seed, not at_random), out)
 
@@ -198,16 +206,17 @@ def data_masks(
     ----------
     catalog : Catalog with the column original.
     root : Folder of its paths. Default: the folder of the catalog.
-    out : Parquet file. Default: the catalog itself is replaced.
+    out : Parquet or CSV file. Default: the catalog itself is replaced.
     """
-    from viba_lib.data.catalog import load_catalog, save_catalog
+    from viba_lib.data.catalog import catalog_name, load_catalog, save_catalog
     from viba_lib.data.true_masks import with_true_masks
 
-    study, out = open_study(), out or catalog.with_suffix(".parquet")
+    out, root = catalog_name(out or catalog), root or catalog.parent
     known = load_catalog(catalog)
-    found, problems = with_true_masks(
-        known, root or catalog.parent, out.parent / "masks", study.work
-    )
+    found, problems = with_true_masks(known, root, out.parent / "masks", open_study().work)
+    if out.parent.resolve() != catalog.parent.resolve():  # relative paths would begin elsewhere
+        for column in ("path", "mask_path"):
+            found[column] = [p and str(root.absolute() / user_path(p, root)) for p in found[column]]
     save_catalog(found, out)
     for row in problems.itertuples():
         print(f"{row.video_id}: {row.reason}")
@@ -251,6 +260,7 @@ def data_card(
     from viba_lib.data.catalog import load_catalog
 
     if catalog is not None:
+        check_output(out, catalog)
         text = card.data_card(load_catalog(catalog), root or catalog.parent, catalog.stem)
     else:
         text = open_study().data_card()

@@ -58,8 +58,16 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
     Folders are created. An error before the end leaves `path` as it was. The temporary name is
     unique, so that two runs that write the same file do not disturb each other.
+
+    Raises
+    ------
+    VibaError
+        `path` is a folder or a device, which a file would replace.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no ordinary file"
+        raise VibaError(f"{path} is {what}; expected the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
@@ -70,6 +78,19 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         tmp.replace(path)
     finally:
         tmp.unlink(missing_ok=True)
+
+
+def check_output(path: Path, *given: Path) -> None:
+    """Refuse to write a result over a file that it is made from.
+
+    Raises
+    ------
+    VibaError
+        `path` is one of the given files, under whatever name.
+    """
+    for one in given:
+        if path.exists() and one.exists() and path.samefile(one):
+            raise VibaError(f"{path} is the input itself, and would be replaced; name another file")
 
 
 def write_text(path: str | Path, text: str) -> Path:

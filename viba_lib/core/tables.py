@@ -33,6 +33,8 @@ def read_csv(
     """
     try:
         text = read_text(path).lstrip("\r\n")
+        if "\x00" in text:  # the reader would end the cell there
+            raise ValueError("it holds a zero byte")
         first = re.split(r"[\r\n]", text)[0]
         separator = max(SEPARATORS, key=re.sub('"[^"]*"', "", first).count)
         # Without a header: pandas would rename columns that are there twice.
@@ -48,6 +50,8 @@ def read_csv(
         ) from problem
     cells = cells.fillna("").apply(lambda column: column.str.strip())
     known = {name.casefold(): name for name in columns}
+    # Spreadsheets write a separator after the last column.
+    cells = cells.loc[:, (cells != "").any()]
     names = [known.get(name.casefold(), name) for name in cells.iloc[0]]
     twice = [name for name in known.values() if names.count(name) > 1]
     if twice:

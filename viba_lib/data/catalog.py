@@ -50,9 +50,13 @@ def validate_catalog(frame: pd.DataFrame) -> pd.DataFrame:
     unknown = pd.Series(False, index=out.index)
     for column in ("start", "end"):
         given = out[column] if column in out else pd.Series(np.nan, index=out.index)
-        out[column] = pd.to_numeric(given, errors="coerce").replace([np.inf, -np.inf], np.nan)
+        numbers = pd.to_numeric(given, errors="coerce").replace([np.inf, -np.inf], np.nan)
+        if given.dtype.kind in "mMb":  # dates and spans would be counted in nanoseconds
+            numbers = pd.Series(np.nan, index=out.index)
+        out[column] = numbers.mask(numbers < 0)
         unknown |= out[column].isna() & (as_text(given) != "")
-    out["video_id"], out["path"] = as_text(out.video_id), as_text(out.path)
+    for column in ("video_id", "path", "label"):
+        out[column] = as_text(out[column])
     for problem, column, bad in _checks(out, unknown):
         if bad.any():
             examples = ", ".join(map(repr, out.loc[bad, column].astype(str).unique()[:3]))
@@ -82,7 +86,7 @@ def _checks(out: pd.DataFrame, unknown: pd.Series) -> list[tuple[str, str, pd.Se
     leaves = out.path.str.split(r"[/\\]").map(lambda parts: ".." in parts)
     return [
         ("video ids or paths are empty", "video_id", empty),
-        ("start or end is not a number of seconds", "video_id", unknown),
+        ("start or end is not a number of seconds from 0", "video_id", unknown),
         ("start is not before end", "video_id", out.start >= out.end),
         ("names of files are not Unicode; rename these files", "path", not_unicode.any(axis=1)),
         ("video ids are given twice", "video_id", folded.duplicated()),
@@ -131,6 +135,20 @@ def read_table(path: Path) -> pd.DataFrame:
         ) from error
 
 
+def catalog_name(path: str | Path) -> Path:
+    """The path of a catalog to write.
+
+    Raises
+    ------
+    CatalogError
+        Another suffix than .parquet and .csv.
+    """
+    path = user_path(path)
+    if path.suffix.lower() not in (".parquet", ".csv"):
+        raise CatalogError(f"{path} is no name of a catalog; expected one in .parquet or .csv")
+    return path
+
+
 def save_catalog(frame: pd.DataFrame, path: str | Path) -> Path:
     """Check a catalog and write it as Parquet or CSV, completely or not at all.
 
@@ -139,13 +157,9 @@ def save_catalog(frame: pd.DataFrame, path: str | Path) -> Path:
     CatalogError
         A wrong catalog, or another suffix than .parquet and .csv.
     """
-    checked = validate_catalog(frame)
-    path = user_path(path)
-    suffix = path.suffix.lower()
-    if suffix not in (".parquet", ".csv"):
-        raise CatalogError(f"{path} is no name of a catalog; expected one in .parquet or .csv")
+    checked, path = validate_catalog(frame), catalog_name(path)
     with atomic_write(path) as tmp:
-        if suffix == ".csv":
+        if path.suffix.lower() == ".csv":
             checked.to_csv(tmp, index=False)
         else:
             checked.to_parquet(tmp, index=False)

@@ -154,7 +154,9 @@ def _clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _time_reference(subject: Subject, steps: int) -> tuple[float, torch.Tensor]:
+def _time_reference(
+    subject: Subject, steps: int, items: int | None = None
+) -> tuple[float, torch.Tensor]:
     """Seconds of the reference implementation for the first frame, and its layer map (1, h, w).
 
     Only some of its steps are run. All steps do the same work: the first, which also allocates,
@@ -165,6 +167,7 @@ def _time_reference(subject: Subject, steps: int) -> tuple[float, torch.Tensor]:
     capacity = reference_attribute(
         subject.model, subject.layer, subject.statistics, subject.frames[0], target,
         BottleneckSettings(steps=steps), on_step=lambda _: marks.append(_clock(device)),
+        items_per_pass=items,
     )  # fmt: skip
     first, *others = np.diff(marks)
     return float(first + (STEPS - 1) * np.mean(others)), capacity.sum(0)[None].cpu()
@@ -183,6 +186,7 @@ def _rounds(
     settings: Sequence[str],
     repeats: int,
     plain_steps: int,
+    plain_items: int | None,
     seed: int,
     progress: Progress,
 ) -> tuple[dict[str, list[float]], dict[str, torch.Tensor]]:
@@ -200,7 +204,7 @@ def _rounds(
     for number in range(repeats):
         for name in settings:
             if name == REFERENCE:
-                took, maps[name] = _time_reference(plain, plain_steps)
+                took, maps[name] = _time_reference(plain, plain_steps, plain_items)
             else:
                 took, maps[name] = _time_bottleneck(subject, name, seed)
             seconds[name].append(took)
@@ -218,6 +222,7 @@ def measure_subject(
     runs: int = 8,
     repeats: int = 1,
     plain_steps: int = 2,
+    plain_items: int | None = None,
     memory: bool = False,
     precision: str = "float32",
     progress: Progress = lambda _: None,
@@ -231,6 +236,7 @@ def measure_subject(
         comparison
     repeats : rounds, in each of which every setting is timed once
     plain_steps : steps of the reference implementation that are run, 2 or more
+    plain_items : noise samples of one of its passes; None = all
     memory : measure it as well, see `peak_memory`
     precision : of the default runs
 
@@ -251,7 +257,7 @@ def measure_subject(
         if name not in SETTINGS:
             raise VibaError(f"settings {name!r} are not known; choose of {', '.join(SETTINGS)}")
     # Another seed than those of the mean: a run must not be compared with itself.
-    seconds, maps = _rounds(subject, names, repeats, plain_steps, runs, progress)
+    seconds, maps = _rounds(subject, names, repeats, plain_steps, plain_items, runs, progress)
     expected = None
     for name in names:
         ratios = np.divide(seconds.get(REFERENCE, math.nan), seconds[name])

@@ -85,14 +85,16 @@ class SpeedSettings(Settings):
     """The chapter on speed: what it times, and its study of convergence.
 
     `settings` are timed with `frames` frames in one call, and `counts` of frames for the cost of a
-    clip; maps are compared with the mean of `runs` default runs in `precision`; the study optimises
-    `clip_frames` frames of `clips` clips for `steps` steps.
+    clip; maps are compared with the mean of `runs` default runs in `precision`; the plain version
+    has `plain_items` noise samples in a pass; the study optimises `clip_frames` frames of `clips`
+    clips for `steps` steps.
     """
 
     settings: list[str] = Field(["plain", "default", "bfloat16", "fast", "accurate"])
     frames: Count = 2
     runs: Count = 8
     precision: Precision = "float32"
+    plain_items: Count = 5
     counts: list[Count] = Field([1, 2, 4, 8, 16])
     clips: Count = 12
     clip_frames: Count = 4
