@@ -100,3 +100,15 @@ def test_a_file_of_exactly_this_name_comes_first(monkeypatch, tmp_path, name):
 def test_paths_that_mean_nothing_here(tmp_path, given, said):
     with pytest.raises(VibaError, match=said):
         user_path(given, tmp_path)
+
+
+@pytest.mark.parametrize("given", ["https://x.org/a.mp4", Path("HTTP://x.org/a"), "file:///a.mp4"])
+def test_addresses_are_refused(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(VibaError, match=r"is an address; download it"):
+        user_path(given)
+    for name in ("http:a.mp4", "https", "files/a.mp4"):
+        assert user_path(name) == Path(name)
+    (tmp_path / "file:").mkdir()
+    (tmp_path / "file:" / "a.mp4").touch()
+    assert user_path("file:/a.mp4").is_file()

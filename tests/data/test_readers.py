@@ -235,3 +235,15 @@ def test_an_empty_folder_says_what_was_expected(tmp_path: Path, name: str) -> No
 def test_unknown_sets_are_sent_to_the_table(tmp_path: Path) -> None:
     with pytest.raises(VibaError, match=r"'kodf' has no reader.*'table'"):
         read_source("kodf", tmp_path)
+
+
+def test_originals_are_named_by_id_or_path(tmp_path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "path,label,original,start,end\nreal/a.mp4,real,,,\nfake/b.mp4,fake,real/a.mp4,,\n"
+        "fake/c.mp4,fake,a,,\nfake/d.mp4,fake,elsewhere,,\n"
+        "e.mp4,real,,0,1\ne.mp4,real,,1,2\nf.mp4,fake,e.mp4,,\n"
+    )
+    found = read_source("table", tmp_path)
+    assert found.video_id[0] == "a" and found.original.tolist() == [
+        "", "a", "a", "elsewhere", "", "", "e.mp4"
+    ]  # fmt: skip

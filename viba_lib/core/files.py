@@ -14,6 +14,7 @@ from viba_lib.core.errors import VibaError
 
 # Variables of a shell as a part of a path, and drives of Windows.
 VARIABLE = r"(?:.*/)?(\$\w+|\$\{\w+\}|%\w+%)(?:/.*)?"
+ADDRESS = r"(?i)(https?|ftps?|s3|gs|file):/"  # a Path has one of the two slashes
 DRIVE = r"([A-Za-z]:)/.*"
 
 
@@ -29,11 +30,16 @@ def user_path(given: str | Path, folder: str | Path = "") -> Path:
     Raises
     ------
     VibaError
-        A variable such as `$HOME`, which is not replaced, or a drive of Windows on another system.
+        A variable such as `$HOME`, which is not replaced, a drive of Windows on another system, or
+        an address of the web.
     """
     text = os.path.expanduser(given)
     if "\x00" in text:
         raise VibaError(f"path {text!r} holds a zero byte; expected the path of a file or folder")
+    if re.match(ADDRESS, text) and not os.path.lexists(os.path.join(folder, text)):
+        raise VibaError(
+            f"{str(given)!r} is an address; download it, and name the file on this machine"
+        )
     if re.search(r"[\\$%:]|^\s|\s$", text) and not os.path.lexists(os.path.join(folder, text)):
         text = os.path.expanduser(text.strip().replace("\\", "/"))
         found = re.fullmatch(VARIABLE, text) or (os.name != "nt" and re.fullmatch(DRIVE, text))

@@ -13,8 +13,9 @@ def table(root: Path) -> pd.DataFrame:
 
     The table is Parquet or text, see `viba_lib.core.tables.read_csv`. Columns path and label, and
     if known dataset, method, identity, donor, split, original, start, end (seconds), source_url,
-    licence. Missing ids are made from paths and times, and the name of a
-    data set without one is that of the table's file.
+    licence. An original is named by its video_id or by its path as the table writes it. Missing ids
+    are made from paths and times, and the name of a data set without one is that of the table's
+    file.
 
     Raises
     ------
@@ -43,6 +44,8 @@ def table(root: Path) -> pd.DataFrame:
         frame[column] = [str(resolve(p, path.parent)) if p else "" for p in as_text(frame[column])]
     if "video_id" not in frame:
         frame.insert(0, "video_id", _ids(given, frame.get("start")))
+    if "original" in frame:
+        frame["original"] = _originals(as_text(frame.original), given, as_text(frame.video_id))
     sets = as_text(frame["dataset"]) if "dataset" in frame else pd.Series("", index=frame.index)
     frame["dataset"] = sets.replace("", path.stem)
     if "source" not in frame:
@@ -54,6 +57,13 @@ def _is_table(path: Path) -> bool:
     # Hidden are macOS' `._x.csv` and the locks of open spreadsheets.
     named = path.suffix.lower() in (".csv", ".tsv", ".parquet") and not path.name.startswith(".")
     return named and path.is_file()
+
+
+def _originals(named: pd.Series, paths: pd.Series, ids: pd.Series) -> pd.Series:
+    """Ids of originals that are named by their id or path; others stay as they are."""
+    once = ~paths.duplicated(keep=False)  # not the parts of one file
+    by_path = dict(zip(paths[once], ids[once], strict=True))
+    return named.where(named.isin(ids), named.map(lambda name: by_path.get(name, name)))
 
 
 def _ids(paths: pd.Series, start: pd.Series | None) -> pd.Series:
