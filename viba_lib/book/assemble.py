@@ -172,7 +172,7 @@ def _forget_pages(folder: Path) -> None:
 
 def _titles(folder: Path) -> dict[str, str]:
     """First heading of each page, as the sidebar of every page shows it."""
-    pages = [*folder.rglob("*.md"), *folder.rglob("*.ipynb")]
+    pages = [*folder.rglob("*.md"), *(folder / "notebooks").glob("*.ipynb")]
     found = {p: TITLE.search(p.read_text(encoding="utf-8")) for p in pages}
     return {p.relative_to(folder).as_posix(): m[1] for p, m in found.items() if m}
 
@@ -183,8 +183,8 @@ def _lay(folder: Path, wanted: Mapping[str, Path | str]) -> None:
     for name, content in wanted.items():
         data = content if isinstance(content, str) else content.read_bytes()
         shared |= write_changed(folder / name, data) and name in ("_toc.yml", "_config.yml")
-    kept = {name: title for name, title in titles.items() if name in wanted}
-    if shared or kept != {name: _titles(folder).get(name) for name in kept}:
+    now = _titles(folder)
+    if shared or any(now.get(name) != titles[name] for name in titles.keys() & wanted.keys()):
         _forget_pages(folder.parent)  # every page has the sidebar and the settings
     for path in [p for p in folder.rglob("*") if p.is_file()]:
         if path.relative_to(folder).as_posix() not in wanted:

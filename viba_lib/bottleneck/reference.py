@@ -80,9 +80,7 @@ def reference_attribute(
     mean, active = statistics.mean.to(device), statistics.active.to(device)
     std = statistics.std.to(device).clamp_min(settings.min_std)
     kernel = _gaussian(settings.sigma, len(mean)).to(device) if settings.sigma > 0 else None
-    samples = settings.noise_samples
-    batch = frame.to(device).expand(samples, -1, -1, -1)
-    wanted = torch.full((samples,), target, device=device)
+    batch = frame.to(device).expand(settings.noise_samples, -1, -1, -1)
     alpha = torch.full_like(mean, settings.initial_alpha).requires_grad_()
     optimizer = torch.optim.Adam([alpha], lr=settings.learning_rate)
     generator = torch.Generator(device).manual_seed(seed)
@@ -101,11 +99,11 @@ def reference_attribute(
     with hooked(module, inject):
         for step in range(1, settings.steps + 1):
             optimizer.zero_grad()
-            for part in batch.split(items_per_pass or samples):
+            for part in batch.split(items_per_pass or len(batch)):
                 logits = class_logits(model(part), len(part))
-                fit = functional.cross_entropy(logits, wanted[: len(part)])
-                loss = fit + settings.beta * nats.mean()  # Eq. (2)
-                (loss * len(part) / samples).backward()
+                wanted = torch.full((len(part),), target, device=device)
+                fit = functional.cross_entropy(logits, wanted)
+                ((fit + settings.beta * nats.mean()) * len(part) / len(batch)).backward()  # Eq. (2)
             optimizer.step()
             if on_step is not None:
                 on_step(step)

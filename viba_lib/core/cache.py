@@ -256,7 +256,7 @@ class Cache:
         meta = {"stage": stage.name, "seconds": seconds, "key": stage.key}
         write_meta(part, meta, record_files(part))
         part.rename(done)
-        give_back()
+        give_back(seconds)
         log.info("%s %s done in %.1f s", stage.name, done.name, seconds)
         self.work.progress(f"{stage.name}: done in {seconds:.0f} s")
 

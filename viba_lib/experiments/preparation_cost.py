@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 
 from viba_lib.core.errors import VibaError
+from viba_lib.core.memory import resident_memory
 from viba_lib.data.catalog import load_catalog, save_catalog
 from viba_lib.data.clip_store import SUFFIX, PreparedClip, save_clip
 from viba_lib.data.faces import FaceDetector
@@ -22,7 +23,7 @@ from viba_lib.data.prepare import PreparationSettings, choose_frames, prepare_vi
 from viba_lib.data.readers import read_source
 from viba_lib.data.splits import complete_splits
 from viba_lib.data.video import VideoReader, read_video, write_video
-from viba_lib.experiments.memory import resident_memory, run_in_new_process
+from viba_lib.experiments.memory import run_in_new_process
 
 RATE = 25
 LONGEST_LOOP = 250  # frames

@@ -10,8 +10,9 @@ import av
 import numpy as np
 from scipy.stats import linregress
 
+from viba_lib.core.memory import resident_memory
 from viba_lib.data.catalog import segment
-from viba_lib.experiments.memory import resident_memory, run_in_new_process
+from viba_lib.experiments.memory import run_in_new_process
 from viba_lib.experiments.preparation_cost import LONGEST_LOOP, RATE, looped_video
 from viba_lib.experiments.speed import layer_costs
 from viba_lib.pipeline.explain_video import explain_video

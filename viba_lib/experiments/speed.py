@@ -26,11 +26,11 @@ from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.bottleneck.split import find_layer, hooked
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import write_text
-from viba_lib.core.memory import give_back
+from viba_lib.core.memory import give_back, resident_memory
 from viba_lib.core.progress import Progress
 from viba_lib.evaluation.agreement import rank_correlation
 from viba_lib.experiments import common
-from viba_lib.experiments.memory import resident_memory, run_in_new_process
+from viba_lib.experiments.memory import run_in_new_process
 from viba_lib.models.detectors import DETECTORS, find_detector
 from viba_lib.pipeline.select import select
 from viba_lib.pipeline.study import Study
