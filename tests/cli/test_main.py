@@ -188,6 +188,9 @@ def test_card_of_a_catalog(monkeypatch, capsys, tmp_path):
     assert_refused(capsys.readouterr().err, "avdeepfake1m", "ask for fewer")
     assert viba(monkeypatch, "data", "card", tmp_path / "none.parquet", "--out", out) == 2
     assert_refused(capsys.readouterr().err, "none.parquet", "viba data catalog")
+    for command in (("card", catalog, "--out", out), ("masks", catalog)):
+        assert viba(monkeypatch, "data", *command, "--root", tmp_path / "none") == 2
+        assert_refused(capsys.readouterr().err, "--root", "expected the one that paths begin in")
     for count in (("--count", "table=" + "9" * 5000), (*counts[:2], "--count", "table=3")):
         assert viba(monkeypatch, "data", "draw", catalog, *count, "--out", drawn) == 2
         assert_refused(capsys.readouterr().err, "--count")

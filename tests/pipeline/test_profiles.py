@@ -26,6 +26,8 @@ def test_profiles_are_valid(name):
         ("- 1", "profile"),
         ("name: x\nnote: 2024-13-45", "month must be in"),
         ("name: x\nname: y", "name is given twice"),
+        ("", "name: Field required"),
+        ("# nothing but a comment\n", "name: Field required"),
     ],
 )
 def test_wrong_profiles_are_refused(tmp_path, text, words):
@@ -33,8 +35,18 @@ def test_wrong_profiles_are_refused(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(VibaError, match=words):
         load_profile(path)
-    with pytest.raises(VibaError, match="choose one of"):
+    with pytest.raises(VibaError, match="does not exist; choose one of"):
         load_profile("slow")
+
+
+def test_the_suffix_of_a_profile(tmp_path):
+    text = yaml.safe_dump(load_profile("tiny").model_dump(mode="json"))
+    for name in ("own.yaml", "my own.YAML", "own.yml"):
+        (tmp_path / name).write_text(text)
+        assert load_profile(tmp_path / name).name == "tiny"
+    (tmp_path / "own.txt").write_text(text)
+    with pytest.raises(VibaError, match="does not end in .yaml"):
+        load_profile(tmp_path / "own.txt")
 
 
 def test_weights_beside_a_profile_are_found_from_every_folder(tmp_path, monkeypatch):
@@ -93,7 +105,7 @@ def numbers_of(content, *names):
 WHOLE = list(numbers_of(load_profile("tiny").model_dump(mode="json")))
 
 
-@pytest.mark.parametrize("value", [2.5, 2.0, True, "2", "1e3", "0x10", -1, float("inf")])
+@pytest.mark.parametrize("value", [2.5, 2.0, True, "2", "1e3", "0x10", -1, 10**21, float("inf")])
 @pytest.mark.parametrize("names", WHOLE, ids=".".join)
 def test_whole_numbers_of_profiles_are_whole(tmp_path, names, value):
     content = load_profile("tiny").model_dump(mode="json")
@@ -104,6 +116,19 @@ def test_whole_numbers_of_profiles_are_whole(tmp_path, names, value):
     path = tmp_path / "changed.yaml"
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(VibaError, match=names[-1]):
+        load_profile(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("preparation", "spatial_size"), ("preparation", "flow_size"), ("xception", "size")],
+)
+def test_images_that_no_memory_holds(tmp_path, part, name):
+    content = load_profile("tiny").model_dump(mode="json")
+    content[part][name] = 10**8
+    path = tmp_path / "large.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(VibaError, match=f"{part}.{name}: .*less than or equal"):
         load_profile(path)
 
 

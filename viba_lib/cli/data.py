@@ -211,6 +211,7 @@ def data_masks(
     from viba_lib.data.catalog import catalog_name, load_catalog, save_catalog
     from viba_lib.data.true_masks import with_true_masks
 
+    _check_root(root)
     out, root = catalog_name(out or catalog), root or catalog.parent
     known = load_catalog(catalog)
     found, problems = with_true_masks(known, root, out.parent / "masks", open_study().work)
@@ -222,6 +223,11 @@ def data_masks(
         print(f"{row.video_id}: {row.reason}")
     fakes = found[found.label == "fake"]
     print(f"{(fakes.mask_path != '').sum()} of {len(fakes)} fakes have masks; written to {out}")
+
+
+def _check_root(root: Path | None) -> None:
+    if root is not None and not root.is_dir():
+        raise VibaError(f"--root {root} is no folder; expected the one that paths begin in")
 
 
 def _prepare(study: "Study") -> None:
@@ -261,6 +267,7 @@ def data_card(
 
     if catalog is not None:
         check_output(out, catalog)
+        _check_root(root)
         text = card.data_card(load_catalog(catalog), root or catalog.parent, catalog.stem)
     else:
         text = open_study().data_card()

@@ -1,5 +1,6 @@
 """The catalog: one row per video."""
 
+import os
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,7 +112,13 @@ def load_catalog(path: str | Path) -> pd.DataFrame:
     path = user_path(path)
     if not path.is_file():
         raise CatalogError(f"catalog {path} does not exist; write it with `viba data catalog`")
-    return validate_catalog(read_table(path))
+    table = read_table(path)
+    if "video_id" not in table and {"path", "label"} <= {*table}:
+        raise CatalogError(
+            f"{path} has no video_id; `viba data catalog {path} --source table` makes a catalog "
+            "with one of each path"
+        )
+    return validate_catalog(table)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -174,12 +181,9 @@ def resolve(path: str, root: str | Path) -> Path:
     root, given = Path(root), user_path(path, root)
     if given.is_absolute():
         return given
-    try:
-        resolved = (root / given).resolve()
-    except (RuntimeError, OSError) as error:  # before Python 3.13, links in a circle
-        raise CatalogError(
-            f"path {path!r} cannot be followed ({error}); repair the link"
-        ) from error
+    # Not `Path.resolve`, which before Python 3.13 fails for links in a circle: one such video would
+    # keep a whole catalog from being read.
+    resolved = Path(os.path.realpath(root / given))
     if not resolved.is_relative_to(root.resolve()):
         raise CatalogError(f"path {path!r} leads out of {root}; expected a file inside it")
     return resolved

@@ -26,6 +26,7 @@ from viba_lib.data.source_videos import SourceVideo
 from viba_lib.data.stills import photograph, swing, turning_head
 from viba_lib.data.video import VideoReader, compress, write_video
 
+MAX_WIDTH = 8192  # pixels; H.264 has no wider frames
 COARSE = 200  # pixels; sources that are not wider are not degraded
 STILL_RATE = 25.0  # frames per second of a clip from a photograph
 DETECTED = 5  # a face is looked for in each fifth frame of a clip
@@ -44,7 +45,7 @@ class PlantedSettings(Settings):
     photographs: Count = 16
     spatial_per_clip: Whole = 1
     temporal_per_clip: Whole = 1
-    width: Count = 640
+    width: Integer = Field(640, ge=16, le=MAX_WIDTH)
     crf: Integer = Field(10, ge=0, le=51)
 
 

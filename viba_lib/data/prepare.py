@@ -27,6 +27,7 @@ from viba_lib.data.video import VideoError, VideoReader
 # The tracker sees every third frame between two key frames: heads do not move far in a tenth of
 # a second, and it costs as much as decoding.
 STRIDE = 3
+MAX_SIZE = 4096  # pixels of a crop's side; no video has a larger face
 Between = Callable[[int, int], Iterable[np.ndarray]]
 
 
@@ -46,8 +47,8 @@ class PreparationSettings(Settings):
     choose: Literal["random", "strongest"] = "random"
     face: Literal["largest", "central"] = "largest"
     lost: Literal["track", "drop"] = "track"
-    spatial_size: Integer = Field(299, ge=16)
-    flow_size: Integer = Field(256, ge=16)
+    spatial_size: Integer = Field(299, ge=16, le=MAX_SIZE)
+    flow_size: Integer = Field(256, ge=16, le=MAX_SIZE)
 
 
 def prepared_rows(

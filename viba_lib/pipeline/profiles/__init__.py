@@ -148,7 +148,7 @@ class Profile(Settings):
     readout: ReadoutSettings = ReadoutSettings()
     speed: SpeedSettings = SpeedSettings()
     comparison: ComparisonSettings = ComparisonSettings()
-    workers: Count = 2
+    workers: Integer = Field(2, ge=1, le=1024)
     kept_memory: Whole = KEPT_MEMORY  # MiB that a process does not give back when freed
 
 
@@ -177,13 +177,14 @@ def load_profile(name: str | Path) -> Profile:
     """
     own = str(name) in profile_names()
     path = Path(__file__).with_name(f"{name}.yaml") if own else user_path(name)
-    if path.suffix not in (".yaml", ".yml") or not path.is_file():
-        raise VibaError(
-            f"profile {str(name)!r} does not exist; choose one of {', '.join(profile_names())}, "
-            "or give the path of a .yaml file"
-        )
+    known = f"choose one of {', '.join(profile_names())}, or give the path of a .yaml file"
+    if not path.is_file():
+        raise VibaError(f"profile {str(name)!r} does not exist; {known}")
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        raise VibaError(f"profile {str(name)!r} does not end in .yaml; {known}")
     try:
-        profile = Profile.model_validate(read_yaml(path.read_bytes()))
+        # An empty file lacks the names that a profile must have, and so is told of the first.
+        profile = Profile.model_validate(read_yaml(path.read_bytes()) or {})
     except ValidationError as error:
         raise VibaError(f"profile {name}: {first_problem(error)}") from error
     except ValueError as error:
