@@ -336,19 +336,32 @@ def _source(name: str) -> str:
     return f"{file.sha256[:8]}_{name}"
 
 
-def test_a_command_that_runs_in_the_background_can_be_interrupted():
+def raised_in_a_command(name, ignored=signal.SIGCHLD):
+    """A command that receives a signal, started by a shell that ignores another."""
     code = (
         "import signal\nfrom viba_lib.cli import main\n"
-        "main.app = lambda: signal.raise_signal(signal.SIGINT)\nmain.main()\n"
+        f"main.app = lambda: signal.raise_signal(signal.{name})\nmain.main()\n"
     )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True,
+        preexec_fn=lambda: signal.signal(ignored, signal.SIG_IGN),
+    )  # fmt: skip
 
-    def ignored() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    done = subprocess.run(
-        [sys.executable, "-c", code], preexec_fn=ignored, capture_output=True, text=True
-    )
+def test_a_command_that_runs_in_the_background_can_be_interrupted():
+    done = raised_in_a_command("SIGINT", ignored=signal.SIGINT)
     assert done.returncode == 130 and "resumes it" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_command_that_is_ended_says_that_it_can_be_resumed(name):
+    done = raised_in_a_command(name)
+    assert done.returncode == 130 and "resumes it" in done.stderr
+
+
+def test_a_command_under_nohup_goes_on_when_its_terminal_closes():
+    done = raised_in_a_command("SIGHUP", ignored=signal.SIGHUP)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_warning_is_one_line_without_code():

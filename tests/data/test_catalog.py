@@ -129,7 +129,7 @@ def test_links_in_a_circle_are_videos_that_do_not_exist(tmp_path: Path) -> None:
 
 def test_a_table_without_ids_is_told_how_to_become_a_catalog(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,label\na.mp4,real\n")
-    with pytest.raises(CatalogError, match="has no video_id; `viba data catalog .*t.csv --source"):
+    with pytest.raises(CatalogError, match=r"has no video_id; `viba data catalog .*t\.csv --source"):
         load_catalog(tmp_path / "t.csv")
 
 

@@ -12,6 +12,7 @@ import signal
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from tests.faults.runs import files_of
@@ -139,7 +140,8 @@ def test_an_explanation_that_is_interrupted_goes_on(project, shared, start):
     assert all((project / "resumed" / p).read_bytes() == data for p, data in kept.items())
 
 
-def test_a_book_that_is_interrupted_stops_its_chapters(project, shared, start):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_book_that_is_interrupted_stops_its_chapters(project, shared, start, sent):
     (project / "results").mkdir()
     (project / "results" / "tiny").mkdir()
     for stage in (shared[1] / "tiny").iterdir():
@@ -148,7 +150,10 @@ def test_a_book_that_is_interrupted_stops_its_chapters(project, shared, start):
     run = start(*BUILD, "--only", "03", "08")
     run.wait_for("03_detectors: starts")
     run.wait_for_process("ipykernel")
-    os.kill(run.process.pid, signal.SIGINT)
+    started = psutil.Process(run.process.pid).children(recursive=True)
+    os.kill(run.process.pid, sent)
+    assert run.ended_within(600), run.said()[-2000:]
+    assert not psutil.wait_procs(started, 600)[1], "a process that nobody waits for"
     assert run.end() == 130, run.said()[-2000:]
     assert "finished stages and chapters are kept" in run.said()
     assert not list((project / "results" / "tiny").glob("chapters/*/*/*.ipynb"))

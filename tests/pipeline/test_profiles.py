@@ -45,7 +45,7 @@ def test_the_suffix_of_a_profile(tmp_path):
         (tmp_path / name).write_text(text)
         assert load_profile(tmp_path / name).name == "tiny"
     (tmp_path / "own.txt").write_text(text)
-    with pytest.raises(VibaError, match="does not end in .yaml"):
+    with pytest.raises(VibaError, match=r"does not end in \.yaml"):
         load_profile(tmp_path / "own.txt")
 
 

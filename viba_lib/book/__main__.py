@@ -1,7 +1,6 @@
 """`python -m viba_lib.book build|stages|viewer|check|links|notebooks|release|grade`."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from viba_lib.book.make import build
 from viba_lib.book.paths import print_progress
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import disk_message
+from viba_lib.core.interrupts import interruptible
 from viba_lib.pipeline.study import Study
 
 COMMANDS = ("build", "stages", "viewer", "check", "links", "notebooks", "release", "grade")
@@ -38,8 +38,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build or check the book, or write the notebooks; returns the exit status."""
     given = _parser().parse_args(arguments)
-    # A shell starts background commands with interrupts ignored; these can be resumed.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interruptible()
     try:
         if given.command == "build":
             build(given.profile, given.seed, given.device, given.scheduler, given.only)

@@ -1,6 +1,7 @@
 """What the book costs from nothing: time and memory of a build, and the time of each stage."""
 
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -95,12 +96,24 @@ def measure_build(profile: str, seed: int, device: str) -> dict[str, Any]:
         for _ in range(2):
             begun = time.monotonic()
             with MemorySampler() as memory:
-                if subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL).returncode:
+                if _status(command, folder):
                     raise paths.BookError("the build failed; see above for the reason")
             costs.append((time.monotonic() - begun, memory.peak))
         stages = sorted(_stages(folder / "results"), key=lambda stage: -stage[1])
     (seconds, peak), (again, _) = costs
     return {"seconds": seconds, "memory": peak, "again": again, "stages": dict(stages)}
+
+
+def _status(command: Sequence[str], folder: Path) -> int:
+    """Exit status of a command, which is interrupted if this process is."""
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # `subprocess.run` would kill it, and the chapters that it runs would go on.
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
 
 
 def _stages(results: Path) -> Iterator[tuple[str, float]]:

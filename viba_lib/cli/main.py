@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import signal
 import sys
 import warnings
 from collections import Counter
@@ -23,6 +22,7 @@ from viba_lib.cli.options import STUDY, OpenStudy, Positive, described, print_ro
 from viba_lib.cli.reproduce import reproduce
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import disk_message
+from viba_lib.core.interrupts import interruptible
 
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
@@ -211,8 +211,7 @@ def _warning_line(message: Warning | str, *_where: Any, **_line: Any) -> str:
 
 def main() -> None:
     """Entry point: an error that a user can fix is one line on stderr and exit status 2."""
-    # A shell starts background commands with interrupts ignored; these can be resumed.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interruptible()
     warnings.formatwarning = _warning_line
     if isinstance(sys.stdout, TextIOWrapper):  # a name may have characters that it cannot print
         sys.stdout.reconfigure(errors="backslashreplace")
