@@ -28,6 +28,17 @@ def test_the_decision_lies_where_both_classes_are_equally_likely() -> None:
     assert (found.people, found.frames) == (1, 8000)
 
 
+def test_a_false_alarm_may_cost_more_than_a_miss() -> None:
+    # Log odds of the two normal distributions are 3 (m - 2.5): they are log 9 at 2.5 + log(9) / 3.
+    margins, labels = margins_of(np.random.default_rng(0), 1.0, 4.0, 4000)
+    found = Calibration.fit(margins, labels, np.repeat("a", len(labels)), alarm_cost=9.0)
+    assert found.shift == pytest.approx(-2.5 - np.log(9) / 3, abs=0.1)
+    # The limit of false alarms also holds if a miss is what costs.
+    lax = Calibration.fit(margins, labels, np.repeat("a", len(labels)), alarm_cost=1e-6)
+    called = (calibrated(lax, margins[labels == 0]) > 0).mean()
+    assert called == pytest.approx(FALSE_ALARMS, abs=0.01)
+
+
 def test_few_real_frames_are_called_fake_as_a_mean_over_people() -> None:
     rng = np.random.default_rng(1)
     parts = [margins_of(rng, real, real + 1.0) for real in (0.0, 1.0)]

@@ -6,6 +6,7 @@ fake. The scale of the logits stays as trained. A temperature (Guo et al. 2017, 
 would divide the loss of the prediction, and with it change what one bit costs in the bottleneck.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +30,10 @@ class Calibration:
     frames: int
 
     @classmethod
-    def fit(cls, margins: np.ndarray, labels: np.ndarray, people: np.ndarray) -> "Calibration":
-        """The shift to where both classes are equally likely, or a lower one.
+    def fit(
+        cls, margins: np.ndarray, labels: np.ndarray, people: np.ndarray, alarm_cost: float = 1.0
+    ) -> "Calibration":
+        """The shift to the decision of least expected cost, or a lower one.
 
         It is lower if the mean of the people's false alarms would exceed `FALSE_ALARMS` otherwise.
         Every person weighs the same, and so does each class.
@@ -40,6 +43,8 @@ class Calibration:
         margins : (N,) logit of fake minus logit of real
         labels : (N,) 0 real, 1 fake
         people : (N,) names
+        alarm_cost : missed fakes that a false alarm counts as; with 1, the decision lies where both
+            classes are equally likely
 
         Raises
         ------
@@ -66,9 +71,10 @@ class Calibration:
         limit = np.quantile(
             margins[real], 1 - FALSE_ALARMS, weights=weights[real], method="inverted_cdf"
         )
-        # A detector that is wrong has no such point: the limit alone decides.
-        equal = offset / scale if scale > 0 else np.inf
-        return cls(min(equal, -float(limit)), len(names), len(margins))
+        # Fake is the cheaper decision where its odds exceed the cost. A detector that is wrong has
+        # no such point: the limit alone decides.
+        cheapest = (offset - math.log(alarm_cost)) / scale if scale > 0 else math.inf
+        return cls(min(cheapest, -float(limit)), len(names), len(margins))
 
     def fold(self, model: nn.Module) -> None:
         """Change the last bias of a network with the logits (real, fake).

@@ -38,8 +38,8 @@ class TrainingSettings(Settings):
     `restore` says which weights the trained detector has: those with the lowest validation loss, or
     the last ones, which is the better choice for a short schedule and a validation split of one
     person. `patience` then has no effect.
-    `calibrate` sets the decision on degraded validation frames, after the training; see
-    `viba_lib.evaluation.calibration`.
+    `calibrate` sets the decision on degraded validation frames, after the training, where a false
+    alarm counts as `alarm_cost` missed fakes; see `viba_lib.evaluation.calibration`.
     """
 
     steps: Count | None = None
@@ -60,6 +60,7 @@ class TrainingSettings(Settings):
     label_smoothing: float = Field(0.0, ge=0, le=1)
     restore: Literal["best", "last"] = "best"
     calibrate: bool = False
+    alarm_cost: float = Field(1.0, gt=0)
     train_from: str | None = None
 
     @model_validator(mode="after")

@@ -114,14 +114,17 @@ def train_detector(
     )  # fmt: skip
     about = {"start": model.weights_source, "precision": history.attrs["precision"]}
     if settings.calibrate:
-        about["calibration"] = asdict(_calibrated(model, run, held_out, history.attrs["precision"]))
+        found = _calibrated(model, run, held_out, history.attrs["precision"], settings.alarm_cost)
+        about["calibration"] = asdict(found)
     save_weights(model.cpu(), folder / WEIGHTS)
     history.to_parquet(folder / "history.parquet")
     (folder / "source.json").write_text(json.dumps(about))
     (folder / "checkpoint.pt").unlink(missing_ok=True)
 
 
-def _calibrated(model: nn.Module, run: Run, rows: pd.DataFrame, precision: str) -> Calibration:
+def _calibrated(
+    model: nn.Module, run: Run, rows: pd.DataFrame, precision: str, alarm_cost: float
+) -> Calibration:
     """Calibrate a network in place on validation frames, as they are and degraded."""
     rows = rows.groupby("video_id").head(CALIBRATED).sort_values(["video_id", "position"])
     run.work.progress(f"{run.detector.name}: calibration on {len(ORDINARY)} x {len(rows)} frames")
@@ -132,7 +135,7 @@ def _calibrated(model: nn.Module, run: Run, rows: pd.DataFrame, precision: str) 
         p = predict(model, inputs, run.work.device, precision).astype(float)
         margins.append(np.log(np.maximum(p[:, 1], 1e-9)) - np.log(np.maximum(p[:, 0], 1e-9)))
     labels, people = (np.tile(rows[name], len(ORDINARY)) for name in ("label", "identity"))
-    found = Calibration.fit(np.concatenate(margins), labels, people)
+    found = Calibration.fit(np.concatenate(margins), labels, people, alarm_cost)
     found.fold(model)
     return found
 
