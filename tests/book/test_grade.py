@@ -108,3 +108,22 @@ def test_solved_notebooks_get_all_points_and_unsolved_ones_none(tmp_path, monkey
     }
     assert marks.at["hard_coded.ipynb", "ex-one-bit"] == 1
     assert not (tmp_path / "results").exists(), "this chapter is graded without a run"
+
+
+@pytest.mark.parametrize(
+    "content", ["null", "[]", '{"metadata": {"otter": null}, "cells": []}', ""]
+)
+def test_what_is_no_notebook_gets_no_points_and_the_others_theirs(released, monkeypatch, content):
+    folder = released / "submissions"
+    folder.mkdir()
+    shutil.copy(of_student(released, FIRST), folder / "good.ipynb")
+    (folder / "odd.ipynb").write_text(content)
+    (folder / "folder.ipynb").mkdir()
+    (folder / "._good.ipynb").write_bytes(b"\0\5\26\7")
+    monkeypatch.setattr(grade, "_run_otter", lambda *_: {"marks": {}, "summary": "run"})
+    marks = pd.read_csv(grade.grade("01", folder, "quick", root=released))
+    assert marks.notebook.tolist() == ["folder.ipynb", "good.ipynb", "odd.ipynb"]
+    texts = [(released / "_build" / "release" / "marks" / FIRST.stem / f"{name}.txt").read_text()
+             for name in ("folder", "odd", "good")]  # fmt: skip
+    assert texts[0].startswith("not graded: ") and texts[1].startswith("not graded: ")
+    assert texts[2] == "run"

@@ -1,6 +1,7 @@
 """The command line: bad input gives one clear line, exit status 2 and no file."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,16 @@ def test_explain_refuses_a_file_as_its_folder(explain, noise_video, tmp_path):
     assert_refused(said, "is a file")
 
 
+@pytest.mark.parametrize("command", ["explain", "compare"])
+def test_a_result_never_replaces_the_video(monkeypatch, capsys, noise_video, tmp_path, command):
+    names = {"explain": "overlay.mp4", "compare": "compare.mp4"}
+    video = Path(shutil.copy(noise_video, tmp_path / names[command]))
+    before = video.read_bytes()
+    assert viba(monkeypatch, command, video, "--out", tmp_path, "--profile", "tiny") == 2
+    assert_refused(capsys.readouterr().err, "the input itself")
+    assert video.read_bytes() == before
+
+
 @pytest.mark.parametrize("option", [["--steps", 0], ["--max-frames", 0], ["--beta", -1]])
 def test_explain_refuses_numbers_out_of_range(explain, noise_video, option):
     status, said, out = explain(noise_video, *option)
@@ -191,6 +202,19 @@ def test_card_of_a_catalog(monkeypatch, capsys, tmp_path):
     for command in (("card", catalog, "--out", out), ("masks", catalog)):
         assert viba(monkeypatch, "data", *command, "--root", tmp_path / "none") == 2
         assert_refused(capsys.readouterr().err, "--root", "expected the one that paths begin in")
+    before = (tmp_path / "table.csv").read_text()
+    assert viba(monkeypatch, "data", "catalog", tmp_path / "table.csv", "--source", "table",
+                "--out", tmp_path / "table.csv") == 2  # fmt: skip
+    assert_refused(capsys.readouterr().err, "the input itself")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "table.csv").write_text(before)
+    assert viba(monkeypatch, "data", "catalog", tmp_path / "sub", "--source", "table",
+                "--out", tmp_path / "sub" / "table.csv") == 2  # fmt: skip
+    assert_refused(capsys.readouterr().err, "the input itself")
+    assert (tmp_path / "sub" / "table.csv").read_text() == before
+    moved = tmp_path / "sub" / "drawn.parquet"
+    assert viba(monkeypatch, "data", "draw", catalog, "--out", moved) == 0
+    assert all(Path(p).is_absolute() for p in pd.read_parquet(moved).path)
     for count in (("--count", "table=" + "9" * 5000), (*counts[:2], "--count", "table=3")):
         assert viba(monkeypatch, "data", "draw", catalog, *count, "--out", drawn) == 2
         assert_refused(capsys.readouterr().err, "--count")

@@ -8,6 +8,7 @@ import pytest
 from viba_lib.data.catalog import (
     COLUMNS,
     CatalogError,
+    elsewhere,
     load_catalog,
     resolve,
     save_catalog,
@@ -129,7 +130,7 @@ def test_links_in_a_circle_are_videos_that_do_not_exist(tmp_path: Path) -> None:
 
 def test_a_table_without_ids_is_told_how_to_become_a_catalog(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,label\na.mp4,real\n")
-    with pytest.raises(CatalogError, match=r"has no video_id; `viba data catalog .*t\.csv --source"):
+    with pytest.raises(CatalogError, match=r"no video_id; `viba data catalog .*t\.csv --source"):
         load_catalog(tmp_path / "t.csv")
 
 
@@ -157,3 +158,23 @@ def test_the_part_of_a_video_is_given_in_seconds(tmp_path: Path, given, expected
     row = {"path": "a.mp4", **given}
     for form in (row, pd.Series(row)):
         assert segment(form, tmp_path) == ((tmp_path / "a.mp4").resolve(), *expected)
+
+
+@pytest.mark.parametrize("folder", ["real/", "./real/", "real\\\\"])
+def test_originals_are_found_as_the_table_writes_their_paths(tmp_path: Path, folder: str) -> None:
+    real = f"{folder}a.mp4"
+    rows = f"{real},real,\n{folder.replace('real', 'fake')}a.mp4,fake,{real}\n"
+    (tmp_path / "table.csv").write_text(f"path,label,original\n{rows}")
+    found = read_source("table", tmp_path / "table.csv")
+    assert found.original[1] == found.video_id[0] != ""
+
+
+def test_a_catalog_keeps_naming_its_files_in_another_folder(tmp_path: Path) -> None:
+    catalog = validate_catalog(pd.DataFrame(
+        {"video_id": ["a", "b"], "path": ["a.mp4", "/films/b.mp4"], "label": ["real", "fake"],
+         "mask_path": ["", "masks/b.mkv"]})
+    )  # fmt: skip
+    assert elsewhere(catalog, tmp_path, tmp_path) is catalog
+    moved = elsewhere(catalog, tmp_path, tmp_path / "new")
+    assert moved.path.tolist() == [str(tmp_path / "a.mp4"), "/films/b.mp4"]
+    assert moved.mask_path.tolist() == ["", str(tmp_path / "masks" / "b.mkv")]

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from tests import command
+from viba_lib.cli.data import _sampled
+from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import CatalogError
 from viba_lib.data.clip_store import load_clip
 from viba_lib.data.readers.folders import read_all, read_folders
@@ -102,3 +104,13 @@ def test_one_command_from_folders_to_flow_maps(folders: Path, tmp_path: Path, vi
     assert "celebdf: not in" in err
     status, _, err = viba("data", "build", folders, "--all", "--profile", "tiny")
     assert status == 2 and "makes its own videos" in err
+
+
+def test_a_count_of_no_listed_set_takes_no_video(capsys: pytest.CaptureFixture[str]) -> None:
+    sets = {"celebdf": pd.DataFrame(), "mine": pd.DataFrame()}
+    with pytest.raises(VibaError, match=r"has celebdf, mine, and none .* --count celebdf=N"):
+        _sampled(["celeb-df=50"], sets, Path("folders.yaml"))
+    assert _sampled(["mine=5"], sets, Path("folders.yaml")) == {"mine": 5}
+    assert "celebdf: left out, because it has no count" in capsys.readouterr().err
+    with pytest.raises(VibaError, match="none of them has a count"):
+        _sampled(None, {"mine": pd.DataFrame()}, Path("folders.yaml"))

@@ -125,7 +125,7 @@ def test_a_catalog_with_bad_videos_goes_on(videos: Path, tmp_path: Path) -> None
     catalog = pd.DataFrame({"video_id": names, "path": [f"{n}.mp4" for n in names]})
     done = prepare_catalog(catalog, videos, tmp_path, SETTINGS, 0, Work())
     assert done.index.to_dict("records") == [{
-        "video_id": "face", "path": "clips/face.zarr.zip", "decoded": 6,
+        "video_id": "face", "path": "clips/face.zarr.zip", "decoded": 6, "damage": "",
         "key_frames": done.index.key_frames[0], "chosen": 2, "frames": 2, "tracked": 0,
     }]  # fmt: skip
     problems = done.problems

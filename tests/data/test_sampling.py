@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viba_lib.data.catalog import CatalogError
+from viba_lib.data.catalog import CatalogError, load_catalog, save_catalog
 from viba_lib.data.sampling import (
     PAPER_COUNTS,
     draw_catalog,
@@ -93,3 +93,10 @@ def test_the_papers_table_stands_beside_any_catalog(faces):
     assert table.loc["KoDF", "videos"] == 0 and pd.isna(table.loc["set", "paper"])
     assert table.loc["set", ["videos", "methods", "people"]].tolist() == [60, 2, 20]
     assert table.loc["all", ["paper", "videos"]].tolist() == [378, 69]
+
+
+def test_a_further_column_may_be_text_in_one_catalog_and_numbers_in_another(faces, tmp_path):
+    other = faces.assign(dataset="other", video_id="o-" + faces.video_id, age=31)
+    joined = join_catalogs([faces.assign(age="31"), other])
+    assert set(joined.age) == {"31"}
+    assert len(load_catalog(save_catalog(joined, tmp_path / "c.parquet"))) == len(joined)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from viba_lib.cli.main import app
 from viba_lib.core.cache import Work
-from viba_lib.data.catalog import load_catalog, save_catalog
+from viba_lib.data.catalog import load_catalog, save_catalog, validate_catalog
 from viba_lib.data.prepare import PreparationSettings, prepare_catalog
 from viba_lib.data.readers import read_source
 from viba_lib.data.true_masks import changed_region, with_true_masks
@@ -140,3 +140,29 @@ def test_a_catalog_elsewhere_finds_videos_and_masks(tree, tmp_path, monkeypatch)
     assert unrelated.read_text() == "another file"
     refused = CliRunner().invoke(app, ["data", "masks", str(table), *roots, "--out", "x.txt"])
     assert refused.exit_code != 0 and "no name of a catalog" in str(refused.exception)
+
+
+@pytest.mark.parametrize("original", ["the same part", "the complete file"])
+def test_masks_of_a_part_are_those_of_its_frames(tmp_path, original) -> None:
+    frames = np.full((40, 96, 128, 3), 90, np.uint8)
+    write_video(tmp_path / "real.mp4", frames, 10, 10)
+    for number, frame in enumerate(frames):
+        frame[32:64, 2 * number : 2 * number + 32] = 250
+    write_video(tmp_path / "fake.mp4", frames, 10, 10)
+    part = {"start": 1.0, "end": 3.0}
+    catalog = validate_catalog(pd.DataFrame([
+        {"video_id": "r", "path": "real.mp4", "label": "real"}
+        | (part if original == "the same part" else {}),
+        {"video_id": "f", "path": "fake.mp4", "label": "fake", "original": "r"} | part,
+    ]))  # fmt: skip
+    found, problems = with_true_masks(catalog, tmp_path, tmp_path / "masks", Work())
+    assert problems.empty
+    row = found.set_index("video_id").loc["f"]
+    masks = read_video(tmp_path / row.mask_path, row.start, row.end, format="gray").frames
+    assert len(masks) == 20
+    for number in (0, 7, 19):
+        columns = np.flatnonzero(masks[number].any(0))
+        assert abs(columns.mean() - (2 * (number + 10) + 15.5)) < 2
+    moved = catalog.assign(start=[0.5 if s == 1 else s for s in catalog.start])
+    again, _ = with_true_masks(moved, tmp_path, tmp_path / "masks", Work())
+    assert again.mask_path.iloc[1] != row.mask_path, "another part has masks of its own"

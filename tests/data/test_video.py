@@ -122,8 +122,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     class Counting:
         """A container whose decoded frames are noted."""
 
-        def __init__(self, *arguments) -> None:
-            self.container = open_container(*arguments)
+        def __init__(self, *arguments, **options) -> None:
+            self.container = open_container(*arguments, **options)
 
         def __getattr__(self, name: str):
             return getattr(self.container, name)
@@ -466,3 +466,37 @@ def test_compressed_frames_lose_more_at_a_lower_quality_and_keep_their_shape() -
     lost = [np.abs(compress(clip, crf).astype(int) - clip).mean() for crf in (18, 28, 40)]
     assert compress(clip, 18).shape == clip.shape and lost[0] < lost[1] < lost[2]
     np.testing.assert_array_equal(compress(clip, 30), compress(clip, 30))
+
+
+def test_a_title_that_is_not_utf8(tmp_path: Path, frames: np.ndarray) -> None:
+    path = tmp_path / "old.mp4"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Caf\u00e9 1999"
+        stream = container.add_stream("libx264", 25, width=64, height=40)
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode())
+    data = path.read_bytes()
+    title = "Caf\u00e9".encode()
+    assert title in data
+    path.write_bytes(data.replace(title, b"Caf\xe9 "))
+    assert len(read_video(path).frames) == 5
+
+
+def test_where_decoding_fails_is_said(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (50, 64, 64, 3), np.uint8)
+    path = write_video(tmp_path / "holed.mp4", noise, 25)
+    with VideoReader(path) as whole:
+        assert (whole.length, whole.damage) == (50, "")
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    position, size = packets[20]
+    data = bytearray(path.read_bytes())
+    data[position : position + size] = bytes(size)
+    path.write_bytes(data)
+    with VideoReader(path) as holed:
+        assert 1 <= holed.length < 50
+        said = f"damaged after {holed.length} frames (InvalidDataError): these are used"
+        assert holed.damage == said
+        next(holed.frames([0]))
+        assert holed.damage == said, "reading again forgets nothing"

@@ -59,7 +59,8 @@ def grade(
     tests = _tests(source.stem, [e for e in heavy if not (light and heavy[e])], root)
     if not light:
         _check_results(source.stem, [e for e in heavy if heavy[e]], root / "results" / profile)
-    files = sorted(submissions.glob("*.ipynb"))
+    # Hidden are copies such as macOS' `._anna.ipynb`.
+    files = sorted(p for p in submissions.glob("*.ipynb") if not p.name.startswith("."))
     if not files:
         raise BookError(
             f"{submissions} contains no notebooks; give the folder with one .ipynb file a student"
@@ -73,7 +74,8 @@ def grade(
         write_changed(folder / f"{path.stem}.txt", found.pop("summary"))
         rows.append({"notebook": path.name} | found)
         print_progress(f"graded {path.name}: {found['total']:g} of {found['possible']:g} points")
-    write_changed(folder / "marks.csv", pd.DataFrame(rows).to_csv(index=False))
+        # After each: a notebook may take minutes, and what is graded stays.
+        write_changed(folder / "marks.csv", pd.DataFrame(rows).to_csv(index=False))
     return folder / "marks.csv"
 
 
@@ -96,8 +98,12 @@ def grade_one(
 
 def prepared(path: Path, name: str, values: Mapping[str, str], light: bool) -> Any:
     """A student's notebook with the given parameters, and only the cells that are graded."""
-    notebook = load_notebook_node(str(path))
-    given = notebook.metadata.get("otter", {}).get("assignment_name")
+    try:
+        notebook = load_notebook_node(str(path))
+        given = (notebook.metadata.get("otter") or {}).get("assignment_name")
+    except (AttributeError, TypeError, KeyError, OSError) as error:
+        # A folder, or JSON that is not a notebook.
+        raise BookError(f"{path.name} is not a notebook ({type(error).__name__})") from error
     if given != name:
         raise BookError(
             f"{path.name} is a notebook of {given or 'no chapter'}, and {name} is graded; "

@@ -1,6 +1,6 @@
 """The commands `viba data ...`: fetch, verify, list, sample, prepare and describe data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,9 +111,12 @@ def data_catalog(
     """
     from viba_lib.data.catalog import catalog_name
     from viba_lib.data.readers import read_source
+    from viba_lib.data.readers.table import table_file
     from viba_lib.data.splits import complete_splits
 
-    check_output(catalog_name(out), root)
+    root = user_path(root)
+    is_table = source == "table" and root.exists()
+    check_output(catalog_name(out), table_file(root) if is_table else root)
     with Console(stderr=True).status(f"listing {source} in {root}"):
         catalog = complete_splits(read_source(source, root, compression), seed)
     _write_catalog(catalog, out)
@@ -139,11 +142,11 @@ def data_draw(
     at_random : Random split, as in the paper; an identity can be in several parts.
     out : Parquet file.
     """
-    from viba_lib.data.catalog import catalog_name, load_catalog
+    from viba_lib.data.catalog import catalog_name, elsewhere, load_catalog
     from viba_lib.data.sampling import draw_catalog
 
     check_output(catalog_name(out), *catalogs)
-    frames = [load_catalog(path) for path in catalogs]
+    frames = [elsewhere(load_catalog(path), path.parent, out.parent) for path in catalogs]
     _write_catalog(draw_catalog(frames, _counts(count, paper) or None, seed, not at_random), out)
 
 
@@ -183,12 +186,27 @@ def data_build(
     for name, catalog in read_all(read_folders(folders), compression):
         print_progress(f"{name}: {len(catalog)} videos")
         catalogs[name] = catalog
-    wanted = _counts(count, paper=not (every or count))
-    for name in sorted(wanted.keys() - catalogs.keys()):
-        print_progress(f"{name}: not in {folders}; its {wanted.pop(name)} videos are missing")
-    sampled = draw_catalog(list(catalogs.values()), wanted or None, study.seed, not at_random)
+    wanted = None if every and not count else _sampled(count, catalogs, folders)
+    sampled = draw_catalog(list(catalogs.values()), wanted, study.seed, not at_random)
     _write_catalog(sampled, study.data_root / settings.catalog)
     _prepare(study)
+
+
+def _sampled(
+    count: list[str] | None, catalogs: Mapping[str, "pd.DataFrame"], folders: Path
+) -> dict[str, int]:
+    """Videos to sample of each listed data set; what is missing or left out is printed."""
+    wanted = _counts(count, paper=not count)
+    for name in sorted(wanted.keys() - catalogs.keys()):
+        print_progress(f"{name}: not in {folders}; its {wanted.pop(name)} videos are missing")
+    if not wanted:
+        raise VibaError(
+            f"{folders} has {', '.join(catalogs)}, and none of them has a count; give "
+            f"--count {next(iter(catalogs), 'NAME')}=N, or --all"
+        )
+    for name in sorted(catalogs.keys() - wanted.keys()):
+        print_progress(f"{name}: left out, because it has no count; give --count {name}=N or --all")
+    return wanted
 
 
 @data.command("masks")
@@ -208,17 +226,14 @@ def data_masks(
     root : Folder of its paths. Default: the folder of the catalog.
     out : Parquet or CSV file. Default: the catalog itself is replaced.
     """
-    from viba_lib.data.catalog import catalog_name, load_catalog, save_catalog
+    from viba_lib.data.catalog import catalog_name, elsewhere, load_catalog, save_catalog
     from viba_lib.data.true_masks import with_true_masks
 
     _check_root(root)
     out, root = catalog_name(out or catalog), root or catalog.parent
     known = load_catalog(catalog)
     found, problems = with_true_masks(known, root, out.parent / "masks", open_study().work)
-    if out.parent.resolve() != catalog.parent.resolve():  # relative paths would begin elsewhere
-        for column in ("path", "mask_path"):
-            found[column] = [p and str(root.absolute() / user_path(p, root)) for p in found[column]]
-    save_catalog(found, out)
+    save_catalog(elsewhere(found, root, out.parent), out)
     for row in problems.itertuples():
         print(f"{row.video_id}: {row.reason}")
     fakes = found[found.label == "fake"]
@@ -235,6 +250,9 @@ def _prepare(study: "Study") -> None:
     for (video, reason), rows in study.problems().groupby(["video_id", "reason"], sort=False):
         frames = ", ".join(map(str, rows.frame.dropna()))
         print(f"{video}: {reason} in the frames {frames}" if frames else f"{video}: {reason}")
+    index = study.prepared.preparation.index
+    for row in index[index.damage != ""].itertuples():
+        print(f"{row.video_id}: {row.damage}")
     folder = study.prepared.folder
     print(f"written to {folder}: index, frames and problems (Parquet), clips (Zarr)")
 

@@ -189,6 +189,19 @@ def resolve(path: str, root: str | Path) -> Path:
     return resolved
 
 
+def elsewhere(catalog: pd.DataFrame, root: Path, folder: Path) -> pd.DataFrame:
+    """A catalog to be written into a folder, whose relative paths begin at `root`.
+
+    In another folder they would name other files, so they become absolute.
+    """
+    if folder.resolve() == root.resolve():
+        return catalog
+    out = catalog.copy()
+    for column in ("path", "mask_path"):
+        out[column] = [p and str(root.absolute() / user_path(p, root)) for p in out[column]]
+    return out
+
+
 def segment(
     row: Mapping[str, Any] | pd.Series, root: str | Path
 ) -> tuple[Path, float | None, float | None]:

@@ -167,7 +167,7 @@ def prepare_video(
     -------
     The facts that are stored with the arrays: video_id, decoded (number of frames), key_frames
     (number found), chosen (their indices), lost (those of them without a face), shape (height and
-    width of the frames).
+    width of the frames), damage (in words, if only a part of the file can be decoded).
 
     Raises
     ------
@@ -184,7 +184,7 @@ def prepare_video(
         indices, found = choose_frames(differences, settings, video_id, seed)
         masks = _planted_masks(row, root, video, indices)
         clip = PreparedClip.stack(prepare_key_frames(video, indices, settings, masks))
-        shape = list(video.shape)
+        shape, damage = list(video.shape), video.damage
     facts = {
         "video_id": video_id,
         "decoded": len(differences),
@@ -192,6 +192,7 @@ def prepare_video(
         "chosen": indices.tolist(),
         "lost": sorted({*indices.tolist()} - {*clip.frame.tolist()}),
         "shape": shape,
+        "damage": damage,
     }
     save_clip(clip, Path(out_path), facts)
     return facts
@@ -225,8 +226,9 @@ class Preparation:
     """Result of preparing a catalog.
 
     index : one row per prepared video: video_id, path of its arrays under the output folder,
-        decoded (frames), key_frames (found), chosen, frames (kept), tracked (number of faces among
-        these that were followed, not detected)
+        decoded (frames), damage (in words; "" if the complete file was decoded), key_frames
+        (found), chosen, frames (kept), tracked (number of faces among these that were followed, not
+        detected)
     frames : one row per kept frame: video_id, path, position (in the arrays), frame (in the video),
         tracked
     problems : video_id, stage, frame (none if the complete video is excluded), reason
@@ -300,7 +302,7 @@ def _facts(
 
 def _tables(done: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Index and frames of a `Preparation`, from the facts of its videos."""
-    index = done[["video_id", "path", "decoded", "key_frames"]].assign(
+    index = done[["video_id", "path", "decoded", "damage", "key_frames"]].assign(
         chosen=done.chosen.map(len), frames=done.frame.map(len), tracked=done.tracked.map(sum)
     )
     frames = done[["video_id", "path", "frame", "tracked"]].explode(["frame", "tracked"])
@@ -323,6 +325,7 @@ def account(catalog: pd.DataFrame, prepared: Preparation) -> pd.DataFrame:
         "videos in the catalog": len(catalog),
         "videos prepared": len(index),
         "videos left out": of_videos.video_id.nunique(),
+        "damaged videos, of which a part was decoded": int((index.damage != "").sum()),
         "frames decoded in prepared videos": int(index.decoded.sum()),
         "key frames found in them": int(index.key_frames.sum()),
         "frames chosen": int(index.chosen.sum()),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from viba_lib.data.catalog import CatalogError, validate_catalog
+from viba_lib.data.catalog import COLUMNS, CatalogError, as_text, validate_catalog
 from viba_lib.data.splits import split_catalog, split_together
 
 # Table 1 of the paper, by the names of data sets in catalogs. The last three come as tables.
@@ -87,7 +87,15 @@ def join_catalogs(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     CatalogError
         Two different videos have the same id.
     """
+    kinds: dict[str, set[str]] = {}
+    for frame in frames:
+        for name, kind in frame.dtypes.items():
+            kinds.setdefault(str(name), set()).add(str(kind))
     joined = pd.concat(frames, ignore_index=True)
+    # A text table has text only, so a further column may be numbers in one and text in another.
+    for name in joined.columns.difference(COLUMNS):
+        if len(kinds[name]) > 1:
+            joined[name] = as_text(joined[name])
     return validate_catalog(joined.drop_duplicates(["video_id", "path"]))
 
 

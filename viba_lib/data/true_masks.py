@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, repeat, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -92,25 +92,36 @@ def write_masks(
 ) -> str | VibaError:
     """Write the masks of a fake as lossless video; its path, or why there is none.
 
+    The part of the file that a row names is also a part of its masks. So the masks of a fake that
+    is a part begin with empty ones.
+
     Parameters
     ----------
-    pair : catalog rows of the original and of the fake
+    pair : catalog rows of the original and of the fake; of an original that is a complete file, the
+        part of the fake is taken
     root : folder of their paths
     """
     cv2.setNumThreads(1)
-    original, fake = pair
+    (source, *part), (forged, start, end) = (segment(row, root) for row in pair)
+    part = [start, end] if part == [None, None] else part
     try:
-        with (
-            VideoReader(*segment(original, root)) as before,
-            VideoReader(*segment(fake, root)) as after,
-        ):
-            key = digest([before.sha256, after.sha256, code_key(changed_regions)])
-            path = folder / f"{fake['video_id']}-{key[:8]}.mkv"
+        with VideoReader(source, *part) as before, VideoReader(forged, start, end) as after:
+            files = [before.sha256, after.sha256]
+            key = digest([files, part, start, end, code_key(changed_regions)])
+            path = folder / f"{pair[1]['video_id']}-{key[:8]}.mkv"
             if not path.is_file():
-                write_video(path, changed_regions(before, after), after.rate, lossless=True)
+                masks = chain(_empty(after), changed_regions(before, after))
+                write_video(path, masks, after.rate, lossless=True)
     except VibaError as error:
         return error
     return str(path)
+
+
+def _empty(video: VideoReader) -> Iterator[np.ndarray]:
+    """An empty mask (H, W) for each frame before the part that a reader shows."""
+    if video.start:
+        with VideoReader(video.path, None, video.start) as before:
+            yield from repeat(np.zeros(before.shape, np.uint8), before.length)
 
 
 def with_true_masks(

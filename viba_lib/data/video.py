@@ -69,6 +69,7 @@ class VideoReader:
         self.path, self.start, self.end = Path(path), start, end
         self._length = length
         self._origin: int | None = None  # time stamp of the first frame of the file
+        self.damage = ""  # in words, where decoding has failed
         if self.path.is_dir():
             raise VideoError(f"{path} is a folder; expected one video file inside it")
         if not self.path.is_file():
@@ -207,7 +208,8 @@ class VideoReader:
 
     def _begin(self) -> None:
         self._file.seek(0)
-        self._container = av.open(self._file, "r")
+        # Titles of older files are not always UTF-8.
+        self._container = av.open(self._file, "r", metadata_errors="replace")
         # Cover art is a stream too, and may be the first one.
         every = self._container.streams.video
         streams = [s for s in every if not s.disposition & Disposition.attached_pic]
@@ -247,6 +249,7 @@ class VideoReader:
         except av.FFmpegError as error:
             # The file is truncated: the frames before the break are good.
             self._break = error
+            self.damage = f"damaged after {found} frames ({type(error).__name__}): these are used"
         self._length = found
 
     def _seconds(self, stamp: int) -> float:

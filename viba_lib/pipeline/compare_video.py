@@ -178,11 +178,14 @@ def compare_video(
     if passes < LEAST:
         raise VibaError(f"passes is {passes}; expected {LEAST} or more for each frame")
     registered = study.registered(detector)
-    model = check_given(out, registered, layer, weights)
+    model = check_given(video, out, FILES, registered, layer, weights)
     with VideoReader(video) as reader:
         clip = read_clip(reader, study.profile.preparation, max_frames)
         length, rate = reader.length, output_rate(reader, clip.frame.tolist())
         study.progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
+        damage = reader.damage
+        if damage:
+            study.progress(f"{video}: {damage}")
         domain = open_domain(study, detector, layer, weights)
         network = _network(study, detector, layer, model, weights, VIBA in names)
         split = SplitModel(network.model, layer)
@@ -193,6 +196,7 @@ def compare_video(
     summary = {
         "video": video.name,
         "frames": length,
+        "damage": damage,
         "explained_frames": clip.frame.tolist(),
         "detector": registered.name,
         "weights_sha256": file_sha256(weights or study.weights_path(detector)),

@@ -24,7 +24,7 @@ from viba_lib.core.cache import External, Stage, digest
 from viba_lib.core.checkpoints import Arrays, Results, map_checkpointed
 from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import file_sha256
+from viba_lib.core.files import check_output, file_sha256
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import VideoChunks, spread_frames
@@ -44,22 +44,32 @@ from viba_lib.visual.overlay import (
     with_scale,
 )
 
+FILES = ("overlay.mp4", "relevance.zarr", "summary.json", "poster.png")
 SAMPLED = 4_000_000  # pixels that the scale of a video's colours is found from
 
 
-def check_given(out: Path, detector: Detector, layer: str, weights: Path | None) -> torch.nn.Module:
+def check_given(
+    video: Path, out: Path, files: Sequence[str], detector: Detector, layer: str,
+    weights: Path | None,
+) -> torch.nn.Module:  # fmt: skip
     """The detector's network, with the given weights if any.
 
     It comes before anything that takes minutes, so that a wrong name is reported at once.
 
+    Parameters
+    ----------
+    files : names of the results in the folder `out`
+
     Raises
     ------
     VibaError
-        A file where a folder for the results is expected, a layer that the network does not have,
-        weights that do not fit.
+        A file where a folder for the results is expected, a result that would replace the video or
+        the weights, a layer that the network does not have, weights that do not fit.
     """
     if out.exists() and not out.is_dir():
         raise VibaError(f"{out} is a file; expected a folder for the results: name another")
+    for name in files:
+        check_output(out / name, video, *([weights] if weights else []))
     model = detector.open(weights)
     find_layer(model, layer)
     return model
@@ -123,7 +133,7 @@ def explain_video(
         Unknown detector or layer, weights that do not fit, a video without frames or faces.
     """
     layer = layer or study.layer(detector)
-    check_given(out, study.registered(detector), layer, weights)
+    check_given(video, out, FILES, study.registered(detector), layer, weights)
     prepared, progress = study.profile.preparation, study.progress
     with VideoReader(video) as reader:
         indices = spread_frames(reader, max_frames)
@@ -134,6 +144,8 @@ def explain_video(
         with FileLock(f"{folder}.lock"):
             clips = VideoChunks.prepare(folder / "clips", reader, indices, prepared, progress)
             progress(f"{len(clips.frames)} of {reader.length} frames have a face and are explained")
+            if reader.damage:
+                progress(f"{video}: {reader.damage}")
             if weights is None:
                 progress(f"detector: {detector} of the profile {study.profile.name}")
             domain = open_domain(study, detector, layer, weights)
@@ -231,6 +243,7 @@ def _summary(
     return {
         "video": video.path.name,
         "frames": video.length,
+        "damage": video.damage,
         "explained_frames": list(frames),
         "detector": job.detector.name,
         "weights_sha256": file_sha256(job.weights),

@@ -13,8 +13,9 @@ from viba_lib.core.cache import Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import CLASSES, load_catalog, resolve, segment
 from viba_lib.data.clip_store import ClipStore, PreparedClip
+from viba_lib.data.faces import NoFaceError
 from viba_lib.data.prepare import Preparation, PreparationSettings, prepared_rows
-from viba_lib.data.video import read_video
+from viba_lib.data.video import VideoReader
 from viba_lib.models.detectors import Change, Detector
 
 TABLES = ("index", "frames", "problems")
@@ -37,7 +38,7 @@ class PreparedSet:
 
     def __init__(self, dataset: Path, folder: Path, work: Work) -> None:
         self.dataset, self.folder = dataset, folder
-        self.root = dataset if dataset.is_dir() else work.data_root
+        self.root = dataset if dataset.is_dir() else dataset.parent
 
     @cached_property
     def catalog(self) -> pd.DataFrame:
@@ -129,8 +130,14 @@ class PreparedSet:
         """Planted masks (T, S, S) float32 in [0, 1], zero for real frames."""
         return np.concatenate(self._each(detector.masks, rows, detector.size))
 
-    def first_frames(self, video_id: str, count: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """First `count` frames (T, H, W, 3) of a video, and its planted masks (T, H, W) or None.
+    def first_frames(
+        self, video_id: str, count: int, begin: int = 0
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """`count` frames (T, H, W, 3) of a video, and its planted masks (T, H, W) or None.
+
+        Parameters
+        ----------
+        begin : number of the first one
 
         Raises
         ------
@@ -142,16 +149,19 @@ class PreparedSet:
             raise VibaError(f"video {video_id!r} is not in the catalog; see study.catalog()")
         row = catalog.loc[video_id]
         path, start, end = segment(row, self.root)
-        frames = read_video(path, start, end, count).frames
+        frames = _part(path, start, end, begin, count)
         if not row.get("mask_path"):
             return frames, None
         mask = resolve(str(row.mask_path), self.root)
-        return frames, read_video(mask, start, end, count, "gray").frames
+        return frames, _part(mask, start, end, begin, count, "gray")
 
     def consecutive(
         self, video_id: str, count: int, preparation: Mapping[str, Any]
     ) -> PreparedClip:
         """Prepared crops of up to `count` consecutive frames of a video, with its planted masks.
+
+        They are the first ones. If these have no face, because a film begins with a title, they
+        begin at the first prepared key frame.
 
         Parameters
         ----------
@@ -160,17 +170,39 @@ class PreparedSet:
         Raises
         ------
         VibaError
-            A video that the catalog does not have, or in which no face is found.
+            A video that the catalog does not have.
+        NoFaceError
+            No face is found in these frames.
         """
-        frames, masks = self.first_frames(video_id, count + 1)
-        by_index = None if masks is None else dict(enumerate(masks))
-        settings, indices = PreparationSettings(**preparation), np.arange(len(frames) - 1)
-        rows = list(prepared_rows(enumerate(frames), indices, settings, by_index))
+        settings = PreparationSettings(**preparation)
+        rows = self._rows_from(0, video_id, count, settings)
         if not rows:
-            raise VibaError(
-                f"no face in the first {len(frames)} frames of {video_id!r}; take another"
+            known = self.preparation.frames.query("video_id == @video_id").frame
+            begin = int(known.min()) if len(known) else 0
+            rows = self._rows_from(begin, video_id, count, settings) if begin else []
+        if not rows:
+            raise NoFaceError(
+                f"no face in the first {count + 1} frames of {video_id!r}; take another"
             )
         return PreparedClip.stack(rows)
 
+    def _rows_from(
+        self, begin: int, video_id: str, count: int, settings: PreparationSettings
+    ) -> list[dict[str, Any]]:
+        """Rows of `prepared_rows` of up to `count` frames of a video from number `begin` on."""
+        frames, masks = self.first_frames(video_id, count + 1, begin)
+        by_index = None if masks is None else dict(enumerate(masks, begin))
+        indices = np.arange(begin, begin + len(frames) - 1)
+        return list(prepared_rows(enumerate(frames, begin), indices, settings, by_index))
+
     def _each(self, function: Callable[..., Any], rows: pd.DataFrame, *rest: Any) -> list[Any]:
         return [function(self.store[row.path], [row.position], *rest) for row in rows.itertuples()]
+
+
+def _part(
+    path: Path, start: float | None, end: float | None, begin: int, count: int,
+    format: str = "rgb24",
+) -> np.ndarray:  # fmt: skip
+    """`count` frames of a video from number `begin` on, or as many as there are."""
+    with VideoReader(path, start, end) as reader:
+        return np.stack(list(reader.frames(range(begin, begin + count), format)))

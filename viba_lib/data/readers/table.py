@@ -23,12 +23,7 @@ def table(root: Path) -> pd.DataFrame:
         No table or several, not readable, missing columns, paths that leave the folder. A video
         that does not exist is not an error here: it becomes a problem when it is prepared.
     """
-    tables = [root] if root.is_file() else sorted(p for p in root.iterdir() if _is_table(p))
-    if len(tables) != 1:
-        raise CatalogError(
-            f"{root} holds {len(tables)} tables; expected one file: .csv, .tsv or .parquet"
-        )
-    path = tables[0]
+    path = table_file(root)
     frame = read_table(path)
     if "path" not in frame:
         raise CatalogError(
@@ -45,12 +40,30 @@ def table(root: Path) -> pd.DataFrame:
     if "video_id" not in frame:
         frame.insert(0, "video_id", _ids(given, frame.get("start")))
     if "original" in frame:
-        frame["original"] = _originals(as_text(frame.original), given, as_text(frame.video_id))
+        named = as_text(frame.original)
+        whole = named.map(lambda p: str(user_path(p, path.parent)) if p else "")
+        frame["original"] = _originals(named, whole, given, as_text(frame.video_id))
     sets = as_text(frame["dataset"]) if "dataset" in frame else pd.Series("", index=frame.index)
     frame["dataset"] = sets.replace("", path.stem)
     if "source" not in frame:
         frame["source"] = frame.get("source_url", path.name)
     return validate_catalog(frame)
+
+
+def table_file(root: Path) -> Path:
+    """The table, or the only one in a folder.
+
+    Raises
+    ------
+    CatalogError
+        None or several.
+    """
+    tables = [root] if root.is_file() else sorted(p for p in root.iterdir() if _is_table(p))
+    if len(tables) != 1:
+        raise CatalogError(
+            f"{root} holds {len(tables)} tables; expected one file: .csv, .tsv or .parquet"
+        )
+    return tables[0]
 
 
 def _is_table(path: Path) -> bool:
@@ -59,11 +72,16 @@ def _is_table(path: Path) -> bool:
     return named and path.is_file()
 
 
-def _originals(named: pd.Series, paths: pd.Series, ids: pd.Series) -> pd.Series:
-    """Ids of originals that are named by their id or path; others stay as they are."""
+def _originals(named: pd.Series, whole: pd.Series, paths: pd.Series, ids: pd.Series) -> pd.Series:
+    """Ids of originals that are named by their id or path; others stay as they are.
+
+    Parameters
+    ----------
+    whole : the names as paths, written as `paths` are: `./a.mp4` is a.mp4
+    """
     once = ~paths.duplicated(keep=False)  # not the parts of one file
     by_path = dict(zip(paths[once], ids[once], strict=True))
-    return named.where(named.isin(ids), named.map(lambda name: by_path.get(name, name)))
+    return named.where(named.isin(ids), whole.map(by_path).fillna(named))
 
 
 def _ids(paths: pd.Series, start: pd.Series | None) -> pd.Series:

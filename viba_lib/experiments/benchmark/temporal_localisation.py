@@ -49,20 +49,21 @@ def disturbed(
         An unknown video, or one that is too short.
     """
     clip = clips.consecutive(video_id, count, preparation)
-    frames, _ = clips.first_frames(video_id, count + 1)
-    count = len(clip.frame)
+    first, count = int(clip.frame[0]), len(clip.frame)
+    frames, _ = clips.first_frames(video_id, int(clip.frame[-1]) - first + 2, first)
+    at = clip.frame - first
     if count < 5:
         raise VibaError(f"{video_id!r} has {count} frames with a face; expected 5 or more")
-    first, last = count // 3, max(count // 3 + 2, 2 * count // 3)
+    begin, end = count // 3, max(count // 3 + 2, 2 * count // 3)
     centre, size = clip.squares[:, None, :2], clip.squares[:, None, 2:]
     points = (clip.landmarks - 0.5) * size + centre
-    changed = frames[clip.frame].copy()
-    changed[first:last], _ = plant(
-        changed[first:last], points[first:last], method, np.random.default_rng(seed)
+    changed = frames[at].copy()
+    changed[begin:end], _ = plant(
+        changed[begin:end], points[begin:end], method, np.random.default_rng(seed)
     )
-    following = np.concatenate([changed[1:], frames[clip.frame[-1:] + 1]])
-    at = np.arange(count)
-    return _with_frames(clip, changed, following), (at >= first - 1) & (at < last)
+    following = np.concatenate([changed[1:], frames[at[-1:] + 1]])
+    number = np.arange(count)
+    return _with_frames(clip, changed, following), (number >= begin - 1) & (number < end)
 
 
 def _with_frames(clip: PreparedClip, frames: np.ndarray, following: np.ndarray) -> PreparedClip:
