@@ -504,7 +504,7 @@ price.live() if live else price
 #
 # ## Gradient descent on six units
 #
-# Six units with activations $r$ are the input of a linear classifier with weights $w$, and $\sigma(w \cdot z)$ is the
+# Six units with activations $r$ are the input of a linear classifier with weights $w$, and the sigmoid of $w \cdot z$ is the
 # probability of the class. This is small enough to write the gradient of {eq}`eq-idea-objective` by hand. The noise has
 # an adjustable standard deviation here, and its four samples are fixed.
 

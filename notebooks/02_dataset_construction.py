@@ -168,7 +168,7 @@ map_figures.frames_grid(images, one_each.method.tolist(), 3, masks)
 
 # %% [markdown]
 # Inside the outlines colour, sharpness, size or position differ from the real frame. Outside, every pixel is that of
-# the camera, up to compression. The following chapters evaluate maps with this ground truth.
+# the unaltered clip, up to compression. The following chapters evaluate maps with this ground truth.
 #
 # Three methods are temporal: a region **jitters**, **lags** or **freezes**. All clips, real and fake, contain a slow
 # camera motion like that of a hand-held camera, so that there is motion to disturb. A single frame of a temporal fake
@@ -626,9 +626,9 @@ for number in (0, 7, 49):
         assert abs(one_of_them[column] - wanted) < 1e-9
 
 # %% [markdown]
-# With many videos of few people, no seed avoids leakage: a person is in the test split only if all of their videos are
-# sampled into it. The same holds for sets with thousands of people and tens of videos of each. Leakage is rare only if most
-# people have one video.
+# If a set has many videos of few people, no seed avoids leakage: a person is in the test split alone only if all of their
+# videos are sampled into it. The same holds for sets with thousands of people and tens of videos of each. Leakage is rare
+# only if most people have one video.
 #
 # ```{solution-end}
 # ```
@@ -749,9 +749,9 @@ for distance in (2, 6):
 # ```
 #
 # ## Summary
-# - The default data set has real faces, nine kinds of planted artefacts, and a mask for every fake frame.
-# - Readers convert the folders of any set to one catalog. A random split of it has leakage, and the split of this book
-#   does not.
+# - The default data set has filmed and generated faces, nine kinds of planted artefacts, and a mask for every fake frame.
+# - Readers convert the folders of any set to one catalog. A random split of it can have leakage, and a split that keeps
+#   linked videos together has none.
 # - Key frames, faces, crops and flow maps are computed as the paper describes. Short videos get further frames beside
 #   their key frames. A face that is not detected is tracked or reported, and the log of videos and frames is complete.
 #

@@ -219,8 +219,9 @@ prose(
 #
 # ## Performance on unseen identities
 #
-# Each detector is evaluated on real frames and on the methods that were made for it. The intervals come from a
-# bootstrap that samples people and then their source clips. With few people the intervals are wide, and they describe
+# Each detector is evaluated on real frames and on the methods that were made for it. {term}`AUC` measures the order of its scores. A
+# {term}`source clip <Source clip>` is a real clip together with the fakes made from it. The intervals come from a
+# {term}`bootstrap <Bootstrap>` that samples people and then their source clips. With few people the intervals are wide, and they describe
 # these people only.
 
 # %%

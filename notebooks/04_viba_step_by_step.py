@@ -244,14 +244,14 @@ prose(
 #
 # ```{admonition} One β, two scales
 # :class: note
-# In the paper $I$ is a sum over the units of the layer. The library, like the implementation of {cite:t}`schulz2020`,
-# takes the mean, so that one $\beta$ has the same effect on each unit for every size of the layer; see
+# The paper writes $I(R; Z)$ for the complete layer and does not say how it is estimated. The estimate of a layer is a sum over its units.
+# The library, like the implementation of {cite:t}`schulz2020`, takes the mean, so that one $\beta$ has the same effect on each unit for every size of the layer; see
 # {doc}`/book/notation`. Losses are in {term}`nats <Nat>`, and so is the information in the next figure.
 # ```
 #
 # Near $\lambda = 1$ the cross-entropy has almost no gradient. To save time, the profiles of this book follow the information
-# alone in the first steps, without noise, and use one sample of the noise in each further step, mirrored in every second
-# one. The defaults of the library are those of the reference: ten samples in each step. {doc}`/notebooks/speed` compares
+# alone in the first steps, without noise, and use one sample of the noise in each further step; every second
+# step takes the sample before with the opposite sign. The defaults of the library are those of the reference: ten samples in each step. {doc}`/notebooks/speed` compares
 # the maps of both.
 #
 # Adam optimises $\alpha$ for a few steps. Expect the information to fall steeply and the cross-entropy to end at a low
@@ -345,7 +345,7 @@ prose(
 # fakes, for each method: `inside` (the fraction of relevance inside the mask), `area` (the mask's fraction of the
 # frame), `ratio` (`inside` over `area`; chance is 1), `hit` (the strongest pixel lies inside the mask), and `called fake`,
 # the fraction of frames that the detector calls fake. The map of a frame that it calls real explains the answer "real",
-# so the text reads the two groups apart. Expect large differences between methods: a map can be far above chance for one
+# so the text below reports the two groups separately. Expect large differences between methods: a map can be far above chance for one
 # artefact and below it for another.
 
 # %%
@@ -370,9 +370,9 @@ prose(localisation_text(places, Bootstrap.of(study))) if not unknown else None
 # %% [markdown]
 # ## Explanation of the motion detector
 #
-# The motion detector is explained in the same five steps with a different input, and with the β of the profile for motion:
-# the largest of a few that keeps nine of ten decisions on validation frames ({ref}`viba bench beta <bench-beta>`). Totals in bits of the two
-# detectors can therefore not be compared. The input is the
+# The motion detector is explained in the same five steps with a different input, and with the β of the profile for motion.
+# In `quick` and `standard` it is the largest of a few that keeps nine of ten decisions on validation frames
+# ({ref}`viba bench beta <bench-beta>`). Totals in bits of the two detectors cannot be compared, because their layers differ. The input is the
 # {term}`optical flow <Optical flow>` from one frame to the next, shown in colour: the hue is the direction, and the
 # brightness is the speed. One map therefore explains a pair of frames. The example is the median frame by the same
 # rule. Expect high relevance on the outlined region with the disturbed motion, and lower relevance on motion that all
@@ -720,7 +720,7 @@ for first, half_of_bits in ((0, 1 / 5), (1, 2 / 5)):
 #
 # ```{dropdown} Answer to question 2
 # **c.** Other noise could change the output because its values are unusual, and not because information is missing. The
-# noise is still no typical activation as a whole, because its units are independent.
+# noise is still not a typical activation as a whole, because its units are independent.
 # ```
 #
 # **3. The bottleneck reduces the probability of fake, which stays above one half. What has happened?**

@@ -482,8 +482,8 @@ for (name, class_name), found in by_class.iterrows():
     assert np.allclose(found, expected, equal_nan=True)
 
 # %% [markdown]
-# The detector assigns a class to an empty input as well. If this class is "real", a real frame stays real for every
-# order of removed pixels. Its area is near 1 and gives no information about the map. Always check both classes.
+# The detector assigns a class to an empty input as well. If this class is "real", a real frame ends as real for every
+# order of removed pixels. Its area can then be high for any map. Always compare `deletion` with `random`, for both classes.
 #
 # ```{solution-end}
 # ```

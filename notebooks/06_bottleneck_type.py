@@ -285,7 +285,7 @@ assert breakeven(1, 0.5, 2.5) == 1
 assert breakeven(5, 3, 1) == breakeven(0.1, 0.5, 0.5) == math.inf
 
 # %% [markdown]
-# The training saves time for videos, but not for a single image. It has a further cost: a readout is trained for one
+# The training saves time only if more frames are explained than this number. It has a further cost: a readout is trained for one
 # layer, one $\beta$ and one detector, and each change of these needs a new training.
 #
 # ```{solution-end}

@@ -36,8 +36,8 @@
 #
 # <!-- time -->
 #
-# The maps ({term}`Attribution`) of consecutive key frames form a video. It shows a heat map over the face, a colour bar
-# in bits per pixel of the face crop, and a strip above with the prediction over time. The video shows two key frames
+# The maps ({term}`Attribution`) of the explained frames of a clip form a video. It shows a heat map over the face, a colour bar
+# in bits per pixel of the face crop, and a strip above with the prediction over time. The video shows two of these frames
 # per second. Each example is the held-out video of its class with the most confident decision of the detector, so these
 # are good cases. {doc}`/notebooks/08_detection_performance` evaluates all videos, and the {doc}`viewer </book/viewer>` also
 # contains a bad case. The fake and the real video of a detector share one colour scale.
@@ -169,8 +169,9 @@ for kind, level in zip(("fake", "real"), levels, strict=True):
 
 # %% [markdown]
 # The lines and the library agree: the maps are those of `bits_per_pixel`, and full colour is that of `scale_maximum`.
-# The library uses all maps of a video, and these lines use that of one frame. A mean level of 0.25 belongs to an even map,
-# and a lower level to a map with its relevance in few pixels.
+# For a video, the library uses the maps of all its frames, each in its place in the complete image, and these lines use the
+# face crop of one frame. For the fake, a mean level of 0.25 belongs to an even map, and a lower level to a map with its
+# relevance in few pixels. For the real frame, a low level can also mean fewer bits, because the scale is that of the fake.
 
 # %% [markdown]
 # ## Exercises

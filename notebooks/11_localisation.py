@@ -21,7 +21,7 @@
 #
 # ```{admonition} What you will learn
 # :class: tip
-# - to compare every method that the paper names on the same frames with the same budget
+# - to compare every attribution method for images that the paper names, on the same frames with the same budget
 # - to measure how well a map localises the planted artefact, in space and in time
 # - to compare a map with controls that do not depend on the network
 # - to find the frames on which a method fails, and what tuning changes
@@ -126,7 +126,8 @@ prose(
 # implementations of this project, and the other methods come from maintained libraries (captum, pytorch-grad-cam,
 # scikit-image, SciPy). Layer integrated gradients is the closest relative of the bottleneck without its optimisation: it
 # explains the same layer, and it has neither noise nor a weight beta. The beta of the bottleneck is a setting of the profile,
-# chosen on validation frames by the decisions that it keeps, and not by localisation. The patch head is the only method that is trained
+# not chosen by localisation: `quick` and `standard` choose it for the motion detector on validation frames, by the decisions
+# that it keeps, and otherwise it has the default 10. The patch head is the only method that is trained
 # with labels. It is a second classifier on the features of the layer, so it does not explain the decision of the detector.
 #
 # ### Equal budgets
@@ -207,7 +208,7 @@ result_figures.intervals(
 
 # %% [markdown]
 # Intervals that overlap do not mean that the methods are equal, because all methods explain the same videos. The test holds
-# for the people of these clips; there are too few people to say the same of others. Each
+# for the people of these clips only. Each
 # method is therefore compared with the bottleneck, source clip by source clip: a real clip and its fakes count once. The
 # test flips the signs of the differences, and its p-values are corrected for the number of methods (Holm). `difference`
 # is positive if the bottleneck is better. A method is called first only if its mean is strictly the best and every other
@@ -544,9 +545,9 @@ expected = measures.ratio.mean()
 assert np.isclose(ratios[5], expected, rtol=1e-2, equal_nan=True)
 
 # %% [markdown]
-# Ten steps from $\lambda$ near 1 do not converge. More steps add more noise to units that the prediction does not need, so
-# the map becomes more concentrated. However, a setting that is chosen on the test frames gives an optimistic bias, and
-# the settings of the other methods were not chosen in this way.
+# If the ratio still changes from 10 to 40 steps, ten steps have not converged for these frames. If it does not change,
+# further steps cost time without a gain in this measure. However, a setting that is chosen on the test frames gives an
+# optimistic bias, and the settings of the other methods were not chosen in this way.
 #
 # ```{solution-end}
 # ```
@@ -579,9 +580,9 @@ for name in prior.columns:
     assert all(abs(prior[name] - of_method) < 1e-9)
 
 # %% [markdown]
-# If the artefact lies in the middle of the face, few methods are better than the centre prior. At the chin or the
-# brows the centre prior is worse. A mean over easy cases hides this difference. Compare a method with the controls for each
-# planted method, not only on average.
+# Where the centre prior has a high ratio, any map of the middle of the face has one too. Where its ratio is below 1, it is
+# worse than chance, and a method that is better there has found more than the middle. A mean over planted methods hides this
+# difference. Compare a method with the controls for each planted method, not only on average.
 #
 # ```{solution-end}
 # ```

@@ -77,10 +77,16 @@ bootstrap = Bootstrap.of(study)
 # ## Faithfulness
 #
 # The detector may use evidence outside the {term}`planted artefact <Planted artefact>`. A faithful map then lies outside the mask as well. Four
-# measures depend on the detector alone: `insertion` of the marked pixels into a blurred frame and their `deletion`
-# {cite}`petsiuk2018rise` (lower is better); `degradation`, the area between the curves for removing the least and the
-# most relevant tiles first {cite}`schulz2020`; `sensitivity` (Sensitivity-n), the correlation between the relevance of
-# random sets of tiles and the drop of the probability without them {cite}`ancona2018better`.
+# measures depend on the detector alone:
+#
+# - `insertion`: the marked pixels are inserted into a blurred frame, the most relevant first. The area under the probability
+#   of the class is measured; higher is better {cite}`petsiuk2018rise`.
+# - `deletion`: the marked pixels are removed, the most relevant first; a lower area is better {cite}`petsiuk2018rise`.
+# - `degradation`: tiles, squares of 14 by 14 pixels, are replaced by the mean colour. It is the area between the curves for
+#   the least and for the most relevant tiles first; higher is better {cite}`schulz2020`.
+# - `sensitivity` (Sensitivity-n): random sets of n tiles, a tenth of all, are set to zero. It is the correlation between the relevance
+#   of a set and the drop of the probability without it; higher is better {cite}`ancona2018better`.
+#
 # The next line says on how many videos they rest.
 
 # %% tags=["remove-input"]
@@ -117,14 +123,14 @@ study.save_table(
     needs["xception"][["method", "frames", *FAITHFULNESS]].round(2),
 )
 
-# %% mystnb={"image": {"alt": "Points for each method on Xception in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on Xception; deletion is better where it is lower.", "name": "fig-faithful-xception"}}
+# %% mystnb={"image": {"alt": "Points for each method on Xception in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on Xception. A lower deletion is better.", "name": "fig-faithful-xception"}}
 result_figures.intervals(
     needs["xception"],
     list(FAITHFULNESS),
     chance={"degradation": 0, "sensitivity": 0},
 )
 
-# %% mystnb={"image": {"alt": "Points for each method on the motion detector in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on the motion detector; deletion is better where it is lower.", "name": "fig-faithful-flow"}}
+# %% mystnb={"image": {"alt": "Points for each method on the motion detector in four panels: insertion, deletion, degradation and sensitivity."}, "figure": {"caption": "Faithfulness on the motion detector. A lower deletion is better.", "name": "fig-faithful-flow"}}
 result_figures.intervals(
     needs["flow-vgg11"],
     list(FAITHFULNESS),

@@ -252,9 +252,9 @@ study.save_table("paper_tables_5_to_7", layers, for_page(order))
 # numbers of one finished run of a profile, with their intervals and a record of the settings, versions and weights behind
 # them. Tables 2 to 4 above show this reference run beside this run. The table below contains two more results of this run:
 # the detection of unseen identities, and how much relevance lies on the planted artefact. The intervals are over the people
-# and clips of the test videos, and both runs have the same ones. So a run with the same weights lies well inside, and a
-# number outside means that training on another processor changed it more than other videos would. Weights that were trained
-# on another processor can differ as much as weights of another random seed.
+# and clips of the test videos. With the same settings and seed, both runs have the same test videos, and a number outside
+# means that training on another processor changed it more than other videos would: such weights can differ as much as those
+# of another random seed. With another seed, the planted artefacts differ as well. The text below names what differs.
 
 # %%
 from viba_lib.experiments.paper_and_run import RESULTS

@@ -231,8 +231,7 @@ prose(speed_readings.growth_text(clip))
 #   integrated gradients.
 # - *antithetic* starts cold, and every second step uses the noise of the previous step, mirrored at its mean.
 #
-# The frames are the first ones of the fakes that the detector classifies with most confidence, with all methods in
-# turn. They are consecutive because a warm start needs consecutive frames.
+# For each planted method in turn, the fake with the most confident decision is taken, and its first frames are explained. They are consecutive because a warm start needs consecutive frames.
 
 # %%
 from viba_lib.experiments.common import no_masks

@@ -110,7 +110,7 @@ def _status(command: Sequence[str], folder: Path) -> int:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            # `subprocess.run` would kill it, and the chapters that it runs would go on.
+            # `subprocess.run` would kill it, and the chapters that it runs would continue.
             process.send_signal(signal.SIGINT)
             process.wait()
             raise

@@ -408,7 +408,7 @@ def draw_viewer(
         work.progress(f"viewer: preparing clip {number} of {len(table)}")
         try:
             clips[video] = prepared_set.consecutive(video, frames, preparation)
-        except NoFaceError as error:  # a film may begin with a title
+        except NoFaceError as error:  # a video may begin with a title
             work.progress(f"viewer: {error}; it is left out")
     table = table[table.video_id.isin(clips)]
     if table.empty:

@@ -160,7 +160,7 @@ class PreparedSet:
     ) -> PreparedClip:
         """Prepared crops of up to `count` consecutive frames of a video, with its planted masks.
 
-        They are the first ones. If these have no face, because a film begins with a title, they
+        They are the first ones. If these have no face, because a video begins with a title, they
         begin at the first prepared key frame.
 
         Parameters
