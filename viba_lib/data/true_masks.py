@@ -102,12 +102,13 @@ def write_masks(
     root : folder of their paths
     """
     cv2.setNumThreads(1)
-    (source, *part), (forged, start, end) = (segment(row, root) for row in pair)
-    part = [start, end] if part == [None, None] else part
+    (source, first, last), (forged, start, end) = (segment(row, root) for row in pair)
+    if first is None and last is None:
+        first, last = start, end
     try:
-        with VideoReader(source, *part) as before, VideoReader(forged, start, end) as after:
-            files = [before.sha256, after.sha256]
-            key = digest([files, part, start, end, code_key(changed_regions)])
+        with VideoReader(source, first, last) as before, VideoReader(forged, start, end) as after:
+            files, parts = [before.sha256, after.sha256], [first, last, start, end]
+            key = digest([files, parts, code_key(changed_regions)])
             path = folder / f"{pair[1]['video_id']}-{key[:8]}.mkv"
             if not path.is_file():
                 masks = chain(_empty(after), changed_regions(before, after))
