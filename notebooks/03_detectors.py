@@ -304,8 +304,8 @@ prose(methods_text(in_scope))
 # page of the data set](../book/dataset.md)). A detector can rank the frames of a person well (the AUC) and still call most real frames
 # of that person fake. Its threshold is then wrong for that face or camera. With `calibrate`, the threshold is set on degraded frames of
 # the validation people: a false alarm counts as `alarm_cost` missed fakes, and at most a tenth of their real frames are
-# called fake (`viba_lib.evaluation.calibration`). In `quick` and `standard`, the cost is 3 for the face detector, the ratio of 30 % missed
-# fakes to 10 % false alarms. Expect false alarms to differ between people.
+# called fake (`viba_lib.evaluation.calibration`). In `standard`, the cost is 3 for the face detector, the ratio of 30 % missed
+# fakes to 10 % false alarms; otherwise it is 1. Expect false alarms to differ between people.
 
 # %%
 from viba_lib.experiments.detection import (
