@@ -14,6 +14,7 @@ from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.reference import reference_attribute
 from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.bottleneck.split import SplitModel
+from viba_lib.bottleneck.statistics import channel_means
 from viba_lib.core.errors import VibaError
 
 pytestmark = pytest.mark.filterwarnings("ignore:statistics of")
@@ -497,6 +498,11 @@ def test_predictions_under_new_noise_follow_the_equation(model, frames):
     found = bottleneck.attribute(frames, with_lam=True)
     sampled = bottleneck.predict_under_noise(frames, found.lam, 4)
     assert sampled.shape == (4, 3, 2) and sampled.std(0).max() > 0
+    at_once = bottleneck.attribute(frames, draws=4)
+    assert torch.equal(at_once.logits_drawn.transpose(0, 1), sampled) and at_once.lam.numel() == 0
+    assert torch.equal(at_once.capacity, found.capacity)
+    means = channel_means(SplitModel(bottleneck.model, bottleneck.layer), frames)
+    torch.testing.assert_close(at_once.channel_means, means)
     assert torch.equal(sampled, bottleneck.predict_under_noise(frames, found.lam, 4)), (
         "a seed, a result"
     )

@@ -15,7 +15,9 @@ class Attribution:
     over noise samples; logits_clean (T, classes) without it; target (T,); history: per step and
     frame the model loss and the information loss (steps, T), in nats; lam: lambda of the last step,
     shaped as capacity, if it was requested, otherwise empty; prefix_bits (T,): bits of tokens that
-    belong to no location, such as a class token.
+    belong to no location, such as a class token. channel_means (T, C): mean of each channel of the
+    layer without a bottleneck, over space, time or tokens; of clips, a row for each. logits_drawn
+    (T, draws, classes): with the bottleneck, under fresh samples of the noise; empty without draws.
     """
 
     capacity: torch.Tensor
@@ -26,6 +28,8 @@ class Attribution:
     history: dict[str, torch.Tensor] = field(default_factory=dict)
     lam: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     prefix_bits: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    channel_means: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    logits_drawn: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
 
     @staticmethod
     def join(parts: Iterable["Attribution"], frames: int) -> "Attribution":

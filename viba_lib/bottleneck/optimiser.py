@@ -14,7 +14,7 @@ from viba_lib.bottleneck.noise import Noise
 from viba_lib.bottleneck.settings import BottleneckSettings
 from viba_lib.bottleneck.smoothing import reach, roughness, smooth_time
 from viba_lib.bottleneck.split import Head, SplitModel, Tail, TailContext
-from viba_lib.bottleneck.statistics import LayerStatistics
+from viba_lib.bottleneck.statistics import LayerStatistics, mean_of_channels
 from viba_lib.bottleneck.validate import target_classes
 from viba_lib.core.errors import VibaError
 
@@ -55,6 +55,23 @@ class Units:
         return Noise(self.mean[0] * active, self.std[0] * active, seed, antithetic)
 
 
+def noisy_logits(
+    tail: Tail, context: TailContext, r: torch.Tensor, lam: torch.Tensor, noise: Noise, samples: int
+) -> torch.Tensor:
+    """Logits (samples, T, classes) with a finished bottleneck; all frames get the same noise.
+
+    Parameters
+    ----------
+    r, lam : activations, zero at inactive units, and lambda (T, ...)
+    """
+    with torch.no_grad():
+        logits = []
+        for _ in range(samples):
+            z = torch.lerp(channels_last(noise.sample(1)).expand_as(r), r, lam)
+            logits.append(tail(z, context, 1))
+        return torch.stack(logits).float()
+
+
 @dataclass(frozen=True)
 class _Window:
     """Frames of a batch that share a pass, with what is the same in each step.
@@ -69,6 +86,7 @@ class _Window:
     r: torch.Tensor
     target: torch.Tensor
     clean: torch.Tensor
+    means: torch.Tensor
     context: TailContext
     noise: Noise
 
@@ -94,6 +112,7 @@ class Optimiser:
     frames_per_window : frames of a coupled clip in one pass
     items_per_pass, layout, seed : see `PerSampleBottleneck`
     with_lam : whether the results contain lambda
+    draws : samples of the noise under which the finished bottleneck decides again
     on_step : see `PerSampleBottleneck.attribute`
     """
 
@@ -107,6 +126,7 @@ class Optimiser:
     layout: str | Layout
     seed: int
     with_lam: bool
+    draws: int = 0
     on_step: OnStep | None = None
 
     def run(
@@ -139,6 +159,7 @@ class Optimiser:
             history["information_loss"].append(information.cpu())
             if self.on_step is not None:
                 self.on_step(step + 1, state.nats / LN2)
+        drawn = [self._drawn(window, state.lam) for window in windows] if self.draws else []
         capacity = state.nats.div_(LN2)
         return Attribution(
             capacity=capacity.contiguous().cpu(),
@@ -148,8 +169,17 @@ class Optimiser:
             target=torch.cat([window.target for window in windows]).cpu(),
             history={name: torch.stack(rows) for name, rows in history.items()},
             lam=state.lam.contiguous().cpu(),
+            channel_means=torch.cat([window.means for window in windows]).cpu(),
+            logits_drawn=torch.cat(drawn).cpu() if drawn else torch.zeros(0),
             prefix_bits=layout.prefix_bits(capacity).cpu(),
         )
+
+    def _drawn(self, window: _Window, lam: torch.Tensor) -> torch.Tensor:
+        """Logits (T, draws, classes) of a window under fresh noise."""
+        noise = self.units.noise(self.seed + 1, self.settings.antithetic)
+        r, lam = channels_last(window.r), channels_last(lam[window.rows])
+        drawn = noisy_logits(self.tail, window.context, r, lam, noise, self.draws)
+        return drawn.transpose(0, 1)
 
     def _window(self, rows: slice, frames: torch.Tensor, target: torch.Tensor | None) -> _Window:
         """The window of some rows of a batch."""
@@ -176,6 +206,7 @@ class Optimiser:
             r=r * self.units.active,
             target=target_classes(None if target is None else target[rows], clean),
             clean=clean,
+            means=mean_of_channels(activation.float()),
             context=context,
             noise=self.units.noise(self.seed, self.settings.antithetic),
         )

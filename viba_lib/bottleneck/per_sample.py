@@ -11,7 +11,7 @@ from torch import nn
 from viba_lib.bottleneck.attribution import Attribution
 from viba_lib.bottleneck.classifier import as_inputs, device_of, with_gradients
 from viba_lib.bottleneck.layout import Layout
-from viba_lib.bottleneck.optimiser import OnStep, Optimiser, Units, channels_last
+from viba_lib.bottleneck.optimiser import OnStep, Optimiser, Units, channels_last, noisy_logits
 from viba_lib.bottleneck.settings import PRESETS, BottleneckSettings
 from viba_lib.bottleneck.split import SplitModel, Tail, frozen
 from viba_lib.bottleneck.statistics import LayerStatistics
@@ -126,6 +126,7 @@ class PerSampleBottleneck:
         start: torch.Tensor | None = None,
         on_step: OnStep | None = None,
         with_lam: bool = False,
+        draws: int = 0,
     ) -> Attribution:
         """Maps of frames.
 
@@ -139,6 +140,8 @@ class PerSampleBottleneck:
         on_step : called in each step with its number, from 1, and the capacity (T', C, h, w) of
             the frames of the batch before that step's update
         with_lam : return lambda as well, which takes as much memory as the capacity
+        draws : fresh samples of the noise under which the finished bottleneck decides again, as in
+            `predict_under_noise`, without a further pass through the layers before it
 
         Returns
         -------
@@ -165,7 +168,8 @@ class PerSampleBottleneck:
                 items_per_pass=self.items_per_pass,
                 layout=self.layout,
                 seed=self.seed,
-                with_lam=with_lam or self.settings.warm_start,
+                with_lam=with_lam or draws > 0 or self.settings.warm_start,
+                draws=draws,
                 on_step=on_step,
             )
             parts = self._batches(optimiser, frames, targets, start, progress, with_lam)
@@ -205,15 +209,9 @@ class PerSampleBottleneck:
                     self.seed + 1 if seed is None else seed, self.settings.antithetic
                 )
                 activation, context = head(batch.to(device))
-                r, weight = (
-                    channels_last(activation.float()) * units.active,
-                    channels_last(lams.to(device)),
-                )
-                logits = []
-                for _ in range(samples):
-                    z = torch.lerp(channels_last(noise.sample(1)).expand_as(r), r, weight)
-                    logits.append(tail(z, context, 1))
-                parts.append(torch.stack(logits).float().cpu())
+                r = channels_last(activation.float()) * units.active
+                lam_of = channels_last(lams.to(device))
+                parts.append(noisy_logits(tail, context, r, lam_of, noise, samples).cpu())
         return torch.cat(parts, 1)
 
     def choose_precision(self, frames: torch.Tensor) -> str:

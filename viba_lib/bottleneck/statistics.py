@@ -34,7 +34,11 @@ def channel_means(split: SplitModel, inputs: torch.Tensor) -> torch.Tensor:
     """Mean of each channel of a layer (N, C) float32: over space, time or tokens."""
     with frozen(split.model), torch.no_grad():
         inputs = as_inputs(split.model, inputs).to(device_of(split.model))
-        activation = split.head(inputs)[0].float().cpu()
+        return mean_of_channels(split.head(inputs)[0].float()).cpu()
+
+
+def mean_of_channels(activation: torch.Tensor) -> torch.Tensor:
+    """Mean of each channel (N, C) of activations (N, C, ...), or of tokens (N, L, C)."""
     return activation.mean(1) if activation.dim() == 3 else activation.flatten(2).mean(2)
 
 

@@ -18,6 +18,7 @@ from viba_lib.baselines.explainers import NAMES, Network, check_names, explain_w
 from viba_lib.baselines.names import CONTROLS, VIBA
 from viba_lib.baselines.patch_head import FRAMES, PatchHead
 from viba_lib.bottleneck.split import SplitModel
+from viba_lib.bottleneck.statistics import channel_means
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
 from viba_lib.data.video import VideoReader, write_video
@@ -188,9 +189,9 @@ def compare_video(
             study.progress(f"{video}: {damage}")
         domain = open_domain(study, detector, layer, weights)
         network = _network(study, detector, layer, model, weights, VIBA in names)
-        split = SplitModel(network.model, layer)
-        compared = compare_with(domain, registered, split, [clip], reader)
-    inputs = registered.inputs(clip, None, registered.size).to(study.device)
+        inputs = registered.inputs(clip, None, registered.size).to(study.device)
+        features = channel_means(SplitModel(network.model, layer), inputs).numpy()
+        compared = compare_with(domain, features, [clip], reader)
     p_fake = probability(network.model, 1)(inputs).cpu().numpy()
     maps, seconds = _timed_maps(names, network, inputs, passes, study)
     summary = {

@@ -115,16 +115,16 @@ def explain_inputs(
     -------
     relevance (T, S, S) float32 in bits per pixel; p_fake (T,) of the detector; p_fake_draws (T,
     draws) with the bottleneck under fresh noise, because probabilities under the noise of the
-    optimisation are biased towards its target.
+    optimisation are biased towards its target; features (T, C), means of the layer's channels.
     """
     bottleneck = open_bottleneck(job)
     inputs = inputs.to(job.device)
-    found = bottleneck.attribute(inputs, labels, with_lam=True)
-    draws = bottleneck.predict_under_noise(inputs, found.lam, job.noise_draws)
+    found = bottleneck.attribute(inputs, labels, draws=job.noise_draws)
     return {
         "relevance": found.bits_per_pixel.numpy().astype(np.float32),
         "p_fake": p_fake(found.logits_clean),
-        "p_fake_draws": p_fake(draws).T,
+        "p_fake_draws": p_fake(found.logits_drawn),
+        "features": found.channel_means.numpy(),
     }
 
 

@@ -18,8 +18,7 @@ from filelock import FileLock
 from zarr.storage import LocalStore
 
 from viba_lib.bottleneck import LayerStatistics
-from viba_lib.bottleneck.split import SplitModel, find_layer
-from viba_lib.bottleneck.statistics import channel_means
+from viba_lib.bottleneck.split import find_layer
 from viba_lib.core.cache import External, Stage, digest
 from viba_lib.core.checkpoints import Arrays, Results, map_checkpointed
 from viba_lib.core.code import code_key
@@ -31,7 +30,7 @@ from viba_lib.data.video_chunks import VideoChunks, spread_frames
 from viba_lib.evaluation.domain import OUTSIDE, Domain, frame_facts, outside_text
 from viba_lib.models.detectors import Detector
 from viba_lib.pipeline.compute import DOMAIN
-from viba_lib.pipeline.explain import ExplainJob, explain_inputs, open_bottleneck
+from viba_lib.pipeline.explain import ExplainJob, explain_inputs
 from viba_lib.pipeline.run import Run
 from viba_lib.pipeline.study import Study
 from viba_lib.visual.overlay import (
@@ -165,35 +164,28 @@ def explain_video(
             numbers = pd.concat([_numbers(part) for part in results], ignore_index=True)
             summary = _summary(reader, clips.frames, job, study.profile.name, numbers)
             parts = (clips[number] for number in range(len(clips)))
-            split = open_bottleneck(job).split
-            summary["domain"] = compare_with(domain, job.detector, split, parts, reader)
+            features = np.concatenate([part["features"] for part in results])
+            summary["domain"] = compare_with(domain, features, parts, reader)
             _write(out, reader, clips, results, numbers.p_fake.to_numpy(), summary)
             shutil.rmtree(folder)
     return summary
 
 
 def compare_with(
-    domain: Domain,
-    detector: Detector,
-    split: SplitModel,
-    clips: Iterable[PreparedClip],
-    video: VideoReader,
+    domain: Domain, features: np.ndarray, clips: Iterable[PreparedClip], video: VideoReader
 ) -> dict[str, Any]:
     """Whether the frames of a video are inside the training domain, see `Domain.compare`.
 
     Parameters
     ----------
-    split : the detector's network at the layer of the domain
+    features : (T, C) means of the channels at the layer of the domain
     clips : the video in chunks
     """
-    features, facts = [], []
-    for clip in clips:
-        inputs = detector.inputs(clip, None, detector.size)
-        features.append(channel_means(split, inputs).numpy())
-        frames = video.frames(clip.frame, "gray")
-        facts.append(frame_facts(clip.faces, clip.squares, frames))
+    facts = [
+        frame_facts(clip.faces, clip.squares, video.frames(clip.frame, "gray")) for clip in clips
+    ]
     joined = {name: np.concatenate([part[name] for part in facts]) for name in facts[0]}
-    return domain.compare(np.concatenate(features), joined)
+    return domain.compare(features, joined)
 
 
 def domain_note(summary: Mapping[str, Any]) -> str:
