@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 
-from viba_lib.book.cost import MemorySampler
+from viba_lib.book.cost import MemorySampler, copy_sources
 
 HOLD = "held = bytearray(300_000_000); print('held', flush=True); input()"
 
@@ -38,3 +39,16 @@ def test_what_processes_share_is_not_looked_for_below_the_peak(monkeypatch):
     sampler.peak = 10**12
     sampler.sample()
     assert not looked and sampler.peak == 10**12
+
+
+def test_a_measured_build_imports_its_own_copy_in_every_folder(tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    environment = copy_sources(copy)
+    (tmp_path / "elsewhere").mkdir()
+    code = "import viba_lib.book.paths as p; print(p.ROOT)"
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path / "elsewhere", env=environment,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert Path(found.stdout.strip()) == copy.resolve()

@@ -1,12 +1,13 @@
 """What the book costs from nothing: time and memory of a build, and the time of each stage."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,16 +88,12 @@ def measure_build(profile: str, seed: int, device: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "viba_lib.book", "build", *arguments]
     with TemporaryDirectory() as name:
         folder = Path(name)
-        for source in SOURCES:
-            path = paths.ROOT / source
-            (shutil.copytree if path.is_dir() else shutil.copyfile)(path, folder / source)
-        (paths.ROOT / "data").mkdir(exist_ok=True)
-        (folder / "data").symlink_to(paths.ROOT / "data")
+        environment = copy_sources(folder)
         costs = []
         for _ in range(2):
             begun = time.monotonic()
             with MemorySampler() as memory:
-                if _status(command, folder):
+                if _status(command, folder, environment):
                     raise paths.BookError("the build failed; see above for the reason")
             costs.append((time.monotonic() - begun, memory.peak))
         stages = sorted(_stages(folder / "results"), key=lambda stage: -stage[1])
@@ -104,9 +101,32 @@ def measure_build(profile: str, seed: int, device: str) -> dict[str, Any]:
     return {"seconds": seconds, "memory": peak, "again": again, "stages": dict(stages)}
 
 
-def _status(command: Sequence[str], folder: Path) -> int:
+def copy_sources(folder: Path) -> dict[str, str]:
+    """Copy the book's sources into a folder, with a link to the fetched data.
+
+    Returns
+    -------
+    Environment of processes that import this copy. Chapters start in another folder and would
+    import the installed package, whose files may change before the build has ended.
+    """
+    for source in SOURCES:
+        path = paths.ROOT / source
+        (shutil.copytree if path.is_dir() else shutil.copyfile)(path, folder / source)
+    (paths.ROOT / "data").mkdir(exist_ok=True)
+    (folder / "data").symlink_to(paths.ROOT / "data")
+    # A folder of its own: no other file must take the name of one of Python's modules.
+    code = folder / "code"
+    code.mkdir()
+    (code / "viba_lib").symlink_to(folder / "viba_lib")
+    further = filter(None, [os.environ.get("PYTHONPATH")])
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(code), *further])}
+
+
+def _status(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
     """Exit status of a command, which is interrupted if this process is."""
-    with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL
+    ) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:
