@@ -366,10 +366,16 @@ def raised_in_a_command(name, ignored=signal.SIGCHLD):
         "import signal\nfrom viba_lib.cli import main\n"
         f"main.app = lambda: signal.raise_signal(signal.{name})\nmain.main()\n"
     )
+
+    def handlers() -> None:
+        # The tests themselves may run in the background or under nohup.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(ignored, signal.SIG_IGN)
+
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True,
-        preexec_fn=lambda: signal.signal(ignored, signal.SIG_IGN),
-    )  # fmt: skip
+        [sys.executable, "-c", code], capture_output=True, text=True, preexec_fn=handlers
+    )
 
 
 def test_a_command_that_runs_in_the_background_can_be_interrupted():

@@ -215,7 +215,7 @@ SURROUNDINGS = [
     Row("e-full", "no space on the disk", REFUSED, "the disk is full"),
     Row("e-readonly", "results that may only be read", REFUSED, "may only be read"),
     Row("e-file", "a file where the folder of results is expected", REFUSED, "folder"),
-    Row("e-old", "results of an older version", AGAIN, "the old results are not used"),
+    Row("e-old", "results of an older version", AGAIN, "never used"),
     Row("e-locale", "a locale without UTF-8, and another time zone", TAKEN, "nothing changes"),
 ]
 MODELS = [
