@@ -169,12 +169,19 @@ def test_originals_are_found_as_the_table_writes_their_paths(tmp_path: Path, fol
     assert found.original[1] == found.video_id[0] != ""
 
 
+def test_an_original_may_be_an_address_or_any_other_name(tmp_path: Path) -> None:
+    names = ["https://videos.example/watch?v=1", "$HOME/a", "C:/a.mp4", "~/a.mp4"]
+    rows = [f"{number}.mp4,fake,{name}" for number, name in enumerate(names)]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label,original", *rows]))
+    assert read_source("table", tmp_path / "table.csv").original.tolist() == names
+
+
 def test_a_catalog_keeps_naming_its_files_in_another_folder(tmp_path: Path) -> None:
     catalog = validate_catalog(pd.DataFrame(
-        {"video_id": ["a", "b"], "path": ["a.mp4", "/films/b.mp4"], "label": ["real", "fake"],
+        {"video_id": ["a", "b"], "path": ["a.mp4", "/videos/b.mp4"], "label": ["real", "fake"],
          "mask_path": ["", "masks/b.mkv"]})
     )  # fmt: skip
     assert elsewhere(catalog, tmp_path, tmp_path) is catalog
     moved = elsewhere(catalog, tmp_path, tmp_path / "new")
-    assert moved.path.tolist() == [str(tmp_path / "a.mp4"), "/films/b.mp4"]
+    assert moved.path.tolist() == [str(tmp_path / "a.mp4"), "/videos/b.mp4"]
     assert moved.mask_path.tolist() == ["", str(tmp_path / "masks" / "b.mkv")]

@@ -30,19 +30,18 @@ def table(root: Path) -> pd.DataFrame:
             f"{path} has columns {list(frame)}; expected path and label in its first line, "
             "separated by commas, semicolons, tabs or |"
         )
-    given = as_text(frame.path)
-    if (given == "").any():
+    written = as_text(frame.path)
+    if (written == "").any():
         raise CatalogError(f"{path} has rows without a path; expected one in each row")
-    given = given.map(lambda p: str(user_path(p, path.parent)))
+    given = written.map(lambda p: str(user_path(p, path.parent)))
     for column in {"path", "mask_path"} & set(frame):
         # The catalog may be written to another folder, so its paths must not be relative.
         frame[column] = [str(resolve(p, path.parent)) if p else "" for p in as_text(frame[column])]
     if "video_id" not in frame:
         frame.insert(0, "video_id", _ids(given, frame.get("start")))
     if "original" in frame:
-        named = as_text(frame.original)
-        whole = named.map(lambda p: str(user_path(p, path.parent)) if p else "")
-        frame["original"] = _originals(named, whole, given, as_text(frame.video_id))
+        named, ids = as_text(frame.original), as_text(frame.video_id)
+        frame["original"] = _originals(named, [written, given], ids)
     sets = as_text(frame["dataset"]) if "dataset" in frame else pd.Series("", index=frame.index)
     frame["dataset"] = sets.replace("", path.stem)
     if "source" not in frame:
@@ -72,16 +71,25 @@ def _is_table(path: Path) -> bool:
     return named and path.is_file()
 
 
-def _originals(named: pd.Series, whole: pd.Series, paths: pd.Series, ids: pd.Series) -> pd.Series:
+def _originals(named: pd.Series, spellings: list[pd.Series], ids: pd.Series) -> pd.Series:
     """Ids of originals that are named by their id or path; others stay as they are.
+
+    A name need not be a path: it may be the address that a video came from.
 
     Parameters
     ----------
-    whole : the names as paths, written as `paths` are: `./a.mp4` is a.mp4
+    spellings : paths of the rows, as the table writes them and as they are read
     """
-    once = ~paths.duplicated(keep=False)  # not the parts of one file
-    by_path = dict(zip(paths[once], ids[once], strict=True))
-    return named.where(named.isin(ids), whole.map(by_path).fillna(named))
+    by_path: dict[str, str] = {}
+    for paths in spellings:
+        once = ~paths.duplicated(keep=False)  # not the parts of one file
+        by_path |= dict(zip(paths[once], ids[once], strict=True))
+
+    def id_of(name: str) -> str:
+        plain = str(Path(name.replace("\\", "/")))  # `./a.mp4` is a.mp4
+        return by_path.get(name, by_path.get(plain, name))
+
+    return named.where(named.isin(ids), named.map(id_of))
 
 
 def _ids(paths: pd.Series, start: pd.Series | None) -> pd.Series:
