@@ -50,7 +50,7 @@ def test_all_readers_show_the_same_frames(tmp_path: Path, face_frames, make) -> 
     (tmp_path / "prepared").mkdir()
     given = {"settings": SETTINGS.model_dump(), "seed": 0}
     compute.prepare(tmp_path / "prepared", work, dataset=dataset, **given)
-    prepared = PreparedSet(dataset, tmp_path / "prepared", work)
+    prepared = PreparedSet(dataset, tmp_path / "prepared")
 
     with VideoReader(path) as reader:
         compared = read_clip(reader, SETTINGS, 99)

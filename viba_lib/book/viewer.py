@@ -27,7 +27,6 @@ from viba_lib.core.errors import VibaError
 from viba_lib.data.artefacts import SPATIAL, TEMPORAL
 from viba_lib.data.catalog import segment
 from viba_lib.data.clip_store import PreparedClip
-from viba_lib.data.faces import NoFaceError
 from viba_lib.data.video import VideoReader
 from viba_lib.evaluation.faithfulness import mass_inside
 from viba_lib.models.detectors import DETECTORS, Detector
@@ -400,19 +399,13 @@ def draw_viewer(
     about : what the page says of the run and the methods
     given : inputs of each detector, as `<name> <role>`, see `viewer_stage`
     """
-    prepared_set = PreparedSet(dataset, prepared, work)
+    prepared_set = PreparedSet(dataset, prepared)
     table = prepared_set.rows(rows)
     table["group"] = table.video_id.map(groups)
     clips: dict[str, PreparedClip] = {}
-    for number, video in enumerate(table.video_id, 1):
-        work.progress(f"viewer: preparing clip {number} of {len(table)}")
-        try:
-            clips[video] = prepared_set.consecutive(video, frames, preparation)
-        except NoFaceError as error:  # a video may begin with a title
-            work.progress(f"viewer: {error}; it is left out")
-    table = table[table.video_id.isin(clips)]
-    if table.empty:
-        raise VibaError("no clip of the viewer has a face in its first frames; see viba.log")
+    for video in table.video_id:
+        work.progress(f"viewer: preparing clip {len(clips) + 1} of {len(table)}")
+        clips[video] = prepared_set.consecutive(video, frames, preparation)
     images: Images = {}
     entries = [
         _clip_entry(row, clips[row.video_id], _rate(prepared_set, row.video_id), f"c{i}", images)

@@ -78,6 +78,7 @@ class _Window:
 
     rows : these frames in the batch
     source : the frames whose alpha their lambda depends on: the same or, if coupled, neighbours too
+    means : of the channels of the layer's output, for each frame
     """
 
     rows: slice

@@ -87,14 +87,10 @@ def join_catalogs(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     CatalogError
         Two different videos have the same id.
     """
-    kinds: dict[str, set[str]] = {}
-    for frame in frames:
-        for name, kind in frame.dtypes.items():
-            kinds.setdefault(str(name), set()).add(str(kind))
     joined = pd.concat(frames, ignore_index=True)
     # A text table has text only, so a further column may be numbers in one and text in another.
     for name in joined.columns.difference(COLUMNS):
-        if len(kinds[name]) > 1:
+        if len({str(frame[name].dtype) for frame in frames if name in frame}) > 1:
             joined[name] = as_text(joined[name])
     return validate_catalog(joined.drop_duplicates(["video_id", "path"]))
 

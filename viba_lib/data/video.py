@@ -350,10 +350,17 @@ def read_video(
     end: float | None = None,
     max_frames: int | None = None,
     format: str = "rgb24",
+    begin: int = 0,
 ) -> Video:
-    """Decode a video into memory; see `VideoReader` for the arguments and errors."""
+    """Decode a video into memory; see `VideoReader` for the arguments and errors.
+
+    Parameters
+    ----------
+    begin : number of the first of the `max_frames` frames
+    """
+    stop = None if max_frames is None else begin + max_frames
     with VideoReader(path, start, end) as reader:
-        frames = islice(reader.frames(format=format), max_frames)
+        frames = islice(reader.frames(format=format), begin, stop)
         return Video(np.stack(list(frames)), reader.rate)
 
 

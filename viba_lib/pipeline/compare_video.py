@@ -31,6 +31,7 @@ from viba_lib.pipeline.explain_video import (
     open_domain,
     open_run,
     output_rate,
+    report_frames,
     written_aside,
 )
 from viba_lib.pipeline.run import forward_of
@@ -182,11 +183,8 @@ def compare_video(
     model = check_given(video, out, FILES, registered, layer, weights)
     with VideoReader(video) as reader:
         clip = read_clip(reader, study.profile.preparation, max_frames)
-        length, rate = reader.length, output_rate(reader, clip.frame.tolist())
-        study.progress(f"{len(clip.frame)} of {length} frames have a face and are explained")
-        damage = reader.damage
-        if damage:
-            study.progress(f"{video}: {damage}")
+        rate = output_rate(reader, clip.frame.tolist())
+        report_frames(reader, len(clip.frame), study.progress)
         domain = open_domain(study, detector, layer, weights)
         network = _network(study, detector, layer, model, weights, VIBA in names)
         inputs = registered.inputs(clip, None, registered.size).to(study.device)
@@ -196,8 +194,8 @@ def compare_video(
     maps, seconds = _timed_maps(names, network, inputs, passes, study)
     summary = {
         "video": video.name,
-        "frames": length,
-        "damage": damage,
+        "frames": reader.length,
+        "damage": reader.damage,
         "explained_frames": clip.frame.tolist(),
         "detector": registered.name,
         "weights_sha256": file_sha256(weights or study.weights_path(detector)),

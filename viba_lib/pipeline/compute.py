@@ -73,7 +73,7 @@ def prepare(
 ) -> None:
     """Key frames, face crops and flow fields of all videos."""
     work.progress("key frames, faces, crops and flow maps")
-    opened = PreparedSet(dataset, folder, work)
+    opened = PreparedSet(dataset, folder)
     given = PreparationSettings(**settings)
     done = prepare_catalog(opened.catalog, opened.root, folder, given, seed, work)
     for name in TABLES:

@@ -24,6 +24,7 @@ from viba_lib.core.checkpoints import Arrays, Results, map_checkpointed
 from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import check_output, file_sha256
+from viba_lib.core.progress import Progress
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import VideoChunks, spread_frames
@@ -142,9 +143,7 @@ def explain_video(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             clips = VideoChunks.prepare(folder / "clips", reader, indices, prepared, progress)
-            progress(f"{len(clips.frames)} of {reader.length} frames have a face and are explained")
-            if reader.damage:
-                progress(f"{video}: {reader.damage}")
+            report_frames(reader, len(clips.frames), progress)
             if weights is None:
                 progress(f"detector: {detector} of the profile {study.profile.name}")
             domain = open_domain(study, detector, layer, weights)
@@ -169,6 +168,13 @@ def explain_video(
             _write(out, reader, clips, results, numbers.p_fake.to_numpy(), summary)
             shutil.rmtree(folder)
     return summary
+
+
+def report_frames(video: VideoReader, explained: int, progress: Progress) -> None:
+    """Say how many frames of a video are explained, and whether it is damaged."""
+    progress(f"{explained} of {video.length} frames have a face and are explained")
+    if video.damage:
+        progress(f"{video.path}: {video.damage}")
 
 
 def compare_with(

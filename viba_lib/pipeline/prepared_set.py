@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from viba_lib.core.cache import Work
 from viba_lib.core.errors import VibaError
 from viba_lib.data.catalog import CLASSES, load_catalog, resolve, segment
 from viba_lib.data.clip_store import ClipStore, PreparedClip
 from viba_lib.data.faces import NoFaceError
 from viba_lib.data.prepare import Preparation, PreparationSettings, prepared_rows
-from viba_lib.data.video import VideoReader
+from viba_lib.data.video import read_video
 from viba_lib.models.detectors import Change, Detector
 
 TABLES = ("index", "frames", "problems")
@@ -29,14 +28,13 @@ class PreparedSet:
     ----------
     dataset : folder of a planted data set, or the catalog file of a licensed one
     folder : finished stage `prepare`
-    work : its data root holds licensed videos
 
     Attributes
     ----------
     root : folder that the catalog's paths are relative to
     """
 
-    def __init__(self, dataset: Path, folder: Path, work: Work) -> None:
+    def __init__(self, dataset: Path, folder: Path) -> None:
         self.dataset, self.folder = dataset, folder
         self.root = dataset if dataset.is_dir() else dataset.parent
 
@@ -149,11 +147,11 @@ class PreparedSet:
             raise VibaError(f"video {video_id!r} is not in the catalog; see study.catalog()")
         row = catalog.loc[video_id]
         path, start, end = segment(row, self.root)
-        frames = _part(path, start, end, begin, count)
+        frames = read_video(path, start, end, count, begin=begin).frames
         if not row.get("mask_path"):
             return frames, None
         mask = resolve(str(row.mask_path), self.root)
-        return frames, _part(mask, start, end, begin, count, "gray")
+        return frames, read_video(mask, start, end, count, "gray", begin).frames
 
     def consecutive(
         self, video_id: str, count: int, preparation: Mapping[str, Any]
@@ -161,7 +159,7 @@ class PreparedSet:
         """Prepared crops of up to `count` consecutive frames of a video, with its planted masks.
 
         They are the first ones. If these have no face, because a video begins with a title, they
-        begin at the first prepared key frame.
+        begin at the first prepared key frame in which one was detected.
 
         Parameters
         ----------
@@ -177,9 +175,10 @@ class PreparedSet:
         settings = PreparationSettings(**preparation)
         rows = self._rows_from(0, video_id, count, settings)
         if not rows:
-            known = self.preparation.frames.query("video_id == @video_id").frame
-            begin = int(known.min()) if len(known) else 0
-            rows = self._rows_from(begin, video_id, count, settings) if begin else []
+            found = self.preparation.frames.query("video_id == @video_id and not tracked").frame
+            rows = (
+                self._rows_from(int(found.min()), video_id, count, settings) if len(found) else []
+            )
         if not rows:
             raise NoFaceError(
                 f"no face in the first {count + 1} frames of {video_id!r}; take another"
@@ -197,12 +196,3 @@ class PreparedSet:
 
     def _each(self, function: Callable[..., Any], rows: pd.DataFrame, *rest: Any) -> list[Any]:
         return [function(self.store[row.path], [row.position], *rest) for row in rows.itertuples()]
-
-
-def _part(
-    path: Path, start: float | None, end: float | None, begin: int, count: int,
-    format: str = "rgb24",
-) -> np.ndarray:  # fmt: skip
-    """`count` frames of a video from number `begin` on, or as many as there are."""
-    with VideoReader(path, start, end) as reader:
-        return np.stack(list(reader.frames(range(begin, begin + count), format)))

@@ -74,7 +74,7 @@ class Run:
     @cached_property
     def clips(self) -> PreparedSet:
         """Prepared clips and their tables."""
-        return PreparedSet(self.dataset, self.prepared, self.work)
+        return PreparedSet(self.dataset, self.prepared)
 
     @cached_property
     def model(self) -> nn.Module:

@@ -148,7 +148,7 @@ class Study:
     @cached_property
     def prepared(self) -> PreparedSet:
         """Prepared clips and their tables."""
-        return PreparedSet(self.dataset, self.get(self.stages.prepared), self.work)
+        return PreparedSet(self.dataset, self.get(self.stages.prepared))
 
     @cached_property
     def dataset(self) -> Path:
@@ -159,7 +159,7 @@ class Study:
     @cached_property
     def _raw(self) -> PreparedSet:
         """The catalog, before anything is prepared."""
-        return PreparedSet(self.dataset, Path(), self.work)
+        return PreparedSet(self.dataset, Path())
 
     def catalog(self) -> pd.DataFrame:
         """Catalog: one row per video."""

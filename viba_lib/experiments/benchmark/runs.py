@@ -13,7 +13,7 @@ from torch import nn
 from viba_lib.baselines.common import Target, classes_of
 from viba_lib.baselines.explainers import Network, explain_with
 from viba_lib.baselines.patch_head import FRAMES, PatchHead
-from viba_lib.core.cache import HasDigest, Stage, Work
+from viba_lib.core.cache import HasDigest, Stage
 from viba_lib.models.detectors import Detector
 from viba_lib.pipeline.prepared_set import TABLES, PreparedSet
 from viba_lib.pipeline.run import Run
@@ -27,10 +27,10 @@ KEPT = 6  # sets of frames: those for tests, tuning and patch heads, of two dete
 
 @lru_cache(maxsize=KEPT)
 def _inputs(
-    dataset: Path, prepared: Path, _changed: int, work: Work, detector: Detector,
+    dataset: Path, prepared: Path, _changed: int, detector: Detector,
     positions: tuple[tuple[str, int], ...],
 ) -> torch.Tensor:  # fmt: skip
-    clips = PreparedSet(dataset, prepared, work)
+    clips = PreparedSet(dataset, prepared)
     return clips.inputs(detector, clips.rows(positions))
 
 
@@ -77,7 +77,7 @@ class BenchmarkRun(Run):
         """Detector inputs (T, 3, S, S) of frames; the last ones stay: all methods explain them."""
         changed = (self.prepared / f"{TABLES[0]}.parquet").stat().st_mtime_ns
         keys = tuple((video, position) for video, position in positions)
-        return _inputs(self.dataset, self.prepared, changed, self.work, self.detector, keys)
+        return _inputs(self.dataset, self.prepared, changed, self.detector, keys)
 
     def classes(self, inputs: torch.Tensor) -> torch.Tensor:
         """Predicted classes (T,) of what `inputs_at` returned, which all methods explain."""
