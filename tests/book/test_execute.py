@@ -57,6 +57,29 @@ def chapter(tmp_path, monkeypatch) -> Path:
     return source
 
 
+def test_a_line_that_is_sent_in_two_parts_is_one_output(chapter, tmp_path):
+    with chapter.open("a") as source:
+        source.write('\n# %%\nprint("a line", end="", flush=True)\nprint()\n')
+    target = tmp_path / "executed.ipynb"
+    assert execute.execute(chapter, target, {}, execute.kernel_environment()) == []
+    (output,) = nbformat.read(target, 4).cells[-1].outputs
+    assert output.text == "a line\n"
+
+
+def test_streams_are_joined_in_order():
+    def stream(name, text):
+        return v4.new_output("stream", name=name, text=text)
+
+    shown = v4.new_output("display_data", data={"text/plain": "3"})
+    notebook = v4.new_notebook(cells=[
+        cell(stream("stdout", "a"), stream("stdout", "\n"), stream("stderr", "b"), shown,
+             stream("stdout", "c")),
+        v4.new_markdown_cell("text"),
+    ])  # fmt: skip
+    execute.join_streams(notebook)
+    assert [o.get("text", "shown") for o in notebook.cells[0].outputs] == ["a\n", "b", "shown", "c"]
+
+
 def test_a_chapter_runs_with_parameters(chapter, tmp_path):
     out = tmp_path / "out.ipynb"
     execute.run_chapter("1", ["seed=7"], out)

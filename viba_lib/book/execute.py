@@ -96,6 +96,24 @@ def problems_of(notebook: Any) -> list[str]:
     return found if outputs else [*found, "no cell has an output"]
 
 
+def join_streams(notebook: Any) -> None:
+    """Make one output of what a cell prints without a break, in place.
+
+    A kernel sends what is printed every fifth of a second, wherever that falls: a line and its end
+    are then two outputs, and the second looks empty.
+    """
+    for cell in notebook.cells:
+        joined: list[Any] = []
+        for output in cell.get("outputs", ()):
+            name = output.get("name")  # streams only
+            if name and joined and joined[-1].get("name") == name:
+                joined[-1].text += output.text
+            else:
+                joined.append(output)
+        if joined:
+            cell.outputs = joined
+
+
 def stop_all() -> None:
     """Interrupt the commands that run: papermill then ends its kernel."""
     for process in psutil.Process().children():
@@ -148,6 +166,7 @@ def execute(
             notebook.metadata.get("papermill", {}).pop(key, None)
         # A page cannot answer a form, and its state would load scripts from the network.
         notebook.metadata.pop("widgets", None)
+        join_streams(notebook)
         nbformat.write(notebook, executed)
         executed.replace(target)
     finally:
