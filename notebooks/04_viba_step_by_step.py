@@ -327,7 +327,7 @@ inside, ratio = mass_inside(maps[0], mask[0]), mass_ratio(maps[0], mask[0])
 after = attribution.logits.softmax(1)[0, 1].item()
 
 # %% tags=["remove-input"]
-place = no_masks(ratio, "the share of bits inside it") or (
+place = no_masks(ratio, "the fraction of bits inside it") or (
     f"{inside:.0%} of the bits lie inside the planted mask, {ratio:.1f} times the mask's fraction of the "
     "frame (chance is 1)."
 )

@@ -196,10 +196,10 @@ prose(*(targets_text({d: targets[d]}, bootstrap) for d in DETECTORS))
 # ## Detection by method
 #
 # An accuracy is a mean over methods of manipulation. Expect artefacts in large regions to be detected more often than a thin
-# blending edge. If the dot and the diamond of a method coincide, the bottleneck did not change its share of correct
+# blending edge. If the dot and the diamond of a method coincide, the bottleneck did not change its fraction of correct
 # decisions.
 
-# %% mystnb={"image": {"alt": "For each detector, the share of correct decisions on real frames and on each method, with a dot for the network without the bottleneck and a diamond for the network with it."}, "figure": {"caption": "Share of correct decisions on real frames and for each method, without and with the bottleneck; the number of frames is in brackets.", "name": "fig-decisions-by-method"}}
+# %% mystnb={"image": {"alt": "For each detector, the fraction of correct decisions on real frames and on each method, with a dot for the network without the bottleneck and a diamond for the network with it."}, "figure": {"caption": "Fraction of correct decisions on real frames and for each method, without and with the bottleneck; the number of frames is in brackets.", "name": "fig-decisions-by-method"}}
 import pandas as pd
 
 from viba_lib.experiments.detection import detection_by_method
@@ -248,7 +248,7 @@ prose(mcnemar_text(tests))
 # overconfident, and points above it are underconfident. The bins are those of the ECE. With few frames, most bins contain
 # only a handful of frames.
 
-# %% mystnb={"image": {"alt": "Reliability diagram: share of correct decisions over confidence for both detectors, without and with the bottleneck, against the diagonal."}, "figure": {"caption": "Reliability diagram of both detectors, without and with the bottleneck.", "name": "fig-reliability"}}
+# %% mystnb={"image": {"alt": "Reliability diagram: fraction of correct decisions over confidence for both detectors, without and with the bottleneck, against the diagonal."}, "figure": {"caption": "Reliability diagram of both detectors, without and with the bottleneck.", "name": "fig-reliability"}}
 groups = {}
 for name, frame in explained.items():
     groups[f"{name} -"] = (frame.p_fake.to_numpy(), frame.label.to_numpy())
@@ -270,9 +270,9 @@ prose(calibration_text(explained))
 # %% [markdown]
 # ## AUC and calibration error written out
 #
-# Both measures need a few lines. The {term}`AUC` is the share of pairs of a fake and a real frame in which the fake has
+# Both measures need a few lines. The {term}`AUC` is the fraction of pairs of a fake and a real frame in which the fake has
 # the higher probability of fake. A tie counts one half. The expected calibration error sorts the frames into 15 bins by
-# confidence, takes the gap between accuracy and mean confidence in each bin, and weights it by the share of frames in
+# confidence, takes the gap between accuracy and mean confidence in each bin, and weights it by the fraction of frames in
 # the bin. The lines use the frames of one detector without the bottleneck.
 
 # %%

@@ -43,7 +43,7 @@ data_root = "../data"
 results_root = "../results"
 device = "cpu"
 seed = 0
-threshold = 0.5  # share of the maximum above which a pixel is highlighted; from 0 to 0.99
+threshold = 0.5  # fraction of the maximum above which a pixel is highlighted; from 0 to 0.99
 rule = "frame"  # reference of the threshold: the maximum of the frame or of the clip, or the area; one of frame, clip, area
 
 # %% tags=["remove-input"]
@@ -69,10 +69,10 @@ HTML(study.banner())
 #
 # $$ \mathrm{RPI} = \frac{\frac1{N-1}\sum_{i=2}^N \lVert C_i - C_{i-1}\rVert}{\sqrt{W^2+H^2}} $$ (eq-consistency-rpi)
 #
-# with the centroid $C_i$ of the mask. The text of the paper describes TCS as the share of frames in which regions stay
+# with the centroid $C_i$ of the mask. The text of the paper describes TCS as the fraction of frames in which regions stay
 # highlighted. The formula is the mean highlighted *area*, so a map that highlights everything has the best score. The column
 # `persistence` is a measure of this book for the description in the text. For each pixel that is highlighted at least once,
-# it takes the share of frames in which the pixel is highlighted, and averages over these pixels. If only two frames of a
+# it takes the fraction of frames in which the pixel is highlighted, and averages over these pixels. If only two frames of a
 # video are explained, `persistence` is (1 + IoU) / 2 and says nothing new. Consecutive frames are those that the profile
 # explains, evenly spaced over a clip, so they can lie many frames apart.
 #
@@ -166,7 +166,7 @@ else:
 #
 # If a map is flat, a threshold relative to its own maximum marks nearly the whole frame. The masks then overlap because they
 # are large. Two columns show this effect. `iou_chance` is the IoU of independent random masks of the same area $a$,
-# $a / (2 - a)$. `effective_area` is the share of the frame over which a constant map would have the same entropy; it is 1 for
+# $a / (2 - a)$. `effective_area` is the fraction of the frame over which a constant map would have the same entropy; it is 1 for
 # a flat map. If IoU is near `iou_chance`, the area explains it.
 
 # %%

@@ -91,7 +91,7 @@ map_figures.region_overlay(clip.faces[0], masks, REGIONS)
 # The paper takes the three regions that annotators named most often, and does not say how a heat map becomes a set of
 # regions. Here, a map ({term}`Attribution`) highlights the `top` regions by mean relevance per pixel, so that a region is not
 # preferred because of its size. F1, precision and recall are macro averages: means over regions. *Overlap* is the
-# Szymkiewicz-Simpson coefficient ({term}`Overlap coefficient`), as a mean over videos. *Top 1* is the share of videos in
+# Szymkiewicz-Simpson coefficient ({term}`Overlap coefficient`), as a mean over videos. *Top 1* is the fraction of videos in
 # which the map highlights the region that most annotators chose. With planted regions, this is the region that contains the
 # largest part of the mask.
 
@@ -253,7 +253,7 @@ study.save_table("annotator_agreement", between, between.round(3), unknown)
 # %% [markdown]
 # ### Krippendorff's alpha in a few lines
 #
-# For two annotators who both answer every question, alpha needs a few lines. The observed disagreement is the share of
+# For two annotators who both answer every question, alpha needs a few lines. The observed disagreement is the fraction of
 # questions with different answers. The expected disagreement is that of two answers that are taken at random from all answers.
 # Alpha is 1 minus their ratio. There is a question for each clip and each region: is the region marked? The two annotators
 # are simulated. The second one copies every other answer of the first and guesses the rest, so expect an alpha near one half.
@@ -283,7 +283,7 @@ np.testing.assert_allclose(alpha, by_library)
 print(f"{questions} questions: alpha {alpha:.2f}, {1 - observed:.0%} equal")
 
 # %% [markdown]
-# The lines and the library agree. The share of equal answers is higher than alpha, because some guesses agree by chance.
+# The lines and the library agree. The fraction of equal answers is higher than alpha, because some guesses agree by chance.
 
 # %% [markdown]
 # ## Figure 2: frequency of regions
@@ -293,7 +293,7 @@ print(f"{questions} questions: alpha {alpha:.2f}, {1 - observed:.0%} equal")
 # detector highlight the artefacts, the regions that are annotated most often are also marked most often. The paper's
 # Figure 2 shows matches of both.
 
-# %% mystnb={"image": {"alt": "Bars per region: share of fake videos in which the region is planted and in which each detector's map highlights it."}, "figure": {"caption": "Frequency of regions: planted, and highlighted by VIBA (after the paper's Figure 2). L lips and mouth, E edges, B brows, eyes and forehead, N nose, cheeks and ears, O outside, C chin and neck.", "name": "fig-regions-frequency"}}
+# %% mystnb={"image": {"alt": "Bars per region: fraction of fake videos in which the region is planted and in which each detector's map highlights it."}, "figure": {"caption": "Frequency of regions: planted, and highlighted by VIBA (after the paper's Figure 2). L lips and mouth, E edges, B brows, eyes and forehead, N nose, cheeks and ears, O outside, C chin and neck.", "name": "fig-regions-frequency"}}
 from viba_lib.experiments.human_agreement import region_shares
 
 shares = region_shares(regions, "planted" if human is None else "annotated")
@@ -317,7 +317,7 @@ prose(shares_text(shares)) if not unknown else None
 #
 # Section 4 of the paper describes where maps of fakes and of real videos differ. The description comes from maps that the
 # authors inspected, and contains no numbers. Each finding becomes a measure here. `forehead` and `nose_ears` compare the mean
-# relevance of parts of a region. `nose` and `chin` are the shares of frames in which a part has more than the frame's mean
+# relevance of parts of a region. `nose` and `chin` are the fractions of frames in which a part has more than the frame's mean
 # relevance. A source clip counts if both a real and a fake video of it are explained.
 
 # %%
@@ -363,7 +363,7 @@ study.save_table("regions_by_video", videos, videos.head(12), unknown)
 # %% [markdown]
 # ## Grad-CAM and input-agnostic controls
 #
-# In the default data, the location of each artefact is known for every pixel. This allows two finer measures: the share of
+# In the default data, the location of each artefact is known for every pixel. This allows two finer measures: the fraction of
 # the relevance inside the planted mask, and whether the strongest pixel is inside (the {term}`Pointing game`). The paper
 # argues that Grad-CAM {cite}`selvaraju2019gradcam` is coarse; here both methods use the same layer. Two controls depend
 # neither on the network nor on the frame: noise (`Random`), and a centre prior (`Centre prior`), because a face is in the
@@ -397,7 +397,7 @@ unmasked = no_masks(compared.ratio, "the localisation")
 columns = ["name", "frames", "area", "ratio", "hit"]
 study.save_table("explainers", compared, compared[columns].round(2), unmasked)
 
-# %% mystnb={"image": {"alt": "Points with intervals for VIBA, Grad-CAM, a centre prior and noise, for each detector: relevance inside the planted mask over the mask's share of the frame, and share of frames whose strongest pixel is inside."}, "figure": {"caption": "Relevance inside the planted mask over its share of the frame (chance is 1, dotted), and share of frames whose strongest pixel lies inside, with 95 % intervals over people and source clips.", "name": "fig-explainers"}}
+# %% mystnb={"image": {"alt": "Points with intervals for VIBA, Grad-CAM, a centre prior and noise, for each detector: relevance inside the planted mask over the mask's fraction of the frame, and fraction of frames whose strongest pixel is inside."}, "figure": {"caption": "Relevance inside the planted mask over its fraction of the frame (chance is 1, dotted), and fraction of frames whose strongest pixel lies inside, with 95 % intervals over people and source clips.", "name": "fig-explainers"}}
 result_figures.intervals(compared, ["ratio", "hit"], chance={"ratio": 1.0})
 
 # %% tags=["remove-input"]

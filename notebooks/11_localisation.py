@@ -116,7 +116,7 @@ prose(
 # | Occlusion | A square slides over the frame and sets its pixels to zero. The map is the drop of the probability at each location. | {cite:t}`zeiler2013visualizing` |
 # | LIME | Random sets of superpixels are removed. A linear model is fitted to the probabilities, and its coefficients are the map. | {cite:t}`ribeiro2016lime` |
 # | Kernel SHAP | As LIME, but the sets are weighted such that the coefficients estimate Shapley values. These share the probability fairly among the superpixels. | {cite:t}`lundberg2017shap` |
-# | Sobol | A grid of masks darkens parts of the frame, with values from a low-discrepancy sequence. The map is the share of the variance of the probability that involves a cell. | {cite:t}`fel2021sobol` |
+# | Sobol | A grid of masks darkens parts of the frame, with values from a low-discrepancy sequence. The map is the fraction of the variance of the probability that involves a cell. | {cite:t}`fel2021sobol` |
 # | RISE | Random smooth masks cover the frame. The map is their mean, weighted by the probability under each mask. | {cite:t}`petsiuk2018rise` |
 # | Random | Uniform noise that depends on nothing. It is the level of chance. | control |
 # | Centre prior | A Gaussian in the middle of the crop. It shows what the position of the face alone achieves. | control |
@@ -164,8 +164,8 @@ map_figures.method_grid(*benchmarks["flow-vgg11"].example(0))
 #
 # Four measures use the mask of the {term}`Planted artefact` as the ground truth:
 #
-# - `ratio` is the share of relevance inside the mask over the mask's share of the frame; chance is 1;
-# - `rank` is the relevance rank accuracy: the share of the n strongest pixels that lie inside the mask, where n is the
+# - `ratio` is the fraction of relevance inside the mask over the mask's fraction of the frame; chance is 1;
+# - `rank` is the relevance rank accuracy: the fraction of the n strongest pixels that lie inside the mask, where n is the
 #   number of pixels of the mask {cite}`arras2022clevr`;
 # - `hit` is the {term}`Pointing game`: whether the strongest pixel lies inside the mask;
 # - `precision_recall` is the area under the precision-recall curve of all pixels.
@@ -234,7 +234,7 @@ prose(*(rank_text(f"Ratio on {name}", rank) for name, rank in ranks.items()))
 # %% [markdown]
 # ### Ratio and interval written out
 #
-# The ratio of one frame needs a few lines: the share of the relevance inside the mask, over the mask's share of the frame.
+# The ratio of one frame needs a few lines: the fraction of the relevance inside the mask, over the mask's fraction of the frame.
 # The lines use the frame of the figure above and the map of every method.
 
 # %%
@@ -243,7 +243,7 @@ import numpy as np
 _, planted, relevances = benchmarks["xception"].example(0)
 
 # %% tags=["decisive"]
-area = planted.mean()  # share of the frame inside the mask
+area = planted.mean()  # fraction of the frame inside the mask
 ratio_of = {}
 for method, relevance in relevances.items():
     total = relevance.sum()

@@ -196,7 +196,7 @@ print(f"area under the curve {area:.3f}")
 #
 # The protocol for deepfake detectors {cite}`tsigos2024` attacks only the segments that a map ranks first, without
 # gradients {cite}`ilyas2018blackbox`. `sufficiency` is the drop of the probability of the predicted class. `kept` is
-# the share of decisions that do not change. `stability` is the rank correlation with the map of the same frame under
+# the fraction of decisions that do not change. `stability` is the rank correlation with the map of the same frame under
 # noise that hardly changes the probability. The protocol is made for face images, so it is applied to the first
 # detector only: pixels of an optical-flow field cannot be changed directly.
 

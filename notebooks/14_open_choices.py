@@ -224,7 +224,7 @@ for here, other, expected in ((2.0, 3.0, 0.5), (0.5, 0.1, -0.8), (4, 4, 0)):
     assert abs(relative(here, other) - expected) < 1e-9
 
 # %% [markdown]
-# If our value is near zero, a small change is a large percentage. A share that changes from 0.01 to 0.02 has doubled,
+# If our value is near zero, a small change is a large percentage. A fraction that changes from 0.01 to 0.02 has doubled,
 # although the difference is only 0.01. Look at both columns before you call a choice important.
 #
 # ```{solution-end}

@@ -284,8 +284,8 @@ prose(escape(reference_text(run, reference)))
 # ```{exercise} The sum of Table 1
 # :label: ex-table-1-sum
 # The paper lists its videos by data set in Table 1 and does not state a total. Add up the column `paper` of `first` and call
-# the sum `paper_total`. Write `shares_of(table)`, which returns the share of each row in the sum of the column `paper`, as a
-# series with the names in `row` as its index. Call the shares of `first` `shares`. Which single data set could change the
+# the sum `paper_total`. Write `shares_of(table)`, which returns the fraction of each row in the sum of the column `paper`, as a
+# series with the names in `row` as its index. Call the fractions of `first` `shares`. Which single data set could change the
 # results most?
 # ```
 #
@@ -298,7 +298,7 @@ paper_total = int(first.paper.sum())
 
 
 def shares_of(table):
-    """Share of each row in the paper's total, the largest first."""
+    """Fraction of each row in the paper's total, the largest first."""
     counts = table.set_index("row").paper
     return (counts / counts.sum()).sort_values(ascending=False)
 
@@ -344,7 +344,7 @@ for given in first.itertuples():
 
 # %% tags=["solution"]
 def wilson(k, n, z=1.959964):
-    """95 % interval of a share of k in n."""
+    """95 % interval of a fraction of k in n."""
     p, spread = k / n, z**2 / n
     middle = (p + spread / 2) / (1 + spread)
     half = z * (p * (1 - p) / n + spread / (4 * n)) ** 0.5 / (1 + spread)

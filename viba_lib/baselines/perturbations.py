@@ -145,7 +145,7 @@ def sobol(
 ) -> np.ndarray:
     """Total-order Sobol indices of a grid of masks (Fel et al. 2021), through SciPy.
 
-    The index of a cell is the share of the score's variance that it has a part in. A grid of
+    The index of a cell is the fraction of the score's variance that it has a part in. A grid of
     `cells` a side takes (cells * cells + 2) n passes; n is a power of two, as large as the passes
     allow, and 2 or more. None = as many cells as leave eight draws, but four or more.
     """

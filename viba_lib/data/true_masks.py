@@ -21,8 +21,8 @@ from viba_lib.data.video import VideoError, VideoReader, write_video
 # pixels, and by less than the second in all.
 SMALLEST, LARGEST = 3.0, 20.0
 ABOVE_NOISE = 6.0  # deviations of the differences outside, above which a pixel is changed
-WHOLE_FRAME = 0.5  # share of changed pixels, from which two videos do not show the same recording
-SPECK = 0.1  # components with a smaller share of the largest one's area are left out
+WHOLE_FRAME = 0.5  # fraction of changed pixels from which two videos do not show the same recording
+SPECK = 0.1  # components with a smaller fraction of the largest one's area are left out
 
 
 def changed_region(original: np.ndarray, fake: np.ndarray) -> np.ndarray:

@@ -179,7 +179,7 @@ def agreement_table(annotated: Sequence[str], found: Sequence[str]) -> pd.Series
     Returns
     -------
     f1, precision, recall (macro: means over regions, those without a defined value left out),
-    overlap (Szymkiewicz-Simpson, mean over videos), top1 (share of videos in which the map
+    overlap (Szymkiewicz-Simpson, mean over videos), top1 (fraction of videos in which the map
     highlights the first annotated region) and videos.
 
     Raises

@@ -109,16 +109,16 @@ def mean_iou(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
 
 
 def temporal_consistency(masks: np.ndarray) -> float:
-    """TCS as printed, Eq. (3) of the paper: the mean share of the frame that is highlighted.
+    """TCS as printed, Eq. (3) of the paper: the mean fraction of the frame that is highlighted.
 
-    The text calls it the share of frames in which regions stay highlighted, but the formula is the
-    mean highlighted area. `pixel_persistence` computes what the text describes.
+    The text calls it the fraction of frames in which regions stay highlighted, but the formula is
+    the mean highlighted area. `pixel_persistence` computes what the text describes.
     """
     return float(_masks(masks).mean(axis=(1, 2)).mean())
 
 
 def pixel_persistence(masks: np.ndarray, cuts: Sequence[int] = ()) -> float:
-    """Mean share of frames in which a pixel stays highlighted, over pixels that ever are.
+    """Mean fraction of frames in which a pixel stays highlighted, over pixels that ever are.
 
     This is what the paper's text describes as TCS. Scenes count by their pixels. NaN if none has
     two frames, or if nothing is highlighted.

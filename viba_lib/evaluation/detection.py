@@ -35,7 +35,7 @@ def expected_calibration_error(
         raise VibaError("probabilities must lie between 0 and 1; apply a softmax to logits first")
     confidence, right = p.max(1), p.argmax(1) == y
     bin_of = np.ceil(confidence * bins).astype(int).clip(1, bins)
-    # The share of a bin, times the gap of its means, is the gap of its sums over all.
+    # The fraction of a bin, times the gap of its means, is the gap of its sums over all.
     gaps = np.bincount(bin_of, confidence - right)
     return float(np.abs(gaps).sum() / len(p))
 

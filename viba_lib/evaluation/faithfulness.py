@@ -12,7 +12,7 @@ Probabilities = Callable[[torch.Tensor], np.ndarray]  # (N, 3, S, S) -> (N, clas
 
 
 def mass_inside(relevance: np.ndarray, mask: np.ndarray) -> float:
-    """Relevance mass accuracy: share of relevance (H, W) inside a mask (H, W) in [0, 1].
+    """Relevance mass accuracy: fraction of relevance (H, W) inside a mask (H, W) in [0, 1].
 
     NaN for an empty map or mask.
     """
@@ -22,7 +22,7 @@ def mass_inside(relevance: np.ndarray, mask: np.ndarray) -> float:
 
 
 def mass_ratio(relevance: np.ndarray, mask: np.ndarray) -> float:
-    """Share of relevance inside the mask over the mask's share of the frame; chance is 1."""
+    """Fraction of relevance inside the mask over the mask's fraction of the frame; chance is 1."""
     area = float(np.mean(mask))
     return mass_inside(relevance, mask) / area if area > 0 else float("nan")
 
@@ -34,7 +34,7 @@ def pointing_game(relevance: np.ndarray, mask: np.ndarray, threshold: float = 0.
 
 
 def _inside(mask: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-    """Pixels of a soft mask that count as inside: above 0 and a share of its maximum."""
+    """Pixels of a soft mask that count as inside: above 0 and a fraction of its maximum."""
     return np.asarray((mask > threshold * mask.max()) & (mask > 0))
 
 
@@ -58,7 +58,7 @@ def rank_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
 def precision_recall_area(relevance: np.ndarray, mask: np.ndarray) -> float:
     """Area under the precision-recall curve of pixels (average precision); NaN for an empty mask.
 
-    A random map has the mask's share of the frame.
+    A random map has the mask's fraction of the frame.
     """
     # Here: most processes that measure maps need no other part of scikit-learn.
     from sklearn.metrics import average_precision_score
@@ -84,9 +84,9 @@ def map_measures(relevance: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     One row per frame: bits (sum of the map), entropy (of the map over pixels, in bits), inside
-    (share of relevance inside the mask), area (the mask's share of the frame), ratio (inside /
-    area, chance is 1) and hit (1 if the strongest pixel is inside the mask, else 0). For an empty
-    mask, inside, ratio and hit are NaN.
+    (fraction of relevance inside the mask), area (the mask's fraction of the frame), ratio
+    (inside / area, chance is 1) and hit (1 if the strongest pixel is inside the mask, else 0). For
+    an empty mask, inside, ratio and hit are NaN.
     """
     pairs = list(zip(relevance, masks, strict=True))
     return pd.DataFrame(
@@ -175,7 +175,7 @@ def insertion_areas(
     Parameters
     ----------
     probabilities, inputs, relevance, steps : see `deletion_areas`
-    sigma : of the blur, as a share of the side
+    sigma : of the blur, as a fraction of the side
 
     Returns
     -------

@@ -39,7 +39,7 @@ CORRUPTIONS: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], tuple[fl
     "h264": (_h264, (18, 25, 32, 40), "crf"),
     "blur": (_blur, (0.5, 1, 2, 4), "sigma, px of the crop"),
     "brightness": (_brightness, (0.4, 0.7, 1.3, 1.6), "factor"),
-    "resolution": (_resolution, (0.75, 0.5, 0.25, 0.125), "share of the side"),
+    "resolution": (_resolution, (0.75, 0.5, 0.25, 0.125), "fraction of the side"),
 }
 UNCHANGED = "unchanged"
 # What videos go through between a camera and a viewer; detectors are calibrated on it.

@@ -52,7 +52,7 @@ def bottleneck_types(study: Study, detector: str, count: int) -> ComparedTypes:
 
     Returns
     -------
-    Inputs and maps by type; the table has one row per type: type, frames, kept (share of
+    Inputs and maps by type; the table has one row per type: type, frames, kept (fraction of
     predictions that survive), bits, entropy, ratio (on fakes), deletion, and iou (of the
     highlighted regions of two frames of a video), each with _low and _high, seconds (per frame)
     and training (seconds spent beforehand).
@@ -190,7 +190,7 @@ def clear_and_right(focus: Finding, place: Finding) -> str:
     Parameters
     ----------
     focus : entropy, readout minus per-sample
-    place : relevance of the readout inside the mask over its share of the frame, chance is 1
+    place : relevance of the readout inside the mask over its fraction of the frame, chance is 1
     """
     said = verdict(focus), verdict(place)
     if NOT_COMPUTED in said:

@@ -128,7 +128,7 @@ class ExplainedVideo:
     frames : rows of `explained_frames`
     relevance : (T, S, S) in bits per pixel
     squares : (T, 3) centre and side of the face in the video, in pixels
-    landmarks : (T, 68, 2) in the face crop, as shares of its side
+    landmarks : (T, 68, 2) in the face crop, as fractions of its side
     planted : letters of the planted regions, the one with most of the mask first; "" = unknown
     """
 

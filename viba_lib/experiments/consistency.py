@@ -22,7 +22,7 @@ from viba_lib.pipeline.study import Study
 NAMES = {"iou": "IoU", "tcs": "TCS", "rpi": "RPI", "persistence": "persistence"}
 CONSISTENCY = tuple(NAMES)
 FLAT = ("iou_chance", "effective_area")  # how much of a score a flat map explains
-MOSTLY = 0.75  # share of an IoU that random masks of the same area reach
+MOSTLY = 0.75  # fraction of an IoU that random masks of the same area reach
 # Section 4 of the paper on maps of real videos, compared with those of fakes.
 LABEL_CLAIMS: Mapping[str, Direction] = {"iou": "higher", "rpi": "lower"}
 # Section 4 of the paper on maps of the face detector, compared with those of the motion detector.
@@ -47,10 +47,10 @@ def consistency_by_video(
 
     Returns
     -------
-    video_id, label, frames, cuts (scenes minus one), threshold, empty (share of frames without a
+    video_id, label, frames, cuts (scenes minus one), threshold, empty (fraction of frames without a
     highlighted pixel), the measures, iou_chance (see `chance_iou`) and effective_area (2 to the
-    power of the map's entropy, as a share of its pixels; 1 for a constant map). One row per video
-    and threshold.
+    power of the map's entropy, as a fraction of its pixels; 1 for a constant map). One row per
+    video and threshold.
     """
     rows = []
     for video in videos:

@@ -151,7 +151,7 @@ def table_2(explained: ByDetector, bootstrap: common.Bootstrap) -> pd.DataFrame:
 
 
 def detection_by_method(frames: pd.DataFrame) -> pd.DataFrame:
-    """Share of correct decisions per method, without and with the bottleneck.
+    """Fraction of correct decisions per method, without and with the bottleneck.
 
     Parameters
     ----------

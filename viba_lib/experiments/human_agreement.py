@@ -169,7 +169,7 @@ def rules_table(
 
 
 def region_shares(regions: Mapping[str, pd.DataFrame], source: str = "planted") -> pd.DataFrame:
-    """Share of fake test videos in which each region is annotated or highlighted (Figure 2).
+    """Fraction of fake test videos in which each region is annotated or highlighted (Figure 2).
 
     Parameters
     ----------

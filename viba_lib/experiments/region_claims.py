@@ -41,10 +41,10 @@ FINDINGS: Mapping[str, tuple[str, Direction, str]] = {
 }
 
 MEANING = {
-    "forehead": "relevance of the forehead, as a share of that of forehead and eyes,",
-    "nose_ears": "relevance of nose and ears, as a share of that of nose, ears and cheeks,",
-    "nose": "the share of frames with a marked nose",
-    "chin": "the share of frames with a marked chin",
+    "forehead": "relevance of the forehead, as a fraction of that of forehead and eyes,",
+    "nose_ears": "relevance of nose and ears, as a fraction of that of nose, ears and cheeks,",
+    "nose": "the fraction of frames with a marked nose",
+    "chin": "the fraction of frames with a marked chin",
 }
 
 
@@ -90,8 +90,8 @@ def part_shares(videos: Iterable[ExplainedVideo]) -> pd.DataFrame:
     -------
     video_id, label ("fake" or "real"); forehead: mean relevance there over the sum of the means of
     forehead and eyes, 0.5 if they are alike; nose_ears: the same of nose and ears over nose and
-    ears, and cheeks; nose and chin: share of the frames in which the mean relevance there is above
-    that of the frame. NaN for a map of zeros, or a part outside of the crop.
+    ears, and cheeks; nose and chin: fraction of the frames in which the mean relevance there is
+    above that of the frame. NaN for a map of zeros, or a part outside of the crop.
     """
     rows = []
     for video in videos:

@@ -107,7 +107,7 @@ def line(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
     Returns
     -------
-    fixed (seconds), per_minute (seconds), r2 (share of the variance that the line explains),
+    fixed (seconds), per_minute (seconds), r2 (fraction of the variance that the line explains),
     exponent (of a power law without the fixed part: 1 is linear; NaN for fewer than two lengths).
     """
     x = np.array([row["minutes"] for row in rows], float)

@@ -40,8 +40,8 @@ def saturation(count: int = 8, seed: int = 0) -> pd.DataFrame:
 
     Returns
     -------
-    video_id (one per input, each with its own noise), gradient and bottleneck: share of relevance
-    on the two units, 0 if no unit has any. Chance is EVIDENCE.
+    video_id (one per input, each with its own noise), gradient and bottleneck: fraction of
+    relevance on the two units, 0 if no unit has any. Chance is EVIDENCE.
     """
     generator = torch.Generator().manual_seed(seed)
     inputs = (torch.rand(1000 + count, 3, SIDE, SIDE, generator=generator) < 0.5).float()
@@ -99,7 +99,7 @@ def over_attribution(count: int = 12, steps: int = 80, seed: int = 0) -> pd.Data
     Returns
     -------
     video_id (one per image), method ("gradient", "bottleneck", and "bottleneck, early": after
-    COARSE steps) and outside: share of relevance farther than REACH pixels from the bar.
+    COARSE steps) and outside: fraction of relevance farther than REACH pixels from the bar.
     """
     images, labels, _ = _with_distractor(256, seed)
     network = train_toy(images, labels, steps, seed)

@@ -31,7 +31,7 @@ def key_frame_plot(differences: np.ndarray, indices: np.ndarray, threshold: floa
     below.plot(rest, color=FIRST)
     below.plot(indices, rest[indices], "o", color=SECOND, ms=8)
     below.axhline(threshold, color=INK, ls=":", lw=1)
-    below.set(xlabel="frame", ylabel="share of the highest")
+    below.set(xlabel="frame", ylabel="fraction of the highest")
     return figure
 
 

@@ -101,7 +101,7 @@ def robustness(table: pd.DataFrame) -> Figure | None:
 
 @style.figure_style()
 def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Reliability diagram: share right over confidence, in the 15 bins (lo, hi] of the ECE.
+    """Reliability diagram: fraction correct over confidence, in the 15 bins (lo, hi] of the ECE.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def reliability(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
         points = [(confidence[cut == b].mean(), right[cut == b].mean()) for b in np.unique(cut)]
         if points:
             axis.plot(*zip(*points, strict=True), marker=marker, label=name)
-    axis.set(xlabel="confidence", ylabel="share right", xlim=(0.48, 1.02), ylim=(-0.02, 1.05))
+    axis.set(xlabel="confidence", ylabel="fraction correct", xlim=(0.48, 1.02), ylim=(-0.02, 1.05))
     axis.legend()
     return figure
 
@@ -180,7 +180,7 @@ def region_frequencies(frame: pd.DataFrame, order: Sequence[str]) -> Figure | No
     figure, axis = style.new_plot(8, 3.6)
     sns.barplot(frame, x="region", y="share", hue="who", order=list(order), ax=axis,
                 palette=list(OTHERS[: frame.who.nunique()]))  # fmt: skip
-    axis.set(xlabel="region", ylabel="share of fake videos", ylim=(0, 1))
+    axis.set(xlabel="region", ylabel="fraction of fake videos", ylim=(0, 1))
     axis.legend(title="", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 
@@ -341,7 +341,7 @@ def sensitivity(frame: pd.DataFrame) -> Figure:
 
 @style.figure_style()
 def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure | None:
-    """Share of right decisions per method, without and with the bottleneck; a panel per detector.
+    """Fraction of correct decisions per method, without and with bottleneck; a panel per detector.
 
     Parameters
     ----------
@@ -362,19 +362,19 @@ def by_method(groups: Mapping[str, pd.DataFrame]) -> Figure | None:
         axis.hlines(at, frame.without, frame.with_bottleneck, color=INK, lw=1.5)
         axis.plot(frame.without, at, "o", color=FIRST, ms=9, label="without")
         axis.plot(frame.with_bottleneck, at, "D", color=SECOND, ms=6, label="with bottleneck")
-        axis.set(xlabel=f"{name}: share right", xlim=(-0.04, 1.04))
+        axis.set(xlabel=f"{name}: fraction correct", xlim=(-0.04, 1.04))
     axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
 
 @style.figure_style()
 def cost_shares(table: pd.DataFrame) -> Figure:
-    """Share of a pass before and after each layer (columns detector, layer, share after it)."""
+    """Fraction of a pass before and after each layer (columns detector, layer, share after it)."""
     figure, axis = style.new_plot(7, 0.42 * len(table) + 1.4)
     at = style.label_rows(axis, [f"{r.detector}, {r.layer}" for r in table.itertuples()])
     axis.barh(at, table.share, color=FIRST, label="after: run in every step")
     axis.barh(at, 1 - table.share, left=table.share, color=SECOND, label="before: run once")
-    axis.set(xlabel="share of multiply-accumulates", xlim=(0, 1))
+    axis.set(xlabel="fraction of multiply-accumulates", xlim=(0, 1))
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 

@@ -35,7 +35,7 @@ def degraded_scores(benchmark: Benchmark) -> pd.DataFrame:
     Returns
     -------
     Two rows per frame with a mask: detector, condition, planted (the method), video_id, ratio
-    (share of relevance inside the mask over chance), centre (the same of a centre prior, which
+    (fraction of relevance inside the mask over chance), centre (the same of a centre prior, which
     does not depend on the frame), correct (1 if it is called fake, else 0).
     """
     study, detector, rows = benchmark.study, benchmark.detector, benchmark.rows

@@ -27,7 +27,7 @@ from viba_lib.pipeline.stages import positions_of
 LOCALISATION = ("ratio", "inside", "rank", "hit", "precision_recall")
 PIXEL_RANKS = {"rank": rank_accuracy, "precision_recall": precision_recall_area}
 FAITHFULNESS = ("insertion", "deletion", "degradation", "sensitivity")
-SIZES = (0.0, 0.1, 0.2, 1.0)  # bounds of the mask's share of the frame
+SIZES = (0.0, 0.1, 0.2, 1.0)  # bounds of the mask's fraction of the frame
 SIZE_NAMES = ("up to 10 %", "10 to 20 %", "over 20 %")
 
 
@@ -36,9 +36,9 @@ def localisation_scores(benchmark: Benchmark) -> pd.DataFrame:
 
     Returns
     -------
-    detector, method, video_id, planted (the planted method), area (the mask's share of the frame),
-    size (of the mask, in SIZE_NAMES), and: ratio (share of relevance inside over chance), inside
-    (relevance mass accuracy), rank (relevance rank accuracy), hit (pointing game),
+    detector, method, video_id, planted (the planted method), area (the mask's fraction of the
+    frame), size (of the mask, in SIZE_NAMES), and: ratio (fraction of relevance inside over
+    chance), inside (relevance mass accuracy), rank (relevance rank accuracy), hit (pointing game),
     precision_recall (area under the curve).
     """
     rows, detector = benchmark.rows, benchmark.detector

@@ -94,8 +94,8 @@ def joint_scores(study: Study, detector: str) -> pd.DataFrame:
     Returns
     -------
     name, video_id, iou (mean overlap of consecutive highlighted regions), step (of their centroid,
-    as a share of the diagonal), ratio (relevance inside the mask over chance), insertion, deletion,
-    bits (of a frame), truth (overlap of consecutive planted masks).
+    as a fraction of the diagonal), ratio (relevance inside the mask over chance), insertion,
+    deletion, bits (of a frame), truth (overlap of consecutive planted masks).
     """
     rows = benchmark_rows(study, detector, "test", study.profile.comparison.joint_clips)
     stage = joint_stage(study, detector, rows.video_id.to_list())
