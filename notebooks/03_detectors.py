@@ -176,8 +176,9 @@ study.save_table("training", training.reset_index(), training)
 # in each batch, and each batch also contains the real frame that such a fake comes from. Both frames get the same
 # flips, crops and changes of brightness, so that they differ only in the artefact. Real frames are degraded by
 # simulated cameras and codecs *before* an artefact is planted. Both frames of a pair are compressed again *after* it,
-# as published forgeries are. In pairs of frames for the flow detector the texture of skin is removed, so that flow is
-# estimated at eyes, nose and mouth only, and a camera motion is added. If `crop_steps` is above 0, the first batches show only
+# as published forgeries are; for the flow detector, the two frames of a pair are compressed as a video. In some pairs
+# for the flow detector, the texture of skin is removed, so that flow is estimated at eyes, nose and mouth only, and a
+# camera motion is added. If `crop_steps` is above 0, the first batches show only
 # half the side of the input, around the artefact, because the artefact is a small fraction of the averaged area in a
 # complete map.
 
@@ -335,7 +336,8 @@ prose(people_text(people))
 #
 # A detector that uses traces of blending must fail when these traces are removed. The test frames are compressed as
 # images (JPEG) and as videos (H.264), blurred, darkened, brightened and reduced in resolution. Both detectors then
-# classify them again, and the flow is computed from the degraded frames. Two effects are possible: the face detector
+# classify them again. The flow is computed from the degraded frames, whose H.264 encodes both frames of a pair as one
+# video. Two effects are possible: the face detector
 # loses the fine traces of blending, and the motion detector loses the texture that flow is estimated from. Expect a
 # small effect of brightness. The result below the figure says which detector loses more in this run. The dotted line is
 # the AUC of the unchanged frames. An AUC of 0.5 corresponds to guessing.

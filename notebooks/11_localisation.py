@@ -355,7 +355,8 @@ prose(*(groups_text(both, *group) for group in groups))
 # ### Degraded frames
 #
 # Videos from outside are smaller and more strongly compressed than the test videos. The same frames are explained by
-# the bottleneck once more, as they come out of H.264 (crf 32) at half the side; flow is computed from the degraded frames.
+# the bottleneck once more, as they come out of H.264 (crf 32) at half the side. Flow is computed from pairs of frames that are
+# encoded as one video.
 # `centre` is the ratio of a centre prior, which does not depend on the frame. Expect fewer correct decisions, and a smaller
 # lead over the centre prior.
 

@@ -25,6 +25,16 @@ def test_stronger_levels_change_more(name: str) -> None:
         assert changes == sorted(changes) and changes[0] > 0
 
 
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_frames_of_a_video_are_corrupted_as_each_alone_except_by_a_video_codec(name: str) -> None:
+    frames = np.stack([IMAGE, np.roll(IMAGE, 2, axis=1)])
+    level = CORRUPTIONS[name][1][-1]
+    together, alone = corrupt(frames, name, level), [corrupt(f, name, level) for f in frames]
+    assert together.shape == frames.shape and together.dtype == np.uint8
+    same = [np.array_equal(a, b) for a, b in zip(together, alone, strict=True)]
+    assert same == [True, name != "h264"]
+
+
 def test_the_unchanged_picture_comes_first_and_is_unchanged() -> None:
     every = list(levels())
     assert every[0][0] == UNCHANGED and len(every) == 1 + sum(

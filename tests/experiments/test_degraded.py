@@ -24,6 +24,10 @@ def test_a_published_crop_is_coarse_and_keeps_its_shape() -> None:
     detail = [np.abs(np.diff(i.astype(float), axis=1)).mean() for i in (image, worse)]
     assert detail[1] < 0.7 * detail[0]
     assert np.abs(worse.astype(float) - image).mean() < 20
+    pair = published(np.stack([image, image]))
+    assert pair.shape == (2, *image.shape) and np.array_equal(pair[0], worse)
+    # A codec repeats what does not move, so no motion appears in the noise of compression.
+    assert np.abs(pair[1].astype(float) - pair[0]).mean() < 1
 
 
 def test_each_frame_is_explained_as_it_is_and_degraded(study) -> None:

@@ -168,6 +168,20 @@ def test_a_camera_that_moves_moves_all_alike(clip: PreparedClip) -> None:
     assert {motion.smooth for motion in sampled} == {0, 5, 7, 9}
 
 
+def test_pairs_are_compressed_as_a_video_the_more_the_later(clip: PreparedClip) -> None:
+    pair = clip.pairs[0]
+    assert MotionAugmentation().publish(pair) is pair
+    lost = [np.abs(MotionAugmentation(crf=crf).publish(pair).astype(float) - pair).mean()
+            for crf in (18, 40)]  # fmt: skip
+    assert 0 < lost[0] < lost[1]
+    # A codec predicts the second frame, so a scene that does not move stays without motion.
+    still = MotionAugmentation(crf=32).publish(np.stack([clip.faces[0]] * 2))
+    assert np.abs(farneback(*still)).mean() < 0.02
+    used = [np.mean([MotionAugmentation.sample(np.random.default_rng(seed), part).crf > 0
+                     for seed in range(400)]) for part in (0.0, 0.5, 1.0)]  # fmt: skip
+    assert used[0] == 0 and 0.1 < used[1] < 0.3 < used[2] < 0.5
+
+
 def test_low_quality_loses_more_at_a_smaller_scale(clip: PreparedClip) -> None:
     image = clip.faces[0]
     seen = [LowQuality(scale, 36)(image) for scale in (1.0, 0.5)]

@@ -1,4 +1,4 @@
-"""Corruptions of images, to measure how robust a detector is."""
+"""Corruptions of frames, to measure how robust a detector is."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,6 +7,8 @@ import numpy as np
 
 from viba_lib.core.errors import VibaError
 from viba_lib.data.video import compress
+
+Corruption = Callable[[np.ndarray, float], np.ndarray]
 
 
 def _jpeg(image: np.ndarray, quality: float) -> np.ndarray:
@@ -29,28 +31,35 @@ def _resolution(image: np.ndarray, share: float) -> np.ndarray:
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _h264(image: np.ndarray, crf: float) -> np.ndarray:
-    return compress(image[None], int(crf))[0]
+def _h264(frames: np.ndarray, crf: float) -> np.ndarray:
+    return compress(frames, int(crf))
 
 
-# Function, levels from mild to strong, and meaning of the level.
-CORRUPTIONS: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], tuple[float, ...], str]] = {
-    "jpeg": (_jpeg, (90, 70, 50, 30, 10), "quality"),
+def _each(change: Corruption) -> Corruption:
+    """Frame by frame."""
+    return lambda frames, level: np.stack([change(frame, level) for frame in frames])
+
+
+# Function of consecutive frames (T, H, W, 3), levels from mild to strong, and meaning of the level.
+CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, ...], str]] = {
+    "jpeg": (_each(_jpeg), (90, 70, 50, 30, 10), "quality"),
     "h264": (_h264, (18, 25, 32, 40), "crf"),
-    "blur": (_blur, (0.5, 1, 2, 4), "sigma, px of the crop"),
-    "brightness": (_brightness, (0.4, 0.7, 1.3, 1.6), "factor"),
-    "resolution": (_resolution, (0.75, 0.5, 0.25, 0.125), "fraction of the side"),
+    "blur": (_each(_blur), (0.5, 1, 2, 4), "sigma, px of the crop"),
+    "brightness": (_each(_brightness), (0.4, 0.7, 1.3, 1.6), "factor"),
+    "resolution": (_each(_resolution), (0.75, 0.5, 0.25, 0.125), "fraction of the side"),
 }
 UNCHANGED = "unchanged"
 # What videos go through between a camera and a viewer; detectors are calibrated on it.
 ORDINARY = ((UNCHANGED, 0.0), ("jpeg", 50.0), ("h264", 32.0), ("resolution", 0.5))
 
 
-def corrupt(image: np.ndarray, corruption: str, level: float) -> np.ndarray:
-    """A corrupted image (H, W, 3) uint8; same shape and type.
+def corrupt(frames: np.ndarray, corruption: str, level: float) -> np.ndarray:
+    """A corrupted frame, or corrupted consecutive frames; same shape and type.
 
     Parameters
     ----------
+    frames : (H, W, 3) or (T, H, W, 3) uint8. H.264 predicts a frame from the one before, so it
+        changes the motion between frames that are compressed together less, and differently
     corruption : one of CORRUPTIONS, or "unchanged"
     level : see CORRUPTIONS
 
@@ -60,12 +69,14 @@ def corrupt(image: np.ndarray, corruption: str, level: float) -> np.ndarray:
         Unknown corruption.
     """
     if corruption == UNCHANGED:
-        return image
+        return frames
     if corruption not in CORRUPTIONS:
         raise VibaError(
             f"corruption {corruption!r} is not known; choose one of {', '.join(CORRUPTIONS)}"
         )
-    return CORRUPTIONS[corruption][0](np.ascontiguousarray(image), level)
+    change, one = CORRUPTIONS[corruption][0], frames.ndim == 3
+    found = change(np.ascontiguousarray(frames[None] if one else frames), level)
+    return found[0] if one else found
 
 
 def levels() -> Iterator[tuple[str, float]]:

@@ -106,7 +106,7 @@ class Camera:
 
 @dataclass
 class MotionAugmentation:
-    """Another video of a pair of frames: skin without texture, and a camera that turns.
+    """Another video of a pair of frames: without texture, with a camera that turns, compressed.
 
     Compression removes the texture of skin and leaves eyes, nose and mouth. Flow is then found at
     these alone, and they seem to float, in real frames as in fakes.
@@ -116,10 +116,16 @@ class MotionAugmentation:
     turn: float = 0.0  # degrees
     scale: float = 1.0
     shift: Sequence[float] | np.ndarray = (0.0, 0.0)  # (x, y) in units of the side
+    crf: int = 0  # of H.264; 0 changes nothing
 
     @classmethod
-    def sample(cls, rng: np.random.Generator) -> "MotionAugmentation":
-        """A random augmentation; most change nothing, since otherwise nothing is learned."""
+    def sample(cls, rng: np.random.Generator, degraded: float = 1.0) -> "MotionAugmentation":
+        """A random augmentation; most change nothing, since otherwise nothing is learned.
+
+        Parameters
+        ----------
+        degraded : proportion of the compressions that are kept, 0 to 1
+        """
         found = cls(
             smooth=int(rng.choice([5, 7, 9])),
             turn=rng.uniform(-0.6, 0.6),
@@ -128,7 +134,9 @@ class MotionAugmentation:
         )
         if rng.random() > 0.3:
             found.smooth = 0
-        return found if rng.random() <= 0.2 else cls(found.smooth)
+        found = found if rng.random() <= 0.2 else cls(found.smooth)
+        crf, use = int(rng.integers(18, 41)), rng.random() < 0.4 * degraded
+        return replace(found, crf=crf if use else 0)
 
     def soften(self, pair: np.ndarray) -> np.ndarray:
         """Both frames (2, S, S, 3) without their fine texture."""
@@ -147,6 +155,10 @@ class MotionAugmentation:
             pair[1], matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
         )
         return np.stack([pair[0], moved])
+
+    def publish(self, pair: np.ndarray) -> np.ndarray:
+        """The pair compressed as a video: the second frame is predicted from the first."""
+        return compress(pair, self.crf) if self.crf else pair
 
 
 @dataclass
@@ -184,8 +196,8 @@ class Augmentation:
     def sample_for_flow(cls, rng: np.random.Generator) -> "Augmentation":
         """A random augmentation of the frames of a pair, which keeps their motion.
 
-        `MotionAugmentation` softens a pair. Strong compression of each frame by itself would hide
-        the motion in noise, whereas the compression of a video is similar in consecutive frames.
+        `MotionAugmentation` softens and compresses a pair. Strong compression of each frame by
+        itself would hide the motion in noise.
         """
         found = cls.sample(rng)
         return replace(found.clear(), quality=found.quality if found.quality >= 80 else 0)

@@ -185,11 +185,13 @@ class FlowBatches(TrainingBatches):
     def item(self, clip: PreparedClip, at: int, rng: np.random.Generator) -> torch.Tensor:
         """Input (3, size, size) of a pair of frames, with a random augmentation."""
         motion, augmentation = MotionAugmentation.sample(rng), Augmentation.sample_for_flow(rng)
-        return pair_to_flow(motion.move(motion.soften(clip.pairs[at])), augmentation, self.size)
+        pair = motion.publish(motion.move(motion.soften(clip.pairs[at])))
+        return pair_to_flow(pair, augmentation, self.size)
 
     def _pair(self, rng: np.random.Generator, degraded: float = 1.0) -> Pair:
         clip, at, given, given_at = self._sample(rng)
-        motion, augmentation = MotionAugmentation.sample(rng), Augmentation.sample_for_flow(rng)
+        motion = MotionAugmentation.sample(rng, degraded)
+        augmentation = Augmentation.sample_for_flow(rng)
         real = motion.soften(clip.pairs[at])
         if given is None:
             # Two frames are enough for a shift or a standstill. A lag needs more, and comes from
@@ -200,5 +202,6 @@ class FlowBatches(TrainingBatches):
             mask = masks[0]
         else:
             fake, mask = motion.soften(given.pairs[given_at]), given.masks[given_at]
-        both = [pair_to_flow(motion.move(pair), augmentation, self.size) for pair in (real, fake)]
+        published = (motion.publish(motion.move(pair)) for pair in (real, fake))
+        both = [pair_to_flow(pair, augmentation, self.size) for pair in published]
         return Pair(both[0], both[1], augmentation.transform_mask(mask))

@@ -32,7 +32,9 @@ from viba_lib.models.xception import XCEPTION_LAYERS, face_tensor, resized, xcep
 
 MODULES = "VIBA_MODULES"  # variable with the folder of a user's modules
 Positions = Sequence[int] | None
-Change = Callable[[np.ndarray], np.ndarray]
+Change = Callable[
+    [np.ndarray], np.ndarray
+]  # of a frame (S, S, 3) or of consecutive ones (T, S, S, 3)
 
 
 def _chosen(frames: np.ndarray, positions: Positions) -> np.ndarray:
@@ -193,9 +195,8 @@ def flow_images(clip: PreparedClip, positions: Positions, size: int) -> np.ndarr
 def degraded_flow(
     clip: PreparedClip, positions: Positions, change: Change, size: int
 ) -> torch.Tensor:
-    """Inputs of `flow_inputs` after `change` was applied to both frames of each pair."""
-    pairs = _chosen(clip.pairs, positions)
-    flows = [farneback(change(first), change(second)) for first, second in pairs]
+    """Inputs of `flow_inputs` after `change` was applied to each pair as to a short video."""
+    flows = [farneback(*change(pair)) for pair in _chosen(clip.pairs, positions)]
     return _flow_tensor([scale_flow(flow, size) for flow in flows], size)
 
 

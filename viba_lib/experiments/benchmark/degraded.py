@@ -19,11 +19,21 @@ MEASURES = ("ratio", "centre", "correct")
 CRF = 32
 
 
-def published(image: np.ndarray) -> np.ndarray:
-    """A crop (S, S, 3) uint8 as of a small and strongly compressed video: half the side, crf 32."""
-    side = image.shape[0]
-    small = cv2.resize(image, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
-    return cv2.resize(compress(small[None], CRF)[0], (side, side), interpolation=cv2.INTER_LINEAR)
+def published(frames: np.ndarray) -> np.ndarray:
+    """Crops as of a small and strongly compressed video: half the side, crf 32.
+
+    Parameters
+    ----------
+    frames : (S, S, 3) or (T, S, S, 3) uint8; the latter are consecutive, and compressed as a video
+    """
+    side, one = frames.shape[-2], frames.ndim == 3
+    half = (side // 2, side // 2)
+    small = [
+        cv2.resize(f, half, interpolation=cv2.INTER_AREA) for f in (frames[None] if one else frames)
+    ]
+    coded = compress(np.stack(small), CRF)
+    found = [cv2.resize(f, (side, side), interpolation=cv2.INTER_LINEAR) for f in coded]
+    return found[0] if one else np.stack(found)
 
 
 def degraded_scores(benchmark: Benchmark) -> pd.DataFrame:
