@@ -332,6 +332,23 @@ study.save_table("people", people, people[columns].round(2))
 prose(people_text(people))
 
 # %% [markdown]
+# Optical flow needs texture: on an even surface, many motions explain the same two frames. The table shows, for each test
+# person, the median *texture* of the first frames of the real videos: the smaller eigenvalue of the structure tensor, in
+# squares of grey levels per pixel {cite}`shi1994`. `lowest` is the limit of the training domain, which is set on training
+# and validation people. Below it, a decision of the motion detector is outside the training domain ({ref}`training-domain`).
+
+# %%
+from viba_lib.experiments.flow_texture import texture_table, texture_text
+
+motion = "flow-vgg11"
+texture = texture_table(study, motion)
+study.save_table("texture", texture, texture.round(2))
+
+# %% tags=["remove-input"]
+by_person = people[people.detector == motion].set_index("identity")
+prose(texture_text(texture, by_person.auc))
+
+# %% [markdown]
 # ## Robustness to degraded frames
 #
 # A detector that uses traces of blending must fail when these traces are removed. The test frames are compressed as

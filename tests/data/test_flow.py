@@ -9,6 +9,7 @@ from viba_lib.data.flow import (
     flow_to_input,
     flow_to_rgb,
     scale_flow,
+    texture,
 )
 
 
@@ -26,6 +27,19 @@ def test_known_shift_is_found(pair: tuple[np.ndarray, np.ndarray]) -> None:
     assert flow.shape == (96, 96, 2) and flow.dtype == np.float32
     inner = flow[20:-20, 20:-20].reshape(-1, 2)
     np.testing.assert_allclose(np.median(inner, 0), [2, -1], atol=0.1)
+
+
+def test_texture_is_the_slope_in_the_weaker_direction() -> None:
+    at = np.arange(96)
+    across, down = np.meshgrid(at, at)
+    ramp = 2 * across + 0 * down
+    waves = 128 + 20 * np.sin(0.4 * across) + 40 * np.sin(0.4 * down)
+    frames = np.stack([np.full((96, 96), 90), ramp, waves])[..., None].repeat(3, 3)
+    flat, edge, both = texture(np.round(frames).astype(np.uint8))
+    assert flat == 0 and edge == pytest.approx(0, abs=1e-3)
+    # The mean square of the slope of the weaker wave.
+    assert both == pytest.approx((20 * np.sin(0.4)) ** 2 / 2, rel=0.1)
+    assert texture(np.zeros((0, 8, 8, 3), np.uint8)).shape == (0,)
 
 
 def test_agrees_with_opencv(pair: tuple[np.ndarray, np.ndarray]) -> None:

@@ -147,6 +147,23 @@ def test_other_features_faces_and_frames_are_outside():
     assert "resolution 60, expected" in outside_text(small) and "or more" in outside_text(small)
 
 
+def test_texture_counts_for_a_motion_detector_and_has_no_highest_value():
+    rng = np.random.default_rng(0)
+    faces = photographs(40)
+    square = np.tile([320.0, 180, 200], (40, 1))
+    grey = [np.tile(face[..., 0], (12, 12))[:360, :640] for face in faces]
+
+    def facts(contrast: float) -> dict[str, np.ndarray]:
+        pairs = 128 + contrast * rng.standard_normal((40, 48, 48, 1)).repeat(3, 3)
+        return frame_facts(faces, square, grey, np.clip(pairs, 0, 255).astype(np.uint8))
+
+    assert "texture" not in frame_facts(faces, square, grey)
+    people = np.repeat(["a", "b"], 20)
+    domain = Domain.calibrate(features_of(40), facts(8), people, people == "b")
+    compared = {c: domain.compare(features_of(20), facts(c))["measures"] for c in (2, 8, 40)}
+    assert [m["texture"]["inside"] for m in compared.values()] == [False, True, True]
+
+
 @pytest.mark.slow
 def test_larger_faces_and_frames_are_inside():
     found = DOMAIN.compare(features_of(20), facts_of(photographs(10), 900, (2160, 3840)))

@@ -21,6 +21,29 @@ def farneback(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return cv2.calcOpticalFlowFarneback(grey[0], grey[1], None, **FARNEBACK)  # type: ignore[call-overload]
 
 
+def texture(frames: np.ndarray) -> np.ndarray:
+    """Texture from which flow can be estimated, for each frame.
+
+    It is the median over a frame of the smaller eigenvalue of the structure tensor in Farneback's
+    window, after Shi and Tomasi ("Good features to track", CVPR 1994). If it is small, the motion
+    in at least one direction is not determined by the frames.
+
+    Parameters
+    ----------
+    frames : (T, H, W, 3) uint8 RGB
+
+    Returns
+    -------
+    (T,) squares of grey levels per pixel.
+    """
+    found = []
+    for frame in frames:
+        grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY).astype(np.float32)
+        # The derivatives of this function are twice the slope.
+        found.append(np.median(cv2.cornerMinEigenVal(grey, int(FARNEBACK["winsize"]))) / 4)
+    return np.array(found, float)
+
+
 def flow_to_rgb(flow: np.ndarray, maximum: float | None = None) -> np.ndarray:
     """Colour code of a flow field: hue is direction, brightness is length.
 

@@ -12,18 +12,25 @@ from typing import Any
 import cv2
 import numpy as np
 
+from viba_lib.data.flow import texture
+
 OUTSIDE = "outside the training domain"
 DISTANCE = "feature_distance"
 SHRINKAGE = 0.01  # of each channel's variance towards their mean: a constant channel has none
 COVERED = 0.95  # proportion of each person's frames that are in a range
 MARGIN = 0.1  # smallest relative margin beside a range of facts
-# A larger face or frame is scaled down to what training has, and has no highest value.
-ANY_ABOVE = ("face_size", "resolution")
+TEXTURE = "texture"
+# A larger face or frame is scaled down to what training has, and more texture makes flow easier to
+# estimate: these have no highest value.
+ANY_ABOVE = ("face_size", "resolution", TEXTURE)
 FINE = 1 / 150  # standard deviation of the blur that removes fine detail, in sides of the crop
 
 
 def frame_facts(
-    faces: np.ndarray, squares: np.ndarray, frames: Iterable[np.ndarray]
+    faces: np.ndarray,
+    squares: np.ndarray,
+    frames: Iterable[np.ndarray],
+    flow_frames: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Facts of frames that need no detector.
 
@@ -32,12 +39,14 @@ def frame_facts(
     faces : (T, S, S, 3) uint8 face crops
     squares : (T, 3) centre x, centre y and side of the crops, in pixels of the frame
     frames : (H, W) uint8 greyscale, decoded and not resized, one after another
+    flow_frames : (T, S, S, 3) uint8 crops that flow is estimated from, for a motion detector
 
     Returns
     -------
     Arrays (T,): face_size, side of the crop in pixels of the frame; resolution, shorter side of the
     frame in pixels; sharpness, percentage of the variance of the crop's brightness that a slight
-    blur removes; compression, see `smooth_run`.
+    blur removes; compression, see `smooth_run`; with `flow_frames`, texture, see
+    `viba_lib.data.flow.texture`.
     """
     grey = faces.astype(np.float32).mean(-1)
     border = cv2.BORDER_REPLICATE  # a flat image stays flat
@@ -47,12 +56,13 @@ def frame_facts(
     size = faces.shape[1]
     found = [(min(f.shape), smooth_run(f, s, size)) for f, s in zip(frames, squares, strict=True)]
     resolution, compression = np.array(found, float).reshape(-1, 2).T
-    return {
+    facts = {
         "face_size": squares[:, 2].astype(float),
         "resolution": resolution,
         "sharpness": 100 * power / np.maximum(total, 1.0),
         "compression": compression,
     }
+    return facts if flow_frames is None else facts | {TEXTURE: texture(flow_frames)}
 
 
 def smooth_run(frame: np.ndarray, square: np.ndarray, size: int) -> float:

@@ -229,7 +229,8 @@ def calibrate_domain(folder: Path, work: Work, *, frames: int, **given: Any) -> 
         clip, at = run.clips.store[path], part.position.to_numpy()
         with VideoReader(*segment(catalog.loc[part.video_id.iloc[0]], run.clips.root)) as video:
             images = video.frames(clip.frame[at], "gray")
-            facts.append(pd.DataFrame(frame_facts(clip.faces[at], clip.squares[at], images)))
+            pairs = clip.pairs[at, 0] if run.detector.temporal else None
+            facts.append(pd.DataFrame(frame_facts(clip.faces[at], clip.squares[at], images, pairs)))
     people = rows.dataset + " " + rows.identity.where(rows.identity != "", rows.video_id)
     Domain.calibrate(
         features,

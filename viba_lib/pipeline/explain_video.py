@@ -28,7 +28,7 @@ from viba_lib.core.progress import Progress
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import VideoChunks, spread_frames
-from viba_lib.evaluation.domain import OUTSIDE, Domain, frame_facts, outside_text
+from viba_lib.evaluation.domain import OUTSIDE, TEXTURE, Domain, frame_facts, outside_text
 from viba_lib.models.detectors import Detector
 from viba_lib.pipeline.compute import DOMAIN
 from viba_lib.pipeline.explain import ExplainJob, explain_inputs
@@ -187,9 +187,11 @@ def compare_with(
     features : (T, C) means of the channels at the layer of the domain
     clips : the video in chunks
     """
-    facts = [
-        frame_facts(clip.faces, clip.squares, video.frames(clip.frame, "gray")) for clip in clips
-    ]
+    facts = []
+    for clip in clips:
+        pairs = clip.pairs[:, 0] if TEXTURE in domain.ranges else None
+        images = video.frames(clip.frame, "gray")
+        facts.append(frame_facts(clip.faces, clip.squares, images, pairs))
     joined = {name: np.concatenate([part[name] for part in facts]) for name in facts[0]}
     return domain.compare(features, joined)
 
