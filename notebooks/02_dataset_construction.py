@@ -263,7 +263,8 @@ prose(table_1_text(beside))
 
 # %% [markdown]
 # The next table shows the methods and splits of this run. Fakes outnumber real videos, because several fakes are made from
-# each real clip. A training batch has as many frames of one class as of the other.
+# each real clip. If the training has a budget in steps, as in `quick` and `standard`, a batch has as many frames of one
+# class as of the other. With a budget in epochs, as in `paper`, batches have the classes as the data set has them.
 
 # %%
 catalog.groupby(["label", "method", "split"]).size().unstack(
@@ -431,8 +432,8 @@ data_figures.face_steps(after, face.box, points, square, size)
 # %% [markdown]
 # Two problems can occur between key frames. The first problem is a frame with several faces. The largest face is chosen
 # first, and in later frames the face that overlaps the last one most, so that a clip does not jump from person to person.
-# The second problem is a frame in which no face is detected. A correlation tracker then processes all frames since the
-# last detection. If its match is reliable, the tracked face is used. If not, for example behind a hand or after a cut,
+# The second problem is a frame in which no face is detected. A correlation tracker then follows the face from the last
+# key frame that has one, in every third frame. If its match is reliable, the tracked face is used. If not, for example behind a hand or after a cut,
 # the frame is excluded and logged.
 #
 # The next figure shows both cases. The video is degraded on purpose: in its second part it is out of focus, and in its
@@ -750,8 +751,8 @@ for distance in (2, 6):
 #
 # ## Summary
 # - The default data set has filmed and generated faces, nine kinds of planted artefacts, and a mask for every fake frame.
-# - Readers convert the folders of any set to one catalog. A random split of it can have leakage, and a split that keeps
-#   linked videos together has none.
+# - Readers convert the folders of any set to one catalog. A random split of it can have leakage. A split that keeps
+#   linked videos together shares no person and no original, but can share donors.
 # - Key frames, faces, crops and flow maps are computed as the paper describes. Short videos get further frames beside
 #   their key frames. A face that is not detected is tracked or reported, and the log of videos and frames is complete.
 #

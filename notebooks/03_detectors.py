@@ -174,11 +174,12 @@ study.save_table("training", training.reset_index(), training)
 # %% [markdown]
 # The training set has few identities, so the training uses augmentation. Part of the fakes (`fresh`) are planted again
 # in each batch, and each batch also contains the real frame that such a fake comes from. Both frames get the same
-# flips, crops and changes of brightness, so that they differ only in the artefact. Real frames are degraded by
-# simulated cameras and codecs *before* an artefact is planted. Both frames of a pair are compressed again *after* it,
-# as published forgeries are; for the flow detector, the two frames of a pair are compressed as a video. In some pairs
-# for the flow detector, the texture of skin is removed, so that flow is estimated at eyes, nose and mouth only, and a
-# camera motion is added. If `crop_steps` is above 0, the first batches show only
+# flips, crops and changes of brightness, so that they differ only in the artefact. For the face detector,
+# some real frames are degraded by simulated cameras and codecs *before* an artefact is planted. *After* it, some frames
+# are compressed again, as published forgeries are. Their fraction grows until half of the training, to about seven in
+# ten. For the flow detector, it grows to four in ten pairs, and the two frames of a pair are compressed as a video. In
+# some pairs, the texture of skin is removed, so that flow is estimated at eyes, nose and mouth only, or a camera motion
+# is added. If `crop_steps` is above 0, the first batches show only
 # half the side of the input, around the artefact, because the artefact is a small fraction of the averaged area in a
 # complete map.
 
@@ -303,9 +304,10 @@ prose(methods_text(in_scope))
 #
 # In the default data set, some test people were filmed, and the others are generated portraits that were animated ([the
 # page of the data set](../book/dataset.md)). A detector can rank the frames of a person well (the AUC) and still call most real frames
-# of that person fake. Its threshold is then wrong for that face or camera. With `calibrate`, the threshold is set on degraded frames of
-# the validation people: a false alarm counts as `alarm_cost` missed fakes, and at most a tenth of their real frames are
-# called fake (`viba_lib.evaluation.calibration`). In `standard`, the cost is 3 for the face detector, the ratio of 30 % missed
+# of that person fake. Its threshold is then wrong for that face or camera. With `calibrate`, the threshold is set on up to two frames
+# of each validation video, each as it is, as JPEG, as H.264 and at half the resolution. A false alarm counts as
+# `alarm_cost` missed fakes. On average over the validation people, at most a tenth of the real frames are called fake
+# (`viba_lib.evaluation.calibration`). In `standard`, the cost is 3 for the face detector, the ratio of 30 % missed
 # fakes to 10 % false alarms; otherwise it is 1. Expect false alarms to differ between people.
 
 # %%

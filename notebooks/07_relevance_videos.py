@@ -38,7 +38,7 @@
 #
 # The maps ({term}`Attribution`) of the explained frames of a clip form a video. It shows a heat map over the face, a colour bar
 # in bits per pixel of the face crop, and a strip above with the prediction over time. The video shows two of these frames
-# per second. Each example is the held-out video of its class with the most confident decision of the detector, so these
+# per second. Each example is the held-out video of its class with the highest mean probability of this class, so these
 # are good cases. {doc}`/notebooks/08_detection_performance` evaluates all videos, and the {doc}`viewer </book/viewer>` also
 # contains a bad case. The fake and the real video of a detector share one colour scale.
 
@@ -284,7 +284,7 @@ assert np.isclose(share_needed * raw_bits, median, equal_nan=True)
 # still visible.
 # ```
 #
-# **2. The videos above are those with the most confident decisions. Which conclusion is not valid?**
+# **2. The videos above are those with the highest probability of their true class. Which conclusion is not valid?**
 #
 # - a) these maps highlight the locations that are shown
 # - b) maps of this kind occur for this detector

@@ -190,15 +190,15 @@ prose(recall_text(regions, top, bootstrap)) if not unknown else None
 # ## Agreement with shuffled videos
 #
 # Some regions are annotated often and highlighted often in all videos. This alone leads to some agreement. To measure it, the
-# sets are shuffled two hundred times: each video gets the highlighted regions of another video, and the agreement is measured
-# again. The difference between the two agreements is what a map says about *its own* video.
+# sets are shuffled two hundred times: each video gets the highlighted regions of a random video, which can be its own, and the
+# agreement is measured again. The difference between the two agreements is what a map says about *its own* video.
 
 # %%
 import pandas as pd
 
 another = table[[f"{m}_chance" for m in measures]].set_axis(measures, axis=1)
 beside = pd.concat(
-    {"own": table[measures], "another video's": another}, names=["map", None]
+    {"own": table[measures], "a random video's": another}, names=["map", None]
 ).reset_index("map")
 beside.insert(0, "detector", [*table.detector, *table.detector])
 study.save_table("agreement_by_chance", beside, beside.round(3), unknown)

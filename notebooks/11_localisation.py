@@ -80,7 +80,8 @@ bootstrap = Bootstrap.of(study)
 #
 # The frames are fakes of unseen identities, one frame of each video, sampled with the seed. Frames that the detector
 # classifies correctly come first, because a map explains a decision and the mask is the ground truth of a correct
-# decision only. Every method explains the predicted class.
+# decision only. Every method explains the predicted class, except in the
+# section on temporal localisation.
 #
 # A {term}`method <Attribution>` could be better only because it is tuned. Therefore each method has exactly one setting with a
 # default and a few alternatives, which a later section tunes.
@@ -162,9 +163,10 @@ map_figures.method_grid(*benchmarks["flow-vgg11"].example(0))
 # %% [markdown]
 # ## Localisation of the artefact
 #
-# Four measures use the mask of the {term}`Planted artefact` as the ground truth:
+# Five measures use the mask of the {term}`Planted artefact` as the ground truth:
 #
 # - `ratio` is the fraction of relevance inside the mask over the mask's fraction of the frame; chance is 1;
+# - `inside` is the fraction of relevance inside the mask;
 # - `rank` is the relevance rank accuracy: the fraction of the n strongest pixels that lie inside the mask, where n is the
 #   number of pixels of the mask {cite}`arras2022clevr`;
 # - `hit` is the {term}`Pointing game`: whether the strongest pixel lies inside the mask;
@@ -387,8 +389,8 @@ prose(degraded_text(degraded))
 # %% [markdown]
 # ### Tuned settings
 #
-# Each method has one setting to choose: the layer of the bottleneck, of Grad-CAM, of layer integrated gradients and of the
-# patch head, the rule of LRP, the baseline of integrated gradients, and the size of the removed regions of the others. The value with the highest ratio on
+# Each method has one setting to choose: the layer of the bottleneck, of Grad-CAM, of Grad-CAM++, of layer integrated gradients and
+# of the patch head, the rule of LRP, the baseline of integrated gradients, and the size of the removed regions of the others. The value with the highest ratio on
 # the validation split is chosen, and the same test frames are explained again. The test frames are not used for
 # tuning.
 
@@ -424,13 +426,13 @@ prose(
 ) if not unmasked else None
 
 # %% [markdown]
-# A choice from few frames of one identity is unreliable for every method. If the gain on the test frames is
+# A choice from few frames of one or two identities is unreliable for every method. If the gain on the test frames is
 # negative, the tuned setting is overfitted to the validation frames.
 #
 # ## Temporal localisation
 #
 # An artefact also has a position in time. The middle third of real test clips is altered by a region that jitters, lags
-# or freezes. A motion detector is explained for each pair of frames. The area under the ROC curve (`auc`) says how
+# or freezes. A motion detector is explained for each pair of frames, for the class fake. The area under the ROC curve (`auc`) says how
 # well the sum of a map distinguishes altered pairs of frames from the others; chance is 0.5. The detector's own
 # probability is the reference: the sum of a map is useful only if its `auc` is higher.
 
@@ -636,7 +638,7 @@ for name in prior.columns:
 # - If the ground truth is known, attribution methods can be ranked, and the ranking depends on the measure.
 # - Every table needs an input-agnostic control. A method that is not better than a centre prior shows no more than the
 #   location of the face.
-# - A setting that is tuned on few frames of one identity can be worse on the test frames.
+# - A setting that is tuned on few frames of one or two identities can be worse on the test frames.
 #
 # ## What next
 #

@@ -83,7 +83,8 @@ bootstrap = Bootstrap.of(study)
 #   of the class is measured; higher is better {cite}`petsiuk2018rise`.
 # - `deletion`: the marked pixels are removed, the most relevant first; a lower area is better {cite}`petsiuk2018rise`.
 # - `degradation`: tiles, squares of 14 by 14 pixels, are replaced by the mean colour. It is the area between the curves for
-#   the least and for the most relevant tiles first; higher is better {cite}`schulz2020`.
+#   the least and for the most relevant tiles first, divided by the drop of the probability from the complete frame to the
+#   empty one; it is not defined for a drop of at most 0.1. Higher is better {cite}`schulz2020`.
 # - `sensitivity` (Sensitivity-n): random sets of n tiles, a tenth of all, are set to zero. It is the correlation between the relevance
 #   of a set and the drop of the probability without it; higher is better {cite}`ancona2018better`.
 #

@@ -197,9 +197,10 @@ prose(unknown) if unknown else None
 # ## Claims of the paper
 #
 # In addition to its numbers, the paper makes claims in words. The table below contains all claims that we found, in our words
-# and in the order of the paper's sections. Each row contains the test that is made here, the result with its 95 % interval
-# over people and their source clips, and a verdict. The verdict is *supports*, *contradicts* or *undecided*. It is
-# *illustration* if there are too few people or videos for a verdict.
+# and in the order of the paper's sections. Each row says how the claim is tested, and has the result and a verdict. A result
+# that is measured on videos has a 95 % interval over people and their source clips. The verdict is *supports*,
+# *contradicts* or *undecided*; *illustration* if there are too few people or videos for a verdict; *not computed* if there
+# are no values; or *not tested here*, with the reason.
 #
 # The column `evidence` is as important as the verdict. **This run's videos** are not those of the paper, so such a verdict
 # says whether a claim also holds here. A verdict by **definition** follows from an equation, from the construction of the

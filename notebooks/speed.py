@@ -231,7 +231,9 @@ prose(speed_readings.growth_text(clip))
 #   integrated gradients.
 # - *antithetic* starts cold, and every second step uses the noise of the previous step, mirrored at its mean.
 #
-# For each planted method in turn, the fake with the most confident decision is taken, and its first frames are explained. They are consecutive because a warm start needs consecutive frames.
+# For each planted method in turn, the fake with the highest mean probability of fake is taken, and its first prepared key frames are explained
+# in the order of time. There are gaps between them, so a warm start from the previous one can be farther from the optimum
+# than with consecutive frames.
 
 # %%
 from viba_lib.experiments.common import no_masks
