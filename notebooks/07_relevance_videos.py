@@ -284,7 +284,7 @@ assert np.isclose(share_needed * raw_bits, median, equal_nan=True)
 # still visible.
 # ```
 #
-# **2. The videos above are those with the highest probability of their true class. Which conclusion is not valid?**
+# **2. The videos above were chosen by a high probability of their true class. Which conclusion is not valid?**
 #
 # - a) these maps highlight the locations that are shown
 # - b) maps of this kind occur for this detector

@@ -330,6 +330,7 @@ def test_explain_writes_the_four_files(monkeypatch, capsys, fetched, tmp_path, d
     assert still.shape[1] > plain.shape[1], "a colour bar"
     domain = summary["domain"]
     facts = {"face_size", "resolution", "sharpness", "compression"}
+    facts |= {"texture"} if detector == "flow-vgg11" else set()
     assert set(domain["measures"]) == {"feature_distance"} | facts
     assert domain["inside"] == all(m["inside"] for m in domain["measures"].values())
     assert "validation split (2 people)" in domain["calibrated_on"]
