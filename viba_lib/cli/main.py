@@ -1,5 +1,7 @@
 """The command line, `viba`."""
 
+import atexit
+import gc
 import json
 import logging
 import math
@@ -212,6 +214,8 @@ def _warning_line(message: Warning | str, *_where: Any, **_line: Any) -> str:
 def main() -> None:
     """Entry point: an error that a user can fix is one line on stderr and exit status 2."""
     interruptible()
+    # The interpreter would search two GB for cycles at its end, for a second.
+    atexit.register(gc.freeze)
     warnings.formatwarning = _warning_line
     if isinstance(sys.stdout, TextIOWrapper):  # a name may have characters that it cannot print
         sys.stdout.reconfigure(errors="backslashreplace")
