@@ -103,15 +103,16 @@ def join_streams(notebook: Any) -> None:
     are then two outputs, and the second looks empty.
     """
     for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
         joined: list[Any] = []
-        for output in cell.get("outputs", ()):
+        for output in cell.outputs:
             name = output.get("name")  # streams only
             if name and joined and joined[-1].get("name") == name:
                 joined[-1].text += output.text
             else:
                 joined.append(output)
-        if joined:
-            cell.outputs = joined
+        cell.outputs = joined
 
 
 def stop_all() -> None:

@@ -74,9 +74,9 @@ def corrupt(frames: np.ndarray, corruption: str, level: float) -> np.ndarray:
         raise VibaError(
             f"corruption {corruption!r} is not known; choose one of {', '.join(CORRUPTIONS)}"
         )
-    change, one = CORRUPTIONS[corruption][0], frames.ndim == 3
-    found = change(np.ascontiguousarray(frames[None] if one else frames), level)
-    return found[0] if one else found
+    if frames.ndim == 3:
+        return corrupt(frames[None], corruption, level)[0]
+    return CORRUPTIONS[corruption][0](np.ascontiguousarray(frames), level)
 
 
 def levels() -> Iterator[tuple[str, float]]:

@@ -65,7 +65,7 @@ def people_text(table: pd.DataFrame) -> str:
     single = table[table.identity != "all"]
     sentences = []
     for name, part in single.groupby("detector", sort=False):
-        text = f"{name}: AUC {_span(part.auc)}, recall {_span(part.recall)} over {len(part)} people"
+        text = f"{name}: AUC {span(part.auc)}, recall {span(part.recall)} over {len(part)} people"
         if part.false_alarms.notna().any():
             text += f"; {_most_false_alarms(part)}"
         sentences.append(text)
@@ -85,7 +85,8 @@ def _most_false_alarms(part: pd.DataFrame) -> str:
     return f"most false alarms {most:.2f} ({interval}), {names.iloc[0]}"
 
 
-def _span(values: pd.Series) -> str:
+def span(values: pd.Series) -> str:
+    """Range of the known values, in words."""
     known = values.dropna()
     return f"{known.min():.2f} to {known.max():.2f}" if len(known) else "unknown"
 

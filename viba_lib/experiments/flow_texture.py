@@ -5,6 +5,7 @@ import pandas as pd
 
 from viba_lib.data.flow import texture
 from viba_lib.evaluation.domain import TEXTURE
+from viba_lib.experiments.detection import span
 from viba_lib.pipeline.study import Study
 
 
@@ -45,17 +46,14 @@ def texture_text(table: pd.DataFrame, auc: pd.Series) -> str:
     text = (
         f"Most videos of {named} have less texture than the training domain (at least "
         f'{table.lowest.iloc[0]:.2g}): `viba explain` calls their decisions "outside the training '
-        f'domain". AUC there: {_span(auc.reindex(few.identity))}'
+        f'domain". AUC there: {_auc(auc.reindex(few.identity))}'
     )
     others = table.identity[table.inside >= 0.5]
     return text + (
-        f"; of the {len(others)} others: {_span(auc.reindex(others))}." if len(others) else "."
+        f"; of the {len(others)} others: {_auc(auc.reindex(others))}." if len(others) else "."
     )
 
 
-def _span(values: pd.Series) -> str:
+def _auc(values: pd.Series) -> str:
     known = values.dropna()
-    if known.empty:
-        return "unknown"
-    low, high = known.min(), known.max()
-    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+    return f"{known.iloc[0]:.2f}" if known.nunique() == 1 else span(known)

@@ -32,9 +32,8 @@ from viba_lib.models.xception import XCEPTION_LAYERS, face_tensor, resized, xcep
 
 MODULES = "VIBA_MODULES"  # variable with the folder of a user's modules
 Positions = Sequence[int] | None
-Change = Callable[
-    [np.ndarray], np.ndarray
-]  # of a frame (S, S, 3) or of consecutive ones (T, S, S, 3)
+# Of a frame (S, S, 3) or of consecutive ones (T, S, S, 3).
+Change = Callable[[np.ndarray], np.ndarray]
 
 
 def _chosen(frames: np.ndarray, positions: Positions) -> np.ndarray:

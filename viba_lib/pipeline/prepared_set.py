@@ -176,9 +176,8 @@ class PreparedSet:
         rows = self._rows_from(0, video_id, count, settings)
         if not rows:
             found = self.preparation.frames.query("video_id == @video_id and not tracked").frame
-            rows = (
-                self._rows_from(int(found.min()), video_id, count, settings) if len(found) else []
-            )
+            if len(found):
+                rows = self._rows_from(int(found.min()), video_id, count, settings)
         if not rows:
             raise NoFaceError(
                 f"no face in the first {count + 1} frames of {video_id!r}; take another"

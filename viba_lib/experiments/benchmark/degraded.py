@@ -26,14 +26,13 @@ def published(frames: np.ndarray) -> np.ndarray:
     ----------
     frames : (S, S, 3) or (T, S, S, 3) uint8; the latter are consecutive, and compressed as a video
     """
-    side, one = frames.shape[-2], frames.ndim == 3
+    if frames.ndim == 3:
+        return published(frames[None])[0]
+    side = frames.shape[-2]
     half = (side // 2, side // 2)
-    small = [
-        cv2.resize(f, half, interpolation=cv2.INTER_AREA) for f in (frames[None] if one else frames)
-    ]
-    coded = compress(np.stack(small), CRF)
-    found = [cv2.resize(f, (side, side), interpolation=cv2.INTER_LINEAR) for f in coded]
-    return found[0] if one else np.stack(found)
+    small = np.stack([cv2.resize(f, half, interpolation=cv2.INTER_AREA) for f in frames])
+    coded = compress(small, CRF)
+    return np.stack([cv2.resize(f, (side, side), interpolation=cv2.INTER_LINEAR) for f in coded])
 
 
 def degraded_scores(benchmark: Benchmark) -> pd.DataFrame:
