@@ -11,6 +11,7 @@ from viba_lib.book import chapters as pairs
 from viba_lib.book import grade, release
 from viba_lib.book.exercises import IGNORED, OF_STUDY, exercises, tagged
 from viba_lib.book.paths import BookError
+from viba_lib.pipeline import profiles
 
 FIRST, MIXED = pairs.find_chapter("01"), pairs.find_chapter("08")
 MODULE = "otter.execute"
@@ -57,6 +58,23 @@ def test_exercises_on_results_are_refused_without_results_or_left_out(released, 
     (released / "results" / "quick" / "chapters" / MIXED.stem).mkdir(parents=True)
     grade.grade("08", folder, "quick", root=released)
     assert list(given) == ["ex-mcnemar", "ex-always-fake"]
+
+
+def test_a_profile_of_a_teacher_s_own_is_found_from_another_folder(released, monkeypatch, tmp_path):
+    source = (Path(profiles.__file__).parent / "tiny.yaml").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    Path("course.yaml").write_text(source.replace("name: tiny", "name: course"), encoding="utf-8")
+    (released / "results" / "course" / "chapters" / MIXED.stem).mkdir(parents=True)
+    given = {}
+
+    def graded(path, name, tests, values, light):
+        given.update(values)
+        return {"summary": "", "total": 0, "possible": 0}
+
+    monkeypatch.setattr(grade, "grade_one", graded)
+    folder = released / "_build" / "release" / "students"
+    grade.grade("08", folder, "course.yaml", root=released)
+    assert given["profile"] == str((tmp_path / "course.yaml").resolve())
 
 
 def test_a_notebook_gets_the_parameters_of_the_teacher(released):

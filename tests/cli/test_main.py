@@ -22,6 +22,7 @@ from viba_lib.data.video import read_video, write_video
 from viba_lib.models import xception
 from viba_lib.models.detectors import DETECTORS
 from viba_lib.models.weights import save_weights
+from viba_lib.pipeline import profiles
 
 
 def assert_refused(captured: str, *words: str) -> None:
@@ -400,3 +401,13 @@ def test_a_warning_is_one_line_without_code():
     script += "m.app = lambda: warnings.warn('odd [x]')\nm.main()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "warning: odd [x]\n")
+
+
+def test_status_takes_the_file_of_a_profile_for_chapters_too(monkeypatch, capsys, tmp_path):
+    own = Path(profiles.__file__).with_name("tiny.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "mine.yaml"
+    path.write_text(own.replace("name: tiny", "name: mine"), encoding="utf-8")
+    roots = ["--data-root", tmp_path / "data", "--results-root", tmp_path / "results"]
+    assert viba(monkeypatch, "status", "--profile", path, "--json", *roots) == 0
+    states = {state["stage"]: state["state"] for state in json.loads(capsys.readouterr().out)}
+    assert states["05_injection_layer"] == "absent"

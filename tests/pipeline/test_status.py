@@ -1,5 +1,7 @@
 """States of stages are told without computing any."""
 
+import json
+
 from viba_lib.pipeline.status import stage_states, unfinished
 from viba_lib.pipeline.study import Study
 
@@ -19,3 +21,13 @@ def test_explanations_wait_for_broken_clips_and_an_absent_data_set(tmp_path):
 def test_an_absent_catalog_is_not_finished(tmp_path):
     (state,) = unfinished(Study("paper", tmp_path / "data", tmp_path / "results"))
     assert state.stage == "dataset" and "viba data catalog" in state.why
+
+
+def test_broken_results_of_chapters_are_told(tmp_path):
+    study = Study("tiny", tmp_path / "data", tmp_path / "results")
+    chapter = study.root / "chapters" / "05_injection_layer" / "0123"
+    chapter.mkdir(parents=True)
+    record = {"files": {"a.ipynb": [3, "0" * 64]}, "seconds": 1.0, "key": {}, "sum": ""}
+    (chapter / "meta.json").write_text(json.dumps(record), encoding="utf-8")
+    found = {state.stage: state.state for state in stage_states(study)}
+    assert found["05_injection_layer"] == "broken"

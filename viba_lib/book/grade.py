@@ -20,6 +20,8 @@ from viba_lib.book.execute import STAGES, kernel_environment
 from viba_lib.book.exercises import IGNORED, OF_STUDY, exercises, needs_study, tagged
 from viba_lib.book.paths import BookError, print_progress, write_changed
 from viba_lib.book.release import POINTS
+from viba_lib.core.files import user_path
+from viba_lib.pipeline.profiles import load_profile, profile_names
 
 MINUTES = 30  # after which a notebook is stopped
 # Of one notebook, in a process that can be stopped. Otter's commands (`otter run`) import a package
@@ -54,11 +56,12 @@ def grade(
     The table of marks. Beside it is a summary of the tests of each notebook.
     """
     root, source = root or paths.ROOT, find_chapter(number)
+    run = load_profile(profile).name
     notebook = as_notebook(source)
     heavy = {e.label: needs_study(notebook, e) for e in exercises(notebook)}
     tests = _tests(source.stem, [e for e in heavy if not (light and heavy[e])], root)
     if not light:
-        _check_results(source.stem, [e for e in heavy if heavy[e]], root / "results" / profile)
+        _check_results(source.stem, [e for e in heavy if heavy[e]], root / "results" / run)
     # Hidden are copies such as macOS' `._anna.ipynb`.
     files = sorted(p for p in submissions.glob("*.ipynb") if not p.name.startswith("."))
     if not files:
@@ -66,7 +69,9 @@ def grade(
             f"{submissions} contains no notebooks; give the folder with one .ipynb file a student"
         )
     folder = root / "_build" / "release" / "marks" / source.stem
-    values = {"profile": profile}
+    # A notebook runs in another folder.
+    own = profile in profile_names()
+    values = {"profile": profile if own else str(user_path(profile).resolve())}
     values |= {f"{name}_root": str((root / name).resolve()) for name in ("data", "results")}
     rows = []
     for path in files:

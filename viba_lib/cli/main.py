@@ -160,7 +160,7 @@ def status(
     if chapters:
         from viba_lib.book.execute import chapter_states
 
-        states += chapter_states(study.profile.name, study.seed, study.device)
+        states += chapter_states(study.given_profile, study.seed, study.device)
     if as_json:
         print(json.dumps([asdict(state) for state in states], indent=1))
     else:

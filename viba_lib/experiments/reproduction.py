@@ -34,7 +34,7 @@ def finished_run(study: Study) -> Reference:
         raise VibaError(
             f"there is no finished run of profile {study.profile.name!r} with seed {study.seed} "
             f"and this code in {study.root}: {stages}; make one with `make book "
-            f"PROFILE={study.profile.name} SEED={study.seed}`, or name its folders with "
+            f"PROFILE={study.given_profile} SEED={study.seed}`, or name its folders with "
             "--data-root and --results-root"
         )
     return Reference(about_run(study), reference_of(study))

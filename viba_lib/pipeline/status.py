@@ -130,7 +130,8 @@ def _held(lock: Path) -> bool:
 def _others_below(root: Path, shared: set[Path]) -> Iterator[State]:
     """Results of single chapters, other settings and other versions: the broken ones, and a sum."""
     sizes, old = [], 0
-    for path in sorted(root.glob("*/*/meta.json")):
+    # Chapters lie one folder deeper.
+    for path in sorted([*root.glob("*/*/meta.json"), *root.glob("chapters/*/*/meta.json")]):
         # Folders that are not finished, or are being removed, have a dot in their names.
         if path.parent in shared or "." in path.parent.name:
             continue

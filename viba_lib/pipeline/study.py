@@ -89,6 +89,7 @@ class Study:
 
     Attributes
     ----------
+    given_profile : the name or the path that the profile was given by
     stages : declarations of the stages that the chapters share
     cache : the finished stages of this profile on disk
     work : how stages are computed
@@ -118,6 +119,7 @@ class Study:
                 "does under `if __name__ == '__main__':`"
             )
         self.profile = profile if isinstance(profile, Profile) else load_profile(profile)
+        self.given_profile = self.profile.name if isinstance(profile, Profile) else str(profile)
         whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
         if not whole or not 0 <= seed < 2**32:
             raise VibaError(f"seed is {seed!r}; expected a whole number from 0 to {2**32 - 1}")
@@ -306,7 +308,7 @@ class Study:
         -------
         Dataset over `item`: relevance (item, y, x) in bits per pixel, p_fake (item),
         p_fake_draws (draw, item) with the bottleneck under fresh noise, p_fake_bottleneck (item)
-        their mean, total_bits (item); coordinates video_id, frame, label, method.
+        their mean, total_bits (item); coordinates video_id, frame, position, label, method.
         """
         if target not in TARGETS:
             raise VibaError(f"target {target!r} is not known; choose one of {TARGETS}")
