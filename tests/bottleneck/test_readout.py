@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
@@ -148,6 +149,23 @@ def test_a_checkpoint_of_another_readout_is_refused(setting, tmp_path):
     ReadoutBottleneck(model, "0", ["3", "5"], statistics).fit([frames], 1, checkpoint=path)
     with pytest.raises(VibaError, match="remove it to start again"):
         ReadoutBottleneck(model, "0", ["5"], statistics).fit([frames], 1, checkpoint=path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80", b"not a checkpoint"])
+def test_a_damaged_checkpoint_is_named(setting, tmp_path, content):
+    model, statistics, frames = setting
+    path = tmp_path / "readout.pt"
+    path.write_bytes(content)
+    with pytest.raises(VibaError, match=r"readout.pt is not a checkpoint .*remove it to start"):
+        ReadoutBottleneck(model, "0", ["5"], statistics).fit([frames], 1, checkpoint=path)
+
+
+def test_a_file_of_other_shapes_is_no_readout(setting, tmp_path):
+    model, statistics, _ = setting
+    path = tmp_path / "other.safetensors"
+    save_file({"mean": torch.zeros(3), "std": torch.ones(3)}, path)
+    with pytest.raises(VibaError, match="not a readout bottleneck"):
+        ReadoutBottleneck(model, "0", ["5"], statistics).load(path)
 
 
 def test_lambda_of_the_readout_starts_the_per_sample_bottleneck(setting):

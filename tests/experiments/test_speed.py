@@ -113,7 +113,7 @@ def test_without_runs_nothing_is_compared(subject, monkeypatch):
 def test_steps_of_the_reference_that_are_left_out_are_counted(subject, monkeypatch):
     """A first step of 5 s and others of 2 s: ten steps take 23 s."""
     times = iter([0.0, 5.0, 7.0, 9.0])
-    monkeypatch.setattr(speed, "_clock", lambda _device: next(times))
+    monkeypatch.setattr(speed, "clock", lambda _device: next(times))
     seconds, _ = speed._time_reference(subject, steps=3)
     assert seconds == pytest.approx(23)
 

@@ -67,7 +67,8 @@ def choose(
     if precision != AUTO:
         dtype_of(precision)
         return precision
-    key = hashlib.sha256("\n".join([*machine(device), work]).encode()).hexdigest()
+    facts = [torch.device(device).type, *machine(device), work]
+    key = hashlib.sha256("\n".join(facts).encode()).hexdigest()
     folder = os.environ.get(CACHE) or Path.home() / ".cache" / "viba"
     path = Path(folder) / "precision" / f"{key}.txt"
     with suppress(OSError, UnicodeDecodeError):
@@ -105,8 +106,13 @@ def _faster(run: Callable[[str], Any], device: torch.device) -> str:
 
 
 def _seconds(run: Callable[[str], Any], precision: str, device: torch.device) -> float:
-    begun = time.perf_counter()
+    begun = clock(device)
     run(precision)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begun
+    return clock(device) - begun
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of a clock, after all that was begun on the device has ended."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+    return time.perf_counter()

@@ -248,7 +248,8 @@ class ReadoutBottleneck:
             optimizer.load_state_dict(state["optimizer"])
             generator.set_state(state["generator"])
             return list(state["losses"])
-        except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
+        except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError,
+                UnpicklingError) as error:  # fmt: skip
             raise VibaError(
                 f"{path} is not a checkpoint of this readout bottleneck "
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); remove "
@@ -326,15 +327,15 @@ class ReadoutBottleneck:
             from safetensors import SafetensorError
             from safetensors.torch import load_file
 
+        channels = self.statistics.mean.shape[0]
         try:
             state = load_file(path)
             scales = state.pop("mean"), state.pop("std")
-        except (OSError, SafetensorError, KeyError) as error:
+            network = ReadoutNetwork(scales[0].shape[1], channels)
+        except (OSError, SafetensorError, KeyError, IndexError) as error:
             raise VibaError(
                 f"{path} is not a readout bottleneck ({error}); write one with .save(path)"
             ) from error
-        channels = self.statistics.mean.shape[0]
-        network = ReadoutNetwork(scales[0].shape[1], channels)
         try:
             network.load_state_dict(state)
         except RuntimeError as error:

@@ -176,15 +176,15 @@ class LayerStatistics:
             with safe_open(path, "pt") as stored:
                 meta = json.loads(stored.metadata()["viba"])
                 tensors = {name: stored.get_tensor(name) for name in ("mean", "std", "active")}
+            return cls(
+                meta["layer"],
+                tensors["mean"],
+                tensors["std"],
+                tensors["active"].bool(),
+                int(meta["count"]),
+                tuple(int(side) for side in meta["input_size"]),
+            )
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise VibaError(
                 f"{path} is not a file of layer statistics ({error}); write one with .save(path)"
             ) from error
-        return cls(
-            meta["layer"],
-            tensors["mean"],
-            tensors["std"],
-            tensors["active"].bool(),
-            int(meta["count"]),
-            tuple(int(side) for side in meta["input_size"]),
-        )

@@ -4,7 +4,6 @@ import copy
 import json
 import math
 import platform
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from viba_lib.bottleneck import BottleneckSettings, LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.classifier import class_logits, device_of
+from viba_lib.bottleneck.precision import clock
 from viba_lib.bottleneck.reference import STEPS, reference_attribute
 from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.bottleneck.split import find_layer, hooked
@@ -148,12 +148,6 @@ def _untrained(study: Study, detector: str, frames: int) -> tuple[nn.Module, tor
     return model.to(memory_format=torch.channels_last), inputs
 
 
-def _clock(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
 def _time_reference(
     subject: Subject, steps: int, items: int | None = None
 ) -> tuple[float, torch.Tensor]:
@@ -163,10 +157,10 @@ def _time_reference(
     counts once, and the mean of the others is the time of each further step.
     """
     device, target = device_of(subject.model), int(subject.targets[0])
-    marks = [_clock(device)]
+    marks = [clock(device)]
     capacity = reference_attribute(
         subject.model, subject.layer, subject.statistics, subject.frames[0], target,
-        BottleneckSettings(steps=steps), on_step=lambda _: marks.append(_clock(device)),
+        BottleneckSettings(steps=steps), on_step=lambda _: marks.append(clock(device)),
         items_per_pass=items,
     )  # fmt: skip
     first, *others = np.diff(marks)
@@ -176,9 +170,9 @@ def _time_reference(
 def _time_bottleneck(subject: Subject, name: str, seed: int) -> tuple[float, torch.Tensor]:
     """Seconds per frame of a call with all frames, and layer maps (T, h, w)."""
     device, bottleneck = device_of(subject.model), subject.bottleneck(**CHANGES[name], seed=seed)
-    start = _clock(device)
+    start = clock(device)
     maps = subject.maps(bottleneck)
-    return (_clock(device) - start) / len(subject.frames), maps
+    return (clock(device) - start) / len(subject.frames), maps
 
 
 def _rounds(
@@ -295,9 +289,9 @@ def growth(subject: Subject, counts: Sequence[int], memory: bool = False) -> Ite
     bottleneck = subject.bottleneck(**PRESETS["fast"])
     bottleneck.attribute(frames[:1])  # the first call also allocates
     for count in counts:
-        start = _clock(device)
+        start = clock(device)
         bottleneck.attribute(frames[:count])
-        seconds = _clock(device) - start
+        seconds = clock(device) - start
         few = replace(subject, frames=frames[:count].clone())
         added = peak_memory(few, "fast") if memory else math.nan
         yield subject.names | {"frames": count, "seconds": seconds, "memory": added}
