@@ -129,6 +129,17 @@ def test_all_files_are_there(compare, small, noise_video, detector, size):
     assert "none proves that a video is fake" in summary["note"]
 
 
+def test_a_network_of_three_classes_is_refused_as_by_explain(
+    compare, small, noise_video, monkeypatch
+):
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                          nn.Linear(6, 3)).eval()  # fmt: skip
+    monkeypatch.setattr(side_by_side, "check_given", lambda *_: model)
+    given = ["--weights", small, "--layer", "1", "--methods", "Edges"]
+    status, _, said, out = compare(noise_video, *given)
+    assert status == 2 and "3 classes" in said and not out.exists()
+
+
 @pytest.mark.parametrize(
     ("video", "out", "written"),
     [

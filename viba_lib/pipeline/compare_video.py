@@ -13,7 +13,7 @@ import xarray as xr
 from torch import nn
 
 from viba_lib.baselines.budget import LEAST
-from viba_lib.baselines.common import probability
+from viba_lib.baselines.common import BATCH, Classifier
 from viba_lib.baselines.explainers import NAMES, Network, check_names, explain_with
 from viba_lib.baselines.names import CONTROLS, VIBA
 from viba_lib.baselines.patch_head import FRAMES, PatchHead
@@ -23,7 +23,7 @@ from viba_lib.core.errors import VibaError
 from viba_lib.core.files import file_sha256
 from viba_lib.data.video import VideoReader, write_video
 from viba_lib.data.video_chunks import read_clip
-from viba_lib.pipeline.explain import save_maps
+from viba_lib.pipeline.explain import p_fake, save_maps
 from viba_lib.pipeline.explain_video import (
     check_given,
     compare_with,
@@ -83,7 +83,7 @@ def rank_correlations(maps: Mapping[str, np.ndarray]) -> pd.DataFrame:
 
 @figure_style()
 def draw_comparison(
-    images: np.ndarray, maps: Mapping[str, np.ndarray], p_fake: np.ndarray, note: str = ""
+    images: np.ndarray, maps: Mapping[str, np.ndarray], decided: np.ndarray, note: str = ""
 ) -> np.ndarray:
     """Frames of the video: the input and, over it, each method's map, in a labelled grid.
 
@@ -92,7 +92,7 @@ def draw_comparison(
     images : (T, S, S, 3) uint8
     maps : of each method (T, S, S), at least one; each has its own scale (`scale_maximum`),
         since units differ
-    p_fake : (T,) probability of fake
+    decided : (T,) probability of fake
     note : a warning above, with the probability, see `with_note`
 
     Returns
@@ -102,7 +102,7 @@ def draw_comparison(
     named = {f"{n} (control)" if n in CONTROLS else n: found for n, found in maps.items()}
     maxima = {name: scale_maximum(found) for name, found in named.items()}
     frames = []
-    for at, (image, p) in enumerate(zip(images, p_fake, strict=True)):
+    for at, (image, p) in enumerate(zip(images, decided, strict=True)):
         now = {name: found[at] for name, found in named.items()}
         title = "input" if note else f"input, p(fake) {p:.2f}"
         figure = method_grid(image, None, now, title, maxima)
@@ -190,32 +190,43 @@ def compare_video(
         inputs = registered.inputs(clip, None, registered.size).to(study.device)
         features = channel_means(SplitModel(network.model, layer), inputs).numpy()
         compared = compare_with(domain, features, [clip], reader)
-    p_fake = probability(network.model, 1)(inputs).cpu().numpy()
+    with torch.inference_mode():
+        logits = torch.cat([Classifier(network.model)(part) for part in inputs.split(BATCH)])
+    decided = p_fake(logits)
     maps, seconds = _timed_maps(names, network, inputs, passes, study)
     summary = {
-        "video": video.name,
-        "frames": reader.length,
-        "damage": reader.damage,
-        "explained_frames": clip.frame.tolist(),
-        "detector": registered.name,
-        "weights_sha256": file_sha256(weights or study.weights_path(detector)),
+        **_about(reader, clip.frame.tolist(), study, registered.name, weights),
         "layer": layer,
-        "profile": study.profile.name,
-        "seed": study.seed,
         "passes": passes,
         "bottleneck": network.settings,
         "methods": names,
         "seconds_per_frame": seconds,
-        "p_fake_mean": float(p_fake.mean()),
-        "p_fake": p_fake.astype(float).round(4).tolist(),
+        "p_fake_mean": float(decided.mean()),
+        "p_fake": decided.round(4).tolist(),
         "domain": compared,
         "rank_correlation": _pairs(maps),
         "note": NOTE,
     }
     images = registered.images(clip, None, registered.size)
-    frames = draw_comparison(images, maps, p_fake, domain_note(summary))
-    _write(out, frames, rate, maps, p_fake, summary)
+    frames = draw_comparison(images, maps, decided, domain_note(summary))
+    _write(out, frames, rate, maps, decided, summary)
     return summary
+
+
+def _about(
+    video: VideoReader, frames: list[int], study: Study, detector: str, weights: Path | None
+) -> dict[str, Any]:
+    """What `summary.json` says of the video, the detector and the run."""
+    return {
+        "video": video.path.name,
+        "frames": video.length,
+        "damage": video.damage,
+        "explained_frames": frames,
+        "detector": detector,
+        "weights_sha256": file_sha256(weights or study.weights_path(detector)),
+        "profile": study.profile.name,
+        "seed": study.seed,
+    }
 
 
 def _write(
@@ -223,7 +234,7 @@ def _write(
     frames: np.ndarray,
     rate: float,
     maps: Mapping[str, np.ndarray],
-    p_fake: np.ndarray,
+    decided: np.ndarray,
     summary: Mapping[str, Any],
 ) -> None:
     """Write the four files into a temporary folder, then move them to `out`."""
@@ -231,13 +242,13 @@ def _write(
     # Not "method": xarray takes sel(method=...) for another thing, and gives all maps silently.
     dims = ("explainer", "frame", "y", "x")
     labelled = xr.Dataset(
-        {"maps": (dims, np.stack(list(maps.values())), units), "p_fake": ("frame", p_fake)},
+        {"maps": (dims, np.stack(list(maps.values())), units), "p_fake": ("frame", decided)},
         coords={"explainer": list(maps), "frame": summary["explained_frames"]},
         attrs={name: text for name, text in summary.items() if isinstance(text, str)},
     )
     with written_aside(out) as aside:
         write_video(aside / "compare.mp4", frames, rate, crf=20)
-        poster(aside / "poster.png", frames[int(p_fake.argmax())])
+        poster(aside / "poster.png", frames[int(decided.argmax())])
         save_maps(labelled, aside / "maps.zarr")
         (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
 

@@ -12,7 +12,7 @@ from viba_lib.evaluation.faithfulness import map_measures
 from viba_lib.evaluation.significance import interval_table, means_of
 from viba_lib.experiments.benchmark.maps import Benchmark
 from viba_lib.experiments.common import Bootstrap, no_masks
-from viba_lib.pipeline.explain import open_maps
+from viba_lib.pipeline.explain import open_maps, p_fake
 
 CLEAN, DEGRADED = "clean", "degraded"
 MEASURES = ("ratio", "centre", "correct")
@@ -55,17 +55,17 @@ def degraded_scores(benchmark: Benchmark) -> pd.DataFrame:
     found = study.bottleneck(detector, benchmark.layer, **given).attribute(inputs)
     shown = {
         CLEAN: (open_maps(study.get(benchmark.maps_stage(VIBA))).maps.values, rows.p_fake),
-        DEGRADED: (found.bits_per_pixel.numpy(), found.logits_clean.softmax(1)[:, 1].numpy()),
+        DEGRADED: (found.bits_per_pixel.numpy(), p_fake(found.logits_clean)),
     }
     prior = map_measures(centred_gaussian(inputs), masks).ratio
     facts = rows[["video_id", "method"]].rename(columns={"method": "planted"})
     facts = facts.assign(detector=detector).reset_index(drop=True)
     parts = []
-    for condition, (maps, p_fake) in shown.items():
+    for condition, (maps, probabilities) in shown.items():
         ratio = map_measures(maps, masks).ratio
         # A map without relevance finds nothing; it is not left out of the mean.
         ratio = ratio.where(maps.any((1, 2)) | ~masks.any((1, 2)), 0.0)
-        correct = (np.asarray(p_fake) > 0.5).astype(float)
+        correct = (np.asarray(probabilities) > 0.5).astype(float)
         parts.append(facts.assign(condition=condition, ratio=ratio, centre=prior, correct=correct))
     scores = pd.concat(parts, ignore_index=True)
     return scores[scores.centre.notna()].reset_index(drop=True)
