@@ -24,6 +24,17 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path):
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+@pytest.mark.parametrize("mask", [0o077, 0o002])
+def test_files_have_the_rights_that_the_user_wants(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        path = write_text(tmp_path / "a.txt", "text")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
 def test_folders_and_devices_are_not_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(VibaError, match=r"folder is a folder; expected the name of a file"):

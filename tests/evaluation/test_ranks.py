@@ -87,6 +87,9 @@ def test_scores_without_a_value_have_no_rank():
         found = rank_of(unknown, "ratio")
         assert found["verdict"] == NOT_COMPUTED
         assert "not computed" in rank_text("Ratio", found)
+    scores = scores_of({VIBA: 1.0, "Grad-CAM": 3.0, "RISE": 2.0})
+    alone = scores.assign(ratio=scores.ratio.where(scores.method != VIBA))
+    assert rank_of(alone, "ratio")["verdict"] == NOT_COMPUTED, "the method alone has no value"
 
 
 def test_the_summary_says_what_drops_out_and_that_the_rest_is_correlated():

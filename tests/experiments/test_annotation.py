@@ -126,6 +126,8 @@ def test_the_clip_reveals_nothing(tmp_path):
     before = written.stat().st_mtime_ns
     assert clip_html(row, tmp_path, tmp_path / "out") == page
     assert written.stat().st_mtime_ns == before, "written once"
+    write_video(tmp_path / "secret-mouth.mp4", 255 - frames, 12)
+    assert clip_html(row, tmp_path, tmp_path / "out") != page, "another seed's clip is shown"
 
 
 def test_fakes_of_all_methods_are_shown():

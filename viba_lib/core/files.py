@@ -5,7 +5,7 @@ import errno
 import hashlib
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,12 +75,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         what = "a folder" if path.is_dir() else "no ordinary file"
         raise VibaError(f"{path} is {what}; expected the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    tmp = Path(name)
+    tmp = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    tmp.touch(exist_ok=False)  # with the rights that the user's umask gives to every file
     try:
         yield tmp
-        tmp.chmod(0o644)
         tmp.replace(path)
     finally:
         tmp.unlink(missing_ok=True)

@@ -20,10 +20,10 @@ from viba_lib.evaluation.sentences import (
 )
 from viba_lib.evaluation.significance import (
     INCONCLUSIVE,
-    LOWER,
     SIGNIFICANCE,
     least_p,
     paired_tests,
+    sign_of,
 )
 
 FIRST, BY_MEAN, OPEN, BEHIND = (
@@ -58,7 +58,7 @@ def rank_of(
     videos or two people), or NOT_COMPUTED.
     """
     scores = scores[~scores.method.isin(CONTROLS) & scores[measure].notna()]
-    means = scores.groupby("method")[measure].mean() * (-1 if measure in LOWER else 1)
+    means = scores.groupby("method")[measure].mean() * sign_of(measure)
     tests = paired_tests(scores, measure, name, seed=seed, units=units).set_index("method")
     unequal = int(tests.unequal.max()) if len(tests) else 0
     above = list(means.index[means > means[name]]) if name in means else list(means.index)
@@ -72,12 +72,10 @@ def rank_of(
         **counts(scores, units),
         "min_p": least_p(unequal, len(tests)),
     }
-    return rank | {"verdict": _verdict(rank, name)}
+    return rank | {"verdict": _verdict(rank, name) if name in means else NOT_COMPUTED}
 
 
 def _verdict(rank: Mapping[str, Any], name: str) -> str:
-    if not rank["best"]:
-        return NOT_COMPUTED
     if too_few(rank["videos"], rank["people"]):
         return ILLUSTRATION
     if rank["min_p"] >= SIGNIFICANCE:

@@ -138,7 +138,7 @@ def interval_table(
     return pd.DataFrame(table)
 
 
-def _sign(measure: str) -> float:
+def sign_of(measure: str) -> float:
     """-1 for measures for which lower is better, else 1."""
     return -1.0 if measure in LOWER else 1.0
 
@@ -172,9 +172,9 @@ def paired_tests(
     scores = with_units(scores[~scores.method.isin(CONTROLS)], units)
     wide = scores.pivot_table(index="clip", columns="method", values=measure, dropna=False)
     rows: list[dict[str, Any]] = []
-    for name in wide.columns.drop(reference, errors="ignore"):
+    for name in wide.columns.drop(reference) if reference in wide else []:
         both = wide[[reference, name]].dropna()
-        differences = _sign(measure) * (both[reference] - both[name]).to_numpy(float)
+        differences = sign_of(measure) * (both[reference] - both[name]).to_numpy(float)
         p = flip_test(differences, draws, seed)
         mean = float(differences.mean()) if len(differences) else float("nan")
         unequal = int(np.count_nonzero(differences))

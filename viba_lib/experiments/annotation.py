@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
+from viba_lib.core.cache import digest
 from viba_lib.core.errors import VibaError
-from viba_lib.core.files import user_path, write_text
+from viba_lib.core.files import file_sha256, user_path, write_text
+from viba_lib.data.catalog import segment
 from viba_lib.evaluation.agreement import REGIONS
 from viba_lib.experiments.human_agreement import read_annotations
 from viba_lib.experiments.relevance_videos import preview
@@ -155,7 +157,10 @@ def clip_html(row: pd.Series, root: Path, folder: Path) -> str:
     root : folder that its path is relative to
     folder : receives the video
     """
-    name = hashlib.sha256(row.video_id.encode()).hexdigest()[:12]
+    source, start, end = segment(row, root)
+    # The name changes with the content: another seed makes other clips with the same identifiers.
+    content = file_sha256(source) if source.is_file() else ""  # `preview` reports a missing file
+    name = digest([row.video_id, content, start, end])[:12]
     path = folder / f"{name}.mp4"
     if not path.is_file():
         preview(row, root, path)
