@@ -64,7 +64,7 @@ HTML(study.banner())
 # (channel)=
 # ## A channel with noise
 #
-# Consider one unit of a layer, with activation $r$. Over many images the activation has a mean and a standard
+# Consider one unit of a layer, which is one number in its output, with activation $r$. Over many images the activation has a mean and a standard
 # deviation. We express it in these units, so that $r = 0$ is the mean and $r = 3$ is a rare value. The
 # {term}`Bottleneck` mixes the activation with noise of the same mean and standard deviation, Eq. (1) of the paper:
 #
@@ -72,7 +72,8 @@ HTML(study.banner())
 #
 # With the signal fraction $\lambda = 0$, the output $z$ is noise and contains no information about $r$. With
 # $\lambda = 1$, the output is the activation itself. Between the two, $z$ is a noisy version of $r$, and its
-# information about $r$ can be measured in bits. One **bit** is the answer to one yes-or-no question.
+# information about $r$ can be measured in bits. One **bit** is the information in the answer
+# to a yes-or-no question whose two answers are equally likely.
 #
 # If $r$ itself is normal, this information is Shannon's capacity of a Gaussian channel {cite}`shannon1948`. The signal
 # has the power $\lambda^2$, the noise has the power $(1-\lambda)^2$, and the

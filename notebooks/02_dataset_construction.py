@@ -69,7 +69,9 @@ HTML(study.banner())
 # (run-pipeline)=
 # ## Pipeline of a run
 #
-# The paper's Figure 1 shows two paths from a video to a map: one through single faces, one through motion. The figure
+# The paper's Figure 1 shows two paths from a video to a map: one through single faces, one through motion. The
+# *face detector* (Xception) classifies crops of faces as real or fake, and the *motion detector* (VGG11) classifies optical
+# flow. Neither finds faces; dlib does this. The figure
 # below is the same overview of this run. It is generated from the declarations of the stages: each stage names the
 # stages that it is computed from and the function that computes it, and the text in a box is the first sentence of the
 # documentation of this function. Expect the data to be shared by both detectors, and the same stages for each detector

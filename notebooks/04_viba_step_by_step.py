@@ -239,8 +239,8 @@ prose(
 #
 # $$ \lambda = g * \frac{1}{1 + e^{-\alpha}}, $$ (eq-step-share)
 #
-# smoothed over neighbouring locations by a small Gaussian $g$, so that the map does not consist of isolated units. It
-# starts at $\alpha = 5$, which transmits almost the complete signal.
+# smoothed over neighbouring locations by a small Gaussian $g$, so that the map does not consist of isolated units. The
+# optimisation starts at $\alpha = 5$, which transmits almost the complete signal.
 #
 # ```{admonition} One β, two scales
 # :class: note
@@ -249,9 +249,10 @@ prose(
 # {doc}`/book/notation`. Losses are in {term}`nats <Nat>`, and so is the information in the next figure.
 # ```
 #
-# Near $\lambda = 1$ the cross-entropy has almost no gradient. To save time, the profiles of this book follow the information
-# alone in the first steps, without noise, and use one sample of the noise in each further step; every second
-# step takes the sample before with the opposite sign. The defaults of the library are those of the reference: ten samples in each step. {doc}`/notebooks/speed` compares
+# Near $\lambda = 1$ the cross-entropy has almost no gradient. To save time, the profiles `quick` and `standard` follow the
+# information alone in the first steps, without noise. Each further step uses one sample of the noise, and every second step
+# uses the sample of the previous step with the opposite sign. The profile `paper` and the defaults of the library use ten
+# samples in each step, as the reference does. {doc}`/notebooks/speed` compares
 # the maps of both.
 #
 # Adam optimises $\alpha$ for a few steps. Expect the information to fall steeply and the cross-entropy to end at a low

@@ -123,8 +123,8 @@ if detector:
 # $$ \text{entropy} = - \sum_{i=1}^{n} p_i \log_2 p_i, \qquad
 #    \text{ratio} = \frac{\sum_i p_i m_i}{\frac1n \sum_i m_i}. $$ (eq-layer-measures)
 #
-# The measures are computed on one frame of each of several videos, real and fake, among them those shown above. It is
-# the frame with the highest probability of its true class, because the maps of a clear decision show the layers best. In contrast,
+# The measures are computed on one frame of each of several videos, real and fake, among them those shown above. From
+# each video, the frame with the highest probability of its true class is measured, because the maps of a clear decision show the layers best. In contrast,
 # {doc}`/notebooks/11_localisation` samples its frames with the seed, because a comparison of methods must not depend on
 # the probability.
 #

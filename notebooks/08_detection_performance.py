@@ -364,10 +364,11 @@ assert exact_p(0, 0) == 1
 #
 # ```{exercise} Accuracy of a constant decision
 # :label: ex-always-fake
-# A network calls every frame of `frame` fake. Which accuracy, precision and recall does it have? Write
+# A network calls every frame fake. The table `frame` has the explained frames of the motion detector, with the true class
+# in `frame.label`. Which accuracy, precision and recall does this network have on them? Write
 # `always_fake(label)`, which returns these three numbers for an array of labels (1 for fake, 0 for real). Call the values
-# for `frame.label` `accuracy`, `precision` and `recall`, and compare them with the table above. Which summary would be
-# fairer?
+# for `frame.label` `accuracy`, `precision` and `recall`, and compare them with the row *flow-vgg11 -*, unit *frame*, of
+# Table 2. Which summary would be fairer?
 # ```
 #
 # ```{solution-start} ex-always-fake

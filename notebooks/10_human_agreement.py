@@ -762,7 +762,7 @@ assert abs(of_means - f1_of_means) < 1e-9
 #
 # - Localisation of the artefact by more methods: {doc}`/notebooks/11_localisation`.
 # - Effect of the rule, beside that of other choices: {doc}`/notebooks/14_open_choices`.
-# - Annotation with a class: {doc}`/book/teaching` contains a plan for an afternoon.
+# - Annotation with a class: {doc}`/book/teaching` contains a plan for half a day.
 # - Rules for asking people to annotate and for showing maps: {doc}`/book/ethics`.
 #
 # ## References

@@ -172,7 +172,7 @@ map_figures.method_grid(*benchmarks["flow-vgg11"].example(0))
 # - `hit` is the {term}`Pointing game`: whether the strongest pixel lies inside the mask;
 # - `precision_recall` is the area under the precision-recall curve of all pixels.
 #
-# Expect the controls to be better than chance, because faces lie in the middle of the crop.
+# Expect the centre prior to be better than chance, because faces lie in the middle of the crop, and `Random` to be at chance.
 
 # %%
 from viba_lib.experiments.benchmark.scores import (
@@ -209,10 +209,10 @@ result_figures.intervals(
 )
 
 # %% [markdown]
-# Intervals that overlap do not mean that the methods are equal, because all methods explain the same videos. The test holds
-# for the people of these clips only. Each
+# Intervals that overlap do not mean that the methods are equal, because all methods explain the same videos. Each
 # method is therefore compared with the bottleneck, source clip by source clip: a real clip and its fakes count once. The
-# test flips the signs of the differences, and its p-values are corrected for the number of methods (Holm). `difference`
+# test flips the signs of the differences, and its p-values are corrected for the number of methods (Holm). It holds only
+# for the people of these clips. `difference`
 # is positive if the bottleneck is better. A method is called first only if its mean is strictly the best and every other
 # method is worse in this test.
 
@@ -497,8 +497,9 @@ prose(no_masks(both.ratio, 'the worst frame')) if unmasked else None
 # %% [markdown]
 # ## A further detector
 #
-# The parameter `detector` adds a detector of your own to every table of the three chapters of this comparison, see {doc}`/book/own_model`. Its
-# maps of one frame and its localisation scores are shown here.
+# The parameter `detector` of this chapter, and the same parameter of {doc}`/notebooks/12_faithfulness` and {doc}`/notebooks/13_cost`,
+# adds a detector of your own to the measures of that chapter, except the tables of the budget and of the attack, which are for
+# Xception; see {doc}`/book/own_model`. Its maps of one frame and its localisation scores are shown here.
 
 # %%
 if detector:
@@ -583,7 +584,7 @@ for name in prior.columns:
     assert all(abs(prior[name] - of_method) < 1e-9)
 
 # %% [markdown]
-# Where the centre prior has a high ratio, any map of the middle of the face has one too. Where its ratio is below 1, it is
+# If the centre prior has a high ratio, any map of the middle of the face has one too. If its ratio is below 1, it is
 # worse than chance, and a method that is better there has found more than the middle. A mean over planted methods hides this
 # difference. Compare a method with the controls for each planted method, not only on average.
 #
@@ -642,8 +643,8 @@ for name in prior.columns:
 #
 # ## What next
 #
-# - Whether the detector uses what the maps mark: {doc}`/notebooks/12_faithfulness`.
-# - What the maps cost, and all results by criterion: {doc}`/notebooks/13_cost`.
+# - Faithfulness of the maps to the detector: {doc}`/notebooks/12_faithfulness`.
+# - Cost of the methods, and all results by criterion: {doc}`/notebooks/13_cost`.
 # - On your own video, side by side: `viba compare`, see {ref}`compare-video`.
 # - Your own detector in this comparison: {doc}`/book/own_model`.
 #

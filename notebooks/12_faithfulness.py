@@ -76,8 +76,8 @@ bootstrap = Bootstrap.of(study)
 # %% [markdown]
 # ## Faithfulness
 #
-# The detector may use evidence outside the {term}`planted artefact <Planted artefact>`. A faithful map then lies outside the mask as well. Four
-# measures depend on the detector alone:
+# The detector may use evidence outside the {term}`planted artefact <Planted artefact>`. If it does,
+# a faithful map lies partly outside the mask. The following four measures do not use the mask, but the reaction of the detector:
 #
 # - `insertion`: the marked pixels are inserted into a blurred frame, the most relevant first. The area under the probability
 #   of the class is measured; higher is better {cite}`petsiuk2018rise`.
@@ -224,8 +224,9 @@ prose(attack_text(attacked))
 # %% [markdown]
 # ## Parameter randomisation test
 #
-# The weights are randomised from the output to the input: the last layer, the later half, all layers
-# {cite}`adebayo2018sanity`. In addition, the last layer is fitted to shuffled labels. An {term}`attribution <Attribution>` that stays the same does not
+# The weights are randomised from the output to the input: the last layer (`top`), the later half of the
+# layers (`upper half`), all layers (`all`) {cite}`adebayo2018sanity`. In addition, the last layer is fitted to shuffled labels
+# (`random labels`). An {term}`attribution <Attribution>` that stays the same does not
 # depend on the learned weights. The numbers are rank correlations with the map of the trained network: 1 means that
 # the order of the pixels is the same. The explained class stays the class that the trained network predicts.
 

@@ -206,7 +206,10 @@ prose(unmasked or front_text(cost))
 # The table contains the best methods of every measure, such as the {term}`pointing game <Pointing game>` (`hit`), and the
 # rank and verdict of the {term}`bottleneck <Per-sample bottleneck>`. `first` means that its mean is strictly the best and
 # that every other method is worse in the corrected test over source clips. `first by the mean` means that some methods
-# are not distinguished from it. `min_p` is the smallest corrected p-value that is possible with the source clips that have
+# are not distinguished from it. `not distinguished from the best` means that another method has an equal or better mean, and
+# that the test finds no method that is better than the bottleneck. `behind` means that the test finds a better method.
+# `not computed` means that no frame has a value. The column `best` names the methods with the best mean, and the column
+# `behind` the methods that are better in the test. `min_p` is the smallest corrected p-value that is possible with the source clips that have
 # a difference. If it is 0.05 or more, the verdict is `inconclusive` for all means. Fewer than five videos or two people are an
 # `illustration`.
 

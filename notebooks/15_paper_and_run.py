@@ -85,7 +85,7 @@ layers = layers_beside_run(study)
 # columns are then about *different videos*, and a match is not evidence of a reproduction.
 #
 # Tables 5 to 7 describe the networks, which are the same with any data. Each row is compared with the printed row and
-# *agrees* or *differs*. A row that agrees shows that the network has what the paper prints of this layer. It does not show that a result was
+# *agrees* or *differs*. A row that agrees shows that this layer of the network agrees with its description in the paper. It does not show that a result was
 # reproduced. Therefore, the rows of these tables are counted separately.
 
 # %% tags=["remove-input"]
@@ -175,7 +175,7 @@ result_figures.paper_plot(third[third.measure == "iou"])
 # %% [markdown]
 # ## Table 4: agreement
 #
-# Table 4 on this page uses planted regions where the paper uses human annotations. Agreement with people is computed in
+# Table 4 on this page uses planted regions instead of the paper's human annotations. Agreement with people is computed in
 # {doc}`/notebooks/10_human_agreement` only.
 
 # %%

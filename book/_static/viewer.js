@@ -6,7 +6,7 @@
   var SVG = "http://www.w3.org/2000/svg";
   var STEP = 900; // milliseconds of a frame while playing
   var MISSING =
-    "The viewer's pictures are not here. They are made when the whole book is built: run " +
+    "The viewer's images are not here. They are made when the whole book is built: run " +
     "“make book” and open this page again. Until then, the chapter on relevance videos shows maps as videos.";
   var FILE = /^[\w.-]+\.webp$/;
   var COLOUR = /^#[0-9a-f]{6}$/i;

@@ -251,7 +251,8 @@ def markdown() -> str:
     """The table as the book shows it."""
     lines = []
     for title, rows in PARTS.items():
-        lines += [f"## {title}", "", "| Given | What happens | It says, or why |", "|---|---|---|"]
+        lines += [f"## {title}", "", "| Input | Result | Part of the message, or reason |"]
+        lines.append("|---|---|---|")
         lines += [f"| {row.given} | {row.happens} | {row.says} |" for row in rows]
         lines.append("")
     return "\n".join(lines)
