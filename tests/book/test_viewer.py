@@ -26,7 +26,6 @@ from viba_lib.book.viewer import (
     clips_in_scope,
     encode_all,
     outline,
-    region,
     script,
     series_of,
     shown_layers,
@@ -101,13 +100,6 @@ def test_without_an_identity_a_take_is_a_person():
                          "original": ["", "x", "w"], "identity": ["", "", "Ann"], "p_fake": 0.5,
                          "split": "test", "in_scope": True})  # fmt: skip
     assert clips_in_scope(rows).person.tolist() == ["x", "x", "Ann"]
-
-
-def test_a_region_is_what_a_soft_mask_mostly_covers():
-    mask = np.zeros((8, 8), np.float32)
-    mask[2:6, 2:6], mask[3, 3] = 0.4, 0.6
-    assert region(mask).sum() == 16
-    assert not region(np.zeros((8, 8))).any()
 
 
 def test_an_outline_runs_around_the_mask_and_is_clear_inside():

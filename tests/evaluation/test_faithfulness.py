@@ -13,6 +13,7 @@ from viba_lib.evaluation.faithfulness import (
     deletion_areas,
     entropy,
     insertion_areas,
+    inside_of,
     map_measures,
     mass_inside,
     mass_ratio,
@@ -123,3 +124,10 @@ def test_localisation_of_maps_with_and_without_a_mask():
     assert table.ratio[:2].tolist() == pytest.approx([4 / 3, 2.5])
     assert table.hit[:2].tolist() == [1, 1] and table.area.tolist() == [0.25, 0.25, 0]
     assert table.loc[2, ["inside", "ratio", "hit"]].isna().all(), "an empty mask is not a miss"
+
+
+def test_inside_is_what_a_soft_mask_mostly_covers():
+    mask = np.zeros((8, 8), np.float32)
+    mask[2:6, 2:6], mask[3, 3] = 0.4, 0.6
+    assert inside_of(mask).sum() == 16
+    assert not inside_of(np.zeros((8, 8))).any()

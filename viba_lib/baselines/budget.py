@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from viba_lib.bottleneck.settings import BottleneckSettings
+from viba_lib.bottleneck.split import hooked
 
 BACKWARD = 2  # forward passes that a backward pass counts as
 LEAST = 8  # smallest budget of a frame, in forward-equivalents
@@ -48,11 +49,8 @@ def counted(module: nn.Module) -> Iterator[Passes]:
         if output.requires_grad:
             output.register_hook(back)
 
-    handle = module.register_forward_hook(forth)
-    try:
+    with hooked(module, forth):
         yield passes
-    finally:
-        handle.remove()
 
 
 def _optimised(settings: Mapping[str, Any]) -> BottleneckSettings:

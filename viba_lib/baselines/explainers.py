@@ -110,12 +110,11 @@ def spent(
     return METHODS[name].cost(passes, side, default if value is None else value)
 
 
-def budgeted(passes: tuple[int, int] = (32, 128), side: int = 224) -> tuple[str, ...]:
+def budgeted() -> tuple[str, ...]:
     """Methods whose cost depends on the budget, found by their cost of two budgets."""
     return tuple(
-        name for name in NAMES
-        if len({spent(name, p, side, {}).equivalents for p in passes}) > 1
-    )  # fmt: skip
+        name for name in NAMES if len({spent(name, p, 224, {}).equivalents for p in (32, 128)}) > 1
+    )
 
 
 def explain_with(

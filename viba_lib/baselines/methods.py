@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from viba_lib.baselines import controls, gradients, patch_head, perturbations
-from viba_lib.baselines.budget import Passes
+from viba_lib.baselines.budget import LEAST, Passes
 from viba_lib.baselines.common import Target, checked_frames
 from viba_lib.baselines.patch_head import PatchHead
 from viba_lib.core.errors import VibaError
@@ -137,8 +137,8 @@ def attribute(
     """
     if name not in METHODS:
         raise VibaError(f"method {name!r} is not known; choose one of {', '.join(METHODS)}")
-    if passes < 8:
-        raise VibaError(f"passes is {passes}; expected 8 or more for each frame")
+    if passes < LEAST:
+        raise VibaError(f"passes is {passes}; expected {LEAST} or more for each frame")
     method, frames = METHODS[name], checked_frames(model, frames)
     if unknown := set(setting) - {method.option}:
         raise VibaError(

@@ -23,7 +23,6 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SLIDE: ViewportSize = {"width": 1280, "height": 720}
 SMALLEST = 240  # pixels of height that a slide leaves for a figure
-THEMES = ("light", "dark")
 INDEX = "searchindex.js"  # what pages are found by
 BROWSERS = 2  # that look at pages side by side
 FOOTER = """<div style="font-size:8px;width:100%;text-align:center">

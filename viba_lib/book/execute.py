@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,8 @@ def join_streams(notebook: Any) -> None:
 def stop_all() -> None:
     """Interrupt the commands that run: papermill then ends its kernel."""
     for process in psutil.Process().children():
-        process.send_signal(signal.SIGINT)
+        with suppress(psutil.Error):  # it has just ended
+            process.send_signal(signal.SIGINT)
 
 
 def execute(

@@ -5,7 +5,7 @@ import re
 from viba_lib.book import paths
 from viba_lib.book.chapters import key_of
 
-_LINK = re.compile(r"\{doc\}`(?:([^`<]+?)\s*<)?([^`<>]+)>?`")
+LINK = re.compile(r"\{doc\}`(?:([^`<]+?)\s*<)?([^`<>]+)>?`")
 
 
 def plain_links(text: str) -> str:
@@ -13,7 +13,7 @@ def plain_links(text: str) -> str:
 
     A link without a text is replaced by the title of the page and the number of its chapter.
     """
-    return _LINK.sub(lambda found: link_text(found[1], found[2]), text)
+    return LINK.sub(lambda found: link_text(found[1], found[2]), text)
 
 
 def link_text(text: str | None, page: str) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from annotated_types import Ge, Gt, Le
 from papermill.translators import PythonTranslator
 from pydantic import AfterValidator, ConfigDict, TypeAdapter
@@ -20,6 +19,7 @@ from viba_lib.book.chapters import as_notebook, chapters, key_of
 from viba_lib.book.paths import BookError, fill_template
 from viba_lib.core.files import user_path
 from viba_lib.pipeline.profiles import load_profile, profile_names
+from viba_lib.pipeline.study import check_device
 
 # Meaning and rule of the five that every chapter has.
 COMMON = {
@@ -82,7 +82,7 @@ class Parameter:
             case ["a", "profile"]:
                 return Annotated[base, AfterValidator(load_profile)]
             case ["a", "device"]:
-                return Annotated[base, AfterValidator(lambda name: torch.empty(1, device=name))]
+                return Annotated[base, AfterValidator(check_device)]
         raise ValueError(f"{self.rule!r} is not a rule")
 
     def _listed(self, value: Any) -> Any:

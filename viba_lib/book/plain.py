@@ -6,11 +6,10 @@ from collections.abc import Callable
 import yaml
 
 from viba_lib.book import paths
-from viba_lib.book.links import link_text
+from viba_lib.book.links import LINK, link_text
 from viba_lib.book.roles import equation_numbers, without_roles
 
 _FENCE = re.compile(r"(?ms)^(```+)\{([\w:-]+)\}[ \t]*([^\n]*)\n(.*?)^\1[ \t]*$\n?")
-_DOC = re.compile(r"\{doc\}`([^`]+)`")
 _OPTIONS = r"(?m)^:[\w-]+:.*\n"
 
 
@@ -36,7 +35,7 @@ def plain_markdown(text: str, address: str = "") -> str:
     text = re.sub(r"(?m)^\([\w-]+\)=\n", "", text)
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
     text = _FENCE.sub(_directive, text)
-    text = _DOC.sub(lambda found: _page_link(found[1], address), text)
+    text = LINK.sub(lambda found: _page_link(found[1], found[2], address), text)
     text = re.sub(r"\$\$[ \t]*\((eq-[\w-]+)\)", lambda found: f"{_tag(found[1])}$$", text)
     text = without_roles(text)
     return text.strip("\n")
@@ -84,9 +83,8 @@ _DIRECTIVES: dict[str, Callable[[str, str], str]] = {
 }
 
 
-def _page_link(target: str, address: str) -> str:
+def _page_link(text: str | None, page: str, address: str) -> str:
     """A link to a published page, or the title of the page as text."""
-    named = re.fullmatch(r"(.+?)\s*<([^>]+)>", target)
-    page = (named[2] if named else target).strip("/")
-    title = link_text(named[1] if named else None, page)
+    page = page.strip("/")
+    title = link_text(text, page)
     return f"[{title}]({address}{page}.html)" if address else title

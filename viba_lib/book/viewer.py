@@ -28,7 +28,7 @@ from viba_lib.data.artefacts import SPATIAL, TEMPORAL
 from viba_lib.data.catalog import segment
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader
-from viba_lib.evaluation.faithfulness import mass_inside
+from viba_lib.evaluation.faithfulness import inside_of, mass_inside
 from viba_lib.models.detectors import DETECTORS, Detector
 from viba_lib.models.training import predict
 from viba_lib.pipeline.prepared_set import PreparedSet
@@ -212,15 +212,10 @@ def _sized(image: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=interpolation))
 
 
-def region(mask: np.ndarray) -> np.ndarray:
-    """Pixels of a soft mask (S, S) that count as inside: above half of its maximum."""
-    return np.asarray((mask > 0.5 * mask.max()) & (mask > 0))
-
-
 def outline(mask: np.ndarray) -> np.ndarray:
     """Outline (SIDE, SIDE, 4) of a mask (S, S): cyan on a dark seam, transparent elsewhere."""
     size = (SIDE, SIDE)
-    inside = region(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)).astype(np.uint8)
+    inside = inside_of(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)).astype(np.uint8)
     lines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     drawn = np.zeros((SIDE, SIDE, 4), np.uint8)
     # The seam separates the line from bright pixels of the map.
@@ -299,7 +294,7 @@ def _detector_entry(
 ) -> dict[str, Any]:
     """One detector on one clip."""
     shown = detector.images(clip, None, detector.size)
-    regions = np.stack([region(m) for m in detector.masks(clip, None, detector.size)])
+    regions = np.stack([inside_of(m) for m in detector.masks(clip, None, detector.size)])
     stem = f"{name}-{detector.name}"
     # The original already shows the face.
     inputs = [_sized(image) for image in shown] if detector.temporal else []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+import cv2
 import numpy as np
 from av.stream import Disposition
 
@@ -419,6 +420,12 @@ def _encode(container: Any, frames: Iterable[np.ndarray], rate: float, crf: int 
         container.mux(stream.encode(av.VideoFrame.from_ndarray(given, format=pixels)))
     container.mux(stream.encode())
     return True
+
+
+def jpeg(image: np.ndarray, quality: float) -> np.ndarray:
+    """An image (H, W, 3) uint8 as it comes out of JPEG of a quality from 0 to 100."""
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
 
 
 def compress(frames: np.ndarray, crf: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.core.errors import VibaError
+from viba_lib.data.artefacts import region_polygon
 
 REGIONS = {
     "L": "Lips & mouth",
@@ -81,9 +82,7 @@ def region_masks(landmarks: np.ndarray, size: int) -> dict[str, np.ndarray]:
     Masks (size, size) bool by letter; together they cover the crop, and none overlaps another.
     """
     p = np.asarray(landmarks, float)
-    brows = p[17:27]
-    lift = (p[8] - brows.mean(0)) * 0.33
-    face = hull_mask(np.concatenate([p[:17], brows - lift]), size)
+    face = hull_mask(region_polygon(p, "whole_face"), size)
     width = max(1, round(float(np.ptp(p[:17, 0])) * size * 0.06))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     wide = cv2.dilate(face.astype(np.uint8), kernel).astype(bool)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from viba_lib.core.errors import VibaError
+from viba_lib.models.formats import classifier_of
 
 FALSE_ALARMS = 0.1  # largest proportion of real frames called fake, as a mean over people
 
@@ -84,12 +85,12 @@ class Calibration:
         VibaError
             The network does not end in a linear layer with two outputs and a bias.
         """
-        layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
-        if not layers or layers[-1].out_features != 2 or layers[-1].bias is None:
+        name = classifier_of(model)
+        last = model.get_submodule(name) if name is not None else None
+        if not isinstance(last, nn.Linear) or last.out_features != 2 or last.bias is None:
             raise VibaError(
                 f"{type(model).__name__} does not end in a linear layer with two outputs and a "
                 "bias, so that it cannot be calibrated; set `calibrate` to false in its training"
             )
         with torch.no_grad():
-            bias = layers[-1].bias
-            bias.add_(torch.tensor([-0.5, 0.5]).to(bias) * self.shift)
+            last.bias.add_(torch.tensor([-0.5, 0.5]).to(last.bias) * self.shift)

@@ -27,15 +27,15 @@ def mass_ratio(relevance: np.ndarray, mask: np.ndarray) -> float:
     return mass_inside(relevance, mask) / area if area > 0 else float("nan")
 
 
-def pointing_game(relevance: np.ndarray, mask: np.ndarray, threshold: float = 0.5) -> bool:
-    """Whether the strongest pixel lies inside the mask (mask above `threshold` of its maximum)."""
+def inside_of(mask: np.ndarray) -> np.ndarray:
+    """Pixels of a soft mask (H, W) that count as inside: above 0, and above half its maximum."""
+    return np.asarray((mask > 0.5 * mask.max()) & (mask > 0))
+
+
+def pointing_game(relevance: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether the strongest pixel of a map (H, W) lies inside the mask, see `inside_of`."""
     top = np.unravel_index(int(np.argmax(relevance)), relevance.shape)
-    return bool(mask.max() > 0 and mask[top] > threshold * mask.max())
-
-
-def _inside(mask: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-    """Pixels of a soft mask that count as inside: above 0 and a fraction of its maximum."""
-    return np.asarray((mask > threshold * mask.max()) & (mask > 0))
+    return bool(inside_of(mask)[top])
 
 
 def rank_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
@@ -44,7 +44,7 @@ def rank_accuracy(relevance: np.ndarray, mask: np.ndarray) -> float:
     Arras et al. 2022. Of pixels with the same relevance each counts as likely; NaN for an empty
     mask.
     """
-    inside = _inside(mask).ravel()
+    inside = inside_of(mask).ravel()
     count = int(inside.sum())
     if not count:
         return float("nan")
@@ -63,7 +63,7 @@ def precision_recall_area(relevance: np.ndarray, mask: np.ndarray) -> float:
     # Here: most processes that measure maps need no other part of scikit-learn.
     from sklearn.metrics import average_precision_score
 
-    inside = _inside(mask).ravel()
+    inside = inside_of(mask).ravel()
     if not inside.any():
         return float("nan")
     # Sums of shares can pass 1 by a rounding.
@@ -200,8 +200,7 @@ def _tile_ranks(values: np.ndarray, tile: int) -> np.ndarray:
     """Ranks of pixels by the mean relevance of their tile; pixels of a tile are consecutive."""
     number = _tiles(values.shape, tile)
     means = np.bincount(number.ravel(), np.ravel(values)) / np.bincount(number.ravel())
-    place = np.argsort(np.argsort(-means, kind="stable"))  # of a tile; 0 = the strongest
-    return _ranks((-place)[number])
+    return _ranks(-_ranks(means)[number])
 
 
 def degradation_scores(

@@ -24,6 +24,7 @@ from viba_lib.bottleneck.forward import Forward
 from viba_lib.core.errors import VibaError
 from viba_lib.core.memory import give_back
 from viba_lib.evaluation.agreement import rank_correlation
+from viba_lib.models.formats import classifier_of
 
 STAGES = ("top", "upper half", "all")
 LABELS = "random labels"
@@ -114,13 +115,14 @@ def random_labels(
         class.
     """
     found = copy.deepcopy(model).eval()
-    linear = [m for m in found.modules() if isinstance(m, nn.Linear)]
-    if not linear or linear[-1].out_features not in (1, 2):
+    name = classifier_of(found)
+    last = found.get_submodule(name) if name is not None else None
+    if not isinstance(last, nn.Linear) or last.out_features not in (1, 2):
         raise VibaError("the network does not end in a linear layer of one or two outputs")
     if len(np.unique(labels.numpy())) < 2:
         raise VibaError("the labels are of one class; expected real and fake")
     features: list[torch.Tensor] = []
-    handle = linear[-1].register_forward_pre_hook(lambda _, x: features.append(x[0].float().cpu()))
+    handle = last.register_forward_pre_hook(lambda _, x: features.append(x[0].float().cpu()))
     with torch.inference_mode():
         for part in inputs.split(BATCH):
             found(part.to(device_of(found)))
@@ -128,11 +130,11 @@ def random_labels(
     shuffled = _shuffled(labels, seed).numpy()
     fitted = LogisticRegression(max_iter=1000).fit(torch.cat(features).numpy(), shuffled)
     # Only the difference of two logits counts; one logit is this difference.
-    parts = torch.tensor([-0.5, 0.5] if linear[-1].out_features == 2 else [1.0])
+    parts = torch.tensor([-0.5, 0.5] if last.out_features == 2 else [1.0])
     with torch.no_grad():
-        linear[-1].weight.copy_(parts[:, None] * torch.from_numpy(fitted.coef_[0]).float())
-        if linear[-1].bias is not None:
-            linear[-1].bias.copy_(parts * float(fitted.intercept_[0]))
+        last.weight.copy_(parts[:, None] * torch.from_numpy(fitted.coef_[0]).float())
+        if last.bias is not None:
+            last.bias.copy_(parts * float(fitted.intercept_[0]))
     return found
 
 

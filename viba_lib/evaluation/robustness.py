@@ -6,14 +6,9 @@ import cv2
 import numpy as np
 
 from viba_lib.core.errors import VibaError
-from viba_lib.data.video import compress
+from viba_lib.data.video import compress, jpeg
 
 Corruption = Callable[[np.ndarray, float], np.ndarray]
-
-
-def _jpeg(image: np.ndarray, quality: float) -> np.ndarray:
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
 
 
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -42,7 +37,7 @@ def _each(change: Corruption) -> Corruption:
 
 # Function of consecutive frames (T, H, W, 3), levels from mild to strong, and meaning of the level.
 CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, ...], str]] = {
-    "jpeg": (_each(_jpeg), (90, 70, 50, 30, 10), "quality"),
+    "jpeg": (_each(jpeg), (90, 70, 50, 30, 10), "quality"),
     "h264": (_h264, (18, 25, 32, 40), "crf"),
     "blur": (_each(_blur), (0.5, 1, 2, 4), "sigma, px of the crop"),
     "brightness": (_each(_brightness), (0.4, 0.7, 1.3, 1.6), "factor"),

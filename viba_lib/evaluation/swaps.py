@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 
 from viba_lib.evaluation.clusters import CLIP, PERSON, VIDEO, with_units
-from viba_lib.evaluation.sentences import Finding
+from viba_lib.evaluation.sentences import VALUE, Finding
 from viba_lib.evaluation.significance import Columns, Statistics, with_intervals
 
 SWAPS = 999
-VALUE = "value"
 
 
 def swap_finding(

@@ -1,4 +1,4 @@
-"""Claims that are decided by definitions, by arithmetic, or by how the method is built (ch. 11)."""
+"""Claims that are decided by definitions, by arithmetic, or by how the method is built (ch. 15)."""
 
 from typing import NamedTuple
 

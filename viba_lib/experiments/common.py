@@ -148,6 +148,11 @@ class ExplainedVideo:
         """Whether the video is a fake."""
         return bool(self.frames.label.iloc[0])
 
+    @property
+    def label(self) -> str:
+        """ "fake" or "real"."""
+        return "fake" if self.fake else "real"
+
 
 def explained_videos(study: Study, detector: str) -> Iterator[ExplainedVideo]:
     """Explained test videos of a detector, in the order of their identifiers.

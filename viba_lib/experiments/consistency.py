@@ -58,7 +58,7 @@ def consistency_by_video(
         relevance = np.stack(
             [cv2.resize(r, size, interpolation=cv2.INTER_LINEAR) for r in video.relevance]
         )
-        label = "fake" if video.fake else "real"
+        label = video.label
         facts = (video.video_id, label, len(video.frames), len(cuts))
         bits = np.array([entropy(one) for one in video.relevance])
         effective_area = float((2**bits).mean() / video.relevance[0].size)

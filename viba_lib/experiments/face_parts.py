@@ -25,6 +25,6 @@ def relevance_by_part(videos: Iterable[ExplainedVideo]) -> pd.DataFrame:
         masks, mean = part_masks(video.landmarks.mean(0), len(relevance)), relevance.mean()
         known = {k: m for k, m in masks.items() if m.any() and mean > 0}
         density = {k: float(relevance[m].mean() / mean) for k, m in known.items()}
-        facts = {"video_id": video.video_id, "label": "fake" if video.fake else "real"}
+        facts = {"video_id": video.video_id, "label": video.label}
         rows.append(facts | {part: density.get(part, np.nan) for part in PARTS})
     return pd.DataFrame(rows, columns=["video_id", "label", *PARTS])

@@ -90,7 +90,7 @@ def example_text(row: pd.Series) -> str:
     """Which frame a chapter shows, from a row of `example_frame`."""
     by = {"ratio": "relevance mass ratio", "p_fake": "probability of fake"}[row.by]
     return (
-        f"The frame is of the method {row.method}. In the order of the {by} it has place "
+        f"The frame is of the method {row.method}. In the order of the {by} it has rank "
         f"{row.place} of {row['of']}. The detector gives {row.p_fake:.2f} as its probability of "
         f"fake."
     )

@@ -96,7 +96,7 @@ def part_shares(videos: Iterable[ExplainedVideo]) -> pd.DataFrame:
     rows = []
     for video in videos:
         values = pd.DataFrame(map(_frame_shares, video.relevance, video.landmarks)).mean()
-        label = "fake" if video.fake else "real"
+        label = video.label
         rows.append({"video_id": video.video_id, "label": label, **values})
     return pd.DataFrame(rows, columns=["video_id", "label", *FINDINGS])
 

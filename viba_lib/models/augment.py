@@ -8,12 +8,7 @@ import numpy as np
 import torch
 
 from viba_lib.data.flow import farneback, flow_to_input, scale_flow
-from viba_lib.data.video import compress
-
-
-def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+from viba_lib.data.video import compress, jpeg
 
 
 def _h264(image: np.ndarray, crf: int) -> np.ndarray:
@@ -28,7 +23,7 @@ def _through_small(
     small = (round(side * scale),) * 2
     out = image if scale == 1 else cv2.resize(image, small, interpolation=cv2.INTER_AREA)
     out = _h264(out, crf) if crf else out
-    out = _jpeg(out, quality) if quality else out
+    out = jpeg(out, quality) if quality else out
     return out if scale == 1 else cv2.resize(out, (side, side), interpolation=enlarge)
 
 

@@ -72,7 +72,8 @@ def select(
         rows = rows[rows.in_scope]
     if (order.startswith("surest") or correct_first) and "p_fake" not in rows:
         raise VibaError(
-            f"order {order!r} needs the column p_fake; give rows of study.predictions(detector)"
+            f"order {order!r}, correct_first {correct_first} needs the column p_fake; give rows of "
+            "study.predictions(detector)"
         )
     ranked = _ordered(rows, order, seed)
     if correct_first:

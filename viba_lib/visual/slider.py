@@ -17,7 +17,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from viba_lib.core.errors import VibaError
+from viba_lib.core.errors import VibaError, needed_package
 
 MAX_IMAGES = 120  # of one figure
 SCRIPT = Path(__file__).with_suffix(".js")
@@ -69,12 +69,8 @@ class SliderFigure:
 
     def live(self) -> Any:
         """Sliders that render while they move; needs a running kernel and ipywidgets."""
-        try:
+        with needed_package("book"):
             from ipywidgets import SelectionSlider, interactive
-        except ImportError as error:
-            raise VibaError(
-                "live sliders need ipywidgets; install it with `pip install viba[book]`"
-            ) from error
         sliders = {
             key: SelectionSlider(
                 options=values, value=values[self.start[key]], description=key.replace("_", " ")

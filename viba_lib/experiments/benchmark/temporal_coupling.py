@@ -73,7 +73,6 @@ def _scores(
         "insertion": insertion_areas(*given).mean(),
         "deletion": deletion_areas(*given).mean(),
         "bits": float(maps.sum((1, 2)).mean()),
-        "truth": mean_iou(masks > 0.5 * masks.max()),
     }
 
 
@@ -95,7 +94,7 @@ def joint_scores(study: Study, detector: str) -> pd.DataFrame:
     -------
     name, video_id, iou (mean overlap of consecutive highlighted regions), step (of their centroid,
     as a fraction of the diagonal), ratio (relevance inside the mask over chance), insertion,
-    deletion, bits (of a frame), truth (overlap of consecutive planted masks).
+    deletion, bits (of a frame).
     """
     rows = benchmark_rows(study, detector, "test", study.profile.comparison.joint_clips)
     stage = joint_stage(study, detector, rows.video_id.to_list())
