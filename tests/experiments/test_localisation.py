@@ -37,7 +37,7 @@ def test_the_median_of_the_frames_that_are_called_fake(predictions, table) -> No
     assert chosen[0] == "c" and set(chosen[1:3]) == {"a", "b"} and chosen[5] == "c"
     assert sorted(chosen[:5]) == list("abcdf")
     text = example_text(example_frame(predictions, table).iloc[0])
-    assert "relevance mass ratio it has place 3 of 5" in text and "0.70" in text
+    assert "relevance mass ratio it has rank 3 of 5" in text and "0.70" in text
 
 
 def test_if_no_fake_is_called_fake_all_are_candidates(predictions, table) -> None:
@@ -48,7 +48,7 @@ def test_if_no_fake_is_called_fake_all_are_candidates(predictions, table) -> Non
 def test_without_masks_the_order_is_that_of_the_probability(predictions, table) -> None:
     row = example_frame(predictions, table.head(0))
     assert row.video_id[0] == "b" and row["of"][0] == 5
-    assert "order of the probability of fake it has place 3 of 5" in example_text(row.iloc[0])
+    assert "order of the probability of fake it has rank 3 of 5" in example_text(row.iloc[0])
 
 
 def ratios(**methods: list[float]) -> pd.DataFrame:

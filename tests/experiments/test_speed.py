@@ -1,6 +1,7 @@
 """Speed and memory are measured as the page says."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck
+from viba_lib.bottleneck import LayerStatistics, PerSampleBottleneck, precision
 from viba_lib.core.errors import VibaError
 from viba_lib.experiments import common, speed
 from viba_lib.pipeline.study import Study
@@ -82,6 +83,19 @@ def test_rows_say_what_each_setting_costs(subject):
     # Two of ten steps give no map that could be compared.
     assert np.isnan(rows[0]["agreement"])
     assert all(0.3 < r["agreement"] < 1 for r in rows[1:])
+
+
+def test_a_precision_that_is_imitated_is_not_timed(subject, monkeypatch):
+    """Fifteen times as long as in float32: a step is enough to know."""
+    seconds = {"float32": 1.0, "bfloat16": 15.0}
+    monkeypatch.setattr(precision, "_seconds", lambda run, name, _: run(name) or seconds[name])
+    names = ["default", "bfloat16", "fast"]
+    rows = list(speed.measure_subject(subject, names, runs=0))
+    assert [row["settings"] for row in rows] == names and rows[1]["precision"] == "bfloat16"
+    assert [math.isnan(row["seconds"]) for row in rows] == [False, True, False]
+    assert rows[0].keys() == rows[1].keys()
+    seconds["bfloat16"] = 0.5
+    assert all(row["seconds"] > 0 for row in speed.measure_subject(subject, names, runs=0))
 
 
 def test_medians_of_rounds_are_compared_within_a_round(subject, monkeypatch):

@@ -41,9 +41,12 @@ def test_costs_and_settings_are_read():
     assert "net at a: 3.0 of 4.0 billion" in text and "take 2.0 times less time" in text
     timed = pd.DataFrame({
         "detector": "net", "settings": ["plain", "default", "fast"], "ratio": [1.0, 4.0, 16.0],
-        "agreement": [float("nan"), 0.99, 0.97],
+        "agreement": [float("nan"), 0.99, 0.97], "seconds": [16.0, 4.0, 1.0],
     })  # fmt: skip
+    other = {"detector": "net", "settings": "bfloat16", "seconds": float("nan")}
+    with_other = s.settings_text(pd.concat([timed, pd.DataFrame([other])]))
     text = s.settings_text(timed)
+    assert with_other.startswith(text) and "Not timed: bfloat16" in with_other
     assert "4.0 times as fast" in text and "fast 16 times" in text and "0.990 and 0.970" in text
 
 

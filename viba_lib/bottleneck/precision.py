@@ -94,10 +94,20 @@ def machine(device: str | torch.device) -> list[str]:
     return [name, vectors, limit, f"{torch.get_num_threads()} threads", torch.__version__]
 
 
+def imitated(precision: str, run: Callable[[str], Any], device: torch.device) -> bool:
+    """Whether work takes many times as long as in float32, as where no unit computes it.
+
+    Parameters
+    ----------
+    run : see `choose`; each precision is timed once
+    """
+    plain, reduced = (_seconds(run, name, device) for name in ("float32", precision))
+    return reduced > HOPELESS * plain
+
+
 def _faster(run: Callable[[str], Any], device: torch.device) -> str:
     names = ("float32", "bfloat16")
-    plain, reduced = (_seconds(run, name, device) for name in names)
-    if reduced > HOPELESS * plain:
+    if imitated(names[1], run, device):
         return names[0]
     # In turns, so that a disturbance meets both.
     timed = [[_seconds(run, name, device) for name in names] for _ in range(PASSES)]

@@ -75,7 +75,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         what = "a folder" if path.is_dir() else "no ordinary file"
         raise VibaError(f"{path} is {what}; expected the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    # Absolute, because readers of videos would take a relative name with a colon for an address.
+    tmp = path.absolute().with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     tmp.touch(exist_ok=False)  # with the rights that the user's umask gives to every file
     try:
         yield tmp

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from viba_lib.bottleneck import BottleneckSettings, LayerStatistics, PerSampleBottleneck
 from viba_lib.bottleneck.classifier import class_logits, device_of
-from viba_lib.bottleneck.precision import clock
+from viba_lib.bottleneck.precision import AUTO, clock, imitated
 from viba_lib.bottleneck.reference import STEPS, reference_attribute
 from viba_lib.bottleneck.settings import PRESETS
 from viba_lib.bottleneck.split import find_layer, hooked
@@ -45,6 +45,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "accurate": PRESETS["accurate"],
 }
 SETTINGS = (REFERENCE, *CHANGES)
+NUMBERS = ("seconds", "ratio", "ratio_low", "ratio_high", "agreement", "memory")  # of a row
 Row = dict[str, Any]
 
 
@@ -175,6 +176,20 @@ def _time_bottleneck(subject: Subject, name: str, seed: int) -> tuple[float, tor
     return (clock(device) - start) / len(subject.frames), maps
 
 
+def _imitated(subject: Subject, name: str) -> bool:
+    """Whether this machine imitates the precision of a setting: a step with one sample tells."""
+    precision = CHANGES.get(name, {}).get("precision", AUTO)
+    if precision == AUTO:  # never an imitated one
+        return False
+
+    def run(given: str) -> None:
+        step = subject.bottleneck(precision=given, steps=1, noise_samples=1)
+        step.attribute(subject.frames[:1], subject.targets[:1])
+
+    run("float32")  # the first call also traces
+    return imitated(precision, run, device_of(subject.model))
+
+
 def _rounds(
     subject: Subject,
     settings: Sequence[str],
@@ -239,7 +254,7 @@ def measure_subject(
     detector, layer, settings, precision (of "auto", the chosen one), seconds (per frame, median of
     the rounds), ratio (of the reference's seconds to these, median of the rounds), ratio_low and
     ratio_high (its range over the rounds), agreement (with the mean map, see `agreement`), memory
-    (MiB); NaN if not measured.
+    (MiB); NaN if not measured. A precision that this machine imitates is not measured.
 
     Raises
     ------
@@ -250,10 +265,18 @@ def measure_subject(
     for name in names:
         if name not in SETTINGS:
             raise VibaError(f"settings {name!r} are not known; choose of {', '.join(SETTINGS)}")
+    timed = [name for name in names if not _imitated(subject, name)]
     # Another seed than those of the mean: a run must not be compared with itself.
-    seconds, maps = _rounds(subject, names, repeats, plain_steps, plain_items, runs, progress)
+    seconds, maps = _rounds(subject, timed, repeats, plain_steps, plain_items, runs, progress)
     expected = None
     for name in names:
+        if name not in timed:
+            yield (
+                subject.names
+                | {"settings": name, **CHANGES[name]}
+                | dict.fromkeys(NUMBERS, math.nan)
+            )
+            continue
         ratios = np.divide(seconds.get(REFERENCE, math.nan), seconds[name])
         row: Row = {"settings": name, "precision": "float32"}
         if name != REFERENCE:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from viba_lib.bottleneck.precision import HOPELESS
 from viba_lib.evaluation.sentences import verdict
 from viba_lib.experiments.benchmark.temporal_coupling import ALONE
 from viba_lib.experiments.common import Bootstrap, compared
@@ -24,13 +25,20 @@ def costs_text(costs: pd.DataFrame) -> str:
 def settings_text(timed: pd.DataFrame) -> str:
     """What `speed.measure_subject` found of the settings "default" and "fast", per detector."""
     rows = timed.set_index(["detector", "settings"])
-    return " ".join(
+    left = list(timed.settings[timed.seconds.isna()].unique())
+    text = " ".join(
         f"{name}: the default setting is {rows.ratio[name, 'default']:.1f} times as fast as the "
         f"plain version and the setting fast {rows.ratio[name, 'fast']:.0f} times. Their agreement "
         f"with the mean map is {rows.agreement[name, 'default']:.3f} and "
         f"{rows.agreement[name, 'fast']:.3f}."
         for name in timed.detector.unique()
     )
+    if left:
+        text += (
+            f" Not timed: {' and '.join(left)}, which this machine imitates. One step took more "
+            f"than {HOPELESS:g} times as long as in float32."
+        )
+    return text
 
 
 def growth_text(calls: pd.DataFrame) -> str:

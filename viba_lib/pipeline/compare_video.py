@@ -195,7 +195,7 @@ def compare_video(
     decided = p_fake(logits)
     maps, seconds = _timed_maps(names, network, inputs, passes, study)
     summary = {
-        **_about(reader, clip.frame.tolist(), study, registered.name, weights),
+        **_about(reader, clip.frame.tolist(), study, detector, weights),
         "layer": layer,
         "passes": passes,
         "bottleneck": network.settings,
@@ -222,7 +222,7 @@ def _about(
         "frames": video.length,
         "damage": video.damage,
         "explained_frames": frames,
-        "detector": detector,
+        "detector": study.registered(detector).name,
         "weights_sha256": file_sha256(weights or study.weights_path(detector)),
         "profile": study.profile.name,
         "seed": study.seed,
