@@ -57,6 +57,8 @@ def test_rows_have_empty_cells_for_nan_and_no_markup(capsys):
     print_rows([{"name": "[red]a", "value": float("nan")}], "name | value", "{name} | {value:.1f}")
     printed = capsys.readouterr().out
     assert "[red]a" in printed and "nan" not in printed
+    print_rows([{"low": float("nan"), "high": float("nan")}], "range", "{low:.1f} to {high:.1f}")
+    assert "nan" not in capsys.readouterr().out
     print_rows([{"name": "nan", "value": 1.0}], "name | value", "{name} | {value:.1f}")
     assert "nan" in capsys.readouterr().out
 

@@ -1,6 +1,7 @@
 """The commands `viba bench` (what explanations cost), `bench scale`, `bench book`, `bench beta`."""
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +83,8 @@ def _print_costs(rows: Rows, growth: Rows) -> None:
         cells = "{detector} | {layer} | {settings} in {precision} | {seconds:,.3f} | {ratio:,.1f}"
         cells += " | {ratio_low:,.1f} to {ratio_high:,.1f} | {agreement:,.3f} | {memory:,.0f}"
         print_rows(rows, columns + "agreement | MiB", cells)
+        if left := {row["settings"] for row in rows if math.isnan(row["seconds"])}:
+            print(f"not timed, because this machine imitates the precision: {', '.join(left)}")
     if growth:
         columns = "detector | layer | frames in a call | s in all | MiB"
         cells = "{detector} | {layer} | {frames:,} | {seconds:,.3f} | {memory:,.0f}"

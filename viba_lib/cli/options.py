@@ -109,6 +109,9 @@ def print_progress(line: str) -> None:
     Console(stderr=True, highlight=False, emoji=False).print(line, style="dim", markup=False)
 
 
+EMPTY = ("nan", "nan to nan")  # numbers and ranges that were not measured
+
+
 def print_rows(
     rows: Iterable[Mapping[str, Any]], columns: str, cells: str, title: str | None = None
 ) -> None:
@@ -123,6 +126,6 @@ def print_rows(
         texts = (template.format_map(row) for template in cells.split(" | "))
         known = {value for value in row.values() if isinstance(value, str)}
         table.add_row(
-            *("" if text == "nan" and text not in known else escape(text) for text in texts)
+            *("" if text in EMPTY and text not in known else escape(text) for text in texts)
         )
     Console(emoji=False).print(table)
