@@ -102,11 +102,13 @@ def test_the_summary_says_what_drops_out_and_that_the_rest_is_correlated():
     named = [found | {"detector": f"net {at}"} for at, found in enumerate(ranks)]
     text = verdicts_text(named)
     assert "compared in 4 measures" in text
-    assert "1 drop out because they have fewer than 5 videos or 2 people: ratio (net 3)" in text
-    assert "1 drop out because the number of source clips cannot decide: ratio (net 2)" in text
+    assert "1 drops out because they have fewer than 5 videos or 2 people: ratio (net 3)" in text
+    assert "1 drops out because the number of source clips cannot decide: ratio (net 2)" in text
     assert "In the 2 that are left, VIBA is: first in 1; first by the mean in 0;" in text
     assert "behind in 1" in text and "correlated" in text
     assert "None is left" in verdicts_text(named[2:])
+    assert verdicts_text(named[1:3]).endswith("In the one that is left, VIBA is behind.")
+    assert "2 drop out because" in verdicts_text([*named, named[3]])
     assert "no verdict" in verdicts_text([])
 
 

@@ -55,6 +55,7 @@ def test_the_text_counts_methods_above_the_centre_prior() -> None:
     every = table[table.planted == "all"].set_index("condition")
     assert every.ratio.to_dict() == {CLEAN: 4.0, DEGRADED: 1.5}
     assert len(table) == 6 and set(table.planted) == {"all", "mouth", "whole_face"}
+    assert table.condition.to_list() == [CLEAN, DEGRADED] * 3, "beside each other"
     text = degraded_text(table)
     assert text.startswith("a, 2 videos: clean 4.00 times chance (4.00 to 4.00)")
     assert "degraded 1.50 times chance (1.00 to 2.00)" in text and "50% called fake" in text

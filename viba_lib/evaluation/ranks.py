@@ -143,11 +143,15 @@ def verdicts_text(ranks: Sequence[Mapping[str, Any]], name: str = VIBA) -> str:
         out = [rank for rank in ranks if rank["verdict"] == said]
         if out:
             listed = ", ".join(f"{r['measure']} ({r['detector']})" for r in out)
-            text += f"{len(out)} drop out because {why}: {listed}. "
+            text += (
+                f"{len(out)} {'drops' if len(out) == 1 else 'drop'} out because {why}: {listed}. "
+            )
     if not decided:
         return text + "None is left for a verdict."
     found = [rank["verdict"] for rank in decided]
     shown = "; ".join(f"{said} in {found.count(said)}" for said in VERDICTS)
+    if len(decided) == 1:
+        return f"{text}In the one that is left, {name} is {found[0]}."
     return (
         f"{text}In the {len(decided)} that are left, {name} is: {shown}. These measures are "
         "correlated, because they are computed from the same maps of the same frames. They are not "

@@ -74,9 +74,11 @@ def degraded_scores(benchmark: Benchmark) -> pd.DataFrame:
 def degraded_table(scores: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     """Means of `degraded_scores` with 95 % intervals over videos, for all and for each method."""
     by = ["detector", "planted", "condition"]
+    # A method's frames as they are stand beside the same frames degraded.
+    own = [rows for _, rows in scores.groupby(["detector", "planted"], sort=False)]
     parts = [
         interval_table(rows, by, means_of(MEASURES), bootstrap)
-        for rows in (scores.assign(planted="all"), scores)
+        for rows in (scores.assign(planted="all"), pd.concat([scores.iloc[:0], *own]))
     ]
     return pd.concat(parts, ignore_index=True).drop(columns="name", errors="ignore")
 
