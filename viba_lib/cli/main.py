@@ -156,11 +156,12 @@ def status(
     from viba_lib.pipeline.status import stage_states
 
     study = open_study()
-    states = list(stage_states(study))
+    of_chapters = []
     if chapters:
         from viba_lib.book.execute import chapter_states
 
-        states += chapter_states(study.given_profile, study.seed, study.device)
+        of_chapters = list(chapter_states(study.given_profile, study.seed, study.device))
+    states = [*stage_states(study, of_chapters), *of_chapters]
     if as_json:
         print(json.dumps([asdict(state) for state in states], indent=1))
     else:

@@ -83,7 +83,7 @@ def rank_correlations(maps: Mapping[str, np.ndarray]) -> pd.DataFrame:
 
 @figure_style()
 def draw_comparison(
-    images: np.ndarray, maps: Mapping[str, np.ndarray], decided: np.ndarray, note: str = ""
+    images: np.ndarray, maps: Mapping[str, np.ndarray], probabilities: np.ndarray, note: str = ""
 ) -> np.ndarray:
     """Frames of the video: the input and, over it, each method's map, in a labelled grid.
 
@@ -92,7 +92,7 @@ def draw_comparison(
     images : (T, S, S, 3) uint8
     maps : of each method (T, S, S), at least one; each has its own scale (`scale_maximum`),
         since units differ
-    decided : (T,) probability of fake
+    probabilities : (T,) probability of fake
     note : a warning above, with the probability, see `with_note`
 
     Returns
@@ -102,7 +102,7 @@ def draw_comparison(
     named = {f"{n} (control)" if n in CONTROLS else n: found for n, found in maps.items()}
     maxima = {name: scale_maximum(found) for name, found in named.items()}
     frames = []
-    for at, (image, p) in enumerate(zip(images, decided, strict=True)):
+    for at, (image, p) in enumerate(zip(images, probabilities, strict=True)):
         now = {name: found[at] for name, found in named.items()}
         title = "input" if note else f"input, p(fake) {p:.2f}"
         figure = method_grid(image, None, now, title, maxima)
@@ -192,7 +192,7 @@ def compare_video(
         compared = compare_with(domain, features, [clip], reader)
     with torch.inference_mode():
         logits = torch.cat([Classifier(network.model)(part) for part in inputs.split(BATCH)])
-    decided = p_fake(logits)
+    probabilities = p_fake(logits)
     maps, seconds = _timed_maps(names, network, inputs, passes, study)
     summary = {
         **_about(reader, clip.frame.tolist(), study, detector, weights),
@@ -201,15 +201,15 @@ def compare_video(
         "bottleneck": network.settings,
         "methods": names,
         "seconds_per_frame": seconds,
-        "p_fake_mean": float(decided.mean()),
-        "p_fake": decided.round(4).tolist(),
+        "p_fake_mean": float(probabilities.mean()),
+        "p_fake": probabilities.round(4).tolist(),
         "domain": compared,
         "rank_correlation": _pairs(maps),
         "note": NOTE,
     }
     images = registered.images(clip, None, registered.size)
-    frames = draw_comparison(images, maps, decided, domain_note(summary))
-    _write(out, frames, rate, maps, decided, summary)
+    frames = draw_comparison(images, maps, probabilities, domain_note(summary))
+    _write(out, frames, rate, maps, probabilities, summary)
     return summary
 
 
@@ -234,7 +234,7 @@ def _write(
     frames: np.ndarray,
     rate: float,
     maps: Mapping[str, np.ndarray],
-    decided: np.ndarray,
+    probabilities: np.ndarray,
     summary: Mapping[str, Any],
 ) -> None:
     """Write the four files into a temporary folder, then move them to `out`."""
@@ -242,13 +242,13 @@ def _write(
     # Not "method": xarray takes sel(method=...) for another thing, and gives all maps silently.
     dims = ("explainer", "frame", "y", "x")
     labelled = xr.Dataset(
-        {"maps": (dims, np.stack(list(maps.values())), units), "p_fake": ("frame", decided)},
+        {"maps": (dims, np.stack(list(maps.values())), units), "p_fake": ("frame", probabilities)},
         coords={"explainer": list(maps), "frame": summary["explained_frames"]},
         attrs={name: text for name, text in summary.items() if isinstance(text, str)},
     )
     with written_aside(out) as aside:
         write_video(aside / "compare.mp4", frames, rate, crf=20)
-        poster(aside / "poster.png", frames[int(decided.argmax())])
+        poster(aside / "poster.png", frames[int(probabilities.argmax())])
         save_maps(labelled, aside / "maps.zarr")
         (aside / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
 

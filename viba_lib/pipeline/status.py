@@ -1,7 +1,7 @@
 """Which stages of a run are done, stale, broken or half-way, and why; nothing is computed."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,16 @@ class State:
     folder: str = ""
 
 
-def stage_states(study: Study) -> Iterator[State]:
+def stage_states(study: Study, known: Collection[State] = ()) -> Iterator[State]:
     """State of each stage that the chapters share, then of what else lies there.
 
     Every file of a finished stage is read and compared with its hash.
+
+    Parameters
+    ----------
+    known : states of chapters, which are not told again
     """
-    shared: set[Path] = set()
+    shared = {Path(state.folder) for state in known}
     for state in shared_states(study):
         shared.add(Path(state.folder))
         yield state
