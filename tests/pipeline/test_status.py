@@ -1,6 +1,7 @@
 """States of stages are told without computing any."""
 
 import json
+from dataclasses import replace
 
 from viba_lib.pipeline.status import stage_states, unfinished
 from viba_lib.pipeline.study import Study
@@ -23,13 +24,15 @@ def test_an_absent_catalog_is_not_finished(tmp_path):
     assert state.stage == "dataset" and "viba data catalog" in state.why
 
 
-def test_broken_results_of_chapters_are_told(tmp_path):
-    study = Study("tiny", tmp_path / "data", tmp_path / "results")
+def test_broken_results_of_chapters_are_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = Study("tiny", "data", "results")
     chapter = study.root / "chapters" / "05_injection_layer" / "0123"
     chapter.mkdir(parents=True)
     record = {"files": {"a.ipynb": [3, "0" * 64]}, "seconds": 1.0, "key": {}, "sum": ""}
     (chapter / "meta.json").write_text(json.dumps(record), encoding="utf-8")
     (broken,) = [state for state in stage_states(study) if state.stage == "05_injection_layer"]
     assert broken.state == "broken"
-    again = [state.stage for state in stage_states(study, [broken])]
+    elsewhere = replace(broken, folder=str(chapter.resolve()))
+    again = [state.stage for state in stage_states(study, [elsewhere])]
     assert "05_injection_layer" not in again, "each chapter is told once"

@@ -42,9 +42,9 @@ def stage_states(study: Study, known: Collection[State] = ()) -> Iterator[State]
     ----------
     known : states of chapters, which are not told again
     """
-    shared = {Path(state.folder) for state in known}
+    shared = {Path(state.folder).resolve() for state in known}
     for state in shared_states(study):
-        shared.add(Path(state.folder))
+        shared.add(Path(state.folder).resolve())
         yield state
     yield from _others_below(study.root, shared)
 
@@ -137,7 +137,7 @@ def _others_below(root: Path, shared: set[Path]) -> Iterator[State]:
     # Chapters lie one folder deeper.
     for path in sorted([*root.glob("*/*/meta.json"), *root.glob("chapters/*/*/meta.json")]):
         # Folders that are not finished, or are being removed, have a dot in their names.
-        if path.parent in shared or "." in path.parent.name:
+        if path.parent.resolve() in shared or "." in path.parent.name:
             continue
         state = _stored(path.parts[-3], path.parent)
         if state.state != "broken":
