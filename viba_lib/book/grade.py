@@ -20,8 +20,7 @@ from viba_lib.book.execute import STAGES, kernel_environment
 from viba_lib.book.exercises import IGNORED, OF_STUDY, exercises, needs_study, tagged
 from viba_lib.book.paths import BookError, print_progress, write_changed
 from viba_lib.book.release import POINTS
-from viba_lib.core.files import user_path
-from viba_lib.pipeline.profiles import load_profile, profile_names
+from viba_lib.pipeline.profiles import from_anywhere, load_profile
 
 MINUTES = 30  # after which a notebook is stopped
 # Of one notebook, in a process that can be stopped. Otter's commands (`otter run`) import a package
@@ -69,9 +68,7 @@ def grade(
             f"{submissions} contains no notebooks; give the folder with one .ipynb file a student"
         )
     folder = root / "_build" / "release" / "marks" / source.stem
-    # A notebook runs in another folder.
-    own = profile in profile_names()
-    values = {"profile": profile if own else str(user_path(profile).resolve())}
+    values = {"profile": from_anywhere(profile)}
     values |= {f"{name}_root": str((root / name).resolve()) for name in ("data", "results")}
     rows = []
     for path in files:

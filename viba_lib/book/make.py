@@ -1,6 +1,5 @@
 """The book from one command: compute, execute, render and check."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,9 +19,9 @@ from viba_lib.book.cost import MemorySampler
 from viba_lib.book.execute import WORKERS, chapter_states, execute_all, kernel_environment
 from viba_lib.book.paths import BookError, print_progress
 from viba_lib.core.cache import META
-from viba_lib.core.files import user_path, write_text
+from viba_lib.core.files import write_text
 from viba_lib.data.video import read_video
-from viba_lib.pipeline.profiles import load_profile, profile_names
+from viba_lib.pipeline.profiles import from_anywhere, load_profile
 from viba_lib.pipeline.study import Study
 
 
@@ -47,8 +46,7 @@ def build(
     """
     print_progress(f"profile {profile}, seed {seed}, device {device}")
     root = paths.ROOT
-    if profile not in profile_names():
-        profile = os.path.abspath(user_path(profile))  # processes start in another folder
+    profile = from_anywhere(profile)
     check_pairs()
     study = Study(profile, root / "data", root / "results", device, seed, print_progress, scheduler)
     with MemorySampler() as memory:

@@ -1,5 +1,6 @@
 """Profiles: how much of everything a run computes, checked when read."""
 
+import os
 import re
 import reprlib
 from pathlib import Path
@@ -165,6 +166,11 @@ def first_problem(error: ValidationError) -> str:
 def profile_names() -> list[str]:
     """Names of the profiles that come with the library."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.yaml"))
+
+
+def from_anywhere(profile: str) -> str:
+    """The name of a profile, or the whole path of its file, for processes in another folder."""
+    return profile if profile in profile_names() else os.path.abspath(user_path(profile))
 
 
 def load_profile(name: str | Path) -> Profile:
