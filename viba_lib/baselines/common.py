@@ -43,14 +43,19 @@ def checked_frames(model: nn.Module, frames: torch.Tensor) -> torch.Tensor:
     return frames
 
 
+def logits_of(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """Logits (N, classes) of inputs (N, 3, H, W), some at a time and without gradients."""
+    network, device = Classifier(model), device_of(model)
+    with torch.inference_mode():
+        parts = [network(part.to(device)) for part in inputs.split(BATCH) if len(part)]
+    return torch.cat(parts) if parts else torch.zeros(0, 2, device=device)
+
+
 def classes_of(model: nn.Module, frames: torch.Tensor, target: Target) -> list[int]:
     """Class of each frame: as given, one for all, or, for None, the predicted one."""
     frames = checked_frames(model, frames)
     if target is None:
-        network, device = Classifier(model), device_of(model)
-        with torch.inference_mode():
-            parts = [network(p.to(device)).argmax(1) for p in frames.split(BATCH) if len(p)]
-        return [int(k) for part in parts for k in part]
+        return [int(k) for k in logits_of(model, frames).argmax(1)]
     given = np.asarray(target)
     chosen = [int(k) for k in ([given] * len(frames) if given.ndim == 0 else given)]
     if len(chosen) != len(frames) or min(chosen, default=0) < 0:
@@ -64,13 +69,8 @@ def classes_of(model: nn.Module, frames: torch.Tensor, target: Target) -> list[i
 def probability(model: nn.Module, target: int) -> Callable[[torch.Tensor], torch.Tensor]:
     """Probability (N,) of a class, of inputs (N, 3, H, W), without gradients."""
 
-    network = Classifier(model)
-
     def found(inputs: torch.Tensor) -> torch.Tensor:
-        inputs = as_inputs(model, inputs)
-        with torch.inference_mode():
-            parts = [network(part).softmax(1)[:, target] for part in inputs.split(BATCH)]
-        return torch.cat(parts).float()
+        return logits_of(model, as_inputs(model, inputs)).softmax(1)[:, target].float()
 
     return found
 

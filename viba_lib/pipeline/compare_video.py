@@ -13,7 +13,7 @@ import xarray as xr
 from torch import nn
 
 from viba_lib.baselines.budget import LEAST
-from viba_lib.baselines.common import BATCH, Classifier
+from viba_lib.baselines.common import logits_of
 from viba_lib.baselines.explainers import NAMES, Network, check_names, explain_with
 from viba_lib.baselines.names import CONTROLS, VIBA
 from viba_lib.baselines.patch_head import FRAMES, PatchHead
@@ -190,9 +190,7 @@ def compare_video(
         inputs = registered.inputs(clip, None, registered.size).to(study.device)
         features = channel_means(SplitModel(network.model, layer), inputs).numpy()
         compared = compare_with(domain, features, [clip], reader)
-    with torch.inference_mode():
-        logits = torch.cat([Classifier(network.model)(part) for part in inputs.split(BATCH)])
-    probabilities = p_fake(logits)
+    probabilities = p_fake(logits_of(network.model, inputs))
     maps, seconds = _timed_maps(names, network, inputs, passes, study)
     summary = {
         **_about(reader, clip.frame.tolist(), study, detector, weights),
