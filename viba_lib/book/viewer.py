@@ -416,18 +416,25 @@ def draw_viewer(
         for i, (video, clip) in enumerate(clips.items()):
             entry = _detector_entry(clip, detectors[-1], found[video], f"c{i}", images)
             entries[i]["detectors"][name] = entry
+    for name, data in encode_all(images).items():
+        (folder / name).write_bytes(data)
+    manifest = _manifest(detectors, entries, about)
+    (folder / DATA).write_text(script(manifest), encoding="utf-8")
+
+
+def _manifest(
+    detectors: Sequence[Detector], clips: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the page of the viewer reads."""
     scale = mpl.colormaps["inferno"](np.linspace(0, 1, 9))
-    manifest = {
+    return {
         "version": 2,
         **about,
         "side": SIDE,
         "colours": [mpl.colors.to_hex(c) for c in scale],
         "detectors": [_about(detector) for detector in detectors],
-        "clips": entries,
+        "clips": clips,
     }
-    for name, data in encode_all(images).items():
-        (folder / name).write_bytes(data)
-    (folder / DATA).write_text(script(manifest), encoding="utf-8")
 
 
 def viewer_stage(study: Study) -> Stage:

@@ -28,6 +28,9 @@ from viba_lib.bottleneck.validate import check_frames
 from viba_lib.core.errors import VibaError, needed_package
 from viba_lib.core.files import atomic_write
 
+# Of a batch: predicted classes, outputs of the readout layers, activation of the injection layer.
+_Recorded = tuple[torch.Tensor, list[torch.Tensor], tuple[torch.Tensor, TailContext]]
+
 
 class ReadoutNetwork(nn.Module):
     """Three 1x1 convolutions, in -> in / 2 -> 2 out -> out (Schulz et al. 2020, Fig. 3).
@@ -190,11 +193,7 @@ class ReadoutBottleneck:
                 raise VibaError(
                     "no batches to fit the readout bottleneck to; expected at least one"
                 )
-            read = []
-            for batch in frames:
-                clean, readouts = self._read(batch.to(device))
-                activation = self._head(batch.to(device))
-                read.append((clean.argmax(1), [r.cpu() for r in readouts], activation))
+            read = [self._recorded(batch.to(device)) for batch in frames]
             self._build([readouts for _, readouts, _ in read])
             assert self.network is not None
             tail = self._tail(frames[0])
@@ -202,24 +201,35 @@ class ReadoutBottleneck:
             if checkpoint is not None and Path(checkpoint).is_file():
                 losses = self._resume(Path(checkpoint), optimizer, generator)
             for epoch in range(len(losses), epochs):
-                total = 0.0
-                for target, readouts, activation in read:
-                    shape = (len(target), *self.statistics.mean.shape)
-                    noise = torch.randn(shape, generator=generator, device=device)
-                    lam = self._predict_lam(readouts)
-                    logits, nats = self._inject(activation, lam, noise, tail)
-                    loss = functional.cross_entropy(logits, target)
-                    loss = loss + self.beta * nats.mean()
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
-                    optimizer.step()
-                    total += float(loss.detach())
-                losses.append(total / len(frames))
+                steps = [self._step(batch, tail, optimizer, generator) for batch in read]
+                losses.append(sum(steps) / len(frames))
                 if checkpoint is not None:
                     self._save_checkpoint(Path(checkpoint), optimizer, generator, losses)
                 if progress is not None:
                     progress(epoch + 1, losses[-1])
         return losses
+
+    def _recorded(self, batch: torch.Tensor) -> _Recorded:
+        clean, readouts = self._read(batch)
+        return clean.argmax(1), [readout.cpu() for readout in readouts], self._head(batch)
+
+    def _step(
+        self,
+        recorded: _Recorded,
+        tail: Tail,
+        optimizer: torch.optim.Optimizer,
+        generator: torch.Generator,
+    ) -> float:
+        """One step on a batch; its loss before the step."""
+        target, readouts, activation = recorded
+        shape = (len(target), *self.statistics.mean.shape)
+        noise = torch.randn(shape, generator=generator, device=target.device)
+        logits, nats = self._inject(activation, self._predict_lam(readouts), noise, tail)
+        loss = functional.cross_entropy(logits, target) + self.beta * nats.mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
 
     def _save_checkpoint(
         self,
