@@ -67,3 +67,15 @@ def test_help_waits_for_no_large_package():
     code = "import sys, viba_lib.cli.main; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "pandas", "numpy", "cv2", "dask", "av"} & set(done.stdout.split())
+
+
+def test_words_of_a_table_stay_whole_in_a_file_and_in_a_narrow_terminal(capsys, monkeypatch):
+    columns = " | ".join(f"column number {i}" for i in range(8))
+    cells = " | ".join(["{name}"] * 8)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    print_rows([{"name": "flow-vgg11"}], columns, cells)
+    assert capsys.readouterr().out.count("flow-vgg11") == 8
+    monkeypatch.setenv("COLUMNS", "60")
+    print_rows([{"name": "flow-vgg11"}], columns, cells)
+    narrow = capsys.readouterr().out
+    assert "…" not in narrow and max(map(len, narrow.splitlines())) <= 60

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import partial, wraps
@@ -30,6 +31,7 @@ SHARED: dict[str, tuple[Any, str]] = {
     "seed": (0, "Random seed."),
     "scheduler": ("", "Address of a Dask cluster. Default: this machine."),
 }
+FILE_WIDTH = 160  # columns of a table that is written to a file or a pipe
 STUDY = ("profile", "data_root", "results_root", "device", "seed")
 
 
@@ -121,11 +123,15 @@ def print_rows(
     ----------
     columns, cells : titles and templates, separated by " | ", such as "time" and "{seconds:.1f} s"
     """
-    table = Table(*columns.split(" | "), title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for column in columns.split(" | "):
+        table.add_column(column, overflow="fold")
     for row in rows:
         texts = (template.format_map(row) for template in cells.split(" | "))
         known = {value for value in row.values() if isinstance(value, str)}
         table.add_row(
             *("" if text in EMPTY and text not in known else escape(text) for text in texts)
         )
-    Console(emoji=False).print(table)
+    # Rich takes a file for 80 columns wide, and would break the words of a table there.
+    width = shutil.get_terminal_size((FILE_WIDTH, 0)).columns
+    Console(emoji=False, width=width).print(table)
