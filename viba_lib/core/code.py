@@ -50,6 +50,19 @@ class Source:
             for name in bound:
                 self.definitions.setdefault(name, []).append(statement)
 
+        self._followed: dict[str, tuple[str, tuple[Name, ...]]] = {}
+
+    def followed(self, name: str) -> tuple[str, tuple[Name, ...]]:
+        """Syntax tree of a definition, and where the names that it uses are defined.
+
+        Kept, because the keys of many stages reach the same definitions.
+        """
+        if name not in self._followed:
+            nodes = self.definitions.get(name, [])
+            used = tuple(dict.fromkeys(self.uses(nodes)))
+            self._followed[name] = "\n".join(map(ast.dump, nodes)), used
+        return self._followed[name]
+
     def uses(self, nodes: Iterable[ast.AST]) -> Iterator[Name]:
         """Where the names that some nodes of this file use are defined."""
         for node in (inner for outer in nodes for inner in ast.walk(outer)):
@@ -120,9 +133,8 @@ def _reached(origins: tuple[Origin, ...], library: Path) -> dict[Name, str]:
         if path is None or (module, name) in found:
             continue
         source = _parsed(module, path, path.stat().st_mtime_ns)
-        nodes = source.definitions.get(name, [])
-        found[module, name] = "\n".join(map(ast.dump, nodes))
-        waiting += [(module, ON_IMPORT), *source.uses(nodes)]
+        found[module, name], used = source.followed(name)
+        waiting += [(module, ON_IMPORT), *used]
         if name in source.names:
             waiting.append(source.names[name])
     return found
