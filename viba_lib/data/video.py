@@ -5,7 +5,6 @@ import io
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from functools import cached_property
@@ -416,17 +415,9 @@ def _encode(container: Any, frames: Iterable[np.ndarray], rate: float, crf: int 
         # any number of cores; the tree's own estimate varies from run to run.
         stream.options = {"crf": str(crf), "preset": "fast", "threads": "1"}
         stream.options |= {"x264-params": "mbtree=0"}
-    # A frame is encoded while the next one is made. It is copied before, because the caller may use
-    # its memory again.
-    with ThreadPoolExecutor(1) as pool:
-        waiting: list[Future[list[av.Packet]]] = []
-        for array in chain([head], rest):
-            given = np.ascontiguousarray(array if lossless else _even(array))
-            frame = av.VideoFrame.from_ndarray(given, format=pixels)
-            waiting.append(pool.submit(stream.encode, frame))
-            if len(waiting) > 1:
-                container.mux(waiting.pop(0).result())
-        container.mux(waiting.pop().result())
+    for array in chain([head], rest):
+        given = np.ascontiguousarray(array if lossless else _even(array))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(given, format=pixels)))
     container.mux(stream.encode())
     return True
 

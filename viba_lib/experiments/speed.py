@@ -18,8 +18,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from viba_lib.baselines.common import classes_of
 from viba_lib.bottleneck import BottleneckSettings, LayerStatistics, PerSampleBottleneck
-from viba_lib.bottleneck.classifier import class_logits, device_of
+from viba_lib.bottleneck.classifier import device_of
 from viba_lib.bottleneck.precision import AUTO, clock, imitated
 from viba_lib.bottleneck.reference import STEPS, reference_attribute
 from viba_lib.bottleneck.settings import PRESETS
@@ -86,9 +87,7 @@ class Subject:
     @cached_property
     def targets(self) -> torch.Tensor:
         """Predicted class of each frame."""
-        with torch.no_grad():
-            logits = self.model(self.frames.to(device_of(self.model)))
-            return class_logits(logits, len(self.frames)).argmax(1).cpu()
+        return torch.tensor(classes_of(self.model, self.frames, None))
 
     def maps(self, bottleneck: PerSampleBottleneck) -> torch.Tensor:
         """Layer maps (T, h, w) of the frames in bits."""

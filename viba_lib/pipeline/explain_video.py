@@ -304,21 +304,14 @@ def _write(
             for square, values in zip(clips[number].squares, part["relevance"], strict=True):
                 yield paste_back(video.shape, square, values)
 
-    shown: list[np.ndarray] = []
-
-    def read() -> Iterator[np.ndarray]:
-        for at, frame in enumerate(video.frames(numbers)):
-            if at == best:
-                shown.append(frame)
-            yield frame
-
     with written_aside(out) as aside:
-        pictures = painted(read(), pasted(), top, p_fake, note)
+        pictures = painted(video.frames(numbers), pasted(), top, p_fake, note)
         write_video(aside / "overlay.mp4", pictures, output_rate(video, numbers), crf=23)
         values = next(islice(pasted(), best, None))
         # One frame has a scale of its own: on that of the video it may be all dark.
         own = scale_maximum(values, 1.0)
-        still = with_scale(colours(shown[0], values, own), own)
+        shown = colours(next(video.frames([numbers[best]])), values, own)
+        still = with_scale(shown, own)
         poster(aside / "poster.png", with_note(still, p_fake[best], note))
         for number, part in enumerate(results):
             more: dict[str, Any] = {"append_dim": "frame"} if number else {"mode": "w"}
