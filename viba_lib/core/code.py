@@ -50,19 +50,6 @@ class Source:
             for name in bound:
                 self.definitions.setdefault(name, []).append(statement)
 
-        self._followed: dict[str, tuple[str, tuple[Name, ...]]] = {}
-
-    def followed(self, name: str) -> tuple[str, tuple[Name, ...]]:
-        """Syntax tree of a definition, and where the names that it uses are defined.
-
-        Kept, because the keys of many stages reach the same definitions.
-        """
-        if name not in self._followed:
-            nodes = self.definitions.get(name, [])
-            used = tuple(dict.fromkeys(self.uses(nodes)))
-            self._followed[name] = "\n".join(map(ast.dump, nodes)), used
-        return self._followed[name]
-
     def uses(self, nodes: Iterable[ast.AST]) -> Iterator[Name]:
         """Where the names that some nodes of this file use are defined."""
         for node in (inner for outer in nodes for inner in ast.walk(outer)):
@@ -94,6 +81,13 @@ def _bound(node: ast.stmt) -> list[str]:
 @functools.cache
 def _parsed(module: str, path: Path, _stamp: int) -> Source:
     return Source(module, path)
+
+
+@functools.cache  # the keys of many stages reach the same definitions
+def _followed(source: Source, name: str) -> tuple[str, list[Name]]:
+    """Syntax tree of a definition, and where the names that it uses are defined."""
+    nodes = source.definitions.get(name, [])
+    return "\n".join(map(ast.dump, nodes)), list(source.uses(nodes))
 
 
 def _file(module: str, library: Path) -> Path | None:
@@ -133,7 +127,7 @@ def _reached(origins: tuple[Origin, ...], library: Path) -> dict[Name, str]:
         if path is None or (module, name) in found:
             continue
         source = _parsed(module, path, path.stat().st_mtime_ns)
-        found[module, name], used = source.followed(name)
+        found[module, name], used = _followed(source, name)
         waiting += [(module, ON_IMPORT), *used]
         if name in source.names:
             waiting.append(source.names[name])
