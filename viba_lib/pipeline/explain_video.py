@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from viba_lib.core.checkpoints import Arrays, Results, map_checkpointed
 from viba_lib.core.code import code_key
 from viba_lib.core.errors import VibaError
 from viba_lib.core.files import check_output, file_sha256
+from viba_lib.core.prefetch import prefetched
 from viba_lib.core.progress import Progress
 from viba_lib.data.clip_store import PreparedClip
 from viba_lib.data.video import VideoReader, write_video
@@ -306,7 +307,8 @@ def _write(
 
     with written_aside(out) as aside:
         pictures = painted(video.frames(numbers), pasted(), top, p_fake, note)
-        write_video(aside / "overlay.mp4", pictures, output_rate(video, numbers), crf=23)
+        with closing(prefetched(pictures)) as coming:
+            write_video(aside / "overlay.mp4", coming, output_rate(video, numbers), crf=23)
         values = next(islice(pasted(), best, None))
         # One frame has a scale of its own: on that of the video it may be all dark.
         own = scale_maximum(values, 1.0)
